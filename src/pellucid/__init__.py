@@ -10,6 +10,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from pellucid import arithmetic as arithmetic
     from pellucid.api import explain as explain
     from pellucid.errors import PellucidError as PellucidError
     from pellucid.explanation import Explanation as Explanation
@@ -54,6 +55,9 @@ _HOME = {
     "load": "models",
     "wrap": "models",
 }
+_MODULES = ("arithmetic", "methods")
+"""Modules that are public as such; that of the methods is callable: `pellucid.methods()` is the registry."""
+
 __all__ = [
     "Attribution",
     "Classes",
@@ -70,6 +74,7 @@ __all__ = [
     "Site",
     "Target",
     "Top",
+    "arithmetic",
     "explain",
     "keep_freed_memory",
     "load",
@@ -79,8 +84,8 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name == "methods":  # the folder of methods is callable: pellucid.methods() is the registry
-        return importlib.import_module("pellucid.methods")
+    if name in _MODULES:
+        return importlib.import_module(f"pellucid.{name}")
     if name not in _HOME:
         raise AttributeError(f"module 'pellucid' has no attribute {name!r}")
     value = getattr(importlib.import_module(f"pellucid.{_HOME[name]}"), name)
