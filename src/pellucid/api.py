@@ -57,7 +57,8 @@ def explain(
         fuse: `max`, `mean` or `product` of the maps at all layers given; see `pellucid.fusing` for how each is scaled.
         chunk: samples at once; None decides by the memory that is free. Never changes a result beyond rounding.
         progress: called now and then with (method id, samples done, samples in all).
-        cancel: asked now and then; True stops with `Cancelled`, which carries what is finished.
+        cancel: asked now and then; True stops with `Cancelled`, which carries what is finished and, of a method that
+            samples, the estimate so far (`Attribution.partial`).
 
     Returns:
         An `Explanation`, with one `Attribution` per method, target and layer.
@@ -98,9 +99,20 @@ def explain(
             engine.run()
         except KeyboardInterrupt as stop:
             partial = _pack(engine, decoded, choices, time.perf_counter() - start)
-            message = str(stop) or f"Interrupted; {len(partial)} of {engine.total} attributions are finished."
-            raise Cancelled(message, partial) from stop
+            raise Cancelled(_stopped(str(stop), partial, engine.total), partial) from stop
     return _pack(engine, decoded, choices, time.perf_counter() - start)
+
+
+def _stopped(why: str, explanation: Explanation, total: int) -> str:
+    """What to say of work that was stopped."""
+    finished = sum(attribution.partial is None for attribution in explanation)
+    said = [why or f"Interrupted; {finished} of {total} attributions are finished."]
+    said += [
+        f"{a.method.title} is an estimate from {a.partial[0]:,} of {a.partial[1]:,} samples."
+        for a in explanation
+        if a.partial
+    ]
+    return " ".join(said)
 
 
 def _read_pictures(model: Model, pictures: Any) -> tuple[Maps, tuple[Picture, ...]]:

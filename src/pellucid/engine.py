@@ -24,7 +24,7 @@ from pellucid.fusing import fused
 from pellucid.numerics import max_abs, resize
 from pellucid.registry import fill_options, find_method
 from pellucid.targets import Target
-from pellucid.types import Attribution, Cost, Evidence, Map, Maps, Method, Model, Site
+from pellucid.types import Attribution, Cost, Evidence, Map, Maps, Method, Model, Site, Tally
 
 _WHOLE_BATCH = 8
 """Batches up to this size are run at once without asking how much memory a sample takes."""
@@ -143,6 +143,7 @@ class Engine:
         self.scores: Tensor | None = None
         self.done: list[Attribution] = []
         self.refused: dict[str, str] = {}
+        self.stop: KeyboardInterrupt | None = None
 
     def choose_sites(self, layers: Sequence[Site]) -> str:
         """Settle where layer methods look; returns the reason for people.
@@ -189,6 +190,12 @@ class Engine:
                     self.done.append(parts[0] if self.fuse is None or len(parts) == 1 else fused(parts, self.fuse))
                 except (Refused, BadSite) as error:
                     self._refuse([step], error)
+        self._obey()
+
+    def _obey(self) -> None:
+        """Grant the user's wish to stop, once the method that it came in has made do with what it had."""
+        if self.stop is not None:
+            raise self.stop
 
     def _jobs(self) -> list[tuple[Step, tuple[Site | None, ...]]]:
         """Each attribution to come: a method and where it looks, several places when their maps are fused."""
@@ -198,6 +205,7 @@ class Engine:
         return [(step, (site,)) for step, number, site in places if step.at_site or number == 0]
 
     def _refuse(self, steps: Sequence[Step], error: Refused | BadSite) -> None:
+        self._obey()
         if self.strict:
             raise error
         self.refused |= {step.method.id: str(error) for step in steps}
@@ -253,13 +261,17 @@ class Engine:
     def _attribute(
         self, step: Step, found: Findings, k: int, target: Target, site: Site | None, shared: float
     ) -> Attribution:
+        self._obey()
         start = time.perf_counter()
         site = site if step.at_site else None
         meter = Meter(self.meter.progress, self.meter.cancel, label=step.method.id)
         base = step.base.method if step.base else None
         other = self._other_method(step, meter)
         probe = Probe(self.model, self.image, target, site, self.budget, meter, other, base)
-        evidence = self._call(step, _arguments(found, k, site, step.rule), self.image, probe)
+        try:
+            evidence = self._call(step, _arguments(found, k, site, step.rule), self.image, probe)
+        finally:
+            self.stop = meter.stop
         values = self._values(evidence, step)
         if not bool(values.isfinite().all()):
             raise Refused(
@@ -283,7 +295,8 @@ class Engine:
             ),
             model=self.model,
             extras={name: _own(value) for name, value in evidence.extras.items()},
-            notes=(*evidence.notes, *_base_options(step), *_empty_maps(values)),
+            notes=(*evidence.notes, *_base_options(step), *_cut_short(meter.cut), *_empty_maps(values)),
+            partial=None if meter.cut is None else (meter.cut.done, meter.cut.total),
         )
 
     def _call(self, step: Step, found: Mapping[str, Any], image: Maps, probe: Probe | None) -> Evidence:
@@ -372,6 +385,11 @@ def _base_options(step: Step) -> tuple[str, ...]:
     if not changed or step.base is None:
         return ()
     return (f"{step.base.method.id} ran with {', '.join(f'{k} = {v!r}' for k, v in changed.items())}.",)
+
+
+def _cut_short(cut: Tally | None) -> tuple[str, ...]:
+    """A note when the work was stopped and the map is an estimate from less than was asked for."""
+    return () if cut is None else (f"Stopped early: the estimate so far, from {cut.done:,} of {cut.total:,} samples.",)
 
 
 def _empty_maps(values: Map) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
@@ -255,8 +256,9 @@ class Answers:
     """What the model said to every variant of every picture.
 
     Attributes:
-        score: the target's score, `[batch, count]`.
-        top: index of the top class, `[batch, count]`; None when the output has no classes.
+        score: the target's score, `[batch, count]`, or of the first variants only if the work was stopped and the
+            method can do with less.
+        top: index of the top class, of the same shape; None when the output has no classes.
     """
 
     score: Tensor
@@ -267,6 +269,14 @@ Change: TypeAlias = Callable[[Tensor, Tensor, Tensor], Tensor]
 """`change(rows, samples, numbers)`: `rows` `[n, ...]` are fresh copies of the pictures' values, `samples` `[n]` says
 which picture each is of and `numbers` `[n]` which of the variants 0..count-1 it shall become; returns the changed rows,
 which may be the same tensor."""
+
+
+@dataclass
+class Tally:
+    """How far a piece of work that may end early has come: `done` of `total` samples for each picture."""
+
+    total: int
+    done: int = 0
 
 
 class ProbeLike(Protocol):
@@ -284,8 +294,11 @@ class ProbeLike(Protocol):
     def base(self) -> Method | None:
         """The method named by the option `of`."""
 
-    def score(self, count: int, change: Change) -> Answers:
-        """Score variants of each picture."""
+    def score(self, count: int, change: Change, *, least: int | None = None, step: int = 1) -> Answers:
+        """Score variants of each picture; with `least`, the first ones will do when the work is stopped."""
+
+    def interruptible(self, total: int, least: int) -> AbstractContextManager[Tally]:
+        """Work that the user may end early."""
 
     def each(
         self,
@@ -416,6 +429,8 @@ class Attribution:
         seed, cost, model: how it was made.
         extras: further findings of the method (grids of scores, completeness gaps, ...).
         notes: what the reader of the map must know ("no positive evidence", "activations treated as plain: silu").
+        partial: None when the work was done. Otherwise it was stopped, the map is the estimate so far, and these are
+            the samples of each picture that it rests on and those that were asked for.
     """
 
     method: Method
@@ -429,6 +444,7 @@ class Attribution:
     model: Model
     extras: Mapping[str, Tensor] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    partial: tuple[int, int] | None = None
 
     def __repr__(self) -> str:
         place = f" at '{self.site}'" if self.site else ""

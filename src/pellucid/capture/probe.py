@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
@@ -17,7 +18,7 @@ from pellucid.capture.tape import Tape
 from pellucid.errors import Cancelled, Refused
 from pellucid.numerics import full_precision
 from pellucid.targets import Logit, Residual, Rivals, Target
-from pellucid.types import Answers, Change, Grid, Maps, Method, Model, Site
+from pellucid.types import Answers, Change, Grid, Maps, Method, Model, Site, Tally
 
 _LATE_BYTES = 2**30
 """Variants of one activation at once: the rest of a network is cheap, and each chunk pays for the front again."""
@@ -32,13 +33,20 @@ picture each belongs to, target, site, the function's options) -> raw maps."""
 
 @dataclass
 class Meter:
-    """Counts samples, reports progress and honours a wish to stop."""
+    """Counts samples, reports progress and honours a wish to stop.
+
+    Attributes:
+        stop: the wish to stop, once a method makes do with what it has; it is passed on when the method has finished.
+        cut: how far that method's work had come; None when it was complete.
+    """
 
     progress: Callable[[str, int, int], None] | None = None
     cancel: Callable[[], bool] | None = None
     forward: int = 0
     backward: int = 0
     label: str = ""
+    stop: KeyboardInterrupt | None = None
+    cut: Tally | None = None
 
     def tick(self, done: int, total: int) -> None:
         """Report progress; raise `Cancelled` if the caller wants to stop."""
@@ -69,25 +77,52 @@ class Probe:
     attribute: Attribute | None = None
     base: Method | None = None
 
-    def score(self, count: int, change: Change) -> Answers:
-        """Score `count` variants of each picture.
+    def score(self, count: int, change: Change, *, least: int | None = None, step: int = 1) -> Answers:
+        """Score `count` variants of each picture, the first of all pictures first.
 
         Args:
             count: variants per picture.
             change: makes the variants from copies of the pictures.
+            least: for estimates that only get better with more variants: from so many on, a wish to stop ends the
+                asking instead of the method, and the answers so far come back. None needs them all.
+            step: the answers so far are cut to a multiple of this.
         """
         batch = len(self.image)
         found = footprint(self.model, self.image)
+        chunks: list[tuple[Tensor, Tensor | None]] = []
 
         def run(start: int, stop: int) -> tuple[Tensor, Tensor | None]:
-            samples, numbers = self._numbers(start, stop, count)
-            rows = change(self.image[samples], samples, numbers)
-            answers = self._ask(rows, samples)
-            self.meter.tick(stop, batch * count)
-            return answers
+            flat = torch.arange(start, stop, device=self.image.device)
+            samples, numbers = flat % batch, flat // batch
+            return self._ask(change(self.image[samples], samples, numbers), samples)
 
-        chunks = list(self.budget.chunks(batch * count, 4 * found.largest + self._row_bytes(), run))
-        return _answers(chunks, batch, count)
+        with self.interruptible(count, count + 1 if least is None else min(least, count)) as tally:
+            rows = 0
+            for answers in self.budget.chunks(batch * count, 4 * found.largest + self._row_bytes(), run):
+                chunks.append(answers)
+                rows += len(answers[0])
+                tally.done = rows // batch // step * step if rows < batch * count else count
+                self.meter.tick(rows, batch * count)
+        return _answers(chunks, lambda flat: flat[: tally.done * batch].reshape(tally.done, batch).T.contiguous())
+
+    @contextmanager
+    def interruptible(self, total: int, least: int) -> Iterator[Tally]:
+        """Work that the user may end early: what is done by then is used, and the map is marked as partial.
+
+        Inside, count what is finished in the tally's `done`. Once `least` of `total` are, Ctrl-C or `cancel` only
+        leaves the block: the method goes on behind it with what it has, and the wish is granted when it returns.
+        Sooner, the method ends without a map; so it does if it asks for more behind the block.
+        """
+        if self.meter.stop is not None:
+            raise self.meter.stop
+        tally = Tally(total)
+        try:
+            yield tally
+        except KeyboardInterrupt as stop:
+            if tally.done < least:
+                raise
+            self.meter.stop = stop
+            self.meter.cut = tally if tally.done < total else None
 
     def each(
         self,
@@ -117,7 +152,8 @@ class Probe:
         batch, found = len(self.image), footprint(self.model, self.image)
 
         def run(start: int, stop: int) -> tuple[Tensor, Tensor, Tensor]:
-            samples, numbers = self._numbers(start, stop, count)
+            flat = torch.arange(start, stop, device=self.image.device)
+            samples, numbers = flat // count, flat % count
             rows = change(self.image[samples], samples, numbers)
             raw = run_method(function, rows, samples, target or self.target, self.site, options or {})
             self.meter.tick(stop, batch * count)
@@ -151,7 +187,7 @@ class Probe:
 
             most = max(1, _LATE_BYTES // values.nbytes)
             chunks += self.budget.chunks(count, 2 * values.nbytes, run, most=most)
-        return _answers(chunks, batch, count)
+        return _answers(chunks, lambda flat: flat.reshape(batch, count))
 
     def read(self) -> Maps:
         """The activation at the site, channels first, `[batch, channel, row, column]`."""
@@ -186,10 +222,6 @@ class Probe:
         if self.site is None:
             raise RuntimeError("This method asks for a layer but names neither `activation` nor `gradient`.")
         return self.site
-
-    def _numbers(self, start: int, stop: int, count: int) -> tuple[Tensor, Tensor]:
-        flat = torch.arange(start, stop, device=self.image.device)
-        return flat // count, flat % count
 
     def _row_bytes(self) -> int:
         return 4 * self.image[0].nbytes
@@ -254,7 +286,7 @@ def _swap(grid: Grid, samples: Tensor, numbers: Tensor, change: Change) -> Calla
     return swap
 
 
-def _answers(chunks: list[tuple[Tensor, Tensor | None]], batch: int, count: int) -> Answers:
-    score = torch.cat([c[0] for c in chunks]).reshape(batch, count)
+def _answers(chunks: list[tuple[Tensor, Tensor | None]], arrange: Callable[[Tensor], Tensor]) -> Answers:
+    score = torch.cat([c[0] for c in chunks])
     tops = [c[1] for c in chunks if c[1] is not None]
-    return Answers(score, torch.cat(tops).reshape(batch, count) if len(tops) == len(chunks) else None)
+    return Answers(arrange(score), arrange(torch.cat(tops)) if len(tops) == len(chunks) else None)

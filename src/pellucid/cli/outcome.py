@@ -6,6 +6,7 @@ from typing import Any
 
 from pellucid import __version__
 from pellucid.cli.work import Done, Failed, Result, Work
+from pellucid.report.manifest import partial
 from pellucid.types import Attribution
 
 SCHEMA_VERSION = 1
@@ -59,6 +60,7 @@ def _attribution(attribution: Attribution) -> dict[str, Any]:
         "options": dict(attribution.options),
         "seed": attribution.seed,
         "notes": list(attribution.notes),
+        "partial": partial(attribution),
         **vars(attribution.cost),
     }
 

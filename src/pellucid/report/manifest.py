@@ -10,6 +10,7 @@ from typing import Any
 
 from pellucid.report import facts
 from pellucid.report.subjects import Finding, Subject
+from pellucid.types import Attribution
 
 SCHEMA_VERSION = 1
 """Grows when a field changes its meaning or goes away; new fields do not count."""
@@ -85,9 +86,15 @@ def _method(finding: Finding) -> dict[str, Any]:
         "forward": attribution.cost.forward,
         "backward": attribution.cost.backward,
         "notes": list(attribution.notes),
+        "partial": partial(attribution),
         "files": {"picture": f"{finding.key}.png", "maps": "maps.npz"},
         "arrays": [array_name(finding.key, name) for name in arrays],
     }
+
+
+def partial(attribution: Attribution) -> dict[str, int] | None:
+    """How many samples a map rests on whose making was stopped; None for a complete one."""
+    return None if attribution.partial is None else dict(zip(("samples", "of"), attribution.partial, strict=True))
 
 
 def array_name(key: str, name: str) -> str:
