@@ -21,7 +21,9 @@ from pellucid.capture.randomness import Draws
 from pellucid.capture.sites import recommended, survey
 from pellucid.errors import BadOption, BadSite, Refused
 from pellucid.fusing import fused
+from pellucid.models.preprocessing import preprocessing_of
 from pellucid.numerics import max_abs, resize
+from pellucid.pictures import prepare
 from pellucid.registry import fill_options, find_method
 from pellucid.targets import Target
 from pellucid.types import Attribution, Cost, Evidence, Map, Maps, Method, Model, Site, Tally
@@ -267,7 +269,7 @@ class Engine:
         meter = Meter(self.meter.progress, self.meter.cancel, label=step.method.id)
         base = step.base.method if step.base else None
         other = self._other_method(step, meter)
-        probe = Probe(self.model, self.image, target, site, self.budget, meter, other, base)
+        probe = Probe(self.model, self.image, target, site, self.budget, meter, other, base, self._read_picture)
         try:
             evidence = self._call(step, _arguments(found, k, site, step.rule), self.image, probe)
         finally:
@@ -325,6 +327,9 @@ class Engine:
             return self._call(base, _arguments(found, 0, site, base.rule), rows, None).raw
 
         return attribute
+
+    def _read_picture(self, name: str) -> Maps:
+        return prepare(name, preprocessing_of(self.model)).tensor[None]
 
     def _values(self, evidence: Evidence, step: Step) -> Map:
         if evidence.values is not None:

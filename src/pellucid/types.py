@@ -325,6 +325,9 @@ class ProbeLike(Protocol):
     def grey(self, level: float) -> Tensor | None:
         """The model's input value for a grey of 0 (black) to 1 (white), None when that is not known."""
 
+    def picture(self, name: str) -> Maps:
+        """Another picture, a file or a sample, as the model's input `[1, channel, row, column]`."""
+
 
 class Noise(Protocol):
     """What a method sees of `capture.randomness.Draws`: randomness by number, never by order."""

@@ -111,7 +111,10 @@ def test_an_output_without_classes():
     [
         ({"window": 4, "stride": 5}, "Expected 1 <= stride <= window for occlusion, got stride 5 and window 4"),
         ({"window": 0, "stride": 0}, "got stride 0 and window 0"),
-        ({"fill": "grey"}, "Expected a number or 'mean' as fill of occlusion, got 'grey'"),
+        (
+            {"fill": "grey"},
+            "Expected a number, mean, blur, noise, inpaint or a picture as fill of occlusion, got 'grey'",
+        ),
     ],
 )
 def test_bad_options(options, message):

@@ -15,7 +15,7 @@ from pellucid.capture.layout import feed
 from pellucid.capture.passes import class_scores, read, read_grid
 from pellucid.capture.sites import footprint
 from pellucid.capture.tape import Tape
-from pellucid.errors import Cancelled, Refused
+from pellucid.errors import BadOption, Cancelled, Refused
 from pellucid.numerics import full_precision
 from pellucid.targets import Logit, Residual, Rivals, Target
 from pellucid.types import Answers, Change, Grid, Maps, Method, Model, Site, Tally
@@ -66,6 +66,7 @@ class Probe:
         target: resolved; the same class for all variants of a picture.
         site: the layer in question, None when the method does not look at one.
         base: the method named by the option `of`, if there is that option.
+        read_picture: turns a file or sample name into the model's input.
     """
 
     model: Model
@@ -76,6 +77,7 @@ class Probe:
     meter: Meter = field(default_factory=Meter)
     attribute: Attribute | None = None
     base: Method | None = None
+    read_picture: Callable[[str], Maps] | None = None
 
     def score(self, count: int, change: Change, *, least: int | None = None, step: int = 1) -> Answers:
         """Score `count` variants of each picture, the first of all pictures first.
@@ -217,6 +219,22 @@ class Probe:
             return None
         values = [(level - mean) / std for mean, std in zip(known.mean, known.std, strict=True)]
         return torch.tensor(values, dtype=self.image.dtype, device=self.image.device)[None, :, None, None]
+
+    def picture(self, name: str) -> Maps:
+        """Another picture, a file or a sample, as the model's input `[1, channel, row, column]`.
+
+        Raises:
+            BadOption: it has another size or number of channels than the explained ones.
+            BadPicture: it cannot be read.
+        """
+        if self.read_picture is None:
+            raise RuntimeError("this probe was made without the means to read pictures")
+        found = self.read_picture(name).to(self.image)
+        if found.shape[1:] != self.image.shape[1:]:
+            raise BadOption(
+                f"The picture {name!r} is {list(found.shape[1:])} to the model, not {list(self.image.shape[1:])}."
+            )
+        return found
 
     def _need_site(self) -> Site:
         if self.site is None:

@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from pellucid.blur import gaussian_blur
 from pellucid.errors import BadOption
-from pellucid.methods._blur import gaussian_blur
 from pellucid.types import Maps, ProbeLike
 
 NAMES = ("black", "white", "mean", "blur")

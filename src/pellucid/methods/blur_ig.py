@@ -2,8 +2,8 @@
 
 import torch
 
+from pellucid.blur import gaussian_blur
 from pellucid.errors import BadOption
-from pellucid.methods._blur import gaussian_blur
 from pellucid.methods._paths import completeness_gap, plain_gradient
 from pellucid.types import Evidence, Maps, Method, Paper, ProbeLike
 

@@ -3,11 +3,12 @@
 import torch
 
 from pellucid.errors import BadOption
-from pellucid.types import Evidence, Maps, Method, Paper, ProbeLike
+from pellucid.fills import fill_of
+from pellucid.types import Evidence, Maps, Method, Noise, Paper, ProbeLike
 
 
 def occlusion(
-    image: Maps, probe: ProbeLike, *, window: int = 32, stride: int | None = None, fill: float | str = 0.0
+    image: Maps, probe: ProbeLike, rng: Noise, *, window: int = 32, stride: int | None = None, fill: float | str = 0.0
 ) -> Evidence:
     """What the score loses when a square of the picture is hidden, at every position of the square.
 
@@ -19,8 +20,9 @@ def occlusion(
         probe: scores the pictures with hidden squares.
         window: side of the square, in pixels of the model's input.
         stride: distance between positions, in the same pixels; None is half a window.
-        fill: what hides: a value in the model's normalised space (0 is the mean colour of its training data) or `mean`
-            for the picture's own mean colour.
+        rng: draws the noise of the fill `noise`; the same for all pictures.
+        fill: what hides: a value in the model's normalised space (0 is the mean colour of its training data), `mean`,
+            `blur`, `noise`, `inpaint` or another picture (see `pellucid.fills`).
 
     Returns:
         raw `[batch, position row, position column]`: d_p; the map at input resolution, signed; extras `scores` and
@@ -30,18 +32,16 @@ def occlusion(
     stride = max(1, window // 2) if stride is None else stride
     if window < 1 or stride < 1 or stride > window:
         raise BadOption(f"Expected 1 <= stride <= window for occlusion, got stride {stride} and window {window}.")
-    if isinstance(fill, str) and fill != "mean":
-        raise BadOption(f"Expected a number or 'mean' as fill of occlusion, got {fill!r}.")
+    cover = fill_of(METHOD.id, fill, image, probe, rng)
     tops, lefts = _starts(rows, window, stride), _starts(columns, window, stride)
 
-    def hide(pictures: torch.Tensor, _: torch.Tensor, numbers: torch.Tensor) -> torch.Tensor:
-        for picture, number in zip(pictures, numbers.tolist(), strict=True):
-            if number == 0:
-                continue
-            top, left = tops[(number - 1) // len(lefts)], lefts[(number - 1) % len(lefts)]
-            colour = picture.mean((1, 2))[:, None, None] if fill == "mean" else fill
-            picture[:, top : top + window, left : left + window] = colour
-        return pictures
+    def hide(pictures: torch.Tensor, samples: torch.Tensor, numbers: torch.Tensor) -> torch.Tensor:
+        hidden = torch.zeros(len(pictures), 1, rows, columns, dtype=torch.bool, device=pictures.device)
+        for k, number in enumerate(numbers.tolist()):
+            if number:
+                top, left = tops[(number - 1) // len(lefts)], lefts[(number - 1) % len(lefts)]
+                hidden[k, :, top : top + window, left : left + window] = True
+        return cover.hide(pictures, samples, hidden)
 
     answers = probe.score(1 + len(tops) * len(lefts), hide)
     shape = (len(image), len(tops), len(lefts))

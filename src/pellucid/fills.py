@@ -1,0 +1,163 @@
+"""What is put where a part of a picture is hidden: a colour, a blur, noise, another picture, or what lies around it.
+
+Every method that hides something takes the same `fill`:
+
+| `fill` | what hides |
+|---|---|
+| a number | that value of the model's normalised space; 0 is the mean colour of its training data |
+| `mean` | each picture's own mean colour |
+| `blur` | the picture itself, blurred by a tenth of its shorter side |
+| `noise` | normal noise with each picture's mean and deviation per channel, drawn from the seed |
+| `inpaint` | the smooth surface that continues what lies around the hidden part (Laplace's equation) |
+| `photo.jpg`, `sample:coffee`, ... | another picture, read as the explained ones are |
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from pellucid.blur import gaussian_blur
+from pellucid.errors import BadOption
+from pellucid.types import Maps, Noise, ProbeLike
+
+NAMED = ("mean", "blur", "noise", "inpaint")
+
+_BLUR = 0.1
+"""Standard deviation of the blur, as a fraction of the picture's shorter side."""
+_RESIDUE = 1e-12
+"""Inpainting stops when the squared error has fallen to this fraction of what it was; float32 carries 1e-14."""
+
+
+@dataclass(frozen=True, eq=False)
+class Fill:
+    """What hides, for a batch of pictures.
+
+    Attributes:
+        image: the pictures `[batch, channel, row, column]`.
+        cover: what is seen instead of them, of the same shape; None when it depends on what is hidden (`inpaint`).
+    """
+
+    image: Maps
+    cover: Maps | None
+
+    def hide(self, rows: Maps, samples: Tensor, hidden: Tensor, corners: Tensor | None = None) -> Maps:
+        """Replace the hidden part of copies of pictures, or of parts of pictures.
+
+        Args:
+            rows: `[n, channel, height, width]`; overwritten.
+            samples: which picture each row is of, `[n]`.
+            hidden: true where the fill is seen, `[n or 1, 1, height, width]`.
+            corners: first row and column of each in its picture, `[n, 2]`; None when rows are whole pictures.
+        """
+        size = (rows.shape[2], rows.shape[3])
+        if self.cover is not None:
+            return torch.where(hidden, crops(self.cover, samples, corners, size), rows)
+        if corners is None:
+            return inpaint(rows, hidden.expand(len(rows), -1, -1, -1))
+        return self._inpaint_crops(samples, hidden, corners, size)
+
+    def _inpaint_crops(self, samples: Tensor, hidden: Tensor, corners: Tensor, size: tuple[int, int]) -> Maps:
+        """Inpainting needs the ring of pixels around a crop; beyond the picture's edge the edge is repeated."""
+        framed = F.pad(self.image, (1, 1, 1, 1), mode="replicate")
+        wide = crops(framed, samples, corners, (size[0] + 2, size[1] + 2))
+        holes = F.pad(hidden.expand(len(samples), -1, -1, -1), (1, 1, 1, 1))
+        inside = _inside(corners, self.image.shape, size)
+        return inpaint(wide, holes, inside)[:, :, 1:-1, 1:-1]
+
+
+def fill_of(method: str, kind: float | str, image: Maps, probe: ProbeLike, rng: Noise) -> Fill:
+    """What the option `fill` names; errors name the `method`.
+
+    Raises:
+        BadOption: a name that is neither a fill nor a picture, or a picture for a model without preprocessing.
+        BadPicture: the other picture cannot be read.
+    """
+    if not isinstance(kind, str):
+        return Fill(image, torch.full_like(image[:1, :, :1, :1], kind).expand_as(image))
+    if kind == "inpaint":
+        return Fill(image, None)
+    if kind == "mean":
+        return Fill(image, image.mean((2, 3), keepdim=True).expand_as(image))
+    if kind == "blur":
+        return Fill(image, _blurred(image))
+    if kind == "noise":
+        draws = rng.normal(torch.zeros(len(image), dtype=torch.long), image)
+        return Fill(image, image.mean((2, 3), keepdim=True) + image.std((2, 3), keepdim=True) * draws)
+    if not set(kind) & set(".:/"):  # no file and no sample is called so
+        raise BadOption(f"Expected a number, {', '.join(NAMED)} or a picture as fill of {method}, got {kind!r}.")
+    return Fill(image, probe.picture(kind).expand_as(image))
+
+
+def crops(pictures: Maps, samples: Tensor, corners: Tensor | None, size: tuple[int, int]) -> Maps:
+    """Copies of parts of equal size: `[n, channel, height, width]` from `[batch, channel, row, column]`."""
+    if corners is None:
+        return pictures[samples]
+    windows = pictures.unfold(2, size[0], 1).unfold(3, size[1], 1)
+    return windows[samples, :, corners[:, 0], corners[:, 1]]
+
+
+def _blurred(image: Maps) -> Maps:
+    """Blurred, with the weights outside the picture left out instead of counted as 0, so that edges keep their tone."""
+    sigma = image.new_full((len(image),), _BLUR * min(image.shape[2:]))
+    return gaussian_blur(image, sigma) / gaussian_blur(torch.ones_like(image[:, :1]), sigma)
+
+
+def _inside(corners: Tensor, shape: torch.Size, size: tuple[int, int]) -> Tensor:
+    """Which pixels of crops with a frame of one pixel lie inside the picture, `[n, 1, height + 2, width + 2]`."""
+    place = [corners[:, k, None] - 1 + torch.arange(size[k] + 2, device=corners.device) for k in (0, 1)]
+    down, across = ((p >= 0) & (p < shape[2 + k]) for k, p in enumerate(place))
+    return (down[:, :, None] & across[:, None, :])[:, None]
+
+
+def inpaint(pictures: Maps, hidden: Tensor, inside: Tensor | None = None) -> Maps:
+    """Fill holes with the surface that solves Laplace's equation between the pixels around them.
+
+    Each hidden pixel becomes the mean of its neighbours, those outside the picture left out; solved by conjugate
+    gradients, in float32 or better. A picture of which nothing is left becomes 0.
+
+    Args:
+        pictures: `[n, channel, row, column]`.
+        hidden: true in the holes, `[n, 1, row, column]`.
+        inside: false where there is no picture, of the same shape; None when all of it is.
+    """
+    values = pictures.to(torch.promote_types(pictures.dtype, torch.float32))
+    there = torch.ones_like(hidden) if inside is None else inside
+    hole = (hidden & there).to(values)
+    valid, known = there.to(values), (~hidden & there).to(values)
+    # a hole that touches nothing known has no answer but 0: the small pull towards 0 is felt only there
+    degree = _neighbours(valid) + torch.finfo(values.dtype).eps
+
+    def apply(x: Tensor) -> Tensor:
+        return hole * (degree * x - _neighbours(x))
+
+    x = torch.zeros_like(values)
+    residue = hole * _neighbours(known * values)
+    direction, error = residue, _squares(residue)
+    enough = _RESIDUE * error.amax()
+    for _ in range(4 * sum(values.shape[2:])):
+        if bool((error <= enough).all()):
+            break
+        image = apply(direction)
+        step = error / (direction * image).sum((2, 3), keepdim=True).clamp(min=torch.finfo(values.dtype).tiny)
+        x, residue = x + step * direction, residue - step * image
+        before, error = error, _squares(residue)
+        direction = residue + error / before.clamp(min=torch.finfo(values.dtype).tiny) * direction
+    return torch.where(hidden, x.to(pictures.dtype), pictures)
+
+
+def _neighbours(x: Tensor) -> Tensor:
+    """Sum over the pixels above, below, left and right."""
+    total = torch.zeros_like(x)
+    total[:, :, 1:] += x[:, :, :-1]
+    total[:, :, :-1] += x[:, :, 1:]
+    total[:, :, :, 1:] += x[:, :, :, :-1]
+    total[:, :, :, :-1] += x[:, :, :, 1:]
+    return total
+
+
+def _squares(x: Tensor) -> Tensor:
+    return (x * x).sum((2, 3), keepdim=True)
