@@ -3,25 +3,18 @@
 from __future__ import annotations
 
 import html
-from base64 import b64encode
 from collections.abc import Sequence
-from functools import cache
-from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pellucid.explanation import Explanation
 from pellucid.report import facts
 from pellucid.report.classes import classes_grid
+from pellucid.report.document import document
 from pellucid.report.folder import write_text
 from pellucid.report.packing import half, photograph, script_json, tables
 from pellucid.report.reproduce import snippet
 from pellucid.report.subjects import Finding, Subject, subjects
-
-if TYPE_CHECKING:
-    from jinja2 import Template
-
-_PARTS = Path(__file__).with_name("page_parts")
 
 
 def write_report(explanation: Explanation, path: Path, *, command: str = "") -> Path:
@@ -49,17 +42,15 @@ def notebook_frame(explanation: Explanation) -> str:
 
 def page(pictures: Sequence[Subject], *, created: str, command: str = "") -> str:
     """The page about some pictures of one explanation, as HTML."""
-    style, script, template = _parts()
     shown = [_shown(subject) for subject in pictures]
     data = {"tables": tables(), "pictures": [one["data"] for one in shown]}
-    return template.render(
+    return document(
+        "page.html",
+        scripts=("paint.js", "viewer.js"),
         explanation=pictures[0].explanation,
         shown=shown,
-        style=style,
-        script=script,
-        policy=_policy(style, script),
         data=script_json(data),
-        created=created.replace("T", " ").replace("+00:00", " UTC"),
+        created=created,
         versions=facts.versions(),
         device=facts.device(pictures[0].explanation),
         command=command,
@@ -123,22 +114,3 @@ def _methods(subject: Subject) -> list[dict[str, Any]]:
         }
         for found in by_id.values()
     ]
-
-
-def _policy(style: str, script: str) -> str:
-    """Content security policy: this style, this script and pictures inside of the page; nothing from elsewhere."""
-    hashes = [f"'sha256-{b64encode(sha256(text.encode()).digest()).decode()}'" for text in (style, script)]
-    return (
-        f"default-src 'none'; img-src data:; style-src {hashes[0]}; script-src {hashes[1]}; "
-        "base-uri 'none'; form-action 'none'"
-    )
-
-
-@cache
-def _parts() -> tuple[str, str, Template]:
-    from jinja2 import Environment, StrictUndefined
-
-    read = {path.name: path.read_text("utf-8") for path in _PARTS.iterdir() if path.is_file()}
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    script = f"\n{read['paint.js']}\n{read['viewer.js']}"
-    return f"\n{read['page.css']}", script, environment.from_string(read["page.html"])
