@@ -161,6 +161,38 @@ def test_chunk_errors(chunk):
         pellucid.explain(MODEL, TENSOR, "saliency", chunk=chunk)
 
 
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"methods": 3}, r"an id of a method such as 'grad-cam', or a list of ids, as methods; got 3"),
+        ({"methods": {"saliency": {}}}, r"or a list of ids, as methods; got \{'saliency'"),
+        ({"methods": ["saliency", 3]}, r"ids of methods such as 'grad-cam', got 3 among them"),
+        ({"methods": [pellucid.methods()["cam"]]}, r"among them. Give its id, 'cam'"),
+        ({"options": [1]}, r"options by method, as in options=\{'occlusion': \{'window': 32\}\}, got \[1\]"),
+        ({"options": {"saliency": 3}}, r"options by method, as in .*, got 'saliency': 3"),
+        ({"options": {3: {}}}, r"options by method, as in .*, got 3: \{\}"),
+        ({"layer": 3}, r"a layer's path such as 'layer4', or a list, as layer; got 3"),
+        ({"layer": ["1", 3]}, r"a layer's path such as 'layer4', got 3"),
+        ({"layer": MODEL.module[0]}, r"or a list, as layer; got a module, Conv2d"),
+        ({"layer": [MODEL.module[0]]}, r"got a module, Conv2d. Give the path under which the model knows it"),
+        ({"seed": 1.5}, "an integer as seed, got 1.5"),
+        ({"seed": True}, "an integer as seed, got True"),
+        ({"fuse": ["max"]}, r"max, mean, product or None as fuse, got \['max'\]"),
+        ({"progress": 3}, "a function as progress, got 3"),
+        ({"cancel": "no"}, "a function as cancel, got 'no'"),
+        ({"target": b"dog"}, "a class index, a class name, a list of these, a Target or a callable, got b'dog'"),
+    ],
+)
+def test_arguments_of_a_wrong_kind(given, message):
+    with pytest.raises(BadOption, match=f"^Expected .*{message}"):
+        pellucid.explain(MODEL, TENSOR, **{"methods": "saliency", **given})
+
+
+def test_integers_of_any_kind():
+    result = pellucid.explain(MODEL, TENSOR, "saliency", target=np.int64(3), seed=np.int64(3), chunk=np.int64(1))
+    assert (result.seed, type(result.seed)) == (3, int)
+
+
 def test_targets():
     result = pellucid.explain(MODEL, TENSOR, "saliency", target=["dog", 3])
     assert result["saliency"].target == ("dog", "fish")
@@ -192,12 +224,12 @@ def test_an_output_that_is_a_probability_is_noted():
 
 
 def test_an_output_without_classes():
-    result = pellucid.explain(network()[:2], TENSOR, "saliency", lambda out: out.flatten(1).sum(1))
+    net = nn.Sequential(*network()[:2], nn.Flatten(2))
+    result = pellucid.explain(net, TENSOR, "saliency", lambda out: out.flatten(1).sum(1))
     assert result.predictions == ()
-    with pytest.raises(BadOutput, match=r"Expected class scores \[batch, class\].*or pass a callable as target"):
-        pellucid.explain(network()[:2], TENSOR, "saliency")
-    with pytest.raises(BadOption, match="gives no class scores, so there is no top class"):
-        pellucid.explain(network()[:2], TENSOR, "occlusion")
+    for method in ("saliency", "occlusion"):
+        with pytest.raises(BadOutput, match=r"Expected class scores \[batch, class\].*or pass a callable as target"):
+            pellucid.explain(net, TENSOR, method)
 
 
 def test_an_empty_map_is_noted():

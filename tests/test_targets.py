@@ -1,5 +1,6 @@
 """Targets: one scalar per row, whatever the user passes and however rows are packed."""
 
+from collections import namedtuple
 from dataclasses import dataclass
 from types import SimpleNamespace
 
@@ -10,22 +11,28 @@ import pellucid
 from pellucid.errors import BadOption, BadOutput, UnknownName
 from pellucid.models import wrap
 from pellucid.targets import (
+    ClassScores,
     Custom,
     Logit,
     Margin,
+    Part,
     Probability,
+    Scene,
     Target,
     Top,
     are_probabilities,
     logits,
     parse_targets,
     probabilities,
+    read,
 )
+from pellucid.types import Frame
 
 OUTPUT = torch.tensor([[1.0, 5.0, 3.0], [7.0, 2.0, 7.0]])
 BOTH = torch.tensor([0, 1])
 MODEL = wrap(torch.nn.Identity(), name="net")
 NAMED = wrap(MODEL, classes=["tabby cat", "tiger cat", "golden retriever, dog"])
+FRAMES = (Frame.whole((4, 4)),) * 3
 
 
 def one(target, model=MODEL):
@@ -104,29 +111,34 @@ def test_rows_know_their_picture():
 
 @pytest.mark.parametrize("target", [Logit((0, 1)), Margin(Logit((0,)), Logit((0, 1)))])
 def test_as_many_classes_as_pictures(target):
-    target.check(2)
+    target.fit(Scene(MODEL, FRAMES[:2]))
     with pytest.raises(BadOption, match=r"Expected one class or 3 \(one per picture\) as target, got 2"):
-        target.check(3)
+        target.fit(Scene(MODEL, FRAMES))
 
 
 def test_top_and_its_ties():
-    assert Top().resolve(OUTPUT, MODEL) == Logit((1, 0))  # of the equal sevens the first
-    assert Top(1).resolve(OUTPUT, MODEL) == Logit((2, 2))
-    assert Top(2).score(OUTPUT, BOTH, MODEL).tolist() == [1, 2]
+    reading = ClassScores(OUTPUT)
+    assert Top().resolve(reading, MODEL) == Logit((1, 0))  # of the equal sevens the first
+    assert Top(1).resolve(reading, MODEL) == Logit((2, 2))
+    assert Top(2).resolve(reading, MODEL).score(OUTPUT, BOTH, MODEL).tolist() == [1, 2]
     with pytest.raises(BadOption, match="There is no rank 4: net has 3 classes"):
-        Top(3).resolve(OUTPUT, MODEL)
-    with pytest.raises(BadOption, match=r"gives no class scores, so there is no top class. Pass a callable"):
-        Top().resolve(None, MODEL)
+        Top(3).resolve(reading, MODEL)
+    with pytest.raises(BadOption, match="A rank has no score before"):
+        Top().score(OUTPUT, BOTH, MODEL)
+    with pytest.raises(BadOutput, match=r"Expected class scores \[batch, class\] from net, got shape \[3\]"):
+        Top().resolve(read(OUTPUT[0], MODEL), MODEL)
 
 
 def test_probability():
     expected = [OUTPUT[0].exp()[1] / OUTPUT[0].exp().sum(), OUTPUT[1].exp()[0] / OUTPUT[1].exp().sum()]
     torch.testing.assert_close(Probability((1, 0)).score(OUTPUT, BOTH, MODEL), torch.stack(expected))
+    # a model that ends in a softmax gives probabilities already
+    torch.testing.assert_close(Probability((1, 0)).score(OUTPUT.softmax(1), BOTH, MODEL), torch.stack(expected))
 
 
 def test_margin():
     assert Margin(Logit((1,)), Logit((2,))).score(OUTPUT, BOTH, MODEL).tolist() == [2, -5]
-    assert Margin(Top(), Top(1)).resolve(OUTPUT, MODEL) == Margin(Logit((1, 0)), Logit((2, 2)))
+    assert Margin(Top(), Top(1)).resolve(ClassScores(OUTPUT), MODEL) == Margin(Logit((1, 0)), Logit((2, 2)))
 
 
 def test_custom():
@@ -136,7 +148,7 @@ def test_custom():
     found = one(brightness)
     assert isinstance(found, Custom)
     assert found.score(OUTPUT, BOTH, MODEL).tolist() == [9, 16]
-    assert found.labels(MODEL, 2) == ("brightness", "brightness")
+    assert found.labels(MODEL, FRAMES[:2]) == ("brightness", "brightness")
     for function, got in [(lambda out: out, r"\[2, 3\]"), (lambda out: 3, "int"), (lambda out: out.sum(), r"\[\]")]:
         with pytest.raises(BadOutput, match=f"Expected 2 scores, one per row, from the target function, got {got}"):
             Custom(function).score(OUTPUT, BOTH, MODEL)
@@ -145,17 +157,17 @@ def test_custom():
 def test_a_target_of_ones_own():
     @dataclass(frozen=True)
     class Sum:
-        def check(self, count):
-            pass
+        def fit(self, scene):
+            return self
 
-        def resolve(self, scores, model):
+        def resolve(self, reading, model):
             return self
 
         def score(self, output, samples, model):
             return output.sum(1)
 
-        def labels(self, model, count):
-            return ("sum",) * count
+        def labels(self, model, frames):
+            return ("sum",) * len(frames)
 
     target = Sum()
     assert isinstance(target, Target)
@@ -174,14 +186,77 @@ def test_a_target_of_ones_own():
     ],
 )
 def test_labels(target, expected):
-    assert target.labels(NAMED, 2) == expected
+    assert target.labels(NAMED, FRAMES[:2]) == expected
+
+
+def test_classes_by_name_in_every_target():
+    scene = Scene(NAMED, FRAMES[:2])
+    assert Logit("dog").fit(scene) == Logit((2,))
+    assert Probability(["dog", 0]).fit(scene) == Probability((2, 0))
+    assert type(Probability("dog").fit(scene)) is Probability
+    assert Margin("dog", None).fit(scene) == Margin(Logit((2,)), Top())
+    for wrong in (None, [1.5], True, {"a": 1}):
+        with pytest.raises(BadOption, match="Expected a class index"):
+            Logit(wrong)
+
+
+@dataclass
+class HandedOn:
+    """As libraries hand their outputs on: some parts may be missing."""
+
+    logits: torch.Tensor | None = None
+    features: torch.Tensor | None = None
+
+
+@dataclass
+class Lone:
+    scores: torch.Tensor
 
 
 @pytest.mark.parametrize(
-    "output", [OUTPUT, {"logits": OUTPUT}, SimpleNamespace(logits=OUTPUT)], ids=["tensor", "dict", "attribute"]
-)
+    "output",
+    [
+        OUTPUT,
+        {"logits": OUTPUT, "features": OUTPUT * 2},
+        SimpleNamespace(logits=OUTPUT),
+        HandedOn(OUTPUT, OUTPUT * 2),
+        namedtuple("Outputs", "logits aux")(OUTPUT, OUTPUT * 2),
+        (OUTPUT,),
+        (OUTPUT, torch.tensor([1, 2]), None),
+        {"scores": OUTPUT},
+        Lone(OUTPUT),
+        {"out": OUTPUT, "aux": OUTPUT * 2},
+    ],
+    ids=["tensor", "dict", "attribute", "dataclass", "named tuple", "lone in a tuple", "lone float", "lone in a dict",
+         "lone in a dataclass", "out"],
+)  # fmt: skip
 def test_outputs_that_are_understood(output):
     assert logits(output, MODEL) is OUTPUT
+
+
+@pytest.mark.parametrize(
+    ("path", "output"),
+    [
+        ("a", {"a": OUTPUT, "b": OUTPUT * 2}),
+        (1, (OUTPUT * 2, OUTPUT)),
+        ("1", [OUTPUT * 2, OUTPUT]),
+        ("heads.age", {"heads": SimpleNamespace(age=OUTPUT, place=OUTPUT * 2)}),
+        ("features", HandedOn(OUTPUT * 2, OUTPUT)),
+        ("0.logits", (HandedOn(OUTPUT), OUTPUT * 2)),
+    ],
+)
+def test_an_output_named_by_its_path(path, output):
+    assert logits(output, wrap(MODEL, output=path)) is OUTPUT
+
+
+def test_an_output_that_is_not_there():
+    output = {"age": OUTPUT, "place": OUTPUT}
+    with pytest.raises(UnknownName, match=r"no part 'plaice'. Did you mean 'place'\? The output has age, place"):
+        logits(output, wrap(MODEL, output="plaice"))
+    with pytest.raises(UnknownName, match="The output has no parts"):
+        Part(0)(OUTPUT)
+    with pytest.raises(BadOption, match=r"Expected a function or the path of a part as output, got 1\.5"):
+        wrap(MODEL, output=1.5)
 
 
 def test_an_output_that_is_picked():
@@ -195,8 +270,9 @@ def test_an_output_that_is_picked():
     [
         (OUTPUT[0], r"shape \[3\], torch.float32"),
         (OUTPUT.int(), r"shape \[2, 3\], torch.int32"),
-        ((OUTPUT,), "tuple"),
-        ({"scores": OUTPUT}, "dict"),
+        ((OUTPUT, OUTPUT), r"tuple with 0: \[2, 3\], 1: \[2, 3\]"),
+        ({"a": OUTPUT, "b": OUTPUT[0]}, r"dict with a: \[2, 3\], b: \[3\]"),
+        ("text", "str"),
     ],
 )
 def test_outputs_that_are_not(output, got):

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from pellucid import arguments
 from pellucid.capture.budget import Budget
 from pellucid.capture.guard import guarded
 from pellucid.capture.probe import Meter
@@ -21,8 +22,8 @@ from pellucid.models import wrap
 from pellucid.models.preprocessing import preprocessing_of
 from pellucid.pictures import prepare
 from pellucid.registry import DEFAULT_METHODS
-from pellucid.targets import TargetLike, are_probabilities, parse_targets, probabilities
-from pellucid.types import Maps, Model, Picture, Prediction, Site
+from pellucid.targets import ClassScores, Scene, TargetLike, are_probabilities, parse_targets
+from pellucid.types import Frame, Maps, Model, Picture, Site
 
 _TOP = 5
 
@@ -73,29 +74,31 @@ def explain(
     """
     start = time.perf_counter()
     model = wrap(model)
-    names = [methods] if isinstance(methods, str) else list(DEFAULT_METHODS if methods is None else methods)
-    steps = plan(names, options or {})
-    if chunk is not None and (not isinstance(chunk, int) or chunk < 1):
-        raise BadOption(f"Expected a positive number of samples as chunk, got {chunk!r}.")
-    if not isinstance(seed, int):
-        raise BadOption(f"Expected an integer as seed, got {seed!r}.")
+    names = list(DEFAULT_METHODS) if methods is None else arguments.method_names(methods)
+    steps = plan(names, arguments.method_options(options))
+    seed = arguments.whole_number(seed, "seed", "an integer")
+    if chunk is not None:
+        chunk = arguments.whole_number(chunk, "chunk", "a positive number of samples", least=1)
+    arguments.function(progress, "progress")
+    arguments.function(cancel, "cancel")
+    layers = arguments.sites(layer)
+    check_fuse(fuse, len(set(layers)))
     image, decoded = _read_pictures(model, pictures)
-    targets = parse_targets(target, model)
-    for wanted in targets:
-        wanted.check(len(image))
-    layers = [layer] if isinstance(layer, (str, Site)) else list(layer or ())
-    check_fuse(fuse, len(set(map(str, layers))))
+    frames = tuple(p.frame for p in decoded) or (Frame.whole((image.shape[2], image.shape[3])),) * len(image)
+    targets = [wanted.fit(Scene(model, frames)) for wanted in parse_targets(target, model)]
     budget, meter = Budget(image.device, chunk), Meter(progress, cancel)
     with guarded(model.module):
         strict = methods is not None
-        engine = Engine(model, image, targets, steps, seed=seed, budget=budget, meter=meter, strict=strict, fuse=fuse)
+        engine = Engine(
+            model, image, frames, targets, steps, seed=seed, budget=budget, meter=meter, strict=strict, fuse=fuse
+        )
         choices = {
             "class": "the top class of each picture" if target is None else "chosen by you",
             "methods": "the default set" if methods is None else "chosen by you",
             **({"fuse": fuse} if fuse else {}),
         }
         try:
-            choices["layer"] = engine.choose_sites([Site.parse(site) for site in layers])
+            choices["layer"] = engine.choose_sites(layers)
             engine.run()
         except KeyboardInterrupt as stop:
             partial = _pack(engine, decoded, choices, time.perf_counter() - start)
@@ -143,7 +146,8 @@ def _check_tensor(tensor: Tensor) -> Maps:
 
 def _pack(engine: Engine, decoded: tuple[Picture, ...], choices: Mapping[str, str], seconds: float) -> Explanation:
     notes: tuple[str, ...] = ()
-    if engine.scores is not None and engine.scores.shape[1] > 1 and are_probabilities(engine.scores):
+    scores = engine.reading.scores if isinstance(engine.reading, ClassScores) else None
+    if scores is not None and scores.shape[1] > 1 and are_probabilities(scores):
         notes = (
             f"The output of {engine.model.name} already is a probability, so gradients are those of the softmax: they "
             "fade where the model is sure. Remove the softmax for better maps.",
@@ -151,23 +155,11 @@ def _pack(engine: Engine, decoded: tuple[Picture, ...], choices: Mapping[str, st
     return Explanation(
         model=engine.model,
         pictures=decoded,
-        predictions=_predictions(engine),
+        predictions=engine.reading.predictions(engine.model, engine.frames, _TOP),
         attributions=tuple(engine.done),
         refused=dict(engine.refused),
         notes=notes,
         choices=choices,
         seed=engine.seed,
         seconds=seconds,
-    )
-
-
-def _predictions(engine: Engine) -> tuple[tuple[Prediction, ...], ...]:
-    if engine.scores is None:
-        return ()
-    chance = probabilities(engine.scores)
-    best = engine.scores.sort(dim=1, descending=True, stable=True).indices[:, :_TOP]
-    name = engine.model.class_name
-    return tuple(
-        tuple(Prediction(i, name(i), float(scores[i]), float(chances[i])) for i in row)
-        for row, scores, chances in zip(best.tolist(), engine.scores.cpu(), chance.cpu(), strict=True)
     )

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from pellucid.capture.budget import Budget
 from pellucid.capture.catalogue import Rule, rule_of
-from pellucid.capture.layout import input_type
+from pellucid.capture.feeding import input_type
 from pellucid.capture.passes import Findings, Wish, look
 from pellucid.capture.probe import Meter, Probe
 from pellucid.capture.randomness import Draws
@@ -25,8 +25,8 @@ from pellucid.models.preprocessing import preprocessing_of
 from pellucid.numerics import max_abs, resize
 from pellucid.pictures import prepare
 from pellucid.registry import fill_options, find_method
-from pellucid.targets import Target
-from pellucid.types import Attribution, Cost, Evidence, Map, Maps, Method, Model, Site, Tally
+from pellucid.targets import Reading, Target, Unread
+from pellucid.types import Attribution, Cost, Evidence, Frame, Map, Maps, Method, Model, Site, Tally
 
 _WHOLE_BATCH = 8
 """Batches up to this size are run at once without asking how much memory a sample takes."""
@@ -116,7 +116,8 @@ class Engine:
     Args:
         model: the network.
         image: the model's input `[batch, channel, row, column]`, on the model's device.
-        targets: what to explain; each gives one set of attributions.
+        frames: how each picture lies in that input.
+        targets: what to explain, fit to the pictures; each gives one set of attributions.
         steps: the methods.
         seed: of all random draws.
         budget: how many samples at once.
@@ -129,6 +130,7 @@ class Engine:
         self,
         model: Model,
         image: Maps,
+        frames: Sequence[Frame],
         targets: Sequence[Target],
         steps: Sequence[Step],
         *,
@@ -139,10 +141,10 @@ class Engine:
         fuse: str | None = None,
     ) -> None:
         kind = torch.promote_types(input_type(model, image), torch.float32)
-        self.model, self.image, self.targets, self.steps = model, image.to(kind), targets, steps
+        self.model, self.image, self.frames, self.targets, self.steps = model, image.to(kind), frames, targets, steps
         self.seed, self.budget, self.meter, self.strict, self.fuse = seed, budget, meter, strict, fuse
         self.sites: tuple[Site | None, ...] = (None,)
-        self.scores: Tensor | None = None
+        self.reading: Reading = Unread()
         self.done: list[Attribution] = []
         self.refused: dict[str, str] = {}
         self.stop: KeyboardInterrupt | None = None
@@ -177,13 +179,12 @@ class Engine:
         return len(self.targets) * sum(len(self.sites) if step.at_site else 1 for step in self.steps)
 
     def run(self) -> None:
-        """Fill `scores`, `done` and `refused`."""
+        """Fill `reading`, `done` and `refused`."""
         start = time.perf_counter()
         found = self._shared_pass()
-        self.scores = found.scores
         shared = time.perf_counter() - start
         for k, target in enumerate(self.targets):
-            resolved = target.resolve(found.scores, self.model)
+            resolved = target.resolve(self.reading, self.model)
             for step, sites in self._jobs():
                 if step.method.id in self.refused:
                     continue
@@ -222,6 +223,7 @@ class Engine:
             heads=any(w.heads for w in wishes),
             rules=tuple(dict.fromkeys(rule for w in wishes for rule in w.rules)),
             site_rules=tuple(dict.fromkeys(rule for w in wishes for rule in w.site_rules)),
+            reading=True,
         )
         batch = len(self.image)
         self.meter.label = "shared pass"
@@ -240,7 +242,8 @@ class Engine:
             row = 2 * size.bytes_per_sample if wish.rules else 4 * size.largest
             chunks = list(self.budget.chunks(batch, row + 4 * self.image[0].nbytes, run))
         found = chunks[0] if len(chunks) == 1 else _join(chunks)
-        if found.scores is not None and not bool(found.scores.isfinite().all()):
+        self.reading = found.reading
+        if not self.reading.finite():
             raise Refused(
                 f"The scores of {self.model.name} are not finite, so there is nothing to explain. Are its weights or "
                 "the preprocessing broken, or does it overflow in its type?"
@@ -287,7 +290,7 @@ class Engine:
             values=_own(values),
             raw=_own(evidence.raw),
             site=site,
-            target=target.labels(self.model, batch),
+            target=target.labels(self.model, self.frames),
             options=dict(step.options),
             seed=self.seed,
             cost=Cost(
@@ -368,7 +371,7 @@ def _join(chunks: Sequence[Findings]) -> Findings:
         return {key: torch.cat([f[key] for f in found]) for key in found[0]}
 
     return Findings(
-        scores=None if first.scores is None else torch.cat([c.scores for c in chunks if c.scores is not None]),
+        reading=first.reading.join([c.reading for c in chunks[1:]]),
         **{
             name: joined(name)
             for name in ("activation", "gradient", "curvature", "image_gradient", "relevance", "score")

@@ -28,7 +28,7 @@ def check_fuse(how: str | None, layers: int) -> None:
     """Refuse with `BadOption` a rule that does not exist, or fewer than two different layers to fuse."""
     if how is None:
         return
-    if how not in SCALING:
+    if not isinstance(how, str) or how not in SCALING:
         raise BadOption(f"Expected {', '.join(SCALING)} or None as fuse, got {how!r}.")
     if layers < 2:
         raise BadOption(f"Fusing needs at least two layers, got {layers}. Name them, or leave fuse out.")

@@ -6,6 +6,7 @@ import inspect
 import pkgutil
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -41,7 +42,7 @@ LAYERS = (  # each may import from its own row and those above it
     {"types"},
     {"arithmetic", "blur", "fills", "memory", "numerics", "targets", "zoo"},
     {"capture", "methods", "registry", "pictures", "models"},
-    {"fusing"},
+    {"arguments", "fusing"},
     {"engine", "explanation", "inspection"},
     {"api", "report"},
     {"__main__", "cli"},
@@ -153,7 +154,7 @@ def undescribed(name):
         if isinstance(node, kinds) and not node.name.startswith("_"):
             members = node.body if isinstance(node, ast.ClassDef) else []
             inner = [m for m in members if isinstance(m, kinds) and not m.name.startswith("_")]
-            inner = [m for m in inner if not inherits(node, m.name, source)]
+            inner = [m for m in inner if not inherits(node, m.name, source, protocols_beside(name))]
             yield from (f"{name}: {each.name}" for each in [node, *inner] if not ast.get_docstring(each))
 
 
@@ -161,11 +162,21 @@ def test_everything_public_is_described():
     assert [each for name in NAMES for each in undescribed(name)] == []
 
 
-def inherits(owner, member, source):
-    """A member may be described where it is first declared: on a protocol of the same file, or by a framework."""
+@cache
+def protocols_beside(name):
+    """Protocols declared in a file of the same folder below the package's root."""
+    folder = (ROOT / name).parent
+    files = [] if folder == ROOT else sorted(folder.glob("*.py"))
+    classes = [n for path in files for n in ast.walk(ast.parse(path.read_text())) if isinstance(n, ast.ClassDef)]
+    return [n for n in classes if any("Protocol" in ast.unparse(base) for base in n.bases)]
+
+
+def inherits(owner, member, source, protocols):
+    """A member may be described where it is first declared: on a protocol of the same folder, or by a framework."""
     bases = [ast.unparse(base) for base in owner.bases]
     classes = [n for n in ast.walk(source) if isinstance(n, ast.ClassDef) and n is not owner]
     declared = [n for n in classes if n.name in bases or any("Protocol" in ast.unparse(b) for b in n.bases)]
+    declared += [n for n in protocols if n.name != owner.name]
     here = any(getattr(m, "name", "") == member and ast.get_docstring(m) for n in declared for m in n.body)
     return here or any("." in base or base not in {n.name for n in classes} for base in bases)
 

@@ -6,8 +6,8 @@ from torch import nn
 
 import pellucid
 import tiny
+from pellucid.capture.feeding import feed
 from pellucid.capture.guard import guarded
-from pellucid.capture.layout import feed
 
 
 def fed(net, image):

@@ -25,7 +25,7 @@ from pellucid.capture.rewriting import Rewriting, bind, depends, functions
 from pellucid.capture.rules import OTHER_ACTIVATIONS, as_rectifier
 from pellucid.errors import BadOption
 from pellucid.numerics import full_precision
-from pellucid.targets import Target, logits
+from pellucid.targets import Target
 from pellucid.types import Model
 
 _MAX_POOL = functions("max_pool2d") | {F.max_pool2d}
@@ -48,9 +48,8 @@ class Differences(Rewriting):
         return torch.cat([rows, reference.expand_as(rows)])
 
     def score(self, target: Target, output: Any, samples: Tensor, model: Model) -> Tensor:
-        """The pictures' scores, for the classes that they and not their references have on top."""
-        resolved = target.resolve(_scores_by_picture(output, samples, model), model)
-        both = resolved.score(output, torch.cat([samples, samples]), model)
+        """The pictures' scores."""
+        both = target.score(output, torch.cat([samples, samples]), model)
         self.reference_scores.append(full_precision(both[len(samples) :].detach()))
         return both[: len(samples)]
 
@@ -69,17 +68,6 @@ class Differences(Rewriting):
         call = (func, args, kwargs or {})
         replaced = _replace(call) if torch.is_grad_enabled() else None
         return func(*args, **call[2]) if replaced is None else replaced
-
-
-def _scores_by_picture(output: Any, samples: Tensor, model: Model) -> Tensor | None:
-    """Class scores with row i that of picture i, whatever part of the batch this pass holds."""
-    try:
-        scores = logits(output, model).detach()[: len(samples)]
-    except TypeError:
-        return None
-    by_picture = scores.new_zeros(int(samples.max()) + 1, scores.shape[1])
-    by_picture[samples] = scores
-    return by_picture
 
 
 def _replace(call: Call) -> Tensor | None:

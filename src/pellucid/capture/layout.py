@@ -7,58 +7,39 @@ something else). So it is tried once per model on noise, and used only if the an
 from __future__ import annotations
 
 import weakref
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils._pytree import tree_leaves
 
 from pellucid.capture.walk import walk
-from pellucid.types import Model
+from pellucid.targets import leaves
 
 _known: weakref.WeakKeyDictionary[nn.Module, tuple[Any, bool]] = weakref.WeakKeyDictionary()
 
 
-def input_type(model: Model, image: Tensor) -> torch.dtype:
-    """The number type that the model takes: that of its weights, or the picture's own if it has none."""
-    return next((p.dtype for p in model.module.parameters() if p.is_floating_point()), image.dtype)
-
-
-def feed(model: Model, image: Tensor) -> Tensor:
-    """A copy of the input, as networks may write into it, in the model's own type and the faster order of memory.
-
-    Must run inside `guarded` and outside any `Tape`: the first call for a model runs it twice.
-    """
-    kind = input_type(model, image)
-    if image.ndim == 4 and image.device.type == "cpu" and _may_be_last(model.module, image, kind):
-        return image.detach().to(kind, copy=True, memory_format=torch.channels_last)
-    return image.detach().to(kind, copy=True)
-
-
-def _may_be_last(module: nn.Module, image: Tensor, kind: torch.dtype) -> bool:
+def may_be_last(module: nn.Module, image: Tensor, kind: torch.dtype, run: Callable[[Tensor], Any]) -> bool:
+    """Whether the network gives the same answers for inputs of this shape when their memory is channels last."""
     key = (*image.shape[1:], kind, *map(id, walk(module)))
     known = _known.get(module)
     if known is None or known[0] != key:
-        known = _known[module] = (key, _agrees(module, image.shape, kind))
+        known = _known[module] = (key, _agrees(module, image.shape, kind, run))
     return known[1]
 
 
-def _agrees(module: nn.Module, shape: torch.Size, kind: torch.dtype) -> bool:
+def _agrees(module: nn.Module, shape: torch.Size, kind: torch.dtype, run: Callable[[Tensor], Any]) -> bool:
     if not any(isinstance(part, nn.Conv2d) for part in walk(module)):
         return False
     generator = torch.Generator("cpu").manual_seed(0)
     noise = torch.randn(1, *shape[1:], generator=generator, dtype=torch.float32, device="cpu").to(kind)
     with torch.no_grad():
-        plain = _tensors(module(noise.clone()))
+        plain = list(leaves(run(noise.clone())))
         try:
-            last = _tensors(module(noise.to(memory_format=torch.channels_last, copy=True)))
+            last = list(leaves(run(noise.to(memory_format=torch.channels_last, copy=True))))
         except Exception:  # noqa: BLE001 - whatever a network does when strides are new to it
             return False
     return bool(plain) and len(plain) == len(last) and all(map(_close, plain, last))
-
-
-def _tensors(output: Any) -> list[Tensor]:
-    return [t for t in tree_leaves(getattr(output, "logits", output)) if isinstance(t, Tensor)]
 
 
 def _close(a: Tensor, b: Tensor) -> bool:

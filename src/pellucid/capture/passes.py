@@ -12,15 +12,15 @@ from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from pellucid.capture.catalogue import PLAIN, Rule
+from pellucid.capture.feeding import feed, forward
 from pellucid.capture.graph import operations
 from pellucid.capture.grids import check_grid, grid_of
-from pellucid.capture.layout import feed
 from pellucid.capture.rewriting import Rewriting, frozen
 from pellucid.capture.sites import has_no_gradient, survey
 from pellucid.capture.tape import NeedsWholeGraph, Stop, Tap, Tape
-from pellucid.errors import BadOutput, BadSite, Refused
+from pellucid.errors import BadSite, Refused
 from pellucid.numerics import full_precision
-from pellucid.targets import Target, logits
+from pellucid.targets import Reading, Target, Unread, read
 from pellucid.types import Grid, Maps, Model, Site
 
 # What torch says when the network writes through a view that it made before the graph began.
@@ -38,6 +38,7 @@ class Wish:
         heads: whether the operations between these sites and the score are wanted too.
         rules: backward rules under which the signal at the model's input is wanted.
         site_rules: backward rules under which the signal at the sites is wanted.
+        reading: whether what the model says is wanted; the targets are resolved by it. They are resolved without.
     """
 
     sites: tuple[Site, ...] = ()
@@ -46,6 +47,7 @@ class Wish:
     heads: bool = False
     rules: tuple[Rule, ...] = ()
     site_rules: tuple[Rule, ...] = ()
+    reading: bool = False
 
     @property
     def backward(self) -> int:
@@ -82,7 +84,8 @@ class Findings:
     """What the passes brought back; maps are channels first and in full precision.
 
     Attributes:
-        scores: class scores `[batch, class]`, None when the output has none.
+        reading: what the model says about each row; nothing when that was not wanted.
+        targets: as they were scored.
         activation: by site.
         gradient: by (target number, site).
         curvature: by (target number, site), H A with H the score's second derivative at the site and A the activation.
@@ -94,7 +97,8 @@ class Findings:
         uncovered: by rule, the network's operations that the rule does not cover.
     """
 
-    scores: Tensor | None
+    reading: Reading = field(default_factory=Unread)
+    targets: Sequence[Target] = ()
     activation: dict[Site, Maps] = field(default_factory=dict)
     gradient: dict[tuple[int, Site], Maps] = field(default_factory=dict)
     curvature: dict[tuple[int, Site], Maps] = field(default_factory=dict)
@@ -107,7 +111,7 @@ class Findings:
 
     def add(self, other: Findings) -> None:
         """Take in what another pass over the same pictures found; what is here already stays."""
-        for name in (f.name for f in fields(self) if f.name != "scores"):
+        for name in (f.name for f in fields(self) if f.name not in ("reading", "targets")):
             setattr(self, name, getattr(other, name) | getattr(self, name))
 
 
@@ -123,7 +127,7 @@ def look(model: Model, image: Tensor, samples: Tensor, targets: Sequence[Target]
     first, *others = wish.split()
     found = _look_at_part(model, image, samples, targets, first)
     for part in others:
-        found.add(_look_at_part(model, image, samples, targets, part))
+        found.add(_look_at_part(model, image, samples, found.targets, replace(part, reading=False)))
     return found
 
 
@@ -164,11 +168,14 @@ def _look(
         if from_image:
             leaf.requires_grad_()
         with rewriting if rewritten else nullcontext():
-            output = model.module(rewriting.feed(leaf.clone() if from_image else leaf, model))
+            output = forward(model, rewriting.feed(leaf.clone() if from_image else leaf, model))
+        reading = read(output, model).first(len(image)) if wish.reading else Unread()
+        if wish.reading:
+            placed = reading.placed(samples)
+            targets = [target.resolve(placed, model) for target in targets]
         with torch.set_grad_enabled(graph), rewriting if rewritten else nullcontext():
             scores = [rewriting.score(target, output, samples, model) for target in targets] if graph else []
-    classes = class_scores(output, model)
-    found = Findings(None if classes is None else classes[: len(image)])
+    found = Findings(reading, targets)
     for site in wish.sites:
         found.activation[site] = _maps(model, site, tape.taps[site].value, image)
     if wish.heads:
@@ -269,18 +276,10 @@ def read_grid(model: Model, site: Site, tensor: Tensor, image: Tensor) -> Grid:
     return check_grid(grid_of(tensor, pixels, patches), site, tensor)
 
 
-def class_scores(output: Any, model: Model) -> Tensor | None:
-    """Detached class scores `[batch, class]` in float32 or better, or None when the output has none."""
-    try:
-        return full_precision(logits(output, model).detach())
-    except BadOutput:
-        return None
-
-
-def read(model: Model, image: Tensor, sites: Sequence[Site]) -> dict[Site, Tensor]:
+def activations(model: Model, image: Tensor, sites: Sequence[Site]) -> dict[Site, Tensor]:
     """The values at `sites`, in the layers' own layout. Ends the pass early where a second call cannot follow."""
     early = all(site.call is not None for site in sites)
     given = feed(model, image)
     with torch.no_grad(), Tape(model.module, sites, stop=early) as tape, suppress(Stop):
-        model.module(given)
+        forward(model, given)
     return {site: tape.taps[site].value for site in sites}

@@ -11,13 +11,13 @@ import torch
 from torch import Tensor
 
 from pellucid.capture.budget import Budget, is_out_of_memory
-from pellucid.capture.layout import feed
-from pellucid.capture.passes import class_scores, read, read_grid
+from pellucid.capture.feeding import feed, forward
+from pellucid.capture.passes import activations, read_grid
 from pellucid.capture.sites import footprint
 from pellucid.capture.tape import Tape
 from pellucid.errors import BadOption, Cancelled, Refused
 from pellucid.numerics import full_precision
-from pellucid.targets import Logit, Residual, Rivals, Target
+from pellucid.targets import ClassScores, Logit, Residual, Rivals, Target, read
 from pellucid.types import Answers, Change, Grid, Maps, Method, Model, Site, Tally
 
 _LATE_BYTES = 2**30
@@ -194,7 +194,7 @@ class Probe:
     def read(self) -> Maps:
         """The activation at the site, channels first, `[batch, channel, row, column]`."""
         site = self._need_site()
-        values = read(self.model, self.image, [site])[site]
+        values = activations(self.model, self.image, [site])[site]
         self.meter.forward += len(self.image)
         return full_precision(read_grid(self.model, site, values, self.image).to_maps(values))
 
@@ -247,14 +247,14 @@ class Probe:
     def _ask(self, rows: Tensor, samples: Tensor) -> tuple[Tensor, Tensor | None]:
         given = feed(self.model, rows)
         with torch.inference_mode():
-            output = self.model.module(given)
+            output = forward(self.model, given)
         return self._read_answers(output, samples)
 
     def _read_answers(self, output: Any, samples: Tensor) -> tuple[Tensor, Tensor | None]:
         with torch.inference_mode():
             score = full_precision(self.target.score(output, samples, self.model))
-            classes = class_scores(output, self.model)
-            top = None if classes is None else classes.argmax(1)
+            reading = read(output, self.model)
+            top = reading.scores.argmax(1) if isinstance(reading, ClassScores) else None
         self.meter.forward += len(samples)
         return score.clone(), None if top is None else top.clone()
 
@@ -262,7 +262,7 @@ class Probe:
         """The score of one picture as it is, and its values at the site in the layer's own layout."""
         given = feed(self.model, self.image[k : k + 1])
         with torch.inference_mode(), Tape(self.model.module, [site]) as tape:
-            output = self.model.module(given)
+            output = forward(self.model, given)
         score, _ = self._read_answers(output, torch.tensor([k], device=self.image.device))
         return score, tape.taps[site].value
 
@@ -275,7 +275,7 @@ class Probe:
             try:
                 given = feed(self.model, image.repeat(repeats, 1, 1, 1))
                 with torch.inference_mode(), Tape(self.model.module, (), changes={site: swap}):
-                    output = self.model.module(given)
+                    output = forward(self.model, given)
                 score, top = self._read_answers(output, samples)
             except Exception as error:
                 if repeats == rows or is_out_of_memory(error):

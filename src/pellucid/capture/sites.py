@@ -10,10 +10,11 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.graph import get_gradient_edge
 
+from pellucid.capture.feeding import feed, forward
 from pellucid.capture.grids import grid_of
-from pellucid.capture.layout import input_type
 from pellucid.capture.walk import walk
 from pellucid.errors import BadSite
+from pellucid.targets import leaves, scores_of
 from pellucid.types import Grid, Model, Site
 
 # They only pass on or thin out what another layer found: never the best place to look.
@@ -99,7 +100,8 @@ def footprint(model: Model, image: Tensor) -> Footprint:
     key = tuple(image.shape[1:])
     if key not in known:
         sizes: list[int] = []
-        handles = []
+        handles: list[Any] = []
+        given = feed(model, image[:1])
 
         def listen(_: nn.Module, __: Any, out: Any) -> None:
             sizes.append(out.nbytes if isinstance(out, Tensor) else 0)
@@ -109,7 +111,7 @@ def footprint(model: Model, image: Tensor) -> Footprint:
                 if not part._modules:
                     handles.append(part.register_forward_hook(listen))
             with torch.no_grad():
-                model.module(_feed(model, image[:1]).detach())
+                forward(model, given)
         finally:
             for handle in handles:
                 handle.remove()
@@ -182,7 +184,8 @@ def _run(model: Model, image: Tensor, *, gradients: bool) -> tuple[list[_Seen], 
     """Every layer's output in the order of the pass, and the top score with its graph."""
     seen: list[_Seen] = []
     calls: dict[str, int] = {}
-    handles = []
+    handles: list[Any] = []
+    given = feed(model, image)
 
     def listen(path: str, part: nn.Module) -> None:
         def after(_: nn.Module, __: Any, out: Any) -> None:
@@ -199,29 +202,18 @@ def _run(model: Model, image: Tensor, *, gradients: bool) -> tuple[list[_Seen], 
             if not isinstance(part, torch.jit.ScriptModule):  # runs outside Python, where no hook is called
                 listen(path, part)
         with torch.set_grad_enabled(gradients):
-            output = model.module(_feed(model, image))
-            score = _top_score(output, model)
+            output = forward(model, given.requires_grad_().clone() if gradients else given)
+            score = _anything(output, model)
     finally:
         for handle in handles:
             handle.remove()
     return seen, score
 
 
-def _feed(model: Model, image: Tensor) -> Tensor:
-    leaf = image.detach().to(input_type(model, image), copy=True)  # networks may write into what they are given
-    return leaf.requires_grad_().clone() if torch.is_grad_enabled() else leaf
-
-
-def _top_score(output: Any, model: Model) -> Tensor | None:
-    """Something to differentiate: the largest value of the output, whatever kind of output it is."""
-    scores = model.output(output) if model.output else getattr(output, "logits", output)
-    if isinstance(scores, dict):
-        scores = list(scores.values())
-    if isinstance(scores, (tuple, list)):
-        scores = next((v for v in scores if isinstance(v, Tensor)), None)
-    if not isinstance(scores, Tensor) or not scores.requires_grad:
-        return None
-    return scores.reshape(len(scores), -1).amax(1).sum()
+def _anything(output: Any, model: Model) -> Tensor | None:
+    """Something to differentiate: the largest value of each part of the output that could be a score."""
+    found = [t for t in leaves(scores_of(output, model)) if t.requires_grad and t.numel()]
+    return torch.stack([t.amax() for t in found]).sum() if found else None
 
 
 def _by_memory(seen: list[_Seen]) -> list[list[_Seen]]:

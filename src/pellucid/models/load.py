@@ -50,7 +50,7 @@ def load(
     mean: Sequence[float] | None = None,
     std: Sequence[float] | None = None,
     site: Site | str | None = None,
-    output: Callable[[Any], Any] | None = None,
+    output: Callable[[Any], Any] | str | int | None = None,
     device: str | torch.device = "cpu",
 ) -> Model:
     """Load a model by name, ready to be explained: in evaluation mode, with preprocessing and class names.
@@ -69,7 +69,7 @@ def load(
         mean: per channel, for values between 0 and 1.
         std: likewise.
         site: the layer to look at by default, as text or `Site`.
-        output: picks the scores `[batch, class]` out of what the module returns.
+        output: picks the scores out of what the module returns; see `wrap`.
         device: `cpu`, `cuda`, `cuda:1`, `mps`, or `auto` for the fastest that is there.
 
     Raises:

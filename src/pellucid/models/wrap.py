@@ -10,9 +10,10 @@ from typing import Any
 
 from torch import nn
 
-from pellucid.errors import BadModel
+from pellucid.errors import BadModel, BadOption
 from pellucid.models.labels import read_classes
 from pellucid.models.preprocessing import Auto, preprocess_with
+from pellucid.targets import Part
 from pellucid.types import Classes, Model, Preprocess, Site
 
 
@@ -28,7 +29,7 @@ def wrap(
     std: Sequence[float] | None = None,
     classes: Classes | Sequence[str] | str | Path | None = None,
     site: Site | str | None = None,
-    output: Callable[[Any], Any] | None = None,
+    output: Callable[[Any], Any] | str | int | None = None,
 ) -> Model:
     """Make a `Model` of a module, which stays as it is: its mode, gradients and hooks are not touched.
 
@@ -46,7 +47,8 @@ def wrap(
         std: likewise.
         classes: names in the order of the output, or a text file with one per line.
         site: the layer to look at by default, as text or `Site`; otherwise one pass finds it.
-        output: picks the scores `[batch, class]` out of what the module returns.
+        output: picks the scores out of what the module returns: a function, or the path of the part: a key, attribute
+            or position, several joined by dots, as in `logits`, `1` or `heads.age`.
 
     Raises:
         BadModel: not a module, or an unusable file of class names.
@@ -59,10 +61,18 @@ def wrap(
         "preprocess": prepared if prepared != model.preprocess else None,
         "classes": None if classes is None else read_classes(classes),
         "site": None if site is None else Site.parse(site),
-        "output": output,
+        "output": _output(output),
     }
     changes: dict[str, Any] = {field: value for field, value in given.items() if value is not None}
     return replace(model, **changes) if changes else model
+
+
+def _output(given: Any) -> Callable[[Any], Any] | None:
+    if isinstance(given, str | int) and not isinstance(given, bool):
+        return Part(given)
+    if given is not None and not callable(given):
+        raise BadOption(f"Expected a function or the path of a part as output, got {given!r}.")
+    return given  # type: ignore[no-any-return]
 
 
 def _bare(module: object) -> Model:

@@ -1,0 +1,47 @@
+"""Targets: which number of the model's output is explained. One scalar per sample, always maximised.
+
+A target scores *rows* of an output. Methods ask the model about many variants of each picture, so a row carries the
+number of the picture that it came from (`samples`), and "class 3 for picture 0, class 7 for picture 1" stays right
+however the rows are packed.
+"""
+
+from pellucid.targets.base import Reading, Scene, Target, TargetLike
+from pellucid.targets.classes import (
+    ClassScores,
+    Logit,
+    Margin,
+    Probability,
+    Residual,
+    Rivals,
+    Top,
+    are_probabilities,
+    probabilities,
+)
+from pellucid.targets.custom import Custom
+from pellucid.targets.outputs import Part, leaves, logits, scores_of
+from pellucid.targets.parse import parse_targets
+from pellucid.targets.reading import Unread, read
+
+__all__ = [
+    "ClassScores",
+    "Custom",
+    "Logit",
+    "Margin",
+    "Part",
+    "Probability",
+    "Reading",
+    "Residual",
+    "Rivals",
+    "Scene",
+    "Target",
+    "TargetLike",
+    "Top",
+    "Unread",
+    "are_probabilities",
+    "leaves",
+    "logits",
+    "parse_targets",
+    "probabilities",
+    "read",
+    "scores_of",
+]

@@ -1,0 +1,250 @@
+"""Targets that are classes: by number or name, by rank, one against another."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from numbers import Integral
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from pellucid.errors import BadOption
+from pellucid.targets.base import Reading, Scene, Target
+from pellucid.targets.outputs import logits
+from pellucid.types import Frame, Model, Prediction, Scores
+
+
+def probabilities(scores: Tensor) -> Tensor:
+    """Softmax over classes in float32, or the scores themselves when they already are probabilities."""
+    scores = scores.detach().float()
+    return scores if are_probabilities(scores) else scores.softmax(1)
+
+
+def are_probabilities(scores: Tensor) -> bool:
+    """Whether every row `[n, class]` is non-negative and sums to one, as after a softmax layer."""
+    return bool((scores >= 0).all() and ((scores.sum(1) - 1).abs() < 1e-3).all())
+
+
+@dataclass(frozen=True, eq=False)
+class ClassScores:
+    """Reading of a classifier: its scores `[n, class]`, detached, in float32 or better."""
+
+    scores: Tensor
+
+    def first(self, count: int) -> ClassScores:
+        return ClassScores(self.scores[:count])
+
+    def placed(self, samples: Tensor) -> ClassScores:
+        by_picture = self.scores.new_zeros(int(samples.max()) + 1, self.scores.shape[1])
+        by_picture[samples] = self.scores
+        return ClassScores(by_picture)
+
+    def join(self, others: Sequence[ClassScores]) -> ClassScores:
+        return ClassScores(torch.cat([self.scores, *(other.scores for other in others)]))
+
+    def finite(self) -> bool:
+        return bool(self.scores.isfinite().all())
+
+    def top(self, rank: int, model: Model) -> Target:
+        if rank >= self.scores.shape[1]:
+            raise BadOption(f"There is no rank {rank + 1}: {model.name} has {self.scores.shape[1]} classes.")
+        if rank == 0:
+            return Logit(tuple(self.scores.argmax(1).tolist()))
+        return Logit(tuple(self.scores.sort(dim=1, descending=True, stable=True).indices[:, rank].tolist()))
+
+    def of(self, classes: tuple[int, ...], model: Model) -> Target:
+        return Logit(classes)
+
+    def predictions(self, model: Model, frames: Sequence[Frame], most: int) -> tuple[tuple[Prediction, ...], ...]:
+        chance = probabilities(self.scores)
+        best = self.scores.sort(dim=1, descending=True, stable=True).indices[:, :most]
+        return tuple(
+            tuple(Prediction(i, model.class_name(i), float(scores[i]), float(chances[i])) for i in row)
+            for row, scores, chances in zip(best.tolist(), self.scores.cpu(), chance.cpu(), strict=True)
+        )
+
+
+@dataclass(frozen=True)
+class Top:
+    """What the model ranks at `rank` for each picture: 0 is its top class."""
+
+    rank: int = 0
+
+    def fit(self, scene: Scene) -> Target:
+        return self
+
+    def resolve(self, reading: Reading, model: Model) -> Target:
+        return reading.top(self.rank, model)
+
+    def score(self, output: Any, samples: Tensor, model: Model) -> Scores:
+        raise BadOption("A rank has no score before it is known which class stands there: call resolve first.")
+
+    def labels(self, model: Model, frames: Sequence[Frame]) -> tuple[str, ...]:
+        return (f"class of rank {self.rank + 1}",) * len(frames)
+
+
+@dataclass(frozen=True)
+class Logit:
+    """The score of a class before softmax.
+
+    Attributes:
+        classes: an index or name, or one per picture.
+    """
+
+    classes: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "classes", listed(self.classes))
+
+    def fit(self, scene: Scene) -> Target:
+        if len(self.classes) not in (1, len(scene.frames)):
+            raise BadOption(
+                f"Expected one class or {len(scene.frames)} (one per picture) as target, got {len(self.classes)}."
+            )
+        return type(self)(tuple(class_index(c, scene.model) for c in self.classes))
+
+    def resolve(self, reading: Reading, model: Model) -> Target:
+        return self
+
+    def pick(self, scores: Tensor, samples: Tensor, model: Model) -> Scores:
+        """Entry of each row's own class."""
+        for index in (min(self.classes), max(self.classes)):
+            if not 0 <= index < scores.shape[1]:
+                raise BadOption(f"Class {index} is out of range: {model.name} has {scores.shape[1]} classes, from 0.")
+        if len(self.classes) == 1:
+            return scores[:, self.classes[0]]
+        return scores.gather(1, torch.tensor(self.classes, device=scores.device)[samples, None])[:, 0]
+
+    def score(self, output: Any, samples: Tensor, model: Model) -> Scores:
+        return self.pick(logits(output, model), samples, model)
+
+    def labels(self, model: Model, frames: Sequence[Frame]) -> tuple[str, ...]:
+        return tuple(model.class_name(c) for c in self.classes * (len(frames) if len(self.classes) == 1 else 1))
+
+
+class Probability(Logit):
+    """The probability of a class, after softmax. Saturates: its gradient vanishes where the model is sure."""
+
+    def score(self, output: Any, samples: Tensor, model: Model) -> Scores:
+        scores = logits(output, model)
+        return self.pick(scores if are_probabilities(scores.detach()) else scores.softmax(1), samples, model)
+
+    def labels(self, model: Model, frames: Sequence[Frame]) -> tuple[str, ...]:
+        return tuple(f"probability of {name}" for name in super().labels(model, frames))
+
+
+class Residual(Logit):
+    """The score of a class plus the logarithm of its probability, ReST in arXiv:2501.06261.
+
+    Unlike the score alone it knows the other classes; unlike the probability its gradient does not vanish.
+    """
+
+    def score(self, output: Any, samples: Tensor, model: Model) -> Scores:
+        scores = logits(output, model)
+        return self.pick(scores, samples, model) + self.pick(scores.log_softmax(1), samples, model)
+
+    def labels(self, model: Model, frames: Sequence[Frame]) -> tuple[str, ...]:
+        return tuple(f"score and log-probability of {name}" for name in super().labels(model, frames))
+
+
+@dataclass(frozen=True)
+class Margin:
+    """The score of `first` minus the score of `second`: why this and not that.
+
+    Attributes:
+        first: a target, or a class by index or name; None is the top class.
+        second: likewise.
+    """
+
+    first: Target
+    second: Target
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "first", as_target(self.first))
+        object.__setattr__(self, "second", as_target(self.second))
+
+    def fit(self, scene: Scene) -> Target:
+        return Margin(self.first.fit(scene), self.second.fit(scene))
+
+    def resolve(self, reading: Reading, model: Model) -> Target:
+        return Margin(self.first.resolve(reading, model), self.second.resolve(reading, model))
+
+    def score(self, output: Any, samples: Tensor, model: Model) -> Scores:
+        return self.first.score(output, samples, model) - self.second.score(output, samples, model)
+
+    def labels(self, model: Model, frames: Sequence[Frame]) -> tuple[str, ...]:
+        pairs = zip(self.first.labels(model, frames), self.second.labels(model, frames), strict=True)
+        return tuple(f"{first} rather than {second}" for first, second in pairs)
+
+
+@dataclass(frozen=True)
+class Rivals:
+    """The mean score of the `count` classes (or all others) whose scores lie closest to that of the class `first`."""
+
+    first: Logit
+    count: int = 3
+
+    def fit(self, scene: Scene) -> Target:
+        return self
+
+    def resolve(self, reading: Reading, model: Model) -> Target:
+        return self
+
+    def score(self, output: Any, samples: Tensor, model: Model) -> Scores:
+        scores = logits(output, model)
+        if scores.shape[1] < 2:
+            raise BadOption(f"{model.name} has a single class, so it has no rivals.")
+        numbers = torch.arange(scores.shape[1], device=scores.device).expand_as(scores)
+        own = self.first.pick(numbers, samples, model)[:, None]
+        distance = (scores - scores.gather(1, own)).detach().abs().scatter(1, own, torch.inf)
+        rivals = distance.topk(min(self.count, scores.shape[1] - 1), 1, largest=False).indices
+        return scores.gather(1, rivals).mean(1)
+
+    def labels(self, model: Model, frames: Sequence[Frame]) -> tuple[str, ...]:
+        return tuple(f"{self.count} rivals of {name}" for name in self.first.labels(model, frames))
+
+
+def as_target(value: Any) -> Target:
+    """A target as it is, a class or one per picture by index or name as its score, None as the top class.
+
+    Raises:
+        BadOption: none of these.
+    """
+    if isinstance(value, Target):
+        return value
+    return Top() if value is None else Logit(value)
+
+
+def listed(classes: Any) -> tuple[Any, ...]:
+    """One class or several, as a tuple."""
+    if not isinstance(classes, (str, Sequence)) and hasattr(classes, "tolist"):  # tensors, arrays, NumPy's integers
+        classes = classes.tolist()
+    if isinstance(classes, (int, str)):
+        classes = [classes]
+    if not isinstance(classes, Sequence) or isinstance(classes, bytes):
+        raise BadOption(f"Expected a class index, a class name or a list of these as classes, got {classes!r}.")
+    return tuple(_checked(c) for c in classes)
+
+
+def _checked(value: Any) -> int | str:
+    if isinstance(value, bool) or not isinstance(value, (Integral, str)):
+        raise BadOption(f"Expected a class index or name, got {value!r}.")
+    return value if isinstance(value, str) else int(value)
+
+
+def class_index(value: int | str, model: Model) -> int:
+    """Index of a class given by number or name.
+
+    Raises:
+        UnknownName: the model has no class of that name.
+        BadOption: it names no classes.
+    """
+    if isinstance(value, int):
+        return value
+    if value.strip().isdigit():
+        return int(value)
+    if model.classes is None:
+        raise BadOption(f"{model.name} has no class names, so {value!r} cannot be found. Give a class index.")
+    return model.classes.find(value)
