@@ -23,7 +23,7 @@ from pellucid.errors import BadOption, BadSite, Refused
 from pellucid.fusing import fused
 from pellucid.models.preprocessing import preprocessing_of
 from pellucid.numerics import max_abs, resize
-from pellucid.pictures import prepare
+from pellucid.pictures import prepare, read_labels
 from pellucid.registry import fill_options, find_method
 from pellucid.targets import Reading, Target, Unread
 from pellucid.types import Attribution, Cost, Evidence, Frame, Map, Maps, Method, Model, Site, Tally
@@ -272,7 +272,8 @@ class Engine:
         meter = Meter(self.meter.progress, self.meter.cancel, label=step.method.id)
         base = step.base.method if step.base else None
         other = self._other_method(step, meter)
-        probe = Probe(self.model, self.image, target, site, self.budget, meter, other, base, self._read_picture)
+        readers = (self._read_picture, self._read_labels)
+        probe = Probe(self.model, self.image, target, site, self.budget, meter, other, base, *readers)
         try:
             evidence = self._call(step, _arguments(found, k, site, step.rule), self.image, probe)
         finally:
@@ -333,6 +334,9 @@ class Engine:
 
     def _read_picture(self, name: str) -> Maps:
         return prepare(name, preprocessing_of(self.model)).tensor[None]
+
+    def _read_labels(self, name: str) -> Tensor:
+        return torch.from_numpy(read_labels(name, self.frames))
 
     def _values(self, evidence: Evidence, step: Step) -> Map:
         if evidence.values is not None:

@@ -377,6 +377,9 @@ class ProbeLike(Protocol):
     def picture(self, name: str) -> Maps:
         """Another picture, a file or a sample, as the model's input `[1, channel, row, column]`."""
 
+    def labels(self, name: str) -> Tensor:
+        """A label map from a file, as the model sees the pictures, int64 `[1, row, column]`."""
+
 
 class Noise(Protocol):
     """What a method sees of `capture.randomness.Draws`: randomness by number, never by order."""

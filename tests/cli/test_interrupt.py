@@ -37,6 +37,21 @@ def test_what_is_finished_is_saved(explain, draw, folder, press):
     assert "tiny" in answer.out
 
 
+def test_a_sampling_method_gives_its_estimate_so_far(explain, draw, folder, press):
+    press("shapley-sampling", nth=9)  # the picture alone and all hidden, then 24 of its 30 samples
+    options = ["--shapley-sampling.regions", "2x2", "--shapley-sampling.permutations", 10, "--chunk", 3]
+    answer = explain(draw(), "-m", "saliency,shapley-sampling,occlusion", *options)
+    assert answer.code == 130
+    files = {p.name for p in (folder / "pellucid-out" / "photo").iterdir()}
+    assert {"saliency.png", "shapley-sampling.png", "report.html"} <= files
+    assert "occlusion.png" not in files
+    assert "1 of 3 attributions are finished. Shapley sampling is an estimate from 24 of 30 samples." in answer.err
+    assert "Stopped early: the estimate so far, from 24 of 30" in " ".join(answer.out.replace("│", " ").split())
+    manifest = json.loads((folder / "pellucid-out" / "photo" / "manifest.json").read_text())
+    assert [m["partial"] for m in manifest["methods"]] == [None, {"samples": 24, "of": 30}]
+    assert "Stopped early" in (folder / "pellucid-out" / "photo" / "report.html").read_text()
+
+
 def test_interrupted_before_anything_is_finished(explain, draw, folder, press):
     press("shared pass")
     answer = explain(draw())

@@ -19,6 +19,8 @@ from pellucid.types import Evidence, Method, Paper
 METHODS = tuple(pellucid.methods())
 QUICK = {  # defaults made for pictures of 224 pixels, cut down to 16
     "occlusion": {"window": 8, "stride": 4, "fill": "noise"},  # so that the seed matters
+    "feature-ablation": {"regions": "4x4", "fill": "noise"},
+    "shapley-sampling": {"regions": "2x4", "permutations": 4},
     "smoothgrad": {"samples": 3},
     "integrated-gradients": {"steps": 4},
     "blur-ig": {"steps": 4, "sigma": 4.0},

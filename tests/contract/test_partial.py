@@ -144,8 +144,8 @@ def test_a_loop_of_steps(net):
     seen = []
 
     def progress(name, done, total):
-        seen.append(name)
-        if seen.count("stepper") == 4:
+        seen.append((name, done, total))
+        if seen[-1] == ("stepper", 3, 6):
             raise KeyboardInterrupt
 
     with pytest.raises(Cancelled) as caught:
@@ -153,6 +153,10 @@ def test_a_loop_of_steps(net):
     a = caught.value.finished["stepper"]
     assert a.partial == (3, 6)
     torch.testing.assert_close(a.raw[:, 0, 0], net(tiny.images(2))[:, 3].detach())
+    assert seen[1:] == [("stepper", 1, 6), ("stepper", 2, 6), ("stepper", 3, 6)]
+    seen.clear()
+    pellucid.explain(net, tiny.images(2), "stepper", 3, progress=lambda *at: seen.append(at))
+    assert seen[-1] == ("stepper", 6, 6)
 
 
 def test_more_questions_after_the_stop_end_the_method(net):

@@ -38,6 +38,7 @@ class Meter:
     Attributes:
         stop: the wish to stop, once a method makes do with what it has; it is passed on when the method has finished.
         cut: how far that method's work had come; None when it was complete.
+        tally: of the loop that a method is in, which progress is reported of instead of each question's.
     """
 
     progress: Callable[[str, int, int], None] | None = None
@@ -47,13 +48,20 @@ class Meter:
     label: str = ""
     stop: KeyboardInterrupt | None = None
     cut: Tally | None = None
+    tally: Tally | None = None
 
     def tick(self, done: int, total: int) -> None:
         """Report progress; raise `Cancelled` if the caller wants to stop."""
-        if self.progress:
-            self.progress(self.label, done, total)
+        self.report(*((done, total) if self.tally is None else (self.tally.done, self.tally.total)))
+        if self.stop is not None:
+            raise self.stop
         if self.cancel and self.cancel():
             raise Cancelled(f"Stopped at the caller's wish during {self.label}, {done} of {total} samples done.")
+
+    def report(self, done: int, total: int) -> None:
+        """Tell the caller how far the work has come, once there is something to tell."""
+        if self.progress and done:
+            self.progress(self.label, done, total)
 
 
 @dataclass
@@ -67,6 +75,7 @@ class Probe:
         site: the layer in question, None when the method does not look at one.
         base: the method named by the option `of`, if there is that option.
         read_picture: turns a file or sample name into the model's input.
+        read_labels: turns a file into a label map `[row, column]` of the model's input.
     """
 
     model: Model
@@ -78,6 +87,7 @@ class Probe:
     attribute: Attribute | None = None
     base: Method | None = None
     read_picture: Callable[[str], Maps] | None = None
+    read_labels: Callable[[str], Tensor] | None = None
 
     def score(self, count: int, change: Change, *, least: int | None = None, step: int = 1) -> Answers:
         """Score `count` variants of each picture, the first of all pictures first.
@@ -98,7 +108,7 @@ class Probe:
             samples, numbers = flat % batch, flat // batch
             return self._ask(change(self.image[samples], samples, numbers), samples)
 
-        with self.interruptible(count, count + 1 if least is None else min(least, count)) as tally:
+        with self._early_end(count, count + 1 if least is None else min(least, count)) as tally:
             rows = 0
             for answers in self.budget.chunks(batch * count, 4 * found.largest + self._row_bytes(), run):
                 chunks.append(answers)
@@ -115,6 +125,16 @@ class Probe:
         leaves the block: the method goes on behind it with what it has, and the wish is granted when it returns.
         Sooner, the method ends without a map; so it does if it asks for more behind the block.
         """
+        with self._early_end(total, least) as tally:
+            self.meter.tally = tally
+            try:
+                yield tally
+                self.meter.report(total, total)
+            finally:
+                self.meter.tally = None
+
+    @contextmanager
+    def _early_end(self, total: int, least: int) -> Iterator[Tally]:
         if self.meter.stop is not None:
             raise self.meter.stop
         tally = Tally(total)
@@ -235,6 +255,17 @@ class Probe:
                 f"The picture {name!r} is {list(found.shape[1:])} to the model, not {list(self.image.shape[1:])}."
             )
         return found
+
+    def labels(self, name: str) -> Tensor:
+        """A label map from a file: which region each pixel of the model's input belongs to, int64 `[1, row, column]`.
+
+        Raises:
+            BadOption: its size is neither that of all pictures nor that of the model's input.
+            BadPicture: it cannot be read, or has too many regions.
+        """
+        if self.read_labels is None:
+            raise RuntimeError("this probe was made without the means to read label maps")
+        return self.read_labels(name)[None]
 
     def _need_site(self) -> Site:
         if self.site is None:

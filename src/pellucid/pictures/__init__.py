@@ -2,6 +2,7 @@
 
 from pellucid.pictures.colour import Scale, colour_table, scale
 from pellucid.pictures.decode import MAX_PIXELS, Source, decode
+from pellucid.pictures.labels import read_labels
 from pellucid.pictures.overlay import heat, overlay
 from pellucid.pictures.prepare import prepare
 from pellucid.pictures.samples import SAMPLES, Found, find_pictures, sample_path
@@ -19,6 +20,7 @@ __all__ = [
     "heat",
     "overlay",
     "prepare",
+    "read_labels",
     "sample_path",
     "scale",
     "sheet",

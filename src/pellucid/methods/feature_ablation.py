@@ -1,0 +1,49 @@
+"""Feature ablation: hide one region at a time and see what the score loses."""
+
+import torch
+
+from pellucid.methods._players import game_of
+from pellucid.types import Evidence, Maps, Method, Noise, Paper, ProbeLike
+
+
+def feature_ablation(
+    image: Maps, probe: ProbeLike, rng: Noise, *, regions: int | str = 50, fill: float | str = 0.0
+) -> Evidence:
+    """What the score loses when one region of the picture is hidden, region by region.
+
+    d_r = S(I) - S(I without region r): occlusion with regions of any shape instead of a sliding square.
+
+    Args:
+        image: I, `[batch, channel, row, column]`.
+        probe: scores the pictures with hidden regions.
+        rng: draws the noise of the fill `noise`; the same for all pictures.
+        regions: number of superpixels, a grid such as `7x7`, or the file of a label map (see `pellucid.regions`).
+        fill: what hides: a value in the model's normalised space (0 is the mean colour of its training data), `mean`,
+            `blur`, `noise`, `inpaint` or another picture (see `pellucid.fills`).
+
+    Returns:
+        raw `[batch, row, column]` at the size of the input, signed: each pixel has its region's d_r; extras `values of
+        regions`, `scores` (S without each region) and, where there are classes, `classes` (the top one then), all
+        `[batch, region]`, and the label map `regions`.
+    """
+    game = game_of(METHOD.id, image, probe, rng, regions, fill)
+
+    def shown(_: torch.Tensor, numbers: torch.Tensor) -> torch.Tensor:
+        return numbers[:, None] != torch.arange(1, game.players + 1)
+
+    answers = game.answers(1 + game.players, shown)
+    scores = answers.score.double()
+    found = game.evidence((scores[:, :1] - scores[:, 1:]).cpu(), scores=scores[:, 1:])
+    if answers.top is None:
+        return found
+    return Evidence(found.raw, extras={**found.extras, "classes": answers.top[:, 1:]})
+
+
+METHOD = Method(
+    feature_ablation,
+    id="feature-ablation",
+    title="Feature ablation",
+    reference=Paper("arXiv:1311.2901", "section 4.2, with regions for squares"),
+    caveat="Evidence that two regions hold alike does not show, as each is hidden alone; a hidden region is itself "
+    "something to see.",
+)
