@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from pellucid import arguments
 from pellucid.capture.budget import Budget
+from pellucid.capture.feeding import bound
 from pellucid.capture.guard import guarded
 from pellucid.capture.probe import Meter
 from pellucid.engine import Engine, plan
@@ -37,6 +38,7 @@ def explain(
     options: Mapping[str, Mapping[str, Any]] | None = None,
     seed: int = 0,
     *,
+    inputs: Tensor | Sequence[Tensor] | Mapping[str, Tensor] | None = None,
     fuse: str | None = None,
     chunk: int | None = None,
     progress: Callable[[str, int, int], None] | None = None,
@@ -55,6 +57,8 @@ def explain(
             one attribution each, or one for all of them with `fuse`.
         options: per method id, its keyword options.
         seed: of all random draws; any integer.
+        inputs: what the network takes besides the picture: tensors with one row per picture, in a tuple or by name.
+            They are held as they are, so no map shows what they contribute.
         fuse: `max`, `mean` or `product` of the maps at all layers given; see `pellucid.fusing` for how each is scaled.
         chunk: samples at once; None decides by the memory that is free. Never changes a result beyond rounding.
         progress: called now and then with (method id, samples done, samples in all).
@@ -84,6 +88,7 @@ def explain(
     layers = arguments.sites(layer)
     check_fuse(fuse, len(set(layers)))
     image, decoded = _read_pictures(model, pictures)
+    model = model if inputs is None else bound(model, inputs, image)
     frames = tuple(p.frame for p in decoded) or (Frame.whole((image.shape[2], image.shape[3])),) * len(image)
     targets = [wanted.fit(Scene(model, frames)) for wanted in parse_targets(target, model)]
     budget, meter = Budget(image.device, chunk), Meter(progress, cancel)
@@ -146,9 +151,11 @@ def _check_tensor(tensor: Tensor) -> Maps:
 
 def _pack(engine: Engine, decoded: tuple[Picture, ...], choices: Mapping[str, str], seconds: float) -> Explanation:
     notes: tuple[str, ...] = ()
+    if engine.model.inputs:
+        notes = ("The other inputs were held as they are: no map shows what they contribute to the score.",)
     scores = engine.reading.scores if isinstance(engine.reading, ClassScores) else None
     if scores is not None and scores.shape[1] > 1 and are_probabilities(scores):
-        notes = (
+        notes += (
             f"The output of {engine.model.name} already is a probability, so gradients are those of the softmax: they "
             "fade where the model is sure. Remove the softmax for better maps.",
         )

@@ -175,7 +175,9 @@ class Model:
         preprocess: None when only tensors can be explained.
         classes: None when the output's classes have no names.
         site: the default site when it is known beforehand; otherwise one pass finds it.
-        output: picks the scores `[batch, class]` out of the module's output, when that is not a plain tensor.
+        output: picks the scores out of the module's output, when that is not a plain tensor.
+        call: runs the module on pictures `[batch, channel, row, column]`, when that is not `module(pictures)`.
+        inputs: what it takes besides the pictures of a call, one row for each, by position or by name.
     """
 
     module: nn.Module
@@ -185,6 +187,8 @@ class Model:
     classes: Classes | None = None
     site: Site | None = None
     output: Callable[[Any], Any] | None = None
+    call: Callable[..., Any] | None = None
+    inputs: tuple[Tensor, ...] | Mapping[str, Tensor] = ()
 
     def __repr__(self) -> str:
         return f"<Model {self.name}{f' ({self.source})' if self.source else ''}>"

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import weakref
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from pellucid.capture.layout import may_be_last
+from pellucid.errors import BadOption
 from pellucid.types import Model
 
 
@@ -22,12 +26,70 @@ def feed(model: Model, image: Tensor) -> Tensor:
     Must run inside `guarded` and outside any `Tape`: the first call for a model runs it twice.
     """
     kind = input_type(model, image)
-    fits = image.ndim == 4 and image.device.type == "cpu"
-    if fits and may_be_last(model.module, image, kind, lambda given: forward(model, given)):
-        return image.detach().to(kind, copy=True, memory_format=torch.channels_last)
+    if image.ndim == 4 and image.device.type == "cpu":
+        first = torch.zeros(1, dtype=torch.int64)
+        if may_be_last(model.module, image, kind, manner(model), lambda given: forward(model, given, first)):
+            return image.detach().to(kind, copy=True, memory_format=torch.channels_last)
     return image.detach().to(kind, copy=True)
 
 
-def forward(model: Model, given: Tensor) -> Any:
-    """What the network returns for what `feed` gave."""
-    return model.module(given)
+def forward(model: Model, given: Tensor, samples: Tensor) -> Any:
+    """What the network returns for what `feed` gave.
+
+    Args:
+        model: its `inputs` go along with the pictures that they belong to.
+        given: rows `[n, channel, row, column]`, or several such batches one after the other.
+        samples: which picture each row is of, `[n]`.
+    """
+    which = samples.repeat(len(given) // len(samples)) if len(given) != len(samples) else samples
+    named = isinstance(model.inputs, Mapping)
+    rows = {name: tensor[which] for name, tensor in _entries(model.inputs)}
+    args, kwargs = ((), rows) if named else (tuple(rows.values()), {})
+    if model.call is None:
+        return model.module(given, *args, **kwargs)
+    return model.call(model.module, given, *args, **kwargs)
+
+
+def bound(model: Model, inputs: Any, image: Tensor) -> Model:
+    """The model with what it takes besides the pictures of one call.
+
+    Args:
+        model: any.
+        inputs: a tensor, several, or tensors by name; each with one row per picture.
+        image: the pictures `[batch, channel, row, column]`.
+
+    Raises:
+        BadOption: no tensors, or of another length than the batch.
+    """
+    if isinstance(inputs, Tensor):
+        inputs = (inputs,)
+    if not isinstance(inputs, Mapping | list | tuple):
+        raise BadOption(f"Expected tensors, or tensors by name, as inputs; got {type(inputs).__name__}.")
+    kind, ready = input_type(model, image), {}
+    for name, tensor in _entries(inputs):
+        if not isinstance(tensor, Tensor) or tensor.ndim == 0 or len(tensor) != len(image):
+            got = f"shape {list(tensor.shape)}" if isinstance(tensor, Tensor) else type(tensor).__name__
+            count = f"one row for each of {len(image)} pictures" if len(image) > 1 else "one row"
+            raise BadOption(f"Expected a tensor with {count} as input {name!r}, got {got}.")
+        ready[name] = tensor.detach().to(image.device, kind if tensor.is_floating_point() else None)
+    return replace(model, inputs=ready if isinstance(inputs, Mapping) else tuple(ready.values()))
+
+
+def manner(model: Model) -> tuple[Any, ...]:
+    """How the model is run and read; equal for models of one module that are run and read alike."""
+    shapes = tuple((name, tuple(tensor.shape[1:]), tensor.dtype) for name, tensor in _entries(model.inputs))
+    return (_reference(model.call), _reference(model.output), shapes)
+
+
+def _entries(inputs: Any) -> list[tuple[Any, Any]]:
+    return list(inputs.items() if isinstance(inputs, Mapping) else enumerate(inputs))
+
+
+def _reference(function: Any) -> Any:
+    """A weak reference: unlike a number it never equals that of another function that took its place in memory."""
+    try:
+        reference = None if function is None else weakref.ref(function)
+        hash(reference)
+    except TypeError:  # it allows no reference, or has no hash: equal to nothing
+        return object()
+    return reference

@@ -19,9 +19,19 @@ from pellucid.targets import leaves
 _known: weakref.WeakKeyDictionary[nn.Module, tuple[Any, bool]] = weakref.WeakKeyDictionary()
 
 
-def may_be_last(module: nn.Module, image: Tensor, kind: torch.dtype, run: Callable[[Tensor], Any]) -> bool:
-    """Whether the network gives the same answers for inputs of this shape when their memory is channels last."""
-    key = (*image.shape[1:], kind, *map(id, walk(module)))
+def may_be_last(
+    module: nn.Module, image: Tensor, kind: torch.dtype, manner: tuple[Any, ...], run: Callable[[Tensor], Any]
+) -> bool:
+    """Whether the network gives the same answers for inputs of this shape when their memory is channels last.
+
+    Args:
+        module: the network.
+        image: what it is to be given, `[batch, channel, row, column]`.
+        kind: in which number type.
+        manner: how it is run; what was found holds for runs of equal manner.
+        run: runs it on a batch of one.
+    """
+    key = (*image.shape[1:], kind, *manner, *map(id, walk(module)))
     known = _known.get(module)
     if known is None or known[0] != key:
         known = _known[module] = (key, _agrees(module, image.shape, kind, run))

@@ -168,7 +168,7 @@ def _look(
         if from_image:
             leaf.requires_grad_()
         with rewriting if rewritten else nullcontext():
-            output = forward(model, rewriting.feed(leaf.clone() if from_image else leaf, model))
+            output = forward(model, rewriting.feed(leaf.clone() if from_image else leaf, model), samples)
         reading = read(output, model).first(len(image)) if wish.reading else Unread()
         if wish.reading:
             placed = reading.placed(samples)
@@ -279,7 +279,7 @@ def read_grid(model: Model, site: Site, tensor: Tensor, image: Tensor) -> Grid:
 def activations(model: Model, image: Tensor, sites: Sequence[Site]) -> dict[Site, Tensor]:
     """The values at `sites`, in the layers' own layout. Ends the pass early where a second call cannot follow."""
     early = all(site.call is not None for site in sites)
-    given = feed(model, image)
+    given, samples = feed(model, image), torch.arange(len(image), device=image.device)
     with torch.no_grad(), Tape(model.module, sites, stop=early) as tape, suppress(Stop):
-        forward(model, given)
+        forward(model, given, samples)
     return {site: tape.taps[site].value for site in sites}

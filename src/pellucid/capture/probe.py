@@ -278,7 +278,7 @@ class Probe:
     def _ask(self, rows: Tensor, samples: Tensor) -> tuple[Tensor, Tensor | None]:
         given = feed(self.model, rows)
         with torch.inference_mode():
-            output = forward(self.model, given)
+            output = forward(self.model, given, samples)
         return self._read_answers(output, samples)
 
     def _read_answers(self, output: Any, samples: Tensor) -> tuple[Tensor, Tensor | None]:
@@ -291,10 +291,10 @@ class Probe:
 
     def _ask_and_read(self, k: int, site: Site) -> tuple[Tensor, Tensor]:
         """The score of one picture as it is, and its values at the site in the layer's own layout."""
-        given = feed(self.model, self.image[k : k + 1])
+        given, sample = feed(self.model, self.image[k : k + 1]), torch.tensor([k], device=self.image.device)
         with torch.inference_mode(), Tape(self.model.module, [site]) as tape:
-            output = forward(self.model, given)
-        score, _ = self._read_answers(output, torch.tensor([k], device=self.image.device))
+            output = forward(self.model, given, sample)
+        score, _ = self._read_answers(output, sample)
         return score, tape.taps[site].value
 
     def _ask_late(
@@ -306,7 +306,7 @@ class Probe:
             try:
                 given = feed(self.model, image.repeat(repeats, 1, 1, 1))
                 with torch.inference_mode(), Tape(self.model.module, (), changes={site: swap}):
-                    output = forward(self.model, given)
+                    output = forward(self.model, given, samples[:repeats])
                 score, top = self._read_answers(output, samples)
             except Exception as error:
                 if repeats == rows or is_out_of_memory(error):

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.graph import get_gradient_edge
 
-from pellucid.capture.feeding import feed, forward
+from pellucid.capture.feeding import feed, forward, manner
 from pellucid.capture.grids import grid_of
 from pellucid.capture.walk import walk
 from pellucid.errors import BadSite
@@ -87,7 +87,10 @@ class Footprint:
     largest: int
 
 
-_footprints: weakref.WeakKeyDictionary[nn.Module, dict[tuple[int, ...], Footprint]] = weakref.WeakKeyDictionary()
+_MANY = 32
+"""Shapes and manners of running that are remembered for one network."""
+
+_footprints: weakref.WeakKeyDictionary[nn.Module, dict[tuple[Any, ...], Footprint]] = weakref.WeakKeyDictionary()
 _surveys: weakref.WeakKeyDictionary[nn.Module, tuple[Any, Survey]] = weakref.WeakKeyDictionary()
 
 
@@ -97,7 +100,9 @@ def footprint(model: Model, image: Tensor) -> Footprint:
     Must run inside `guarded`.
     """
     known = _footprints.setdefault(model.module, {})
-    key = tuple(image.shape[1:])
+    if len(known) >= _MANY:
+        known.clear()
+    key = (*image.shape[1:], *manner(model))
     if key not in known:
         sizes: list[int] = []
         handles: list[Any] = []
@@ -111,7 +116,7 @@ def footprint(model: Model, image: Tensor) -> Footprint:
                 if not part._modules:
                     handles.append(part.register_forward_hook(listen))
             with torch.no_grad():
-                forward(model, given)
+                forward(model, given, torch.zeros(1, dtype=torch.int64, device=given.device))
         finally:
             for handle in handles:
                 handle.remove()
@@ -125,7 +130,7 @@ def survey(model: Model, image: Tensor) -> Survey:
     Looks at noise of the shape of `image`, not at the pictures: the answer is about the model, and must not depend on
     which picture happened to come first. Must run inside `guarded`.
     """
-    key = (*image.shape[1:], image.device, id(model.output), *map(id, model.module.modules()))
+    key = (*image.shape[1:], image.device, *manner(model), *map(id, model.module.modules()))
     known = _surveys.get(model.module)
     if known is None or known[0] != key:
         generator = torch.Generator("cpu").manual_seed(0)
@@ -202,7 +207,8 @@ def _run(model: Model, image: Tensor, *, gradients: bool) -> tuple[list[_Seen], 
             if not isinstance(part, torch.jit.ScriptModule):  # runs outside Python, where no hook is called
                 listen(path, part)
         with torch.set_grad_enabled(gradients):
-            output = forward(model, given.requires_grad_().clone() if gradients else given)
+            first = torch.zeros(len(given), dtype=torch.int64, device=given.device)
+            output = forward(model, given.requires_grad_().clone() if gradients else given, first)
             score = _anything(output, model)
     finally:
         for handle in handles:

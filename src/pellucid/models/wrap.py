@@ -30,6 +30,7 @@ def wrap(
     classes: Classes | Sequence[str] | str | Path | None = None,
     site: Site | str | None = None,
     output: Callable[[Any], Any] | str | int | None = None,
+    call: Callable[..., Any] | None = None,
 ) -> Model:
     """Make a `Model` of a module, which stays as it is: its mode, gradients and hooks are not touched.
 
@@ -49,6 +50,8 @@ def wrap(
         site: the layer to look at by default, as text or `Site`; otherwise one pass finds it.
         output: picks the scores out of what the module returns: a function, or the path of the part: a key, attribute
             or position, several joined by dots, as in `logits`, `1` or `heads.age`.
+        call: how the module is run, when that is not `module(pictures)`: a function of the module, the pictures
+            `[batch, channel, row, column]` and what else `explain` was given as `inputs`. It must run no other network.
 
     Raises:
         BadModel: not a module, or an unusable file of class names.
@@ -62,6 +65,7 @@ def wrap(
         "classes": None if classes is None else read_classes(classes),
         "site": None if site is None else Site.parse(site),
         "output": _output(output),
+        "call": _call(call),
     }
     changes: dict[str, Any] = {field: value for field, value in given.items() if value is not None}
     return replace(model, **changes) if changes else model
@@ -72,6 +76,12 @@ def _output(given: Any) -> Callable[[Any], Any] | None:
         return Part(given)
     if given is not None and not callable(given):
         raise BadOption(f"Expected a function or the path of a part as output, got {given!r}.")
+    return given  # type: ignore[no-any-return]
+
+
+def _call(given: Any) -> Callable[..., Any] | None:
+    if given is not None and not callable(given):
+        raise BadOption(f"Expected a function of the module and the pictures as call, got {given!r}.")
     return given  # type: ignore[no-any-return]
 
 
