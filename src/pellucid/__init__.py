@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from pellucid.api import explain as explain
     from pellucid.errors import PellucidError as PellucidError
     from pellucid.explanation import Explanation as Explanation
+    from pellucid.inspection import Inspection as Inspection
+    from pellucid.inspection import inspect as inspect
     from pellucid.memory import keep_freed_memory as keep_freed_memory
     from pellucid.models import load as load
     from pellucid.models import wrap as wrap
@@ -39,6 +41,7 @@ _HOME = {
     "Classes": "types",
     "Custom": "targets",
     "Explanation": "explanation",
+    "Inspection": "inspection",
     "Logit": "targets",
     "Margin": "targets",
     "Method": "types",
@@ -51,6 +54,7 @@ _HOME = {
     "Target": "targets",
     "Top": "targets",
     "explain": "api",
+    "inspect": "inspection",
     "keep_freed_memory": "memory",
     "load": "models",
     "wrap": "models",
@@ -63,6 +67,7 @@ __all__ = [
     "Classes",
     "Custom",
     "Explanation",
+    "Inspection",
     "Logit",
     "Margin",
     "Method",
@@ -76,6 +81,7 @@ __all__ = [
     "Top",
     "arithmetic",
     "explain",
+    "inspect",
     "keep_freed_memory",
     "load",
     "methods",

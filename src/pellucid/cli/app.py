@@ -17,6 +17,7 @@ from pellucid.cli import process, show
 from pellucid.cli.doctor import doctor
 from pellucid.cli.explain import explain
 from pellucid.cli.flags import Call
+from pellucid.cli.inspect import inspect
 from pellucid.cli.layers import layers
 from pellucid.cli.methods import methods
 from pellucid.cli.models import models
@@ -44,7 +45,7 @@ def program() -> None:
     """
 
 
-for each in (explain, methods, models, layers, doctor):
+for each in (explain, methods, models, layers, inspect, doctor):
     program.add_command(each)
 
 

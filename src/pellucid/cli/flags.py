@@ -62,8 +62,13 @@ def model_flags(function: Decorated) -> Decorated:
     return function
 
 
-def load_model(spec: str, flags: dict[str, Any]) -> Model:
+def load_model(spec: str, flags: dict[str, Any], *, sized: bool = True) -> Model:
     """Load the model that was asked for, and check that it can be fed.
+
+    Args:
+        spec: as on the command line.
+        flags: those of `model_flags`.
+        sized: whether the size of its input must be known.
 
     Raises:
         BadOption: a flag's value cannot be, or the size of the model's input is known to no one.
@@ -82,7 +87,7 @@ def load_model(spec: str, flags: dict[str, Any]) -> Model:
         mean=_numbers("--mean", flags["mean"]),
         std=_numbers("--std", flags["std"]),
     )
-    if model.preprocess is None:
+    if model.preprocess is None and sized:
         raise BadOption(
             f"Nothing says how large the input of {model.name} is. Add --size 224 or what it was trained with, and "
             "--mean and --std if it expects normalised pictures."

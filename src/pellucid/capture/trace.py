@@ -1,0 +1,325 @@
+"""What a network does with one input, step by step: every operation, who asked for it, and whose results it uses.
+
+The pass is watched from below (a `TorchDispatchMode` sees what is really computed, also inside TorchScript and
+custom functions) and from above (a `TorchFunctionMode` knows what the user's code called, hooks know which module was
+at work).
+Nothing of the model is changed, and no intermediate result is kept alive.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode, resolve_name
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+from torch.utils.weak import WeakIdKeyDictionary, WeakTensorKeyDictionary
+
+from pellucid.capture.budget import is_out_of_memory
+from pellucid.capture.costs import multiply_adds
+from pellucid.capture.feeding import forward, input_type
+from pellucid.errors import BadOption, PellucidError
+from pellucid.types import Model
+
+INPUT = -1
+"""Number of the network's input, where a step would have its own."""
+
+
+@dataclass(frozen=True, eq=False)
+class Step:
+    """One operation on something that depends on the input.
+
+    Attributes:
+        number: from 0, in the order of the pass.
+        operation: torch's own name of it, such as `aten::convolution`.
+        arguments: by their names in torch's schema; tensors as `Value`.
+        inputs: numbers of the steps whose results it uses, `INPUT` for the network's input; each once.
+        outputs: shapes of its results.
+        call: number of the module call that it belongs to.
+        function: what the module's code called (`relu`, `cat`, `__add__`), and the number of that call; steps of one
+            function share it. None where the code did not call torch from Python.
+        multiply_adds: of this step; None where no rule counts it.
+    """
+
+    number: int
+    operation: str
+    arguments: Mapping[str, Any]
+    inputs: tuple[int, ...]
+    outputs: tuple[tuple[int, ...], ...]
+    call: int
+    function: tuple[str, int] | None
+    multiply_adds: int | None
+
+
+@dataclass(frozen=True)
+class Value:
+    """A tensor among a step's arguments.
+
+    Attributes:
+        shape: its shape.
+        sources: steps that made it, with the number of the result among theirs; empty for weights and constants.
+    """
+
+    shape: tuple[int, ...]
+    sources: tuple[tuple[int, int], ...]
+
+
+@dataclass(eq=False)
+class ModuleCall:
+    """One call of one module.
+
+    Attributes:
+        number: from 0, in the order of the pass; 0 is the whole network.
+        path: as `named_modules` prints it first.
+        times: which call of this module it is, from 0.
+        parent: number of the module call that made this one; None for the whole network.
+        module: the module.
+        output: what it returned, in words and shapes.
+        sources: steps that made the tensors in its output.
+        steps: numbers of the steps made in it, those of modules inside included.
+    """
+
+    number: int
+    path: str
+    times: int
+    parent: int | None
+    module: nn.Module
+    output: str = ""
+    shape: tuple[int, ...] | None = None
+    sources: tuple[tuple[int, int], ...] = ()
+    steps: range = field(default_factory=lambda: range(0))
+
+
+@dataclass(frozen=True, eq=False)
+class Trace:
+    """One pass, taken apart.
+
+    Attributes:
+        image: shape of the input.
+        steps: all that depends on the input, in order.
+        calls: all module calls, in order of their begin.
+        idle: modules that were never called, by path.
+        hidden: TorchScript modules, whose insides show their steps but not their modules, by path.
+    """
+
+    image: tuple[int, ...]
+    steps: tuple[Step, ...]
+    calls: tuple[ModuleCall, ...]
+    idle: Mapping[str, nn.Module]
+    hidden: Mapping[str, nn.Module]
+
+
+def trace(model: Model, image: Tensor) -> Trace:
+    """Run the network once on `image` and write down what it does. Must run inside `guarded`.
+
+    Raises:
+        BadOption: the network cannot run on it; the message names the module that failed.
+    """
+    made = image.detach().to(input_type(model, image) if image.is_floating_point() else image.dtype, copy=True)
+    recorder = _Recorder(model.module, made)
+    try:
+        with torch.no_grad(), recorder.listening():
+            forward(model, made, torch.arange(len(made)))
+    except (RuntimeError, ValueError, TypeError) as error:
+        if isinstance(error, PellucidError) or is_out_of_memory(error):
+            raise
+        raise BadOption(
+            f"{model.name} cannot run on an input of shape {list(image.shape)}: {_first_line(error)} "
+            f"{recorder.place()} Check the size and the number of channels."
+        ) from error
+    return recorder.result()
+
+
+def _first_line(error: Exception) -> str:
+    text = (str(error).strip() or type(error).__name__).splitlines()[0].strip()
+    return text if text.endswith((".", "!", "?")) else f"{text}."
+
+
+class _Recorder:
+    """Keeps the books of one pass."""
+
+    def __init__(self, module: nn.Module, image: Tensor) -> None:
+        self.module, self.image = module, image
+        self.steps: list[Step] = []
+        self.calls: list[ModuleCall] = []
+        self.open: list[int] = []
+        self.times: Counter[str] = Counter()
+        self.known: Any = WeakTensorKeyDictionary()  # tensor -> (its sources, when they were noted)
+        self.written: Any = WeakIdKeyDictionary()  # memory -> later writes to it, through whatever tensor
+        self.clock = 0
+        self.functions = 0
+        self.function: tuple[str, int] | None = None
+        self.known[image] = (((INPUT, 0),), 0)
+
+    @contextmanager
+    def listening(self) -> Iterator[None]:
+        with ExitStack() as stack:
+            for path, part in self.module.named_modules():
+                if not isinstance(part, torch.jit.ScriptModule):  # runs outside Python, where no hook is called
+                    stack.callback(part.register_forward_pre_hook(self._enter(path)).remove)
+                    stack.callback(part.register_forward_hook(self._leave).remove)
+            stack.enter_context(_Functions(self))
+            stack.enter_context(_Operations(self))
+            yield
+
+    def result(self) -> Trace:
+        parts = dict(self.module.named_modules())
+        hidden = {path: part for path, part in parts.items() if isinstance(part, torch.jit.ScriptModule)}
+        idle = {path: part for path, part in parts.items() if path not in self.times and path not in hidden}
+        return Trace(tuple(self.image.shape), tuple(self.steps), tuple(self.calls), idle, hidden)
+
+    def place(self) -> str:
+        """Where the pass is, for people: the innermost module at work."""
+        if not self.open:
+            return "It failed before its first layer."
+        call = self.calls[self.open[-1]]
+        name = f"in the layer {call.path!r}" if call.path else "in the network's own code"
+        return f"It failed {name} ({type(call.module).__name__})."
+
+    def _enter(self, path: str) -> Callable[..., None]:
+        def before(part: nn.Module, _: Any) -> None:
+            parent = self.open[-1] if self.open else None
+            here = len(self.steps)
+            call = ModuleCall(len(self.calls), path, self.times[path], parent, part, steps=range(here, here))
+            self.times[path] += 1
+            self.calls.append(call)
+            self.open.append(call.number)
+
+        return before
+
+    def _leave(self, _: nn.Module, __: Any, output: Any) -> None:
+        call = self.calls[self.open.pop()]
+        call.steps = range(call.steps.start, len(self.steps))
+        call.output = described(output)
+        tensors = [leaf for leaf in tree_leaves(output) if isinstance(leaf, Tensor)]
+        call.shape = tuple(output.shape) if isinstance(output, Tensor) else None
+        call.sources = tuple(dict.fromkeys(source for t in tensors for source in self.sources(t)))
+
+    def sources(self, tensor: Tensor) -> tuple[tuple[int, int], ...]:
+        """The steps that a tensor's values came from: its own maker, and who wrote into its memory since."""
+        made, when = self.known.get(tensor, ((), -1))
+        later = self.written.get(tensor.untyped_storage(), ())
+        return tuple(dict.fromkeys([*made, *(source for source, at in later if at > when)]))
+
+    def operation(self, func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any], compute: Callable[[], Any]) -> Any:
+        """Compute one operation and write it down if it depends on the input."""
+        named = _named(func, args, kwargs)
+        given = {name: _noted(value, self.sources) for name, value in named.items()}
+        values = [leaf for leaf in _leaves(given) if isinstance(leaf, Value)]
+        inputs = tuple(dict.fromkeys(number for value in values for number, _ in value.sources))
+        inputs = () if _uses_shape_only(func) else inputs
+        result = compute()
+        self.clock += 1
+        outputs = [leaf for leaf in tree_leaves(result) if isinstance(leaf, Tensor)]
+        number = len(self.steps)
+        if inputs:
+            shapes = tuple(tuple(out.shape) for out in outputs)
+            cost = multiply_adds(func, named, shapes)
+            operation = func._schema.name
+            call = self.open[-1] if self.open else 0
+            self.steps.append(Step(number, operation, given, inputs, shapes, call, self.function, cost))
+        written = [
+            named[a.name] for a in func._schema.arguments if _writes(a) and isinstance(named.get(a.name), Tensor)
+        ]
+        for place, out in enumerate(outputs):
+            self.known[out] = ((((number, place),) if inputs else ()), self.clock)
+        for tensor in written:
+            self.known[tensor] = ((((number, 0),) if inputs else ()), self.clock)
+            if inputs:
+                storage = tensor.untyped_storage()
+                self.written[storage] = (*self.written.get(storage, ()), ((number, 0), self.clock))
+        return result
+
+
+class _Operations(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Sees every operation that torch computes."""
+
+    def __init__(self, recorder: _Recorder) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.recorder = recorder
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        return (
+            False  # nothing is compiled inside of `guarded`, and torch would import its compiler, which takes seconds
+        )
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        named = kwargs or {}
+        return self.recorder.operation(func, args, named, lambda: func(*args, **named))
+
+
+class _Functions(TorchFunctionMode):
+    """Sees every function of torch that Python code calls, but not what these call in turn."""
+
+    def __init__(self, recorder: _Recorder) -> None:
+        super().__init__()
+        self.recorder = recorder
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        recorder, before = self.recorder, self.recorder.function
+        recorder.functions += 1
+        recorder.function = (_function_name(func), recorder.functions)
+        try:
+            return func(*args, **(kwargs or {}))
+        finally:
+            recorder.function = before
+
+
+def _function_name(func: Any) -> str:
+    return str(getattr(func, "__name__", None) or resolve_name(func) or func)
+
+
+def _named(func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    """Arguments by their names in the schema, defaults included."""
+    schema = func._schema.arguments
+    given = {argument.name: value for argument, value in zip(schema, args, strict=False)}
+    defaults = {a.name: a.default_value for a in schema if a.name not in given and a.has_default_value()}
+    return {**given, **defaults, **kwargs}
+
+
+def _noted(value: Any, sources: Callable[[Tensor], tuple[tuple[int, int], ...]]) -> Any:
+    """The same argument without the tensors in it."""
+    if isinstance(value, Tensor):
+        return Value(tuple(value.shape), sources(value))
+    if isinstance(value, list | tuple):
+        return tuple(_noted(item, sources) for item in value)
+    return value
+
+
+def _leaves(value: Any) -> Iterator[Any]:
+    if isinstance(value, Mapping):
+        value = value.values()
+    elif not isinstance(value, tuple):
+        yield value
+        return
+    for item in value:
+        yield from _leaves(item)
+
+
+def _uses_shape_only(func: Any) -> bool:
+    """Whether an operation makes a constant of the shape of what it is given, such as `zeros_like`."""
+    name = func._schema.name.removeprefix("aten::")
+    return bool(name.startswith("new_") or name.endswith("_like"))
+
+
+def _writes(argument: Any) -> bool:
+    return argument.alias_info is not None and argument.alias_info.is_write
+
+
+def described(output: Any, depth: int = 2) -> str:
+    """What a module returned, for people: a shape, or the kind of container and what lies in it."""
+    if isinstance(output, Tensor):
+        return " x ".join(map(str, output.shape)) or "one number"
+    if isinstance(output, Mapping) and depth:
+        return "{" + ", ".join(f"{key}: {described(v, depth - 1)}" for key, v in list(output.items())[:4]) + "}"
+    if isinstance(output, list | tuple) and depth:
+        more = ", ..." if len(output) > 4 else ""
+        return "(" + ", ".join(described(v, depth - 1) for v in output[:4]) + more + ")"
+    return type(output).__name__

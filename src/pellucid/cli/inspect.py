@@ -1,0 +1,137 @@
+"""`pellucid inspect MODEL`: what a network is made of."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from pellucid.cli import show
+from pellucid.cli.flags import Call, json_flag, load_model, model_flags
+from pellucid.cli.show import plain
+from pellucid.errors import BadOption
+
+if TYPE_CHECKING:
+    from pellucid.inspection import Inspection, Row
+
+_DEPTH = 2
+
+
+@click.command(short_help="Look into a model: structure, sizes, costs and a drawing.")
+@click.argument("spec", metavar="MODEL")
+@click.option("--picture", metavar="PICTURE", help="Run on this picture. [default: seeded noise]")
+@click.option("--input", "shape", metavar="CxRxC", help="Shape of one sample, such as 1x16000 or 3x8x64x64.")
+@click.option("--all", "whole", is_flag=True, help=f"Modules nested more than {_DEPTH} deep, too; --json has them all.")
+@click.option("--out", metavar="DIR", help="Write the tables and the drawing to this folder.")
+@model_flags
+@json_flag
+@click.pass_context
+def inspect(
+    ctx: click.Context,
+    /,
+    spec: str,
+    picture: str | None,
+    shape: str | None,
+    whole: bool,
+    out: str | None,
+    as_json: bool,
+    **given: Any,
+) -> int:
+    """Look into a model: what it is made of, and what each part costs.
+
+    Prints one row per module and, with --out, writes inspection.json, structure.csv and graph.svg.
+    """
+    from pellucid.inspection import inspect as look_into
+    from pellucid.report.inspection import record_of
+
+    call: Call = ctx.obj
+    wanted = _shape(shape)
+    model = load_model(spec, given, sized=wanted is None)
+    found = look_into(model, picture, shape=wanted)
+    folder = found.save(Path(out).expanduser(), command=call.command) if out else None
+    if as_json:
+        show.document({**record_of(found), "out": None if folder is None else str(folder)})
+        return 0
+    _table(found, whole)
+    if folder is not None:
+        show.line(plain(f"Wrote inspection.json, structure.csv and graph.svg to {folder}"))
+    return 0
+
+
+def _shape(text: str | None) -> tuple[int, ...] | None:
+    if text is None:
+        return None
+    parts = re.split(r"[x,]", text.strip().lower())
+    if not all(part.isdigit() and int(part) for part in parts):
+        raise BadOption(f"Expected the shape of one sample such as 1x16000 or 3x224x224 for --input, got {text!r}.")
+    return tuple(map(int, parts))
+
+
+def _table(found: Inspection, whole: bool) -> None:
+    structure = found.structure
+    shown = [row for row in structure.rows[1:] if whole or row.depth <= _DEPTH]
+    settings = any(row.settings for row in shown)
+    size = "x".join(map(str, structure.input[1:]))
+    show.line(plain(f"{found.model.name}, input {size}, output {_output(structure.total)}"), style="bold")
+    headings = (
+        "layer",
+        "kind",
+        *((("k", "right"), ("s", "right"), ("p", "right"), ("d", "right"), ("g", "right")) if settings else ()),
+        ("output", "right"),
+        ("weights", "right"),
+        ("share", "right"),
+        ("mult-adds", "right"),
+        ("share", "right"),
+    )
+    show.table(headings, [_row(row, settings) for row in shown])
+    if len(shown) < len(structure.rows) - 1:
+        show.line(f"{len(structure.rows) - 1 - len(shown)} more lie inside these: --all lists them.")
+    if settings:
+        show.line("k kernel, s stride, p padding, d dilation, g groups; weights: parameters; mult-adds: of one sample.")
+    total = structure.total
+    fixed = f", {total.parameters - total.trainable:,} of them fixed" if total.trainable < total.parameters else ""
+    show.line(f"{total.parameters:,} parameters{fixed}; {total.multiply_adds:,} multiply-adds for one sample.")
+    if structure.functions:
+        calls = ", ".join(f"{name} {count}" for name, count in structure.functions.items())
+        show.line(plain(f"Functions called in the modules' own code: {calls}."))
+    for note in structure.notes:
+        show.line(plain(note))
+
+
+def _row(row: Row, settings: bool) -> tuple[str, ...]:
+    from pellucid.inspection.structure import SETTINGS
+
+    cells = [row.settings.get(name, "").replace(" ", "") for name in SETTINGS]
+    return (
+        plain(row.path),
+        row.kind,
+        *(cells if settings else ()),
+        plain(_output(row)),
+        _short(row.parameters) if row.parameters else "",
+        _share(row.parameter_share),
+        _short(row.multiply_adds) if row.multiply_adds else "",
+        _share(row.multiply_add_share),
+    )
+
+
+def _output(row: Row) -> str:
+    """Without the batch axis, where it is one tensor."""
+    if not row.calls:
+        return "never called"
+    return "x".join(map(str, row.shape[1:])) if row.shape and len(row.shape) > 1 else row.output
+
+
+def _short(number: int) -> str:
+    """`10.8 M`: three digits are enough to compare by."""
+    for unit, size in (("G", 10**9), ("M", 10**6), ("k", 10**3)):
+        if number >= size:
+            return f"{number / size:.3g} {unit}"
+    return str(number)
+
+
+def _share(share: float) -> str:
+    if not share:
+        return ""
+    return f"{share:.1%}" if share >= 0.0005 else "< 0.1%"
