@@ -9,7 +9,8 @@ import pellucid
 import tiny
 from pellucid.capture.randomness import Draws
 from pellucid.errors import BadOption
-from pellucid.fills import crops, fill_of, inpaint
+from pellucid.fills import fill_of, inpaint
+from pellucid.numerics import crops
 
 IMAGE = torch.randn(2, 3, 9, 11, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
 KINDS = [0.5, "mean", "blur", "noise", "inpaint", "other.png"]

@@ -22,6 +22,7 @@ from torch.nn import functional as F
 
 from pellucid.blur import gaussian_blur
 from pellucid.errors import BadOption
+from pellucid.numerics import crops
 from pellucid.types import Maps, Noise, ProbeLike
 
 NAMED = ("mean", "blur", "noise", "inpaint")
@@ -65,8 +66,8 @@ class Fill:
         framed = F.pad(self.image, (1, 1, 1, 1), mode="replicate")
         wide = crops(framed, samples, corners, (size[0] + 2, size[1] + 2))
         holes = F.pad(hidden.expand(len(samples), -1, -1, -1), (1, 1, 1, 1))
-        inside = _inside(corners, self.image.shape, size)
-        return inpaint(wide, holes, inside)[:, :, 1:-1, 1:-1]
+        picture = corners.new_tensor([[0, 0, *self.image.shape[2:]]])
+        return inpaint(wide, holes, inside(picture, corners - 1, wide.shape))[:, :, 1:-1, 1:-1]
 
 
 def fill_of(method: str, kind: float | str, image: Maps, probe: ProbeLike, rng: Noise) -> Fill:
@@ -92,12 +93,11 @@ def fill_of(method: str, kind: float | str, image: Maps, probe: ProbeLike, rng: 
     return Fill(image, probe.picture(kind).expand_as(image))
 
 
-def crops(pictures: Maps, samples: Tensor, corners: Tensor | None, size: tuple[int, int]) -> Maps:
-    """Copies of parts of equal size: `[n, channel, height, width]` from `[batch, channel, row, column]`."""
-    if corners is None:
-        return pictures[samples]
-    windows = pictures.unfold(2, size[0], 1).unfold(3, size[1], 1)
-    return windows[samples, :, corners[:, 0], corners[:, 1]]
+def inside(boxes: Tensor, corners: Tensor, shape: torch.Size) -> Tensor:
+    """Which pixels of parts of pictures, of this shape and beginning at `corners`, lie in the boxes `[n, 4]`."""
+    place = [corners[:, k, None] + torch.arange(shape[2 + k], device=corners.device) for k in (0, 1)]
+    down, across = ((p >= boxes[:, k, None]) & (p < boxes[:, 2 + k, None]) for k, p in enumerate(place))
+    return (down[:, :, None] & across[:, None, :])[:, None]
 
 
 def _blurred(image: Maps) -> Maps:
@@ -106,14 +106,7 @@ def _blurred(image: Maps) -> Maps:
     return gaussian_blur(image, sigma) / gaussian_blur(torch.ones_like(image[:, :1]), sigma)
 
 
-def _inside(corners: Tensor, shape: torch.Size, size: tuple[int, int]) -> Tensor:
-    """Which pixels of crops with a frame of one pixel lie inside the picture, `[n, 1, height + 2, width + 2]`."""
-    place = [corners[:, k, None] - 1 + torch.arange(size[k] + 2, device=corners.device) for k in (0, 1)]
-    down, across = ((p >= 0) & (p < shape[2 + k]) for k, p in enumerate(place))
-    return (down[:, :, None] & across[:, None, :])[:, None]
-
-
-def inpaint(pictures: Maps, hidden: Tensor, inside: Tensor | None = None) -> Maps:
+def inpaint(pictures: Maps, hidden: Tensor, there: Tensor | None = None) -> Maps:
     """Fill holes with the surface that solves Laplace's equation between the pixels around them.
 
     Each hidden pixel becomes the mean of its neighbours, those outside the picture left out; solved by conjugate
@@ -122,10 +115,10 @@ def inpaint(pictures: Maps, hidden: Tensor, inside: Tensor | None = None) -> Map
     Args:
         pictures: `[n, channel, row, column]`.
         hidden: true in the holes, `[n, 1, row, column]`.
-        inside: false where there is no picture, of the same shape; None when all of it is.
+        there: false where there is no picture, of the same shape; None when all of it is.
     """
     values = pictures.to(torch.promote_types(pictures.dtype, torch.float32))
-    there = torch.ones_like(hidden) if inside is None else inside
+    there = torch.ones_like(hidden) if there is None else there
     hole = (hidden & there).to(values)
     valid, known = there.to(values), (~hidden & there).to(values)
     # a hole that touches nothing known has no answer but 0: the small pull towards 0 is felt only there

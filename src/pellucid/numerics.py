@@ -32,6 +32,14 @@ def resize_picture(pictures: Maps, size: tuple[int, int]) -> Maps:
     return F.interpolate(pictures, size=size, mode="bicubic", align_corners=False, antialias=True)
 
 
+def crops(pictures: Maps, samples: Tensor, corners: Tensor | None, size: tuple[int, int]) -> Maps:
+    """Copies of parts of equal size: `[n, channel, height, width]` from `[batch, channel, row, column]`."""
+    if corners is None:
+        return pictures[samples]
+    windows = pictures.unfold(2, size[0], 1).unfold(3, size[1], 1)
+    return windows[samples, :, corners[:, 0], corners[:, 1]]
+
+
 def max_abs(maps: Maps) -> Map:
     """Largest absolute value over the channels, `[batch, row, column]`, never negative (Simonyan et al. 2013)."""
     return maps.abs().amax(CHANNEL)

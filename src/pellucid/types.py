@@ -324,6 +324,25 @@ which picture each is of and `numbers` `[n]` which of the variants 0..count-1 it
 which may be the same tensor."""
 
 
+@dataclass(frozen=True, eq=False)
+class Local:
+    """A `Change` that touches one box of the picture and leaves the rest: it can be scored without whole passes.
+
+    Attributes:
+        boxes: first row, first column, and the row and column after the last, of each variant's box, in pixels of the
+            model's input, `[count, 4]`. An empty box leaves the picture as it is.
+        paint: `paint(parts, samples, numbers, corners)`: as `Change`, for copies of parts of the pictures that hold
+            the boxes, `[n, channel, height, width]`; `corners` `[n, 2]` is where each begins in its picture.
+    """
+
+    boxes: Tensor
+    paint: Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
+
+    def __call__(self, rows: Tensor, samples: Tensor, numbers: Tensor) -> Tensor:
+        """Change whole pictures."""
+        return self.paint(rows, samples, numbers, numbers.new_zeros(len(numbers), 2))
+
+
 @dataclass
 class Tally:
     """How far a piece of work that may end early has come: `done` of `total` samples for each picture."""

@@ -13,12 +13,13 @@ from torch import Tensor
 from pellucid.capture.budget import Budget, is_out_of_memory
 from pellucid.capture.feeding import feed, forward
 from pellucid.capture.passes import activations, read_grid
+from pellucid.capture.patches.scoring import incremental
 from pellucid.capture.sites import footprint
 from pellucid.capture.tape import Tape
 from pellucid.errors import BadOption, Cancelled, Refused
 from pellucid.numerics import full_precision
 from pellucid.targets import ClassScores, Logit, Residual, Rivals, Target, read
-from pellucid.types import Answers, Change, Grid, Maps, Method, Model, Site, Tally
+from pellucid.types import Answers, Change, Grid, Local, Maps, Method, Model, Site, Tally
 
 _LATE_BYTES = 2**30
 """Variants of one activation at once: the rest of a network is cheap, and each chunk pays for the front again."""
@@ -94,12 +95,14 @@ class Probe:
 
         Args:
             count: variants per picture.
-            change: makes the variants from copies of the pictures.
+            change: makes the variants from copies of the pictures; a `Local` one is scored box by box.
             least: for estimates that only get better with more variants: from so many on, a wish to stop ends the
                 asking instead of the method, and the answers so far come back. None needs them all.
             step: the answers so far are cut to a multiple of this.
         """
         batch = len(self.image)
+        if isinstance(change, Local) and least is None and (answers := self._score_boxes(count, change)):
+            return answers
         found = footprint(self.model, self.image)
         chunks: list[tuple[Tensor, Tensor | None]] = []
 
@@ -110,12 +113,20 @@ class Probe:
 
         with self._early_end(count, count + 1 if least is None else min(least, count)) as tally:
             rows = 0
-            for answers in self.budget.chunks(batch * count, 4 * found.largest + self._row_bytes(), run):
-                chunks.append(answers)
-                rows += len(answers[0])
+            for part in self.budget.chunks(batch * count, 4 * found.largest + self._row_bytes(), run):
+                chunks.append(part)
+                rows += len(part[0])
                 tally.done = rows // batch // step * step if rows < batch * count else count
                 self.meter.tick(rows, batch * count)
         return _answers(chunks, lambda flat: flat[: tally.done * batch].reshape(tally.done, batch).T.contiguous())
+
+    def _score_boxes(self, count: int, change: Local) -> Answers | None:
+        """The scores without whole passes; None where the network cannot be followed box by box."""
+        total = len(self.image) * count
+        answers = incremental(
+            self.model, self.image, change, self._read_answers, self.budget, lambda done: self.meter.tick(done, total)
+        )
+        return None if answers is None else Answers(*answers)
 
     @contextmanager
     def interruptible(self, total: int, least: int) -> Iterator[Tally]:

@@ -3,8 +3,8 @@
 import torch
 
 from pellucid.errors import BadOption
-from pellucid.fills import fill_of
-from pellucid.types import Evidence, Maps, Method, Noise, Paper, ProbeLike
+from pellucid.fills import fill_of, inside
+from pellucid.types import Evidence, Local, Maps, Method, Noise, Paper, ProbeLike
 
 
 def occlusion(
@@ -35,15 +35,14 @@ def occlusion(
     cover = fill_of(METHOD.id, fill, image, probe, rng)
     tops, lefts = _starts(rows, window, stride), _starts(columns, window, stride)
 
-    def hide(pictures: torch.Tensor, samples: torch.Tensor, numbers: torch.Tensor) -> torch.Tensor:
-        hidden = torch.zeros(len(pictures), 1, rows, columns, dtype=torch.bool, device=pictures.device)
-        for k, number in enumerate(numbers.tolist()):
-            if number:
-                top, left = tops[(number - 1) // len(lefts)], lefts[(number - 1) % len(lefts)]
-                hidden[k, :, top : top + window, left : left + window] = True
-        return cover.hide(pictures, samples, hidden)
+    boxes = torch.tensor(
+        [(0, 0, 0, 0), *((t, c, min(t + window, rows), min(c + window, columns)) for t in tops for c in lefts)]
+    )
 
-    answers = probe.score(1 + len(tops) * len(lefts), hide)
+    def hide(parts: Maps, samples: torch.Tensor, numbers: torch.Tensor, corners: torch.Tensor) -> Maps:
+        return cover.hide(parts, samples, inside(boxes[numbers.cpu()].to(corners), corners, parts.shape), corners)
+
+    answers = probe.score(len(boxes), Local(boxes, hide))
     shape = (len(image), len(tops), len(lefts))
     scores = answers.score[:, 1:].reshape(shape)
     drop = answers.score[:, :1, None] - scores

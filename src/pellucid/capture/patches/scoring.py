@@ -1,0 +1,151 @@
+"""The scores of all variants of a picture that differ from it in one box each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils._pytree import tree_leaves, tree_map
+
+from pellucid.capture.budget import Budget
+from pellucid.capture.feeding import feed, forward
+from pellucid.capture.patches import pointwise, reshaping, windows  # noqa: F401 - they register their rules
+from pellucid.capture.patches.grouping import group, sizes
+from pellucid.capture.patches.passes import Memo, Pass, ordinary
+from pellucid.capture.patches.spans import Places, Span
+from pellucid.capture.patches.value import NotLocal
+from pellucid.numerics import crops
+from pellucid.types import Local, Maps, Model
+
+Answer: TypeAlias = tuple[Tensor, Tensor | None]
+Read: TypeAlias = Callable[[Any, Tensor], Answer]
+"""Scores and top classes `[n]` from a network's output and the pictures that its rows belong to."""
+
+_KEPT = 2**28
+"""Bytes of a picture's unchanged values that are kept from pass to pass."""
+
+
+@dataclass
+class Incremental:
+    """Scores variants box by box.
+
+    Args:
+        model: the network.
+        image: the pictures `[batch, channel, row, column]`.
+        change: what becomes of them.
+        read: reads a network's output.
+        budget: how many variants at once.
+    """
+
+    model: Model
+    image: Maps
+    change: Local
+    read: Read
+    budget: Budget
+    memo: Memo = field(default_factory=lambda: Memo(_KEPT))
+    checked: bool = False
+
+    def answers(self, k: int) -> Iterator[tuple[Tensor, Answer]]:
+        """Variants of picture `k`: their numbers and answers, group by group.
+
+        Raises:
+            NotLocal: the network does what cannot be followed box by box.
+        """
+        self.memo = Memo(_KEPT)
+        picture = feed(self.model, self.image[k : k + 1])
+        boxes = self.change.boxes.cpu().numpy().astype(np.int64)
+        middle = len(boxes) // 2
+        yield self._pass(k, picture, boxes, np.array([middle]), writes_log=True)
+        rest = np.delete(np.arange(len(boxes)), middle)
+        size = (self.image.shape[2], self.image.shape[3])
+        for part in group(self.memo.log, boxes[rest], size) if len(rest) else []:
+            numbers = rest[part]
+
+            def run(start: int, stop: int, numbers: Places = numbers) -> tuple[Tensor, Answer]:
+                return self._pass(k, picture, boxes, numbers[start:stop])
+
+            yield from self.budget.chunks(len(numbers), self._row_bytes(boxes[numbers], size), run)
+
+    def _row_bytes(self, boxes: Places, size: tuple[int, int]) -> int:
+        down, across = (sizes(self.memo.log, k, boxes[:, k], boxes[:, k + 2], size[k]).max(1) for k in (0, 1))
+        depth = np.array([entry.bytes for entry in self.memo.log])
+        return 4 * int((down * across * depth).max())
+
+    def _pass(
+        self, k: int, picture: Tensor, boxes: Places, numbers: Places, *, writes_log: bool = False
+    ) -> tuple[Tensor, Answer]:
+        rows, columns = self.image.shape[2:]
+        spans = (
+            Span(boxes[numbers, 0], boxes[numbers, 2], rows),
+            Span(boxes[numbers, 1], boxes[numbers, 3], columns),
+        )
+        which = torch.from_numpy(numbers).to(self.image.device)
+        samples = torch.full_like(which, k)
+        corners = torch.from_numpy(np.stack([span.first for span in spans], 1)).to(self.image.device)
+        parts = crops(self.image, samples, corners, (spans[0].size, spans[1].size))
+        parts = self.change.paint(parts, samples, which, corners).to(picture.dtype)
+        if picture.is_contiguous(memory_format=torch.channels_last):
+            parts = parts.contiguous(memory_format=torch.channels_last)
+        with torch.inference_mode():
+            given = Pass(self.memo, writes_log=writes_log).begin(picture, parts, spans)
+            output = tree_map(ordinary, forward(self.model, given, samples))
+        if not self.checked:
+            self._check(output, which, samples)
+        return which, self.read(output, samples)
+
+    def _check(self, output: Any, which: Tensor, samples: Tensor) -> None:
+        """Compare with a whole pass, once: whatever a rule may have overlooked must not go unseen."""
+        rows = feed(self.model, self.change(self.image[samples], samples, which))
+        with torch.inference_mode():
+            expected = forward(self.model, rows, samples)
+        got, wanted = ([t for t in tree_leaves(o) if isinstance(t, Tensor)] for o in (output, expected))
+        if not wanted:  # an object of the network's own
+            got, wanted = ([self.read(o, samples)[0]] for o in (output, expected))
+        if len(got) != len(wanted) or not all(map(_close, got, wanted)):
+            raise NotLocal("the answers differ from those of a whole pass")
+        self.checked = True
+
+
+def incremental(
+    model: Model, image: Maps, change: Local, read: Read, budget: Budget, tick: Callable[[int], None]
+) -> Answer | None:
+    """Scores `[batch, count]` and top classes of all variants; None where the network cannot be followed.
+
+    Args:
+        model: the network.
+        image: the pictures.
+        change: what becomes of them; at least one variant.
+        read: reads a network's output.
+        budget: how many variants at once.
+        tick: told how many variants are done.
+    """
+    engine, done = Incremental(model, image, change, read, budget), 0
+    score = top = None
+    try:
+        for k in range(len(image)):
+            for numbers, (scores, tops) in engine.answers(k):
+                if score is None:
+                    score = scores.new_empty(len(image), len(change.boxes))
+                    top = None if tops is None else tops.new_empty(score.shape)
+                score[k, numbers] = scores
+                if top is not None and tops is not None:
+                    top[k, numbers] = tops
+                done += len(numbers)
+                tick(done)
+    except NotLocal:
+        return None
+    return None if score is None else (score, top)
+
+
+def _close(got: Tensor, expected: Tensor) -> bool:
+    if got.shape != expected.shape:
+        return False
+    if not expected.is_floating_point() or not expected.numel():
+        return True
+    # sqrt(eps): more than another order of sums changes in the last digits, far less than a wrong rule does
+    tolerance = torch.finfo(expected.dtype).eps ** 0.5 * expected.abs().amax()
+    return bool(((got - expected).abs() <= tolerance).all())
