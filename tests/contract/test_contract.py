@@ -20,6 +20,9 @@ METHODS = tuple(pellucid.methods())
 QUICK = {  # defaults made for pictures of 224 pixels, cut down to 16
     "occlusion": {"window": 8, "stride": 4, "fill": "noise"},  # so that the seed matters
     "feature-ablation": {"regions": "4x4", "fill": "noise"},
+    "kernel-shap": {"regions": "2x3", "samples": 30},
+    "lime": {"regions": "2x3", "samples": 30},
+    "partition-shap": {"regions": "2x4", "samples": 20, "fill": "noise"},
     "shapley-sampling": {"regions": "2x4", "permutations": 4},
     "smoothgrad": {"samples": 3},
     "integrated-gradients": {"steps": 4},

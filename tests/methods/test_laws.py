@@ -9,13 +9,14 @@ from torch.nn import functional as F
 import pellucid
 
 IMAGE = random_maps(2, (2, 2, 8, 12))
-DRAWN_FILLS = {"feature-ablation", "occlusion"}  # they draw nothing but the noise of the fill `noise`
+DRAWN_FILLS = {"feature-ablation", "occlusion", "partition-shap"}  # they draw nothing but the noise of the fill `noise`
 METHODS = [name for name, method in pellucid.methods().items() if "rng" not in method.needs or name in DRAWN_FILLS]
 CLASSLESS = {"eigen-cam", "fem", "kpca-cam"}  # they show the layer; the target settles a sign at most
 SEGMENTS = {"xrai"}  # the segmentation goes through the picture from its upper left corner
 EQUAL_SHARES = {"score-cam"}  # equal scores are equal weights after its softmax
 OPTIONS = {  # windows and regions that tile the picture, so that it can be turned round
     "feature-ablation": {"regions": "2x4"},
+    "partition-shap": {"regions": "2x4"},
     "occlusion": {"window": 4, "stride": 2},
 }
 

@@ -1,0 +1,121 @@
+"""LIME: a linear model of the score around the picture, in terms of regions that are shown or hidden."""
+
+import torch
+from torch import Tensor
+
+from pellucid.errors import BadOption, MissingExtra
+from pellucid.methods._players import game_of
+from pellucid.numerics import safe_divide
+from pellucid.types import Evidence, Maps, Method, Noise, Paper, ProbeLike
+
+_EACH = 2
+"""Samples for each region below which the regression would fit chance."""
+_LASSO_ROUNDS = 100_000
+
+
+def lime(
+    image: Maps,
+    probe: ProbeLike,
+    rng: Noise,
+    *,
+    regions: int | str = 50,
+    samples: int = 1000,
+    regression: str = "ridge",
+    penalty: float | None = None,
+    width: float = 0.25,
+    fill: float | str = 0.0,
+) -> Evidence:
+    """How much each region counts in a linear model that imitates the network near the picture.
+
+    w minimises sum_z k(z) (S(z) - b - z w)^2 + penalty(w) over random sets z of regions, each shown with probability
+    1/2, and the picture itself; k(z) = exp(-D^2 / width^2) with the cosine distance D = 1 - sqrt(|z| / m) to the
+    picture of m regions, as in the authors' code.
+
+    Args:
+        image: I, `[batch, channel, row, column]`.
+        probe: scores the pictures with some regions shown.
+        rng: draws the sets, by number; the same for all pictures.
+        regions: number of superpixels, a grid such as `7x7`, or the file of a label map (see `pellucid.regions`).
+        samples: number of sets, the picture itself included.
+        regression: `ridge`, or `lasso` (with scikit-learn), which lets few regions count.
+        penalty: of `ridge`, the factor of sum w^2 (None: 1, as in the authors' code); of `lasso`, the fraction of the
+            penalty at which no region is left (None: 0.05).
+        width: how near a picture must be to count, in cosine distance (0 to 1).
+        fill: what hides: a value in the model's normalised space (0 is the mean colour of its training data), `mean`,
+            `blur`, `noise`, `inpaint` or another picture (see `pellucid.fills`).
+
+    Returns:
+        raw `[batch, row, column]` at the size of the input, signed: each pixel has its region's w; extras `values of
+        regions` w `[batch, region]`; `fit`, the weighted R^2 of the linear model (1 is perfect), `score` S(I) and
+        `constant` b, all `[batch]`; and the label map `regions`.
+
+    Raises:
+        BadOption: fewer than two samples for each region, another regression, or a penalty or width that cannot be.
+        MissingExtra: `lasso` without scikit-learn.
+    """
+    if regression not in ("ridge", "lasso"):
+        raise BadOption(f"Expected 'ridge' or 'lasso' as regression of {METHOD.id}, got {regression!r}.")
+    penalty = {"ridge": 1.0, "lasso": 0.05}[regression] if penalty is None else penalty
+    if penalty < 0 or (regression == "lasso" and not 0 < penalty <= 1) or width <= 0:
+        raise BadOption(
+            f"Expected width > 0 and a penalty >= 0 (0 to 1 for lasso) for {METHOD.id}, got {width} and {penalty}."
+        )
+    game = game_of(METHOD.id, image, probe, rng, regions, fill)
+    m = game.players
+    if samples < _EACH * m:
+        raise BadOption(f"Expected at least {_EACH * m} samples for {m} regions of {METHOD.id}, got {samples}.")
+    sets = rng.uniform(torch.arange(samples), torch.empty(1, m, dtype=torch.float64)) < 0.5
+    sets[0] = True
+    scores = game.payoffs(samples, lambda _, numbers: sets[numbers], least=_EACH * m)
+    inputs = sets[: scores.shape[1]].double()
+    near = torch.exp(-(((1 - inputs.mean(1).sqrt()) / width) ** 2))
+    middle, level = near @ inputs / near.sum(), scores @ near / near.sum()
+    inputs, scores = inputs - middle, scores - level[:, None]  # the constant b needs no penalty and no column
+    values = (_ridge if regression == "ridge" else _lasso)(inputs, scores, near, penalty)
+    explained = scores.square() @ near - (scores - values @ inputs.T).square() @ near
+    fit = safe_divide(explained, scores.square() @ near)
+    constant = level - values @ middle
+    return game.evidence(values, *_quality(fit, near, m), fit=fit, score=scores[:, 0] + level, constant=constant)
+
+
+def _ridge(inputs: Tensor, scores: Tensor, weights: Tensor, penalty: float) -> Tensor:
+    """Slopes `[batch, region]` for centred inputs `[set, region]` and scores `[batch, set]`."""
+    weighed = weights[:, None] * inputs
+    inverse = torch.linalg.pinv(inputs.T @ weighed + penalty * torch.eye(inputs.shape[1]).double(), hermitian=True)
+    slopes: Tensor = scores @ weighed @ inverse
+    return slopes
+
+
+def _lasso(inputs: Tensor, scores: Tensor, weights: Tensor, penalty: float) -> Tensor:
+    """The same with a penalty on sum |w|, as a fraction of that which leaves nothing."""
+    try:
+        from sklearn.linear_model import Lasso
+    except ImportError as error:
+        raise MissingExtra(f'The lasso of {METHOD.id} needs scikit-learn: pip install "pellucid[lasso]".') from error
+    largest = (scores * weights @ inputs).abs().amax(1) / weights.sum()
+    slopes = torch.zeros(len(scores), inputs.shape[1], dtype=torch.float64)
+    for k in largest.nonzero()[:, 0].tolist():
+        model = Lasso(penalty * float(largest[k]), fit_intercept=False, max_iter=_LASSO_ROUNDS, tol=1e-8)
+        slopes[k] = torch.from_numpy(model.fit(inputs.numpy(), scores[k].numpy(), weights.numpy()).coef_)
+    return slopes
+
+
+def _quality(fit: Tensor, weights: Tensor, least: int) -> tuple[str, ...]:
+    """Notes on how well the linear model imitates the network, from R^2 `[batch]`, and on how many sets count."""
+    low, high = (f"{float(end):.0%}" for end in (fit.min(), fit.max()))
+    share = low if low == high else f"{low} to {high}"
+    note = f"The linear model explains {share} of how the score varies near the picture (weighted R²)."
+    count = float(weights.sum() ** 2 / weights.square().sum())
+    return (
+        (note,) if count >= least else (note, f"Only about {count:.0f} sets are near enough to count: widen `width`.")
+    )
+
+
+METHOD = Method(
+    lime,
+    id="lime",
+    title="LIME",
+    reference=Paper("arXiv:1602.04938", "equation 2 and algorithm 1"),
+    caveat="The map is of a linear stand-in for the network, worth as much as its fit, which stands beside it; the "
+    "choice of regions, of the width and of what hides them changes it.",
+)
