@@ -254,7 +254,14 @@ def test_available_imports_nothing(monkeypatch):
     monkeypatch.delitem(sys.modules, "timm", raising=False)
     listed = available()
     assert listed[0] == ("efficientnet-lite0", "EfficientNet-Lite0, ImageNet, 1000 classes; comes with Pellucid", True)
-    assert [item.spec.partition(":")[0] for item in listed[1:]] == ["torchvision", "timm", "python", "PATH/FILE.py"]
+    assert [item.spec.partition(":")[0] for item in listed[1:]] == [
+        "torchvision",
+        "timm",
+        "zoo",
+        "FILE.safetensors",
+        "python",
+        "PATH/FILE.py",
+    ]
     assert "timm" not in sys.modules
 
 

@@ -21,6 +21,7 @@ from pellucid.cli.inspect import inspect
 from pellucid.cli.layers import layers
 from pellucid.cli.methods import methods
 from pellucid.cli.models import models
+from pellucid.cli.train import train
 from pellucid.errors import Cancelled, PellucidError, unknown
 
 
@@ -45,7 +46,7 @@ def program() -> None:
     """
 
 
-for each in (explain, methods, models, layers, inspect, doctor):
+for each in (explain, inspect, train, methods, models, layers, doctor):
     program.add_command(each)
 
 

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from pellucid.errors import BadOption, MissingExtra
+from pellucid.errors import BadOption
 from pellucid.methods._players import game_of
 from pellucid.numerics import safe_divide
 from pellucid.types import Evidence, Maps, Method, Noise, Paper, ProbeLike
@@ -51,7 +51,6 @@ def lime(
 
     Raises:
         BadOption: fewer than two samples for each region, another regression, or a penalty or width that cannot be.
-        MissingExtra: `lasso` without scikit-learn.
     """
     if regression not in ("ridge", "lasso"):
         raise BadOption(f"Expected 'ridge' or 'lasso' as regression of {METHOD.id}, got {regression!r}.")
@@ -88,10 +87,7 @@ def _ridge(inputs: Tensor, scores: Tensor, weights: Tensor, penalty: float) -> T
 
 def _lasso(inputs: Tensor, scores: Tensor, weights: Tensor, penalty: float) -> Tensor:
     """The same with a penalty on sum |w|, as a fraction of that which leaves nothing."""
-    try:
-        from sklearn.linear_model import Lasso
-    except ImportError as error:
-        raise MissingExtra(f'The lasso of {METHOD.id} needs scikit-learn: pip install "pellucid[lasso]".') from error
+    from sklearn.linear_model import Lasso
     largest = (scores * weights @ inputs).abs().amax(1) / weights.sum()
     slopes = torch.zeros(len(scores), inputs.shape[1], dtype=torch.float64)
     for k in largest.nonzero()[:, 0].tolist():

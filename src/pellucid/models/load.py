@@ -16,9 +16,16 @@ from pellucid.models.efficientnet_lite import WEIGHTS_PACKAGE
 from pellucid.models.factory import DEFAULT_FACTORY, FILE_SPEC, from_file, from_python
 from pellucid.models.libraries import from_timm, from_torchvision
 from pellucid.models.preprocessing import Auto
+from pellucid.models.trained import from_trained, from_zoo
 from pellucid.models.weights import SUFFIXES
 from pellucid.models.wrap import wrap
 from pellucid.types import Classes, Model, Preprocess, Site
+
+
+def _from_trained(path: Path, weights: Path | None) -> Model:
+    if weights is not None:
+        raise BadOption(f"{path.name} holds weights already, so {weights.name} has no place. Keep one.")
+    return from_trained(path)
 
 
 def _from_embedded(rest: str, weights: Path | None) -> Model:
@@ -32,9 +39,12 @@ FAMILIES: dict[str, Callable[[str, Path | None], Model]] = {
     "torchvision": from_torchvision,
     "timm": from_timm,
     "python": from_python,
+    "zoo": from_zoo,
 }
+TRAINED = ".safetensors"
 HOW_TO_NAME = (
-    f"Expected {_embedded.NAME}, torchvision:NAME, timm:NAME, python:package.module:factory or path/to/file.py:factory."
+    f"Expected {_embedded.NAME}, torchvision:NAME, timm:NAME, zoo:NAME, a .safetensors file from pellucid train, "
+    "python:package.module:factory or path/to/file.py:factory."
 )
 
 
@@ -57,7 +67,8 @@ def load(
 
     Args:
         spec: `efficientnet-lite0` (comes with Pellucid), `torchvision:NAME[:WEIGHTS]`, `timm:NAME[:FILE]`,
-            `python:package.module:factory` or `path/to/file.py:factory`. WEIGHTS is one of torchvision's names
+            `zoo:NAME[:FILE]`, a `.safetensors` file that `pellucid train` wrote, `python:package.module:factory` or
+            `path/to/file.py:factory`. WEIGHTS is one of torchvision's names
             (`DEFAULT`, `IMAGENET1K_V2`; torchvision downloads them) or a file. A factory is a function without
             arguments that returns a module; without a name it is called `model`.
         weights: a `.safetensors` or `.pth` file with a state dict; read without running code.
@@ -84,8 +95,13 @@ def load(
     if not isinstance(spec, str | Path):
         raise BadModel(f"Expected a model's name as text, got a {type(spec).__name__}. Use pellucid.wrap for a module.")
     where = pick_device(device)
-    family, rest, file = _split(str(spec), None if weights is None else Path(weights).expanduser())
-    model = FAMILIES[family](rest, file) if family else from_file(rest, file)
+    file = None if weights is None else Path(weights).expanduser()
+    if str(spec).endswith(TRAINED) and str(spec).partition(":")[0] not in FAMILIES:
+        family, rest = "", str(spec)
+        model = _from_trained(Path(spec).expanduser(), file)
+    else:
+        family, rest, file = _split(str(spec), file)
+        model = FAMILIES[family](rest, file) if family else from_file(rest, file)
     model = wrap(
         model,
         preprocess=preprocess,
@@ -120,7 +136,7 @@ def _split(spec: str, weights: Path | None) -> tuple[str, str, Path | None]:
 
 def _source(family: str, rest: str, weights: Path | None) -> str:
     spec = f"{family}:{rest}" if family else rest
-    return f"{spec}:{weights}" if weights and family in ("torchvision", "timm") else spec
+    return f"{spec}:{weights}" if weights and family in ("torchvision", "timm", "zoo") else spec
 
 
 def pick_device(name: str | torch.device = "auto") -> torch.device:
@@ -164,6 +180,8 @@ def available() -> list[Available]:
         Available(
             "timm:NAME[:FILE]", "a timm model with a weights file, as in timm:convnext_tiny:w.safetensors", _has("timm")
         ),
+        Available("zoo:NAME[:FILE]", "a network of the textbooks, as in zoo:lenet5", True),
+        Available("FILE.safetensors", "a network that `pellucid train` trained", True),
         Available("python:PACKAGE.MODULE:FACTORY", "what a function of yours returns", True),
         Available(
             "PATH/FILE.py:FACTORY", f"the same from a file; the function is called {DEFAULT_FACTORY!r} by default", True

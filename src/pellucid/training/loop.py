@@ -1,0 +1,268 @@
+"""The training loop: Adam, early stopping on held-out pictures, the same numbers from the same seed."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from pickle import UnpicklingError
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from pellucid.errors import BadModel, BadOption
+
+Progress = Callable[[str, int, int], None]
+Loss = Callable[[nn.Module, Tensor, Tensor], tuple[Tensor, Tensor]]
+"""From the module, inputs and labels: what is to become small, and the module's answers."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How to train.
+
+    Attributes:
+        passes: the most times that all examples are shown.
+        batch: examples per step.
+        rate: of Adam, falling along a half cosine to 0.
+        shift: pictures are shown moved by up to this share of their side, anew in each pass.
+        patience: passes without a better validation loss after which training ends.
+        seed: of weights, order and dropout.
+    """
+
+    passes: int = 30
+    batch: int = 64
+    rate: float = 2e-3
+    shift: float = 1 / 16
+    patience: int = 6
+    seed: int = 0
+
+    def check(self) -> None:
+        """Refuse numbers that cannot be.
+
+        Raises:
+            BadOption: they are not positive.
+        """
+        for name, value in asdict(self).items():
+            if name not in ("seed", "shift") and not value > 0:
+                raise BadOption(f"Expected {name} above 0, got {value}.")
+        if not 0 <= self.shift < 1:
+            raise BadOption(f"Expected a shift from 0 up to below 1, got {self.shift}.")
+
+
+@dataclass(frozen=True)
+class Pass:
+    """What one pass over the examples came to; losses are means per example.
+
+    Attributes:
+        loss: on the training examples, as they were seen.
+        validation_loss: afterwards, on those held out.
+        accuracy, validation_accuracy: share answered right, 0 to 1; None for curves.
+    """
+
+    loss: float
+    validation_loss: float
+    accuracy: float | None = None
+    validation_accuracy: float | None = None
+
+
+@dataclass
+class Trained:
+    """A network with the weights of its best pass.
+
+    Attributes:
+        module: in evaluation mode.
+        history: of every pass.
+        best: number of the pass whose weights it has, from 0.
+        ended: why training ended: `all passes`, `no better for N passes` or `interrupted`.
+    """
+
+    module: nn.Module
+    history: list[Pass] = field(default_factory=list)
+    best: int = 0
+    ended: str = ""
+
+
+def task_loss(module: nn.Module, inputs: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    """Cross-entropy for class numbers, mean squared error for curves."""
+    answers = module(inputs)
+    return (F.mse_loss if labels.is_floating_point() else F.cross_entropy)(answers, labels), answers
+
+
+def train(
+    module: nn.Module,
+    examples: tuple[Tensor, Tensor],
+    validation: tuple[Tensor, Tensor],
+    settings: Settings | None = None,
+    *,
+    loss: Loss = task_loss,
+    progress: Progress | None = None,
+    watch: Callable[[nn.Module], None] | None = None,
+    state: Path | None = None,
+) -> Trained:
+    """Train `module`, in place, and give it the weights of its best pass.
+
+    Every pass draws its order and dropout from the seed and its own number, so a training that was interrupted and
+    resumed ends with the same weights as one that was not (on one thread bit for bit).
+
+    Args:
+        module: with its first weights.
+        examples: inputs and labels (class numbers, or values of a curve).
+        validation: the same, to stop early by; never learned from.
+        settings: how; None takes the defaults.
+        loss: see `Loss`.
+        progress: called with what is going on, steps done and steps in all.
+        watch: called with the module (in evaluation mode) before the first pass and after each.
+        state: file that keeps the state after every pass; when it exists, training goes on from there.
+
+    Raises:
+        BadOption: settings that cannot be.
+        BadModel: the state is of another training, or the loss is not finite.
+    """
+    settings = settings or Settings()
+    settings.check()
+    run = _Run(module, settings, len(examples[0]))
+    if state is not None and state.is_file():
+        run.resume(state)
+    try:
+        with torch.random.fork_rng(devices=[]):
+            if watch and not run.trained.history:
+                watch(module.eval())
+            while not run.finished():
+                run.one_pass(examples, validation, loss, progress)
+                if watch:
+                    watch(module.eval())
+                if state is not None:
+                    run.save(state)
+    except KeyboardInterrupt:
+        run.trained.ended = "interrupted"
+    module.load_state_dict(run.weights)
+    module.eval()
+    return run.trained
+
+
+class _Run:
+    """The state of a training: all that has to be kept to go on with it."""
+
+    def __init__(self, module: nn.Module, settings: Settings, count: int) -> None:
+        self.module, self.settings = module, settings
+        self.trained = Trained(module)
+        self.weights = copy.deepcopy(module.state_dict())
+        self.optimiser = torch.optim.Adam([p for p in module.parameters() if p.requires_grad], lr=settings.rate)
+        self.steps = -(-count // settings.batch)
+        whole = settings.passes * self.steps
+        self.schedule = torch.optim.lr_scheduler.CosineAnnealingLR(self.optimiser, whole)
+
+    def finished(self) -> bool:
+        history, best = self.trained.history, self.trained.best
+        if len(history) - 1 - best >= self.settings.patience:
+            self.trained.ended = f"no better for {self.settings.patience} passes"
+        elif len(history) >= self.settings.passes:
+            self.trained.ended = "all passes"
+        return bool(self.trained.ended)
+
+    def one_pass(
+        self, examples: tuple[Tensor, Tensor], validation: tuple[Tensor, Tensor], loss: Loss, progress: Progress | None
+    ) -> None:
+        number = len(self.trained.history)
+        torch.manual_seed(self.settings.seed * 1_000_003 + number)  # dropout and order differ from pass to pass
+        inputs, labels = examples
+        self.module.train()
+        total, right = 0.0, 0
+        for step, chosen in enumerate(torch.split(torch.randperm(len(inputs)), self.settings.batch)):
+            value, hits = self._step(_shifted(inputs[chosen], self.settings.shift), labels[chosen], loss)
+            total += value * len(chosen) / len(inputs)
+            right += hits
+            if progress:
+                progress(f"pass {number + 1}", number * self.steps + step + 1, self.settings.passes * self.steps)
+        self.module.eval()
+        held, held_right = evaluate(self.module, *validation, loss)
+        classes = not labels.is_floating_point()
+        self.trained.history.append(
+            Pass(total, held, right / len(inputs) if classes else None, held_right if classes else None)
+        )
+        if held <= min(each.validation_loss for each in self.trained.history):
+            self.trained.best = number
+            self.weights = copy.deepcopy(self.module.state_dict())
+
+    def _step(self, inputs: Tensor, labels: Tensor, loss: Loss) -> tuple[float, int]:
+        value, answers = loss(self.module, inputs, labels)
+        if not bool(value.isfinite()):
+            raise BadModel(f"The loss became {float(value.detach())}: training has run away. Try a smaller rate.")
+        self.optimiser.zero_grad()
+        value.backward()  # type: ignore[no-untyped-call]
+        self.optimiser.step()
+        self.schedule.step()
+        return float(value.detach()), _right(answers, labels)
+
+    def save(self, path: Path) -> None:
+        content: dict[str, Any] = {
+            "settings": asdict(self.settings),
+            "history": [asdict(each) for each in self.trained.history],
+            "best": self.trained.best,
+            "weights": self.weights,
+            "module": self.module.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "schedule": self.schedule.state_dict(),
+        }
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part = path.with_name(f".{path.name}.part")
+        torch.save(content, part)
+        part.replace(path)
+
+    def resume(self, path: Path) -> None:
+        try:
+            content = torch.load(path, weights_only=True)
+            if content["settings"] != asdict(self.settings):
+                raise BadModel(
+                    f"{path} was kept by a training with other settings ({content['settings']}). Give the same, or "
+                    "another folder."
+                )
+            self.module.load_state_dict(content["module"])
+            self.optimiser.load_state_dict(content["optimiser"])
+        except (RuntimeError, ValueError, LookupError, EOFError, OSError, UnpicklingError) as error:
+            if isinstance(error, BadModel):
+                raise
+            raise BadModel(f"{path} does not belong to this training: {error}. Name another folder.") from error
+        self.schedule.load_state_dict(content["schedule"])
+        self.weights = content["weights"]
+        self.trained.history = [Pass(**each) for each in content["history"]]
+        self.trained.best = content["best"]
+
+
+@torch.no_grad()
+def evaluate(module: nn.Module, inputs: Tensor, labels: Tensor, loss: Loss = task_loss) -> tuple[float, float]:
+    """Mean loss and share answered right; `module` in evaluation mode."""
+    total, right = 0.0, 0
+    for x, y in zip(torch.split(inputs, 256), torch.split(labels, 256), strict=True):
+        value, answers = loss(module, x, y)
+        total += float(value) * len(x)
+        right += _right(answers, y)
+    return total / len(inputs), right / len(inputs)
+
+
+@torch.no_grad()
+def predict(module: nn.Module, inputs: Tensor) -> Tensor:
+    """The module's answers, `[example, output]`; in evaluation mode."""
+    return torch.cat([module(x) for x in torch.split(inputs, 256)])
+
+
+def _right(answers: Tensor, labels: Tensor) -> int:
+    """How many classes were answered right; 0 for curves."""
+    return 0 if labels.is_floating_point() else int((answers.argmax(1) == labels).sum())
+
+
+def _shifted(pictures: Tensor, share: float) -> Tensor:
+    """Each picture moved by its own whole number of pixels; its edge is repeated."""
+    if pictures.dim() != 4 or not share:
+        return pictures
+    rows, columns = pictures.shape[2:]
+    most = (int(share * rows), int(share * columns))
+    down, across = (torch.randint(-m, m + 1, (len(pictures), 1)) for m in most)
+    row = (torch.arange(rows) + down).clamp(0, rows - 1)
+    column = (torch.arange(columns) + across).clamp(0, columns - 1)
+    sample = torch.arange(len(pictures))[:, None, None]
+    return pictures[sample, :, row[:, :, None], column[:, None, :]].permute(0, 3, 1, 2)

@@ -1,0 +1,127 @@
+"""The page about a training: curves, confusions, mistakes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from pellucid.pictures import decode
+from pellucid.report import facts
+from pellucid.report.charts import curves
+from pellucid.report.document import document
+from pellucid.report.packing import photograph
+from pellucid.training.loop import Pass, Settings, Trained
+from pellucid.training.study import Study
+from pellucid.training.waves import FITTED, Waves
+
+_SHOWN_MISTAKES = 24
+
+
+def study_page(study: Study, settings: Settings, *, command: str = "") -> str:
+    """The page about a network that was trained on pictures, as HTML."""
+    history, card = study.trained.history, study.card
+    learned, checked, tested = study.counts
+    charts = [
+        ("Loss", _history_chart(history, "loss", "validation_loss", "cross-entropy"), "mean per picture"),
+        (
+            "Accuracy",
+            _history_chart(history, "accuracy", "validation_accuracy", "share right", low=None, high=1.0),
+            "the weights kept are those of the smallest validation loss (dashed)",
+        ),
+    ]
+    charts = [(title, chart(study.trained.best + 1), remark) for title, chart, remark in charts]
+    mistakes = [
+        (
+            photograph(decode(study.test.sources[each.number])[0])[0],
+            card.classes[each.label],
+            card.classes[each.answer],
+            each.probability,
+        )
+        for each in study.mistakes[:_SHOWN_MISTAKES]
+    ]
+    return _page(
+        f"{card.architecture} on {card.facts['data']}",
+        f"{facts.percent(study.accuracy)} of {tested} held-out pictures right",
+        f"Learned from {learned} pictures, {checked} more decided when to stop; {_ending(study.trained)} "
+        f"{study.seconds:.0f} s.",
+        settings,
+        notes=study.notes,
+        charts=charts,
+        confusion=study.confusion.tolist(),
+        classes=card.classes,
+        mistakes=mistakes,
+        left=max(0, len(study.mistakes) - _SHOWN_MISTAKES),
+        network={"options": dict(card.options)},
+        command=command,
+    )
+
+
+def waves_page(waves: Waves, settings: Settings, *, command: str = "") -> str:
+    """The page about the order in which frequencies were learned, as HTML."""
+    x, target, answer = waves.curve.tolist()
+    errors = {f"k = {k}": list(enumerate(values)) for k, values in waves.errors.items()}
+    order = ", ".join(f"k = {k}" for k in waves.order) or "none"
+    charts = [
+        (
+            "Error of each frequency",
+            curves(errors, across="pass", up="relative error", logarithmic=True),
+            f"learned once below {FITTED}",
+        ),
+        (
+            "The curve",
+            curves({"target": list(zip(x, target, strict=True)), "answer": list(zip(x, answer, strict=True))},
+                   across="x", up="y"),
+            "after training",
+        ),
+        (
+            "Regression",
+            curves({"ideal": [(min(target),) * 2, (max(target),) * 2],
+                    "answers": list(zip(target, answer, strict=True))}, across="target", up="answer"),
+            "answer over target",
+        ),
+        ("Loss", _history_chart(waves.trained.history, "loss", "validation_loss", "mean squared error",
+                                logarithmic=True)(waves.trained.best + 1), ""),
+    ]  # fmt: skip
+    return _page(
+        f"{waves.card.architecture} on waves",
+        f"Order in which frequencies were learned: {order}",
+        f"Three waves of equal height, low before high: the frequency principle. {_ending(waves.trained)} "
+        f"{waves.seconds:.0f} s.",
+        settings,
+        notes=[],
+        charts=charts,
+        confusion=[],
+        classes=(),
+        mistakes=[],
+        left=0,
+        network={"options": dict(waves.card.options)},
+        command=command,
+    )
+
+
+def _page(
+    name: str, headline: str, sentence: str, settings: Settings, *, network: Mapping[str, Any], **more: Any
+) -> str:
+    return document(
+        "training.html",
+        created=facts.created(),
+        name=name,
+        headline=headline,
+        sentence=sentence,
+        settings={**asdict(settings), **network},
+        versions=facts.versions(),
+        **more,
+    )
+
+
+def _ending(trained: Trained) -> str:
+    return f"{len(trained.history)} passes ({trained.ended}) took"
+
+
+def _history_chart(history: list[Pass], learned: str, checked: str, up: str, **options: Any) -> Any:
+    series = {
+        name: [(number + 1, getattr(each, field)) for number, each in enumerate(history)]
+        for name, field in (("training", learned), ("validation", checked))
+    }
+    return lambda best: curves(series, across="pass", up=up, marks={"kept": best}, **options)

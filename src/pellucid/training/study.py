@@ -1,0 +1,182 @@
+"""From a set of pictures to a trained network and an account of what it learned."""
+
+from __future__ import annotations
+
+import inspect
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from pellucid.errors import BadOption, unknown
+from pellucid.models.trained import Card
+from pellucid.training.data import Examples
+from pellucid.training.loop import Progress, Settings, Trained, predict, train
+from pellucid.types import Preprocess
+from pellucid.zoo.architectures import Architecture, build, find_architecture
+
+TEST_SHARE = 0.2
+"""Of the pictures, held out until the end: only the last numbers of the account are of them."""
+VALIDATION_SHARE = 0.1
+"""Of the others, to stop early by."""
+PHOTO_CHANNELS = 3
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """A held-out picture that was answered wrongly; numbers of classes, and the probability of the wrong one."""
+
+    number: int
+    label: int
+    answer: int
+    probability: float
+
+
+@dataclass
+class Study:
+    """What came of training on pictures.
+
+    Attributes:
+        trained: the network and its history.
+        card: what has to be known to use it.
+        test: the held-out pictures.
+        inputs: as the network sees them, `[picture, channel, row, column]`.
+        confusion: how many of each class (row) were given each answer (column).
+        mistakes: the surest first.
+        counts: pictures to learn from, to stop by, and held out.
+        seconds: of training.
+        notes: what the reader must know.
+    """
+
+    trained: Trained
+    card: Card
+    test: Examples
+    inputs: Tensor
+    confusion: Tensor
+    mistakes: list[Mistake]
+    counts: tuple[int, int, int]
+    seconds: float
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def accuracy(self) -> float:
+        """Share of the held-out pictures answered right, 0 to 1."""
+        return float(self.confusion.diagonal().sum() / self.confusion.sum())
+
+
+Trainer = Callable[[nn.Module, tuple[Tensor, Tensor], tuple[Tensor, Tensor], Settings], Trained]
+
+
+def study(
+    architecture: str,
+    examples: Examples,
+    settings: Settings | None = None,
+    *,
+    head: str | None = None,
+    size: int | None = None,
+    progress: Progress | None = None,
+    state: Path | None = None,
+    trainer: Trainer | None = None,
+) -> Study:
+    """Train a network of the zoo on pictures.
+
+    A fifth of each class is held out until the end; a tenth of the rest decides when to stop.
+
+    Args:
+        architecture: a name of the zoo.
+        examples: the pictures.
+        settings: how to train.
+        head: `linear` or `gap`, where the network can end in more than one way.
+        size: side of the pictures in pixels; None takes the architecture's.
+        progress: called with what is going on, steps done and steps in all.
+        state: file that keeps the state after every pass; when it exists, training goes on from there.
+        trainer: trains in place of `train`; gets module, examples, validation and settings.
+
+    Raises:
+        UnknownName: no such network, or it cannot end in that way.
+        BadOption: a class with too few pictures, or a size that the network cannot take.
+    """
+    settings, kind = settings or Settings(), find_architecture(architecture)
+    if head and head not in kind.heads:
+        raise unknown(f"head of {architecture}", head, kind.heads, f"It has {', '.join(kind.heads)}.")
+    plain = _preprocess(kind, examples, size)
+    examples, unit = examples.tensors(plain, progress)
+    rest, held = examples.split(TEST_SHARE, settings.seed)
+    learn, check = examples.take(rest).split(VALIDATION_SHARE, settings.seed)
+    learn, check = [rest[k] for k in learn], [rest[k] for k in check]
+    preprocess, inputs = _normalised(plain, unit, learn)
+    options = _options(kind, preprocess, len(examples.classes), head)
+    module = build(architecture, options, seed=settings.seed)
+    _try(module, inputs[:2], architecture)
+    pairs = [(inputs[chosen], examples.labels[chosen]) for chosen in (learn, check)]
+    start = time.perf_counter()
+    if trainer is None:
+        trained = train(module, pairs[0], pairs[1], settings, progress=progress, state=state)
+    else:
+        trained = trainer(module, pairs[0], pairs[1], settings)
+    seconds = time.perf_counter() - start
+    test = examples.take(held)
+    confusion, mistakes = _judge(trained.module, inputs[held], test)
+    facts = {"data": examples.name, "seed": settings.seed}
+    card = Card(architecture, options, examples.classes, preprocess, facts)
+    counts = (len(learn), len(check), len(held))
+    made = Study(trained, card, test, inputs[held], confusion, mistakes, counts, seconds, list(examples.notes))
+    return replace(made, card=replace(card, facts={**facts, "accuracy": made.accuracy}))
+
+
+def _preprocess(kind: Architecture, examples: Examples, size: int | None) -> Preprocess:
+    """Whole pictures squeezed to the size; grey when they are and the network can take it."""
+    grey = kind.channels == 1 or (kind.takes("channels") and _all_grey(examples))
+    channels = 1 if grey else PHOTO_CHANNELS
+    return Preprocess((size or kind.size,) * 2, None, "bilinear", (0.0,) * channels, (1.0,) * channels)
+
+
+def _all_grey(examples: Examples) -> bool:
+    return all(getattr(source, "ndim", 0) == 2 for source in examples.sources)
+
+
+def _normalised(plain: Preprocess, unit: Tensor, learn: list[int]) -> tuple[Preprocess, Tensor]:
+    """Every channel of the pictures to learn from gets mean 0 and deviation 1; the others go along."""
+    known = unit[learn].double()
+    mean = [round(float(m), 4) for m in known.mean((0, 2, 3))]
+    std = [max(round(float(s), 4), 1e-3) for s in known.std((0, 2, 3))]
+    shape = (1, len(mean), 1, 1)
+    inputs = (unit - torch.tensor(mean).view(shape)) / torch.tensor(std).view(shape)
+    return replace(plain, mean=tuple(mean), std=tuple(std)), inputs
+
+
+def _options(kind: Architecture, preprocess: Preprocess, classes: int, head: str | None) -> dict[str, Any]:
+    wanted = {"classes": classes, "channels": len(preprocess.mean), "head": head or kind.heads[0]}
+    options = {name: value for name, value in wanted.items() if kind.takes(name)}
+    if kind.takes("sizes"):
+        default = inspect.signature(kind.make).parameters["sizes"].default
+        rows, columns = preprocess.size
+        options["sizes"] = [rows * columns * len(preprocess.mean), *default[1:-1], classes]
+    return options
+
+
+@torch.no_grad()
+def _try(module: nn.Module, inputs: Tensor, name: str) -> None:
+    try:
+        module.eval()(inputs)
+    except RuntimeError as error:
+        reason = str(error).partition("\n")[0]
+        raise BadOption(
+            f"{name} cannot take pictures of {inputs.shape[2]} x {inputs.shape[3]} pixels: {reason}. "
+            f"Its own size is {find_architecture(name).size}."
+        ) from error
+
+
+def _judge(module: nn.Module, inputs: Tensor, test: Examples) -> tuple[Tensor, list[Mistake]]:
+    probabilities = predict(module, inputs).softmax(1)
+    sure, answers = probabilities.max(1)
+    count = len(test.classes)
+    confusion = torch.bincount(test.labels * count + answers, minlength=count * count).view(count, count)
+    wrong = (answers != test.labels).nonzero()[:, 0]
+    wrong = wrong[sure[wrong].argsort(descending=True)]
+    mistakes = [Mistake(k, int(test.labels[k]), int(answers[k]), float(sure[k])) for k in wrong.tolist()]
+    return confusion, mistakes

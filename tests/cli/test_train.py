@@ -1,0 +1,69 @@
+"""`pellucid train` as it is typed."""
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from pellucid.cli import main
+
+
+@pytest.fixture
+def pictures(tmp_path):
+    rng = np.random.default_rng(0)
+    for name, level in (("dark", 30), ("light", 200)):
+        (tmp_path / "set" / name).mkdir(parents=True)
+        for k in range(8):
+            pixels = (level + rng.integers(-20, 20, (16, 16, 3))).astype(np.uint8)
+            Image.fromarray(pixels).save(tmp_path / "set" / name / f"{k}.png")
+    return tmp_path
+
+
+def test_a_folder_of_class_folders_and_then_explain(pictures, capsys):
+    out = pictures / "out"
+    line = ["train", "folder", str(pictures / "set"), "--arch", "small-resnet", "--head", "gap", "--size", "16"]
+    assert main([*line, "--passes", "2", "--out", str(out), "--json"]) == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert answer["classes"] == ["dark", "light"]
+    assert answer["pictures"] == {"learned": 10, "validation": 2, "held_out": 4}
+    assert sorted(p.name for p in out.iterdir()) == ["report.html", "small-resnet.safetensors"]
+    picture = str(pictures / "set" / "dark" / "0.png")
+    line = ["explain", picture, "--model", answer["weights"], "--method", "cam", "--out", str(pictures / "e")]
+    assert main(line) == 0
+    assert (pictures / "e" / "0" / "cam.png").is_file()
+
+
+def test_what_is_said_of_misuse(tmp_path, capsys):
+    for line, words in (
+        (["train", "lenet9", "--data", "digits"], "network of the zoo"),
+        (["train", "folder"], "Expected a folder of class folders"),
+        (["train", "lenet5", "somewhere"], "--data PATH"),
+        (["train", "lenet5", "--data", "nowhere"], "There are no data"),
+        (["train", "lenet5", "--data", "waves"], "waves are a curve"),
+        (["train", "lenet5", "--rate", "-1"], "rate above 0"),
+    ):
+        assert main([*line, "--out", str(tmp_path / "o")]) == 2, line
+        assert words in capsys.readouterr().err
+    assert not (tmp_path / "o").exists()
+
+
+def test_interrupted_and_resumed(pictures, capsys, monkeypatch):
+    out = pictures / "out"
+    line = ["train", "folder", str(pictures / "set"), "--size", "16", "--passes", "3", "--batch", "5", "--threads", "1"]
+    from pellucid.cli.progress import Bar
+
+    def stop(_self, label, done, _total):
+        if label == "pass 2" and done == 3:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Bar, "tick", stop)
+        assert main([*line, "--out", str(out)]) == 130
+    assert "--resume goes on" in capsys.readouterr().err
+    assert (out / "state.pt").is_file()
+    assert main([*line, "--out", str(out), "--resume"]) == 0
+    assert main([*line, "--out", str(pictures / "whole")]) == 0
+    assert not (out / "state.pt").exists()
+    a, b = (path / "small-resnet.safetensors" for path in (out, pictures / "whole"))
+    assert a.read_bytes() == b.read_bytes()
