@@ -1,7 +1,5 @@
 """LIME, Ribeiro, Singh & Guestrin, equation 2."""
 
-import sys
-
 import numpy as np
 import pytest
 import torch
@@ -10,7 +8,7 @@ from nets import LinearScore, close, numbers, pooled_net, random_maps
 from sklearn.linear_model import Lasso, Ridge
 
 import pellucid
-from pellucid.errors import BadOption, Cancelled, MissingExtra
+from pellucid.errors import BadOption, Cancelled
 from pellucid.targets import Probability
 
 IMAGE, CLASSES = random_maps(2, (2, 2, 8, 12)), [3, 0]
@@ -123,13 +121,6 @@ def test_stopped_midway():
             options={"lime": {"regions": "2x4", "samples": 60}}, progress=lambda *at: last.append(at[1]),
         )  # fmt: skip
     close(stop.value.finished["lime"].values, numbers(run(pooled_net(), samples=25).values))
-
-
-def test_without_scikit_learn(monkeypatch):
-    monkeypatch.setitem(sys.modules, "sklearn.linear_model", None)
-    run(pooled_net())
-    with pytest.raises(MissingExtra, match=r'pip install "pellucid\[lasso\]"'):
-        run(pooled_net(), regression="lasso")
 
 
 @pytest.mark.parametrize(
