@@ -1,186 +1,324 @@
-"""Regions of pictures: superpixels, grids and label maps."""
+"""Networks that score every pixel: a class over a part of the picture."""
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
-from skimage.measure import label
+from torch import nn
+from torch.nn import functional as F
 
 import pellucid
-from pellucid.capture.budget import Budget
-from pellucid.capture.probe import Probe
-from pellucid.errors import BadOption, BadPicture
-from pellucid.pictures import prepare, read_labels
-from pellucid.regions import Regions, regions_of, superpixels
-from pellucid.targets import Top
-from pellucid.types import Frame, Preprocess
+import tiny
+from pellucid.errors import BadOption, BadOutput
+from pellucid.inspection import layers
+from pellucid.targets import Logit, Margin, PixelClasses, Probability, Region, Scene, Top
+from pellucid.types import Frame
 
-PREPROCESS = Preprocess(size=(56, 56), resize=64)
+IMAGE = tiny.images(3, size=(16, 24))
+BOX = (4, 2, 12, 9)
 
 
-def probe(image, preprocess=PREPROCESS, **more):
-    model = pellucid.wrap(torch.nn.Identity(), preprocess=preprocess)
-    return Probe(model, image, Top(), None, Budget(image.device), **more)
+class Segments(nn.Module):
+    """conv, relu, conv at half the size, classes per pixel, resized back; an auxiliary head beside it."""
+
+    def __init__(self, output="out"):
+        super().__init__()
+        self.backbone = nn.Sequential(nn.Conv2d(3, 6, 3, padding=1, stride=2), nn.ReLU(), nn.Conv2d(6, 6, 3, padding=1))
+        self.act, self.classes, self.aux = nn.ReLU(), nn.Conv2d(6, tiny.CLASSES, 1), nn.Conv2d(6, tiny.CLASSES, 1)
+        self.output = output
+
+    def forward(self, x):
+        features = self.act(self.backbone(x))
+        scores = self.classes(features)
+        if self.output == "small":
+            return scores
+        full = F.interpolate(scores, x.shape[2:], mode="bilinear", align_corners=False)
+        return {"out": full, "aux": self.aux(features)} if self.output == "out" else full
+
+
+class Linear(nn.Module):
+    """s_c = w_c I_0 at every pixel."""
+
+    def __init__(self, *weights):
+        super().__init__()
+        self.register_buffer("w", torch.tensor(weights, dtype=torch.float64))
+
+    def forward(self, x):
+        return x[:, :1] * self.w[:, None, None]
 
 
 @pytest.fixture(scope="module")
-def photographs():
-    return torch.stack([prepare(f"sample:{name}", PREPROCESS).tensor for name in ("cat", "rocket")])
+def net():
+    return tiny.build(Segments)
 
 
-def smooth(seed, size):
-    picture = torch.rand(1, 3, *size, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
-    return torch.nn.functional.avg_pool2d(picture, 5, 1, 2)[0].permute(1, 2, 0).numpy()
+def saliency(net, target, image=IMAGE, **more):
+    return pellucid.explain(net, image, "saliency", target, **more)["saliency"]
 
 
-@pytest.mark.parametrize("count", [2, 7, 50, 120])
-def test_exactly_so_many_superpixels(photographs, count):
-    found = regions_of("m", count, photographs, probe(photographs))
-    assert found.count == count
-    for labels in found.labels.numpy():
-        assert np.unique(labels).tolist() == list(range(count))
-        assert all(label(labels == k, connectivity=1).max() == 1 for k in range(count)), "a region in pieces"
+# Closed forms
 
 
-@pytest.mark.parametrize(("size", "count"), [((16, 16), 50), ((8, 12), 9), ((30, 40), 300)])
-def test_small_pictures(size, count):
-    labels = superpixels(smooth(0, size), count)
-    assert labels.shape == size
-    assert np.unique(labels).tolist() == list(range(count))
+def box_mask(left, top, right, bottom, size=(16, 24)):
+    mask = torch.zeros(size, dtype=torch.bool)
+    mask[top:bottom, left:right] = True
+    return mask
 
 
-def test_superpixels_follow_the_colours():
-    picture = np.full((40, 40, 3), 0.2)
-    picture[10:30, 14:34] = 0.9, 0.3, 0.1
-    inside = picture[:, :, 0] > 0.5
-
-    def mixed(labels):
-        return sum(min((labels[inside] == k).sum(), (labels[~inside] == k).sum()) for k in range(12))
-
-    image = torch.zeros(1, 3, 40, 40)
-    assert mixed(superpixels(picture, 12)) < mixed(regions_of("m", "3x4", image, probe(image)).labels[0].numpy()) / 4
-
-
-def test_superpixels_do_not_hang_on_the_last_digits(photographs):
-    found = regions_of("m", 50, photographs, probe(photographs))
-    other = photographs.double() + 1e-6
-    assert torch.equal(regions_of("m", 50, other, probe(other)).labels, found.labels)
-
-
-def test_superpixels_of_a_picture_are_its_own(photographs):
-    both = regions_of("m", 30, photographs, probe(photographs)).labels
-    for k in range(2):
-        assert torch.equal(
-            regions_of("m", 30, photographs[k : k + 1], probe(photographs[k : k + 1])).labels[0], both[k]
-        )
+@pytest.mark.parametrize(
+    ("place", "mask"),
+    [
+        ({"box": BOX}, box_mask(*BOX)),
+        ({"box": (3.6, 1.5, 12.49, 9.4)}, box_mask(4, 1, 12, 9)),
+        ({"point": (20, 5)}, box_mask(20, 5, 21, 6)),
+        ({"point": (20.9, 5.1)}, box_mask(20, 5, 21, 6)),
+        ({"mask": box_mask(1, 1, 3, 2)}, box_mask(1, 1, 3, 2)),
+        ({"mask": box_mask(1, 1, 3, 2).numpy()}, box_mask(1, 1, 3, 2)),
+        ({"box": (5.1, 5.1, 5.3, 5.3)}, box_mask(5, 5, 6, 6)),
+    ],
+)
+def test_the_gradient_of_a_linear_model(place, mask):
+    raw = saliency(Linear(2.0, -3.0), Region(1, **place)).raw
+    expected = torch.zeros_like(IMAGE)
+    expected[:, 0] = -3 * mask.double() / mask.sum()
+    torch.testing.assert_close(raw, expected)
 
 
-@pytest.mark.parametrize("channels", [1, 2, 4])
-def test_inputs_that_are_no_colours(channels):
-    image = torch.randn(1, channels, 24, 20, generator=torch.Generator().manual_seed(0))
-    found = regions_of("m", 6, image, probe(image, None))
-    assert found.labels.unique().tolist() == list(range(6))
+def test_one_part_and_one_class_for_each_picture():
+    masks = torch.stack([box_mask(k, 0, k + 2, 3) for k in range(3)])
+    found = saliency(Linear(2.0, -3.0), Region([1, 0, 1], mask=masks))
+    weights = torch.tensor([-3.0, 2.0, -3.0], dtype=torch.float64)[:, None, None]
+    torch.testing.assert_close(found.raw[:, 0], weights * masks.double() / 6)
+    assert found.target == tuple(f"class {c} in the given mask" for c in (1, 0, 1))
+    boxes = saliency(Linear(2.0, -3.0), Region([1, 0, 1], box=[(k, 0, k + 2, 3) for k in range(3)]))
+    assert torch.equal(boxes.raw, found.raw)
+    assert boxes.target[1] == "class 0 in 1,0,3,3"
 
 
-def test_constant_pictures():
-    image = torch.zeros(1, 3, 32, 32)
-    assert regions_of("m", 10, image, probe(image, None)).labels.unique().tolist() == list(range(10))
+def test_where_the_model_sees_it():
+    image = IMAGE.clone()
+    positive = image[:, 0] > 0  # class 0 wins there, class 1 elsewhere
+    for target in (1, "1", Logit(1), Region(1)):
+        raw = saliency(Linear(2.0, -3.0), target, image).raw[:, 0]
+        seen = (~positive).double()
+        torch.testing.assert_close(raw, -3 * seen / seen.sum((1, 2), keepdim=True))
 
 
-def test_grid():
-    image = torch.zeros(2, 3, 7, 10)
-    found = regions_of("m", "3x4", image, probe(image))
-    assert found.count == 12
-    assert found.labels.shape == (2, 7, 10)
-    row, column = found.labels[0] // 4, found.labels[0] % 4
-    assert row[:, 0].bincount().tolist() == [3, 2, 2]
-    assert column[0].bincount().tolist() == [3, 2, 3, 2]
-    assert bool((row == row[:, :1]).all() and (column == column[:1]).all())
+def test_the_top_class_fills_most_of_the_picture():
+    image = IMAGE.clone()
+    image[0, 0], image[1, 0], image[2, 0] = 1.0, -1.0, -1.0
+    image[1, 0, :2], image[2, 0, 0, :5] = 1.0, 1.0
+    result = pellucid.explain(Linear(2.0, -3.0), image, "saliency")
+    assert result["saliency"].target == tuple(f"class {c} where the model sees it" for c in (0, 1, 1))
+    first, second = result.predictions[1]
+    assert (first.index, second.index) == (1, 0)
+    assert (first.share, second.share) == (14 / 16, 2 / 16)
+    assert (first.score, second.score) == (3, 2)
+    assert first.probability == pytest.approx(1 / (1 + np.exp(-5)))
+    with pytest.raises(BadOption, match="no rank 2: Linear sees 1 classes in picture 0"):
+        pellucid.explain(Linear(2.0, -3.0), image, "saliency", "top2")
 
 
-def test_hidden_and_painted():
-    regions = Regions(torch.tensor([[[0, 1], [2, 1]], [[2, 2], [0, 1]]]), 3)
-    shown = torch.tensor([[True, False, True], [False, False, True], [True, True, True]])
-    hidden = regions.hidden(shown, torch.tensor([0, 1, 1]))
-    assert hidden.int().tolist() == [[[[0, 1], [0, 1]]], [[[0, 0], [1, 1]]], [[[0, 0], [0, 0]]]]
-    values = torch.tensor([[1.0, 2, 3], [4, 5, 6]])
-    assert regions.paint(values).tolist() == [[[1, 2], [3, 2]], [[6, 6], [4, 5]]]
+def test_background_comes_last():
+    model = pellucid.wrap(Linear(2.0, -3.0), classes=["__background__", "cat"])
+    image = IMAGE.abs()
+    image[:, 0, 0, 0] = -0.1
+    assert pellucid.explain(model, image, "saliency")["saliency"].target[0] == "cat where the model sees it"
+    tops = pellucid.explain(model, image, "saliency", "top2")
+    assert [a.target[0].split()[0] for a in tops] == ["cat", "__background__"]
 
 
-# Label maps
+def test_the_class_of_a_part():
+    image = IMAGE.clone()
+    image[:, 0] = -1.0
+    image[0, 0, 2:9, 4:12] = 1.0
+    found = saliency(Linear(2.0, -3.0), Region(box=BOX), image)
+    assert found.target == ("class 0 in 4,2,12,9", "class 1 in 4,2,12,9", "class 1 in 4,2,12,9")
 
 
-def coloured(path, numbers):
-    palette = np.random.default_rng(0).permutation(256)
-    Image.fromarray(palette[numbers].astype(np.uint8)).convert("RGB").save(path)
-    return str(path)
+def test_a_score_map_of_another_size():
+    """The mask's share of every cell counts."""
+    net, mask = tiny.build(Segments, "small"), box_mask(3, 2, 12, 9)
+    weights = F.avg_pool2d(mask.double()[None], 2)[0]
+    leaf = IMAGE.clone().requires_grad_()
+    score = (net(leaf)[:, 2] * weights).sum((1, 2)) / weights.sum()
+    (expected,) = torch.autograd.grad(score.sum(), leaf)
+    torch.testing.assert_close(saliency(net, Region(2, mask=mask)).raw, expected)
 
 
-def quarters(rows, columns):
-    row, column = np.indices((rows, columns))
-    return 2 * (row >= rows // 2) + (column >= columns // 2)
+def test_why_this_and_not_that(net):
+    pair = [saliency(net, Region(c, box=BOX)).raw for c in (1, 3)]
+    raw = saliency(net, Margin(Region(1, box=BOX), Region(3, box=BOX))).raw
+    torch.testing.assert_close(raw, pair[0] - pair[1])
 
 
-def same_partition(a, b):
-    pairs = {(x, y) for x, y in zip(a.ravel().tolist(), b.ravel().tolist(), strict=True)}
-    return len(pairs) == len(np.unique(a)) == len(np.unique(b))
+# However it is packed, and whatever the method
+
+METHODS = {
+    "grad-cam": {}, "cam": {}, "saliency": {}, "guided-backprop": {}, "occlusion": {"window": 8, "stride": 8},
+    "integrated-gradients": {"steps": 3}, "smoothgrad": {"samples": 2}, "score-cam": {}, "ablation-cam": {}, "lrp": {},
+    "deep-lift": {}, "full-grad": {}, "excitation-backprop": {}, "layer-cam": {}, "finer-cam": {}, "shapley-cam": {},
+}  # fmt: skip
+NOT_HERE = {"cam": "CAM needs", "finer-cam": "its target must be a class"}
+RUN = [name for name in METHODS if name not in NOT_HERE]
+OPTIONS = {name: given for name, given in METHODS.items() if given}
 
 
-@pytest.mark.parametrize("kind", ["png", "npy"])
-def test_label_map_of_the_models_input(tmp_path, kind):
-    numbers = quarters(20, 30)
-    path = tmp_path / f"labels.{kind}"
-    np.save(path, numbers * 7 - 3) if kind == "npy" else coloured(path, numbers)
-    found = read_labels(str(path), [Frame.whole((20, 30))])
-    assert found.dtype == np.int64
-    assert np.unique(found).tolist() == [0, 1, 2, 3]
-    assert same_partition(found, numbers)
+@pytest.mark.parametrize("target", [None, Region([1, 0, 3], box=BOX)], ids=["top", "box"])
+def test_pictures_and_chunks_do_not_mix(net, target):
+    def explain(image, target, **more):
+        return pellucid.explain(net, image, RUN, target, options=OPTIONS, **more)
+
+    together = explain(IMAGE, target)
+    for more in ({"chunk": 1}, {"chunk": 2}):
+        for a, b in zip(together, explain(IMAGE, target, **more), strict=True):
+            torch.testing.assert_close(a.values, b.values, rtol=1e-9, atol=1e-12, msg=a.method.id)
+    for k in range(3):
+        one = target and Region(target.classes[k], box=BOX)
+        for a, b in zip(together, explain(IMAGE[k : k + 1], one), strict=True):
+            torch.testing.assert_close(a.values[k], b.values[0], rtol=1e-9, atol=1e-12, msg=a.method.id)
+            assert a.target[k] == b.target[0]
 
 
-@pytest.mark.parametrize("kind", ["png", "npy"])
-def test_label_map_of_the_photograph_is_cut_out_as_it_is(tmp_path, kind):
-    # one region holds what is bright: it must lie where the model's input is bright
-    pixels = np.zeros((90, 150, 3), np.uint8)
-    pixels[20:70, 60:100] = 255
-    picture = prepare(Image.fromarray(pixels), PREPROCESS)
-    path = tmp_path / f"labels.{kind}"
-    np.save(path, pixels[:, :, 0]) if kind == "npy" else coloured(path, pixels[:, :, 0])
-    found = read_labels(str(path), [picture.frame])
-    bright = picture.tensor[0].numpy() > 0
-    assert (found == found[28, 28]).sum() > 100
-    assert np.mean((found == found[28, 28]) != bright) < 0.01
+@pytest.mark.parametrize("method", NOT_HERE)
+def test_what_needs_a_class_of_the_whole_picture_is_refused(net, method):
+    with pytest.raises(pellucid.PellucidError, match=NOT_HERE[method]):
+        pellucid.explain(net, IMAGE, method)
 
 
-def test_a_label_map_from_the_command_line_to_the_map(tmp_path):
-    pixels = np.random.default_rng(1).integers(0, 255, (40, 60, 3), np.uint8)
-    path = coloured(tmp_path / "labels.png", quarters(40, 60))
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        net = torch.nn.Sequential(torch.nn.Conv2d(3, 2, 5), torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten())
-    model = pellucid.wrap(net, preprocess=Preprocess(size=(32, 32), resize=36))
-    picture = Image.fromarray(pixels)
-    found = pellucid.explain(model, picture, "feature-ablation", options={"feature-ablation": {"regions": path}})
-    assert found["feature-ablation"].extras["values of regions"].shape == (1, 4)
-    assert same_partition(found["feature-ablation"].extras["regions"][0].numpy(), quarters(32, 32))
-    with pytest.raises(BadOption, match=r"40 x 60 pixels, which is not .*: 30 x 20 \(a picture\), 40 x 60 \(a picture"):
-        two = [picture, Image.fromarray(pixels[:30, :20])]
-        pellucid.explain(model, two, "feature-ablation", options={"feature-ablation": {"regions": path}})
+def test_the_part_stays_where_it_was(net):
+    """When the picture is changed, the score is still read where the model saw the class in the picture as it is."""
+    winners = net(IMAGE)["out"].argmax(1)
+    label = int(winners[0].flatten().mode().values)
+    answers = pellucid.explain(net, IMAGE[:1], "occlusion", label, options={"occlusion": {"window": 16, "stride": 16}})
+    part = winners[:1] == label
+    gone = IMAGE[:1].clone()
+    gone[..., :16] = 0
+
+    def score(x):
+        return (net(x)["out"][:, label] * part).sum() / part.sum()
+
+    assert answers["occlusion"].raw[0, 0, 0].item() == pytest.approx((score(IMAGE[:1]) - score(gone)).item())
 
 
-def test_label_maps_that_cannot_be(tmp_path):
-    np.save(tmp_path / "float.npy", np.zeros((4, 4)))
-    np.save(tmp_path / "deep.npy", np.zeros((4, 4, 1), int))
-    (tmp_path / "text.npy").write_text("no array")
-    np.save(tmp_path / "many.npy", np.arange(2500).reshape(50, 50))
-    Image.fromarray(np.full((4, 4), 300, np.uint16)).save(tmp_path / "sixteen.png")
-    for name, message in {
-        "float.npy": "whole numbers",
-        "deep.npy": "whole numbers",
-        "text.npy": "cannot be read",
-        "none.npy": "cannot be read",
-        "none.png": "does not exist",
-        "many.npy": "2,500 regions, the limit is 1,000",
-        "sixteen.png": "more than 8 bits",
-    }.items():
-        with pytest.raises(BadPicture, match=message):
-            read_labels(str(tmp_path / name), [Frame.whole((50, 50) if name == "many.npy" else (4, 4))])
+def test_the_recommended_layer_is_not_the_scores_themselves(net):
+    found = {str(c.site): c for c in layers(net, IMAGE)}
+    assert [path for path, c in found.items() if c.final] == ["classes"]
+    assert [path for path, c in found.items() if c.recommended] == ["act"]
+
+
+# Pictures
+
+
+def test_parts_are_given_in_pixels_of_the_picture():
+    """A picture of 40 x 60, of which the model sees the middle at half the size."""
+    frame = Frame((40, 60), (10.0, 0.0, 50.0, 40.0), (20, 20))
+    model = pellucid.wrap(Linear(2.0, -3.0), size=20, resize=20)
+    picture = np.zeros((40, 60, 3), np.uint8)
+    scene = Scene(model, (frame,))
+    assert pellucid.explain(model, picture, []).pictures[0].frame == frame
+    inside = Region(1, box=(20, 10, 30, 16)).fit(scene).mask[0]
+    assert torch.equal(inside, box_mask(5, 5, 10, 8, (20, 20)))
+    inside = Region(1, point=(49, 39)).fit(scene).mask[0]
+    assert inside.nonzero().tolist() == [[19, 19]]
+    mask = np.zeros((40, 60), bool)
+    mask[10:16, 20:30] = True
+    assert torch.equal(Region(1, mask=mask).fit(scene).mask[0], box_mask(5, 5, 10, 8, (20, 20)))
+    for outside in ({"box": (0, 0, 9, 9)}, {"point": (5, 5)}, {"mask": np.zeros((40, 60), bool)}):
+        with pytest.raises(BadOption, match="part of picture 0 that was named lies outside of what the model sees"):
+            Region(1, **outside).fit(scene)
+    found = pellucid.explain(model, picture, "saliency", Region(1, box=(20, 10, 30, 16)))
+    assert found["saliency"].target == ("class 1 in 20,10,30,16",)
+
+
+def test_whole_pictures_of_any_shape():
+    model = pellucid.wrap(
+        Linear(2.0, -3.0), preprocess=pellucid.Preprocess(size=None, resize=20, interpolation="bilinear")
+    )
+    wide, tall = (Image.new("RGB", size, "white") for size in ((60, 40), (40, 60)))
+    for picture, size in ((wide, (20, 30)), (tall, (30, 20))):
+        assert pellucid.explain(model, picture, "saliency")["saliency"].values.shape == (1, *size)
+    with pytest.raises(BadOption, match=r"must share one; got 20 x 30 and 30 x 20. Explain them one by one"):
+        pellucid.explain(model, [wide, tall], "saliency")
+
+
+# What is refused
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"box": BOX, "point": (1, 2)}, "a mask, a box or a point as part of the picture, got box and point"),
+        (
+            {"box": (1, 2, 3)},
+            r"a box \(left, top, right, bottom\) in pixels of the picture, or one for each, got \[?\(?1",
+        ),
+        ({"box": "1,2,3,4"}, r"a box \(left, top, right, bottom\) in pixels"),
+        ({"box": (9, 2, 9, 4)}, "left < right and top < bottom, in pixels, got 9,2,9,4"),
+        ({"box": [BOX, BOX]}, "a box .*, or one for each of 3 pictures, got 2"),
+        ({"point": (1, float("nan"))}, r"a point \(x, y\) in pixels"),
+        ({"mask": torch.ones(4, 4, dtype=torch.bool)}, r"the picture's 16 rows and 24 columns, got \[4, 4\]"),
+        ({"mask": torch.ones(16, 24)}, r"got \[16, 24\] of torch.float32"),
+        ({"mask": torch.ones(2, 16, 24, dtype=torch.bool)}, "one mask or 3"),
+        ({"classes": [1, 2]}, "one class or 3"),
+        ({"classes": 9, "box": BOX}, None),
+    ],
+)
+def test_parts_that_cannot_be(net, given, message):
+    message = f"Expected .*{message}" if message else "Class 9 is out of range: Segments has 5 classes"
+    with pytest.raises(BadOption, match=message):
+        saliency(net, Region(**{"classes": 1, **given}))
+
+
+def test_a_class_that_is_seen_nowhere():
+    model = pellucid.wrap(Linear(2.0, -3.0, 0.0), classes=["cat", "dog", "cow"])
+    with pytest.raises(BadOption, match=r"Linear sees 'cow' nowhere in picture 0\. Say where to look for it: a Region"):
+        saliency(model, "cow")
+
+
+def test_targets_that_mean_nothing_here(net):
+    with pytest.raises(
+        BadOutput, match="scores every pixel; its target is a class or a Region of one, not Probability"
+    ):
+        saliency(net, Probability(1))
+    with pytest.raises(
+        BadOutput, match=r"Expected scores of every pixel \[batch, class, row, column\] from Plain, got"
+    ):
+        saliency(tiny.build(tiny.Plain), Region(1, box=BOX))
+    with pytest.raises(BadOutput, match="does not score every pixel, so a part of the picture has no class"):
+        saliency(tiny.build(tiny.Plain), Region(box=BOX))
+
+
+def test_scores_that_are_not_finite_are_refused(net):
+    with pytest.raises(pellucid.errors.Refused, match="not finite"):
+        saliency(pellucid.wrap(net, output=lambda out: out["out"] * torch.nan), 0)
+
+
+# torchvision's networks
+
+
+@pytest.mark.parametrize("name", ["deeplabv3_mobilenet_v3_large", "lraspp_mobilenet_v3_large"])
+def test_torchvision(name):
+    segmentation = pytest.importorskip("torchvision.models.segmentation")
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(3)
+        net = getattr(segmentation, name)(weights=None, weights_backbone=None, num_classes=4).double().eval()
+    image = tiny.images(2, size=(48, 64))
+    leaf = image.clone().requires_grad_()
+    out = net(leaf)["out"]
+    mask = box_mask(10, 5, 40, 30, (48, 64))
+    scores = out[torch.arange(2), torch.tensor([1, 3])][:, mask].mean(1)
+    (expected,) = torch.autograd.grad(scores.sum(), leaf)
+    result = pellucid.explain(net, image, ["saliency", "grad-cam"], Region([1, 3], mask=mask))
+    torch.testing.assert_close(result["saliency"].raw, expected)
+    assert str(result["grad-cam"].site).startswith("classifier")
+    winners = out.argmax(1)
+    for row, win in zip(result.predictions, winners, strict=True):
+        shares = torch.bincount(win.flatten(), minlength=4) / win.numel()
+        assert [p.share for p in row] == pytest.approx(shares[shares > 0].sort(descending=True).values.tolist())
+
+
+def test_a_reading_of_some_pictures_of_many():
+    reading = PixelClasses.of_scores(torch.randn(2, 3, 4, 4)).placed(torch.tensor([3, 1]))
+    target = Top().resolve(reading, pellucid.wrap(nn.Identity()))
+    assert [target.classes[k] for k in (3, 1)] == [int(reading.shares[k].argmax()) for k in (3, 1)]

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from pellucid.targets import Logit as Logit
     from pellucid.targets import Margin as Margin
     from pellucid.targets import Probability as Probability
+    from pellucid.targets import Region as Region
     from pellucid.targets import Target as Target
     from pellucid.targets import Top as Top
     from pellucid.types import Attribution as Attribution
@@ -50,6 +51,7 @@ _HOME = {
     "Picture": "types",
     "Preprocess": "types",
     "Probability": "targets",
+    "Region": "targets",
     "Site": "types",
     "Target": "targets",
     "Top": "targets",
@@ -76,6 +78,7 @@ __all__ = [
     "Picture",
     "Preprocess",
     "Probability",
+    "Region",
     "Site",
     "Target",
     "Top",

@@ -134,6 +134,13 @@ def _read_pictures(model: Model, pictures: Any) -> tuple[Maps, tuple[Picture, ..
     decoded = tuple(p if isinstance(p, Picture) else prepare(p, preprocess) for p in given)
     if not decoded:
         raise BadOption("Expected at least one picture, got an empty list.")
+    shapes = list(dict.fromkeys(tuple(picture.tensor.shape[-2:]) for picture in decoded))
+    if len(shapes) > 1:
+        listed = " and ".join(f"{rows} x {columns}" for rows, columns in shapes[:2])
+        raise BadOption(
+            f"{model.name} takes pictures of any shape, but those of one call must share one; got {listed}. Explain "
+            "them one by one, or give them a common size with pellucid.wrap(model, size=...)."
+        )
     return torch.stack([picture.tensor for picture in decoded]).to(device), decoded
 
 

@@ -112,14 +112,14 @@ class Preprocess:
     """What turns a decoded picture into the model's input.
 
     Attributes:
-        size: rows and columns of the model input, in pixels.
+        size: rows and columns of the model input, in pixels; None keeps the whole picture in its own shape.
         resize: length of the picture's shorter side before the central crop, in pixels; None squeezes the whole
-            picture into `size` without a crop.
+            picture into `size` without a crop, or without a size leaves it as large as it is.
         interpolation: `bicubic`, `bilinear`, `lanczos` or `nearest`.
         mean, std: per channel, for values between 0 and 1; one channel means a grey model.
     """
 
-    size: tuple[int, int] = (224, 224)
+    size: tuple[int, int] | None = (224, 224)
     resize: int | None = 256
     interpolation: str = "bicubic"
     mean: tuple[float, ...] = (0.5, 0.5, 0.5)
@@ -531,9 +531,24 @@ class Attribution:
 
 @dataclass(frozen=True)
 class Prediction:
-    """One class of a picture's prediction: its index, name, score before softmax and probability (0 to 1)."""
+    """One class of a picture's prediction.
+
+    Attributes:
+        index: of the class.
+        name: of the class.
+        score: before softmax.
+        probability: 0 to 1.
+        share: of the picture that the class fills, for networks that score every pixel; score and probability are then
+            means over that part.
+    """
 
     index: int
     name: str
     score: float
     probability: float
+    share: float | None = None
+
+    @property
+    def known(self) -> dict[str, Any]:
+        """What there is to say, by name."""
+        return {name: value for name, value in vars(self).items() if value is not None}

@@ -195,7 +195,7 @@ def test_torchvision_segmentation_has_its_own_classes():
     pytest.importorskip("torchvision")
     with pytest.warns(UserWarning, match="random"):
         model = load("torchvision:lraspp_mobilenet_v3_large")
-    assert model.preprocess.size == (520, 520)
+    assert (model.preprocess.size, model.preprocess.resize) == (None, 520)
     assert (len(model.classes.names), model.classes.find("cat")) == (21, 8)
 
 

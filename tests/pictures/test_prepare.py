@@ -84,3 +84,16 @@ def test_refusals():
         prepare("sample:cat", Preprocess(interpolation="bicubik"))
     with pytest.raises(BadPicture, match=r"too narrow: 100,000 x 1 pixels would become 25,600,000 x 256"):
         prepare(noise(100_000, 1), Preprocess())
+
+
+@pytest.mark.parametrize(("width", "height"), [(451, 300), (301, 517), (256, 256), (50, 61)])
+def test_a_whole_picture_in_its_own_shape(width, height):
+    transforms = pytest.importorskip("torchvision.transforms._presets")
+    image = Image.fromarray(np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8))
+    normalisation = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
+    own = prepare(image, Preprocess(size=None, resize=80, interpolation="bilinear", **normalisation))
+    expected = transforms.SemanticSegmentation(resize_size=80, antialias=True, **normalisation)(image)
+    assert torch.allclose(own.tensor, expected, atol=1e-6)
+    assert own.box == (0, 0, width, height)
+    as_it_is = prepare(image, Preprocess(size=None, resize=None, mean=(0, 0, 0), std=(1, 1, 1)))
+    assert torch.equal(as_it_is.tensor, torch.from_numpy(np.array(image)).permute(2, 0, 1) / 255)

@@ -18,7 +18,7 @@ from pellucid.report.classes import classes_grid
 from pellucid.report.packing import half, photograph, script_json
 from pellucid.report.reproduce import snippet
 from pellucid.report.subjects import subjects
-from pellucid.types import Prediction, Site
+from pellucid.types import Prediction, Preprocess, Site
 
 
 class Tags(HTMLParser):
@@ -180,6 +180,25 @@ def test_a_method_without_classes_has_no_grid():
 )
 def test_percent(fraction, text):
     assert facts.percent(fraction) == text
+
+
+def test_the_verdict_of_a_network_that_scores_pixels():
+    parts = tuple(Prediction(k, name, 1.0, 0.9, share) for k, (name, share) in enumerate([("cat", 0.3), ("sky", 0.02)]))
+    found = subjects(replace(explanation(), predictions=(parts,)))[0]
+    assert facts.verdict(found) == "It sees “cat” in 30 %, “sky” in 2.0 % of the picture."
+
+
+@pytest.mark.parametrize(
+    ("preprocess", "expected"),
+    [
+        (Preprocess((224, 192), 256), "192 × 224, shorter side to 256 and central crop"),
+        (Preprocess((224, 192), None), "192 × 224, squeezed"),
+        (Preprocess(None, 520), "shorter side to 520"),
+        (Preprocess(None, None), "at its own size"),
+    ],
+)
+def test_how_the_model_is_fed(preprocess, expected):
+    assert facts.fed(preprocess) == expected
 
 
 def test_an_uncertain_verdict_says_so():

@@ -18,7 +18,7 @@ from pellucid.capture.sites import footprint
 from pellucid.capture.tape import Tape
 from pellucid.errors import BadOption, Cancelled, Refused
 from pellucid.numerics import full_precision
-from pellucid.targets import ClassScores, Logit, Residual, Rivals, Target, read
+from pellucid.targets import Logit, Residual, Rivals, Target, class_scores
 from pellucid.types import Answers, Change, Grid, Local, Maps, Method, Model, Site, Tally
 
 _LATE_BYTES = 2**30
@@ -295,8 +295,8 @@ class Probe:
     def _read_answers(self, output: Any, samples: Tensor) -> tuple[Tensor, Tensor | None]:
         with torch.inference_mode():
             score = full_precision(self.target.score(output, samples, self.model))
-            reading = read(output, self.model)
-            top = reading.scores.argmax(1) if isinstance(reading, ClassScores) else None
+            classes = class_scores(output, self.model)
+            top = classes.argmax(1) if isinstance(classes, Tensor) else None
         self.meter.forward += len(samples)
         return score.clone(), None if top is None else top.clone()
 

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.autograd.graph import get_gradient_edge
 
 from pellucid.capture.feeding import feed, forward, manner
+from pellucid.capture.graph import ROUTING, operations
 from pellucid.capture.grids import grid_of
 from pellucid.capture.walk import walk
 from pellucid.errors import BadSite
@@ -39,6 +40,8 @@ class Candidate:
             last attention of a model that reads its class token).
         aliases: other layers that return the same tensor.
         recommended: the default site for methods that look at a layer.
+        final: whether the network only resizes what it gives into a score of every pixel, so that a map of it shows
+            no more than the scores do.
     """
 
     site: Site
@@ -49,6 +52,7 @@ class Candidate:
     influences: bool
     aliases: tuple[str, ...] = ()
     recommended: bool = False
+    final: bool = False
 
 
 @dataclass(frozen=True)
@@ -171,22 +175,25 @@ def _survey(model: Model, image: Tensor) -> Survey:
     except RuntimeError as error:
         if not has_no_gradient(error):
             raise
-    seen, _ = _run(model, image, gradients=False)  # no gradient exists, so which layers matter stays open
-    return _describe(seen, None, pixels)
+    seen, _, _ = _run(model, image, gradients=False)  # no gradient exists, so which layers matter stays open
+    return _describe(seen, None, False, pixels)
 
 
-def _describe(seen: list[_Seen], score: Tensor | None, pixels: tuple[int, int]) -> Survey:
+def _describe(seen: list[_Seen], score: Tensor | None, dense: bool, pixels: tuple[int, int]) -> Survey:
     patches = tuple(dict.fromkeys(p for s in seen if (p := _patch_grid(s.tensor, pixels))))
     groups = [g for g in _by_memory(seen) if not isinstance(g[0].module, _PASSES_ON)]
     found = [f for g in groups if (f := _candidate(g, seen, pixels, patches))]
     reached = _reached([maker for _, maker in found], [c.grid for c, _ in found], score)
-    candidates = [replace(c, influences=yes) for (c, _), yes in zip(found, reached, strict=True)]
+    candidates = [
+        replace(c, influences=yes, final=dense and yes and _only_resized(maker, score))
+        for (c, maker), yes in zip(found, reached, strict=True)
+    ]
     sizes = [s.tensor.nbytes for s in seen if s.leaf]
     return Survey(_recommend(_same_width_tokens(candidates)), patches, sum(sizes), max(sizes, default=0))
 
 
-def _run(model: Model, image: Tensor, *, gradients: bool) -> tuple[list[_Seen], Tensor | None]:
-    """Every layer's output in the order of the pass, and the top score with its graph."""
+def _run(model: Model, image: Tensor, *, gradients: bool) -> tuple[list[_Seen], Tensor | None, bool]:
+    """Every layer's output in the order of the pass, the top score with its graph, and whether every pixel has one."""
     seen: list[_Seen] = []
     calls: dict[str, int] = {}
     handles: list[Any] = []
@@ -213,13 +220,19 @@ def _run(model: Model, image: Tensor, *, gradients: bool) -> tuple[list[_Seen], 
     finally:
         for handle in handles:
             handle.remove()
-    return seen, score
+    scores = scores_of(output, model)
+    return seen, score, isinstance(scores, Tensor) and scores.ndim == 4
 
 
 def _anything(output: Any, model: Model) -> Tensor | None:
     """Something to differentiate: the largest value of each part of the output that could be a score."""
     found = [t for t in leaves(scores_of(output, model)) if t.requires_grad and t.numel()]
     return torch.stack([t.amax() for t in found]).sum() if found else None
+
+
+def _only_resized(maker: _Seen, score: Tensor | None) -> bool:
+    between = () if score is None else operations(score, maker.edge)
+    return all(name in ROUTING or name in ("add", "sum") or name.startswith("upsample") for name in between)
 
 
 def _by_memory(seen: list[_Seen]) -> list[list[_Seen]]:
@@ -280,5 +293,5 @@ def _same_width_tokens(candidates: list[Candidate]) -> list[Candidate]:
 
 
 def _recommend(candidates: list[Candidate]) -> tuple[Candidate, ...]:
-    usable = [c for c in candidates if c.influences] or candidates
+    usable = [c for c in candidates if c.influences and not c.final] or candidates
     return tuple(replace(c, recommended=c is usable[-1]) for c in candidates)

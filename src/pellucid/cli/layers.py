@@ -27,12 +27,12 @@ def layers(spec: str, whole: bool, as_json: bool, **given: Any) -> int:
     """List the layers of a model that have a spatial grid, and mark the recommended one."""
     from pellucid.errors import BadSite
     from pellucid.inspection import layers as candidates
-    from pellucid.models.preprocessing import preprocessing_of
+    from pellucid.models.preprocessing import nominal_size, preprocessing_of
 
     model = load_model(spec, given)
     found = candidates(model)
     if as_json:
-        size = preprocessing_of(model).size
+        size = nominal_size(preprocessing_of(model))
         show.document({"model": model.name, "input": size, "layers": [_record(c, model) for c in found]})
     elif not found:
         raise BadSite(f"No layer of {model.name} has a spatial grid. Methods that look at the input still work.")
@@ -68,9 +68,9 @@ def _record(candidate: Candidate, model: Model) -> dict[str, Any]:
 
 
 def _table(model: Model, shown: Sequence[Candidate], count: int) -> None:
-    from pellucid.models.preprocessing import preprocessing_of
+    from pellucid.models.preprocessing import nominal_size, preprocessing_of
 
-    rows, columns = preprocessing_of(model).size
+    rows, columns = nominal_size(preprocessing_of(model))
     show.line(plain(f"{model.name}, input {rows} x {columns}: {count} layers with a grid"))
     headings = ("layer", "kind", ("shape", "right"), ("grid", "right"), ("stride", "right"), "layout", "reached", "")
     show.table(headings, [_row(candidate, model) for candidate in shown])

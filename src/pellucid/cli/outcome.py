@@ -42,7 +42,7 @@ def _done(done: Done) -> dict[str, Any]:
         "size": {"rows": done.picture.image.height, "columns": done.picture.image.width},
         "seen": list(done.picture.box),
         "notes": [*done.picture.notes, *explanation.notes],
-        "predictions": [vars(prediction) for prediction in predictions],
+        "predictions": [prediction.known for prediction in predictions],
         "choices": dict(explanation.choices),
         "attributions": [_attribution(attribution) for attribution in explanation],
         "refused": dict(explanation.refused),

@@ -62,11 +62,21 @@ def _kept(result: Result) -> str:
 def _predictions(explanation: Explanation) -> None:
     if not explanation.predictions:
         return
+    found = explanation.predictions[0]
+    share = any(p.share is not None for p in found)
     rows = [
-        (str(p.index), plain(p.name), f"{p.score:.3f}", f"{p.probability:.1%}", show.bar(p.probability))
-        for p in explanation.predictions[0]
+        (
+            str(p.index),
+            plain(p.name),
+            *((f"{p.share or 0:.1%}",) if share else ()),
+            f"{p.score:.3f}",
+            f"{p.probability:.1%}",
+            show.bar(p.probability),
+        )
+        for p in found
     ]
-    show.table((("class", "right"), "name", ("score", "right"), ("probability", "right"), ""), rows)
+    area = (("of the picture", "right"),) if share else ()
+    show.table((("class", "right"), "name", *area, ("score", "right"), ("probability", "right"), ""), rows)
 
 
 def _choices(explanation: Explanation) -> None:

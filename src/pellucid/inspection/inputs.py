@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from pellucid.errors import BadOption
+from pellucid.models.preprocessing import nominal_size
 from pellucid.types import Model, Picture
 
 _CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
@@ -48,7 +49,7 @@ def read_input(
         return found.tensor[None].to(device_of(model)), found
     if shape is None:
         square = (size, size) if isinstance(size, int) else size
-        square = square or (model.preprocess.size if model.preprocess else None)
+        square = square or (nominal_size(model.preprocess) if model.preprocess else None)
         if square is None or picture is not None:
             raise BadOption(
                 f"Nothing says how large the input of {model.name} is. Give size=224 or what it was trained with."

@@ -83,11 +83,10 @@ def _torchvision_preprocess(stated: Any) -> Preprocess | None:
     kind = type(config).__name__
     if kind not in ("ImageClassification", "SemanticSegmentation"):
         return None
-    resize = _side(config.resize_size)
-    side = _side(config.crop_size) if kind == "ImageClassification" else resize
+    side = _side(config.crop_size) if kind == "ImageClassification" else None
     return Preprocess(
-        size=(side, side),
-        resize=resize,
+        size=(side, side) if side else None,
+        resize=_side(config.resize_size),
         interpolation=_interpolation(config.interpolation.value),
         mean=tuple(config.mean),
         std=tuple(config.std),

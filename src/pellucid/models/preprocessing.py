@@ -31,6 +31,13 @@ def preprocessing_of(model: Model) -> Preprocess:
     return model.preprocess
 
 
+def nominal_size(preprocess: Preprocess) -> tuple[int, int]:
+    """Rows and columns of the model's input, or, where it takes any, of a picture as it often gets."""
+    if preprocess.size is not None:
+        return preprocess.size
+    return (480, 640) if preprocess.resize is None else (preprocess.resize, preprocess.resize)
+
+
 def preprocess_with(
     base: Preprocess | None,
     size: int | tuple[int, int] | None = None,
@@ -73,12 +80,12 @@ def preprocess_with(
 def _resize(base: Preprocess | None, size: tuple[int, ...]) -> int | None:
     if base is None:
         return round(size[0] / CROP) if len(set(size)) == 1 else None
-    return None if base.resize is None else round(base.resize * min(size) / min(base.size))
+    return None if base.resize is None or base.size is None else round(base.resize * min(size) / min(base.size))
 
 
 def _checked(value: Preprocess) -> Preprocess:
     """Refuse values that no picture could be prepared with."""
-    if len(value.size) != 2 or not all(isinstance(n, int) and n > 0 for n in value.size):
+    if value.size is not None and (len(value.size) != 2 or not all(isinstance(n, int) and n > 0 for n in value.size)):
         raise BadOption(f"The input size is one or two positive numbers of pixels, got {value.size}.")
     if value.resize is not None and value.resize < 1:
         raise BadOption(f"The resized side is a positive number of pixels, got {value.resize}.")

@@ -50,8 +50,9 @@ def prepare(
         image = image.convert("L")
     name = name or _name(source)
     size, box = _plan(image.size, preprocess, name, max_pixels)
-    rows, columns = preprocess.size
-    shown = _crop(image.resize(size, _FILTERS[preprocess.interpolation]) if size != image.size else image, preprocess)
+    shown = image.resize(size, _FILTERS[preprocess.interpolation]) if size != image.size else image
+    rows, columns = preprocess.size or (size[1], size[0])
+    shown = _crop(shown, rows, columns)
     if box[2] - box[0] < columns or box[3] - box[1] < rows:
         notes = (*notes, f"enlarged from {box[2] - box[0]:.0f} x {box[3] - box[1]:.0f} to {columns} x {rows} pixels")
     return Picture(name, image, _normalise(shown, preprocess), box, notes)
@@ -60,9 +61,10 @@ def prepare(
 def _plan(size: tuple[int, int], preprocess: Preprocess, name: str, max_pixels: int) -> tuple[tuple[int, int], Box]:
     """Width and height to resize to, and the crop's region in original pixels."""
     width, height = size
-    rows, columns = preprocess.size
     if preprocess.resize is None:
+        rows, columns = preprocess.size or (height, width)
         return (columns, rows), (0.0, 0.0, float(width), float(height))
+    rows, columns = preprocess.size or (1, 1)
     short = min(width, height)
     target = max(preprocess.resize, -(-rows * short // height), -(-columns * short // width))
     wide, high = int(target * width / short), int(target * height / short)
@@ -70,13 +72,14 @@ def _plan(size: tuple[int, int], preprocess: Preprocess, name: str, max_pixels: 
         raise BadPicture(
             f"{name!r} is too narrow: {width:,} x {height:,} pixels would become {wide:,} x {high:,}. Crop it first."
         )
+    if preprocess.size is None:
+        return (wide, high), (0.0, 0.0, float(width), float(height))
     left, top = round((wide - columns) / 2), round((high - rows) / 2)
     across, down = width / wide, height / high
     return (wide, high), (left * across, top * down, (left + columns) * across, (top + rows) * down)
 
 
-def _crop(resized: Image.Image, preprocess: Preprocess) -> Image.Image:
-    rows, columns = preprocess.size
+def _crop(resized: Image.Image, rows: int, columns: int) -> Image.Image:
     left, top = round((resized.width - columns) / 2), round((resized.height - rows) / 2)
     return resized.crop((left, top, left + columns, top + rows))
 

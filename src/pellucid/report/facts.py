@@ -13,7 +13,7 @@ import torch
 import pellucid
 from pellucid.explanation import Explanation
 from pellucid.report.subjects import Subject
-from pellucid.types import Paper
+from pellucid.types import Paper, Preprocess
 
 _SURE = 0.5
 
@@ -73,11 +73,23 @@ def seen(subject: Subject) -> str:
     return f"The model saw the framed part only: {wide} × {high} of {width} × {height} pixels, {resized}."
 
 
+def fed(preprocess: Preprocess) -> str:
+    """How large a picture becomes for the model, and which part of it."""
+    if preprocess.size is None:
+        return f"shorter side to {preprocess.resize}" if preprocess.resize else "at its own size"
+    how = f"shorter side to {preprocess.resize} and central crop" if preprocess.resize else "squeezed"
+    return f"{preprocess.size[1]} × {preprocess.size[0]}, {how}"
+
+
 def verdict(subject: Subject) -> str:
     """A sentence on what the model says and how sure it is; "" without class scores."""
-    if len(subject.predictions) < 2:
+    found = subject.predictions
+    if found and found[0].share is not None:
+        parts = [f"“{p.name}” in {percent(p.share)}" for p in found if p.share is not None]
+        return f"It sees {', '.join(parts)} of the picture."
+    if len(found) < 2:
         return ""
-    first, second = subject.predictions[:2]
+    first, second = found[:2]
     if first.probability > _SURE:
         return f"It says “{first.name}” with {percent(first.probability)}."
     return (

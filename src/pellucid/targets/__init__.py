@@ -18,9 +18,10 @@ from pellucid.targets.classes import (
     probabilities,
 )
 from pellucid.targets.custom import Custom
-from pellucid.targets.outputs import Part, leaves, logits, scores_of
+from pellucid.targets.outputs import Part, class_scores, leaves, logits, scores_of
 from pellucid.targets.parse import parse_targets
 from pellucid.targets.reading import Unread, read
+from pellucid.targets.regions import PixelClasses, Region
 
 __all__ = [
     "ClassScores",
@@ -28,8 +29,10 @@ __all__ = [
     "Logit",
     "Margin",
     "Part",
+    "PixelClasses",
     "Probability",
     "Reading",
+    "Region",
     "Residual",
     "Rivals",
     "Scene",
@@ -38,6 +41,7 @@ __all__ = [
     "Top",
     "Unread",
     "are_probabilities",
+    "class_scores",
     "leaves",
     "logits",
     "parse_targets",

@@ -84,8 +84,13 @@ class Reading(Protocol):
         """
         ...
 
-    def of(self, classes: tuple[int, ...], model: Model) -> Target:
-        """A class, or one per picture, where the model sees it."""
+    def of(self, target: Any, model: Model) -> Target:
+        """What a `Logit` or a relative of it means for this kind of output.
+
+        Raises:
+            BadOption: the model sees no such thing in a picture.
+            BadOutput: it means nothing here.
+        """
         ...
 
     def predictions(self, model: Model, frames: Sequence[Frame], most: int) -> tuple[tuple[Prediction, ...], ...]:

@@ -54,8 +54,9 @@ class ClassScores:
             return Logit(tuple(self.scores.argmax(1).tolist()))
         return Logit(tuple(self.scores.sort(dim=1, descending=True, stable=True).indices[:, rank].tolist()))
 
-    def of(self, classes: tuple[int, ...], model: Model) -> Target:
-        return Logit(classes)
+    def of(self, target: Any, model: Model) -> Target:
+        found: Target = target
+        return found
 
     def predictions(self, model: Model, frames: Sequence[Frame], most: int) -> tuple[tuple[Prediction, ...], ...]:
         chance = probabilities(self.scores)
@@ -99,14 +100,10 @@ class Logit:
         object.__setattr__(self, "classes", listed(self.classes))
 
     def fit(self, scene: Scene) -> Target:
-        if len(self.classes) not in (1, len(scene.frames)):
-            raise BadOption(
-                f"Expected one class or {len(scene.frames)} (one per picture) as target, got {len(self.classes)}."
-            )
-        return type(self)(tuple(class_index(c, scene.model) for c in self.classes))
+        return type(self)(fit_classes(self.classes, scene))
 
     def resolve(self, reading: Reading, model: Model) -> Target:
-        return self
+        return reading.of(self, model)
 
     def pick(self, scores: Tensor, samples: Tensor, model: Model) -> Scores:
         """Entry of each row's own class."""
@@ -226,6 +223,18 @@ def listed(classes: Any) -> tuple[Any, ...]:
     if not isinstance(classes, Sequence) or isinstance(classes, bytes):
         raise BadOption(f"Expected a class index, a class name or a list of these as classes, got {classes!r}.")
     return tuple(_checked(c) for c in classes)
+
+
+def fit_classes(classes: tuple[Any, ...], scene: Scene) -> tuple[int, ...]:
+    """Indices of one class, or of one per picture.
+
+    Raises:
+        BadOption: another number of them.
+        UnknownName: a name that the model does not know.
+    """
+    if len(classes) not in (1, len(scene.frames)):
+        raise BadOption(f"Expected one class or {len(scene.frames)} (one per picture) as target, got {len(classes)}.")
+    return tuple(class_index(c, scene.model) for c in classes)
 
 
 def _checked(value: Any) -> int | str:

@@ -10,6 +10,7 @@ from typing import Any
 from torch import Tensor
 
 from pellucid.errors import BadOutput, unknown
+from pellucid.numerics import full_precision
 from pellucid.types import Model
 
 _USUAL = ("logits", "out")
@@ -93,6 +94,14 @@ def logits(output: Any, model: Model) -> Tensor:
             "Name the part to read with pellucid.wrap(module, output=...), or pass a callable as target."
         )
     return scores
+
+
+def class_scores(output: Any, model: Model) -> Tensor | str:
+    """Detached class scores `[n, class]` in float32 or better, or why there are none."""
+    try:
+        return full_precision(logits(output, model).detach())
+    except BadOutput as error:
+        return str(error)
 
 
 def described(value: Any) -> str:

@@ -10,20 +10,21 @@ import torch
 from torch import Tensor
 
 from pellucid.errors import BadOutput
-from pellucid.numerics import full_precision
 from pellucid.targets.base import Reading, Target
 from pellucid.targets.classes import ClassScores
-from pellucid.targets.outputs import logits
+from pellucid.targets.outputs import class_scores, scores_of
+from pellucid.targets.regions import PixelClasses
 from pellucid.types import Frame, Model, Prediction
 
 
 def read(output: Any, model: Model) -> Reading:
     """What an output says, row by row."""
     with torch.no_grad():
-        try:
-            return ClassScores(full_precision(logits(output, model).detach()))
-        except BadOutput as error:
-            return Unread(str(error))
+        scores = scores_of(output, model)
+        if isinstance(scores, Tensor) and scores.ndim == 4 and scores.is_floating_point():
+            return PixelClasses.of_scores(scores)
+        classes = class_scores(output, model)
+        return ClassScores(classes) if isinstance(classes, Tensor) else Unread(classes)
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ class Unread:
     def top(self, rank: int, model: Model) -> Target:
         raise BadOutput(self.why)
 
-    def of(self, classes: tuple[int, ...], model: Model) -> Target:
+    def of(self, target: Any, model: Model) -> Target:
         raise BadOutput(self.why)
 
     def predictions(self, model: Model, frames: Sequence[Frame], most: int) -> tuple[tuple[Prediction, ...], ...]:
