@@ -363,6 +363,7 @@ def _arguments(found: Findings, k: int, site: Site | None, rule: Rule) -> dict[s
         "score": found.score.get((k, rule)),
         "collected": found.collected.get((k, rule)),
         "uncovered": found.uncovered.get(rule, ()),
+        "assumed": found.assumed.get(rule, ()),
     }
 
 
@@ -373,6 +374,10 @@ def _join(chunks: Sequence[Findings]) -> Findings:
     def joined(name: str) -> Any:
         found = [getattr(chunk, name) for chunk in chunks]
         return {key: torch.cat([f[key] for f in found]) for key in found[0]}
+
+    def words(name: str) -> Any:
+        found = [getattr(chunk, name) for chunk in chunks]
+        return {rule: tuple(sorted({word for f in found for word in f[rule]})) for rule in found[0]}
 
     return Findings(
         reading=first.reading.join([c.reading for c in chunks[1:]]),
@@ -385,9 +390,8 @@ def _join(chunks: Sequence[Findings]) -> Findings:
             for key, names in first.collected.items()
         },
         head=first.head,
-        uncovered={
-            rule: tuple(sorted({name for c in chunks for name in c.uncovered[rule]})) for rule in first.uncovered
-        },
+        uncovered=words("uncovered"),
+        assumed=words("assumed"),
     )
 
 

@@ -416,6 +416,7 @@ class Noise(Protocol):
 
 _FOUND = {
     "activation",
+    "assumed",
     "collected",
     "curvature",
     "gradient",

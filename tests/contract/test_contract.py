@@ -40,7 +40,7 @@ AFFINE = ("deep-lift", "deep-lift-shap", "full-grad")
 RECTIFIED = ("guided-backprop", "deconvnet", "guided-grad-cam")
 REFUSED = {  # (net, method): why, as a part of the message
     ("tokens", "cam"): "CAM needs",
-    **{(net, method): "gelu" for net in ("tokens", "channels-last") for method in (*RECTIFIED, "lrp")},
+    **{(net, method): "gelu" for net in ("tokens", "channels-last") for method in RECTIFIED},
     **{(net, method): "layer norm" for net in ("tokens", "channels-last") for method in AFFINE},
     **{("tokens", method): "gelu" for method in ("excitation-backprop", "contrastive-excitation-backprop")},
 }

@@ -30,8 +30,9 @@ class Affine:
     Attributes:
         call: computes it from x, weight and bias; linear in x, and in weight and bias together.
         weight, bias: None when it has none.
-        kind: `dense`, `convolution`, `normalisation` (one weight per channel) or `pooling` (no weights: all means, sums
-            and resizing).
+        kind: `dense`, `convolution`, `normalisation` (one weight per channel), `sample-normalisation` (layer norm and
+            its kin), `pooling` (no weights: all means, sums and resizing) or `attention` (a mean with weights that were
+            computed).
         foldable: whether the weight's first axis is the channel axis of the output, axis 1.
     """
 

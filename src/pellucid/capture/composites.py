@@ -64,8 +64,8 @@ def find_composite(name: object, first: object) -> Composite:
 
 
 def rule_for(composite: Composite, operation: Affine, *, first: bool) -> str:
-    """Name of the rule for one operation. Pooling and batch norm on their own share in proportion."""
-    if operation.kind in ("pooling", "normalisation"):
+    """Name of the rule for one operation. Pooling, attention and norms on their own share in proportion."""
+    if operation.kind not in ("convolution", "dense"):
         return "proportion"
     if first and composite.first:
         return composite.first

@@ -18,6 +18,8 @@ from torch import Tensor
 
 from pellucid.capture.affine import Affine, Rule, alpha_beta, stabilise, with_options
 from pellucid.capture.graph import nearest
+from pellucid.capture.normalising import SAMPLE_NORMS
+from pellucid.capture.operations import Call, Product
 from pellucid.capture.relevance import Relevance, is_weighted
 from pellucid.numerics import full_precision
 
@@ -25,10 +27,10 @@ _EXCITE: Rule = with_options(alpha_beta, biased=False)
 
 
 class Excitation(Relevance):
-    """Marginal winning probabilities."""
+    """Marginal winning probabilities; a gate is a weight of the connection that it opens."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__(other_activations="refuse")
 
     def start(self, score: Tensor) -> Tensor:
         """The walk begins at the score with certainty."""
@@ -37,6 +39,16 @@ class Excitation(Relevance):
     def rule(self, operation: Affine, x: Tensor) -> Rule:  # noqa: ARG002
         """One rule for all operations."""
         return _EXCITE
+
+    def replace(self, call: Call) -> Any:
+        """As for relevance, but for norms: behind them values have both signs."""
+        return None if call[0] in SAMPLE_NORMS else super().replace(call)
+
+    def _two_features(self, product: Product, call: Call) -> Tensor | None:  # noqa: ARG002
+        return None
+
+    def _attend(self, found: tuple[Tensor, Affine], call: Call) -> Tensor | None:  # noqa: ARG002
+        return None
 
     def shares(self, a: Any, b: Any) -> tuple[Tensor, Tensor]:
         """In proportion to the positive parts of the summands."""

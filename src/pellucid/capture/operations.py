@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -12,10 +13,12 @@ from pellucid.capture.affine import Affine
 from pellucid.capture.rewriting import bind, depends, functions
 
 Call = tuple[Any, tuple[Any, ...], dict[str, Any]]
+Product = tuple[Tensor, Tensor, Callable[[Tensor, Tensor], Tensor]]
+"""Two factors, and the product as a function of them."""
 
 _PLAIN = functions("linear", "conv1d", "conv2d", "conv3d")
 LINEAR = _PLAIN | functions("conv_transpose1d", "conv_transpose2d", "conv_transpose3d")
-MATRIX_PRODUCTS = functions("matmul", "mm", "bmm", "__matmul__", "__rmatmul__")
+MATRIX_PRODUCTS = functions("matmul", "mm", "bmm", "__matmul__", "__rmatmul__") | {torch.einsum}
 POOLING = functions(
     "mean", "sum", "avg_pool1d", "avg_pool2d", "avg_pool3d", "adaptive_avg_pool1d", "adaptive_avg_pool2d",
     "adaptive_avg_pool3d", "interpolate",
@@ -34,6 +37,7 @@ _ACTIVATIONS = """
     silu softplus softshrink softsign tanh tanhshrink threshold
 """
 ACTIVATIONS = functions(*(name + end for name in _ACTIVATIONS.split() for end in ("", "_")))
+SQUASHING = functions("hardsigmoid", "hardsigmoid_", "sigmoid", "sigmoid_")
 
 
 def weighted(call: Call) -> tuple[Tensor, Affine] | None:
@@ -54,15 +58,59 @@ def weighted(call: Call) -> tuple[Tensor, Affine] | None:
     return x, Affine(apply, weight.detach(), offset, kind, foldable=func in _PLAIN)
 
 
-def matrix_product(call: Call) -> tuple[Tensor, Affine] | None:
-    """Input and operation of a product with a constant matrix, from either side."""
+def factors(call: Call) -> Product | None:
+    """Both operands of a matrix product, and the product as a function of them."""
     func, args, kwargs = call
-    if len(args) != 2 or kwargs or depends(args[0]) == depends(args[1]):
+    if func is torch.einsum:
+        equation, *given = args
+        operands = given[0] if len(given) == 1 and isinstance(given[0], (list, tuple)) else given
+        if len(operands) != 2 or not isinstance(equation, str):
+            return None
+        return operands[0], operands[1], lambda a, b: torch.einsum(equation, a, b)
+    if len(args) != 2 or kwargs:
         return None
     left, right = (args[1], args[0]) if func is Tensor.__rmatmul__ else args
-    if depends(left):
-        return left, Affine(lambda x, weight, _: torch.matmul(x, weight), right.detach(), kind="dense")  # type: ignore[arg-type]
-    return right, Affine(lambda x, weight, _: torch.matmul(weight, x), left.detach(), kind="dense")  # type: ignore[arg-type]
+    return left, right, torch.matmul
+
+
+def matrix_product(call: Call) -> tuple[Tensor, Affine] | None:
+    """Input and operation of a product with a constant matrix, from either side."""
+    found = factors(call)
+    if found is None or depends(found[0]) == depends(found[1]):
+        return None
+    return held(*found, side=int(depends(found[0])), kind="dense")
+
+
+def held(
+    a: Tensor, b: Tensor, product: Callable[[Tensor, Tensor], Tensor], *, side: int, kind: str
+) -> tuple[Tensor, Affine]:
+    """A product of two values as an operation on one of them, the other one (`side` 0 or 1) held constant."""
+    if side == 0:
+        return b, Affine(lambda x, weight, _: product(_present(weight), x), a.detach(), kind=kind)
+    return a, Affine(lambda x, weight, _: product(x, _present(weight)), b.detach(), kind=kind)
+
+
+def _present(weight: Tensor | None) -> Tensor:
+    if weight is None:
+        raise TypeError("this operation needs its weight")
+    return weight
+
+
+def product_of_two(call: Call) -> Product | None:
+    """The factors of an elementwise or matrix product that both depend on the picture, and the product."""
+    func, args, kwargs = call
+    if func in MATRIX_PRODUCTS:
+        found = factors(call)
+    else:
+        found = (args[0], args[1], torch.mul) if func in _TIMES and len(args) == 2 and not kwargs else None
+    return found if found and depends(found[0]) and depends(found[1]) else None
+
+
+def quotient_of_two(call: Call) -> tuple[Tensor, Tensor] | None:
+    """Numerator and denominator of an elementwise quotient that both depend on the picture."""
+    func, args, kwargs = call
+    both = func in _OVER and len(args) == 2 and not kwargs and all(map(depends, args))
+    return (args[0], args[1]) if both else None
 
 
 def pooling(call: Call) -> tuple[Tensor, Affine] | None:
@@ -130,5 +178,9 @@ def factor(call: Call) -> tuple[Tensor, Any] | None:
         return args[0], 1
     if depends(args[0]):
         return args[0], 1 if func in _OVER else args[1]
-    in_place = func.__name__ in ("mul_", "__imul__")
-    return None if func in _OVER or in_place else (args[1], args[0])
+    return None if func in _OVER or writes(call) else (args[1], args[0])
+
+
+def writes(call: Call) -> bool:
+    """Whether a product is written into its first factor."""
+    return call[0].__name__ in ("mul_", "__imul__")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack, nullcontext, suppress
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
@@ -95,6 +95,7 @@ class Findings:
         score: by (target number, rule), `[batch]`, as the pass under that rule computed it.
         collected: by (target number, rule), what the rewriting gathered on the way back.
         uncovered: by rule, the network's operations that the rule does not cover.
+        assumed: by rule, what it took for granted.
     """
 
     reading: Reading = field(default_factory=Unread)
@@ -108,6 +109,7 @@ class Findings:
     score: dict[tuple[int, Rule], Tensor] = field(default_factory=dict)
     collected: dict[tuple[int, Rule], Mapping[str, Tensor]] = field(default_factory=dict)
     uncovered: dict[Rule, tuple[str, ...]] = field(default_factory=dict)
+    assumed: dict[Rule, tuple[str, ...]] = field(default_factory=dict)
 
     def add(self, other: Findings) -> None:
         """Take in what another pass over the same pictures found; what is here already stays."""
@@ -182,11 +184,15 @@ def _look(
         places = [(k, site) for k in range(len(targets)) for site in wish.sites]
         found.head = {(k, site): operations(scores[k], tape.taps[site].edge) for k, site in places}
     if rewritten:
-        names = tuple(sorted({name for score in scores for name in rewriting.uncovered(score)}))
-        found.uncovered = dict.fromkeys(wish.order, names)
+        found.uncovered = dict.fromkeys(wish.order, _union(map(rewriting.uncovered, scores)))
+        found.assumed = dict.fromkeys(wish.order, _union(map(rewriting.assumed, scores)))
     found.score = {(k, rule): full_precision(s.detach()) for k, s in enumerate(scores) for rule in wish.order}
     _send_back(model, image, leaf if from_image else None, tape, scores, rewriting, wish, found)
     return found
+
+
+def _union(words: Iterable[tuple[str, ...]]) -> tuple[str, ...]:
+    return tuple(sorted({word for each in words for word in each}))
 
 
 def _rewriting(wish: Wish) -> tuple[Rewriting, bool]:

@@ -7,14 +7,22 @@
     sums of two values     in proportion to the summands; a constant's share is absorbed, as a bias's is
     rectifiers             pass everything on
     factors, signs         pass everything on
+    other activations      pass everything on (identity rule, Achtibat et al., arXiv:2402.05602, section 3.3)
     max pooling            to the winner, by its gradient; copying and moving likewise
+    x * gate               all to x, none to the gate (Arras et al., arXiv:1706.07206, section 3.1); `gates.py` says
+                           what a gate is
+    attention              in proportion to the values; its weights are held constant, that is softmax(...) @ v, fused
+                           or not, and whoever computes it (Ali et al., arXiv:2202.07304, section 4)
+    layer norm and kin     in proportion; what it divides by is held constant (the same)
+    other products         half to each factor (Achtibat et al.)
 
 Whatever else the score went through is named by `uncovered`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -23,7 +31,9 @@ from torch.nn import functional as F
 
 from pellucid.capture.affine import STABILISER, Affine, Rule, stabilise, with_options, z_box
 from pellucid.capture.composites import Numbers, find_composite, make_rule, rule_for
+from pellucid.capture.gates import ROOT, weighs
 from pellucid.capture.graph import ROUTING, made_by, nearest, nodes, plain_name, strangers
+from pellucid.capture.normalising import SAMPLE_NORMS, sample_norm
 from pellucid.capture.operations import (
     ACTIVATIONS,
     ADDING,
@@ -32,18 +42,25 @@ from pellucid.capture.operations import (
     MATRIX_PRODUCTS,
     NORMALISING,
     POOLING,
+    SQUASHING,
     Call,
+    Product,
     constant_batch_norm,
     factor,
+    held,
     matrix_product,
     pooling,
+    product_of_two,
+    quotient_of_two,
     scaling,
     summands,
     weighted,
+    writes,
 )
-from pellucid.capture.rewriting import Rewriting
+from pellucid.capture.rewriting import Rewriting, depends
 from pellucid.capture.rules import OTHER_ACTIVATIONS, as_rectifier
-from pellucid.capture.steps import AffineStep, PassStep, SumStep
+from pellucid.capture.steps import AffineStep, PassStep, ProductStep, SumStep
+from pellucid.capture.stepwise import COMPOSITE, attend, attention_weights, stepwise
 from pellucid.errors import BadOption, Refused
 from pellucid.numerics import full_precision
 from pellucid.types import Model
@@ -61,7 +78,7 @@ class Relevance(Rewriting):
         alpha: float = 2.0,
         low: float | None = None,
         high: float | None = None,
-        other_activations: str = "refuse",
+        other_activations: str = "pass",
     ) -> None:
         super().__init__()
         self.numbers = Numbers(epsilon, gamma, alpha)
@@ -93,6 +110,22 @@ class Relevance(Rewriting):
         """Every operation that has no rule here."""
         return strangers(score, _has_rule, OTHER_ACTIVATIONS)
 
+    def assumed(self, score: Tensor) -> tuple[str, ...]:
+        """Which activations were taken for ReLUs, and what was held constant."""
+        made = list(nodes(score))
+        passed = {n.function.__name__.strip("_") for n in made if _passed(n, "activation", "squashing")}
+        kinds = {n.operation.kind for n in made if made_by(n) is AffineStep}
+        held_constant = {
+            "attention": "attention weights",
+            "sample-normalisation": "the spread in layer norm and its kin",
+        }
+        constant = [words for kind, words in held_constant.items() if kind in kinds]
+        constant += ["gates"] if any(_passed(n, "weight") for n in made) else []
+        return (
+            *([f"As ReLU does, {' and '.join(sorted(passed))} passed relevance on unchanged."] if passed else []),
+            *([f"Held constant: {', '.join(constant)}."] if constant else []),
+        )
+
     def __torch_function__(
         self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
@@ -100,23 +133,10 @@ class Relevance(Rewriting):
         replaced = self.replace(call) if torch.is_grad_enabled() else None
         return func(*args, **call[2]) if replaced is None else replaced
 
-    def replace(self, call: Call) -> Tensor | None:
+    def replace(self, call: Call) -> Any:
         """What an operation with a rule gives, or None for all others."""
-        func = call[0]
-        if func is F.pad:
-            return self._pad(call)
-        for known, read in ((LINEAR, weighted), (MATRIX_PRODUCTS, matrix_product), (POOLING, pooling)):
-            if func in known:
-                found = read(call)
-                return found and AffineStep.run(*found, self.rule(found[1], found[0]), call)
-        if func in NORMALISING:
-            return self._batch_norm(call)
-        if func in ADDING:
-            return self._sum(call)
-        if func in FACTORS:
-            scaled = factor(call)
-            return scaled and PassStep.run(*scaled, call)
-        return self._activation(call)
+        replace = _REPLACING.get(call[0], Relevance._activation)
+        return replace(self, call)
 
     def _pad(self, call: Call) -> Tensor | None:
         """Padding the picture pads the range of its values likewise."""
@@ -129,6 +149,24 @@ class Relevance(Rewriting):
         self.boxes[padded.grad_fn] = (low, high)
         return padded
 
+    def _in_steps(self, call: Call) -> Any:
+        func, args, kwargs = call
+        with self:
+            return stepwise(func)(*args, **kwargs)
+
+    def _affine(self, found: tuple[Tensor, Affine] | None, call: Call) -> Tensor | None:
+        return AffineStep.run(*found, self.rule(found[1], found[0]), call) if found else None
+
+    def _weighted(self, call: Call) -> Tensor | None:
+        return self._affine(weighted(call), call)
+
+    def _pooling(self, call: Call) -> Tensor | None:
+        return self._affine(pooling(call), call)
+
+    def _matrix_product(self, call: Call) -> Tensor | None:
+        found = matrix_product(call)
+        return self._affine(found, call) if found else self._product(call)
+
     def _batch_norm(self, call: Call) -> Tensor | None:
         found = constant_batch_norm(call)
         if found is None:
@@ -136,10 +174,12 @@ class Relevance(Rewriting):
         x, scale, shift = found
         below: Any = x.grad_fn
         if made_by(below) is AffineStep and below.operation.foldable and x.ndim in (2, below.operation.weight.ndim):
-            source, operation = below.saved_tensors[0], below.operation.fold(scale, shift)
-        else:
-            source, operation = x, scaling(scale, shift, x.ndim)
-        return AffineStep.run(source, operation, self.rule(operation, source), call)
+            return self._affine((below.saved_tensors[0], below.operation.fold(scale, shift)), call)
+        return self._affine((x, scaling(scale, shift, x.ndim)), call)
+
+    def _sample_norm(self, call: Call) -> Tensor | None:
+        norm = sample_norm(call)
+        return self._affine((norm.x, norm.spread_held()), call) if norm else None
 
     def _sum(self, call: Call) -> Tensor | None:
         found = summands(call)
@@ -150,11 +190,53 @@ class Relevance(Rewriting):
             return PassStep.run(call[1][0], 1, call)
         return SumStep.run(call[1], self.shares(a, b), call)
 
+    def _factor(self, call: Call) -> Tensor | None:
+        scaled = factor(call)
+        return PassStep.run(*scaled, call) if scaled else self._product(call)
+
+    def _product(self, call: Call) -> Tensor | None:
+        """Two values that both depend on the picture: all to the feature, or half to each of two features."""
+        quotient, product = quotient_of_two(call), product_of_two(call)
+        if quotient and weighs(quotient[1].grad_fn) == ROOT:
+            return PassStep.run(quotient[0], 1, call, "weight")
+        if product is None:
+            return None
+        a, b, _ = product
+        ranks = weighs(a.grad_fn), weighs(b.grad_fn)
+        if ranks[0] == ranks[1]:
+            return self._two_features(product, call)
+        side = int(ranks[1] > ranks[0])
+        if call[0] in MATRIX_PRODUCTS:
+            return self._attend(held(*product, side=side, kind="attention"), call)
+        x, weight = (b, a) if side == 0 else (a, b)
+        return None if side == 0 and writes(call) else PassStep.run(x, weight.detach(), call, "weight")
+
+    def _two_features(self, product: Product, call: Call) -> Tensor | None:
+        return None if writes(call) else ProductStep.run(*product, call)
+
+    def _attend(self, found: tuple[Tensor, Affine], call: Call) -> Tensor | None:
+        return self._affine(found, call)
+
+    def _fused_attention(self, call: Call) -> Tensor | None:
+        """The weights are computed here, the result by the network's own operation."""
+        _, args, kwargs = call
+        value = kwargs["value"] if "value" in kwargs else args[2]
+        if not depends(value):
+            return None
+        with torch.no_grad():
+            weights = attention_weights(*args, **kwargs)
+        return self._attend(held(weights, value, attend, side=0, kind="attention"), call)
+
     def _activation(self, call: Call) -> Tensor | None:
         func, args, kwargs = call
         found = as_rectifier(func, args, kwargs)
-        x = found[0] if found else args[0] if args and self.passes_all and func in ACTIVATIONS else None
-        return PassStep.run(x, 1, call) if isinstance(x, Tensor) and x.requires_grad else None
+        if found:
+            x, kind = found[0], "rectifier" if math.isinf(found[1]) else "capped"
+        elif args and self.passes_all and func in ACTIVATIONS:
+            x, kind = args[0], "squashing" if func in SQUASHING else "activation"
+        else:
+            return None
+        return PassStep.run(x, 1, call, kind) if depends(x) else None
 
     def shares(self, a: Any, b: Any) -> tuple[Tensor, Tensor]:
         """The parts of the relevance of a + b that belong to a and to b."""
@@ -202,11 +284,29 @@ def value_range(rows: Tensor, model: Model) -> tuple[Tensor, Tensor]:
     return -mean / std, (1 - mean) / std
 
 
+def _passed(node: Any, *kinds: str) -> bool:
+    return made_by(node) is PassStep and node.kind in kinds
+
+
 def _has_rule(node: Any) -> bool:
     owner = made_by(node)
-    return owner in (AffineStep, PassStep, SumStep) if owner else plain_name(node) in ROUTING
+    return owner in (AffineStep, PassStep, ProductStep, SumStep) if owner else plain_name(node) in ROUTING
 
 
 def is_weighted(node: Any) -> bool:
     """Whether a node of the graph is a dense layer or a convolution."""
     return made_by(node) is AffineStep and node.operation.kind in ("dense", "convolution")
+
+
+_REPLACING: Mapping[Any, Callable[[Relevance, Call], Any]] = {
+    F.pad: Relevance._pad,
+    F.scaled_dot_product_attention: Relevance._fused_attention,
+    **dict.fromkeys(COMPOSITE, Relevance._in_steps),
+    **dict.fromkeys(LINEAR, Relevance._weighted),
+    **dict.fromkeys(POOLING, Relevance._pooling),
+    **dict.fromkeys(MATRIX_PRODUCTS, Relevance._matrix_product),
+    **dict.fromkeys(NORMALISING, Relevance._batch_norm),
+    **dict.fromkeys(SAMPLE_NORMS, Relevance._sample_norm),
+    **dict.fromkeys(ADDING, Relevance._sum),
+    **dict.fromkeys(FACTORS, Relevance._factor),
+}

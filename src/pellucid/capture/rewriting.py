@@ -51,6 +51,10 @@ class Rewriting(TorchFunctionMode):
         """Operations in the graph of `score` that no rule covers, in words for people."""
         return ()
 
+    def assumed(self, score: Tensor) -> tuple[str, ...]:  # noqa: ARG002
+        """What the rules took for granted in the graph of `score`, as sentences for people."""
+        return ()
+
     def collected(self, number: int) -> Mapping[str, Tensor]:  # noqa: ARG002
         """What was gathered for this target, the one of the last backward pass, by name, each `[n, ...]`."""
         return {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -9,7 +10,8 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from pellucid.capture.affine import Affine, Rule, at_full_precision
-from pellucid.capture.operations import Call
+from pellucid.capture.affine import epsilon as share_all
+from pellucid.capture.operations import Call, held
 from pellucid.capture.rewriting import depends
 
 
@@ -55,19 +57,23 @@ class AffineStep(torch.autograd.Function):
 
 
 class PassStep(torch.autograd.Function):
-    """Passes relevance on unchanged, except where the input was multiplied by zero."""
+    """Passes relevance on unchanged, except where the input was multiplied by zero.
+
+    Its node in the graph keeps `kind`: `factor` (the other factor is a constant), `weight` (the other factor is held
+    constant), `rectifier`, `capped` (a rectifier with a ceiling), `squashing` (a sigmoid) or `activation` (any other).
+    """
 
     @classmethod
-    def run(cls, x: Tensor, scale: Any, call: Call) -> Tensor:
+    def run(cls, x: Tensor, scale: Any, call: Call, kind: str = "factor") -> Tensor:
         """The call's result as a step of the graph above x; `scale` is the constant that x is multiplied by."""
         keep = scale != 0
-        result: Tensor = cls.apply(x, None if keep is True else keep, call)
+        result: Tensor = cls.apply(x, None if keep is True else keep, call, kind)
         return result
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, keep: Tensor | bool | None, call: Call) -> Tensor:
+    def forward(ctx: Any, x: Tensor, keep: Tensor | bool | None, call: Call, kind: str) -> Tensor:
         """What the call gives."""
-        ctx.keep, ctx.shape = keep, x.shape
+        ctx.keep, ctx.shape, ctx.kind, ctx.function = keep, x.shape, kind, call[0]
         return _compute(ctx, x, call)
 
     @staticmethod
@@ -75,7 +81,7 @@ class PassStep(torch.autograd.Function):
     def backward(ctx: Any, relevance: Tensor) -> tuple[Tensor | None, ...]:
         """Relevance of the inputs."""
         kept = relevance if ctx.keep is None else relevance * ctx.keep
-        return kept.sum_to_size(ctx.shape), None, None
+        return kept.sum_to_size(ctx.shape), None, None, None
 
 
 class SumStep(torch.autograd.Function):
@@ -101,3 +107,36 @@ class SumStep(torch.autograd.Function):
         """Relevance of the inputs."""
         parts = [None if s is None else (relevance * s[0]).sum_to_size(s[1]) for s in ctx.shares]
         return (*parts, None, None)
+
+
+class ProductStep(torch.autograd.Function):
+    """A product of two values that both depend on the picture: half of the relevance to each (uniform rule).
+
+    Achtibat et al. 2024, arXiv:2402.05602, section 3.3.2.
+    """
+
+    @classmethod
+    def run(cls, a: Tensor, b: Tensor, product: Callable[[Tensor, Tensor], Tensor], call: Call) -> Tensor:
+        """The call's result as a step of the graph above both."""
+        result: Tensor = cls.apply(a, b, product, call)
+        return result
+
+    @staticmethod
+    def forward(ctx: Any, a: Tensor, b: Tensor, product: Callable[[Tensor, Tensor], Tensor], call: Call) -> Tensor:
+        """What the call gives."""
+        ctx.save_for_backward(a, b)
+        ctx.product = product
+        func, args, kwargs = call
+        y: Tensor = func(*args, **kwargs)
+        return y
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, relevance: Tensor) -> tuple[Tensor | None, ...]:
+        """Relevance of the inputs."""
+        a, b = ctx.saved_tensors
+        halves = [
+            at_full_precision(share_all, held(a, b, ctx.product, side=side, kind="pooling")[1], x, relevance / 2)
+            for side, x in ((1, a), (0, b))
+        ]
+        return halves[0], halves[1], None, None

@@ -8,6 +8,7 @@ def lrp(
     image_gradient: Maps,
     score: Scores,
     uncovered: tuple[str, ...],
+    assumed: tuple[str, ...],
     *,
     composite: str = "epsilon-plus",  # noqa: ARG001
     first: str = "",  # noqa: ARG001
@@ -16,18 +17,22 @@ def lrp(
     alpha: float = 2.0,  # noqa: ARG001
     low: float | None = None,  # noqa: ARG001
     high: float | None = None,  # noqa: ARG001
-    other_activations: str = "refuse",
+    other_activations: str = "pass",  # noqa: ARG001
 ) -> Evidence:
     """The score itself, handed down operation by operation until it lies on the pixels.
 
     Every operation shares out the relevance of its outputs among its inputs by R_j = sum_k x'_j w'_jk / z'_k R_k, where
     the rule says what x', w' and z' are (`capture/affine.py` has all formulas). What arrives sums to the score, except
     for what biases and stabilisers absorb: `extras["gap"]`. Batch norm is taken together with the convolution below it.
+    Attention weights, gates and the spread that a layer norm divides by are held constant (Ali et al. 2022,
+    arXiv:2202.07304): relevance goes to the values that they weigh.
 
     Args:
         image_gradient: the relevance at the input, `[batch, channel, row, column]`.
         score: what is shared out, `[batch]`.
         uncovered: operations of the network that have no rule.
+        assumed: which activations were taken for ReLUs, and which weights of attention, gates and norms were held
+            constant.
         composite: which rules: `epsilon` everywhere; `epsilon-plus` (dense layers epsilon, convolutions z-plus);
             `epsilon-gamma-box` (convolutions gamma, the first operation z-box); `epsilon-alpha2-beta1`; and
             `epsilon-plus-flat`, `epsilon-alpha2-beta1-flat` (the first operation flat).
@@ -39,8 +44,8 @@ def lrp(
         low: for z-box, the smallest possible pixel value in the model's normalised space. None is black under the
             model's own normalisation, or each picture's smallest value where that is not known.
         high: for z-box, the largest; None is white, or each picture's largest value.
-        other_activations: `refuse` activations other than ReLU and its capped forms, or let them `pass` relevance on
-            unchanged as ReLU does, which the result notes.
+        other_activations: let activations other than ReLU and its capped forms `pass` relevance on unchanged, as ReLU
+            does, which the result notes; or `refuse` them.
 
     Returns:
         raw shaped as the input, summed over channels for the map; extras `gap` `[batch]`, in units of the score.
@@ -48,10 +53,8 @@ def lrp(
     Raises:
         Refused: an operation without a rule, by name.
     """
-    hint = "Use integrated-gradients. Activations alone can be let through with other_activations='pass'."
-    check_operations(METHOD.id, uncovered, hint)
-    notes = ("Activations other than ReLU passed relevance on unchanged.",) if other_activations == "pass" else ()
-    return Evidence(image_gradient, extras={"gap": absorbed(score, image_gradient)}, notes=notes)
+    check_operations(METHOD.id, uncovered, "Use integrated-gradients.")
+    return Evidence(image_gradient, extras={"gap": absorbed(score, image_gradient)}, notes=assumed)
 
 
 METHOD = Method(
