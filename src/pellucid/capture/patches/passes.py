@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from torch import Tensor
 from torch.utils._pytree import tree_leaves, tree_map
 
+from pellucid.capture.patches.kernels import Convolution
 from pellucid.capture.patches.spans import Motion, Span, union
-from pellucid.capture.patches.value import NotLocal, Patched, Still
+from pellucid.capture.patches.value import NotLocal, Patched, Pending, Still
 
 Rule = Callable[["Pass", Callable[..., Any], tuple[Any, ...], Mapping[str, Any]], Any]
 """(pass, function, arguments, keyword arguments) -> the result, or `NotImplemented` where the rule does not apply."""
@@ -60,6 +61,7 @@ class Memo:
 
     Attributes:
         limit: bytes of unchanged values to keep; the rest is computed again in every pass.
+        kernels: prepared convolutions by the number of the operation; the same for all pictures.
         log: how boxes come about, written by the first pass.
         kept: unchanged values by the number of the operation and their use.
         used: bytes kept so far.
@@ -67,6 +69,7 @@ class Memo:
     """
 
     limit: int
+    kernels: dict[int, Convolution] = field(default_factory=dict)
     log: list[Entry] = field(default_factory=list)
     kept: dict[tuple[int, str], Tensor] = field(default_factory=dict)
     used: int = 0
@@ -132,6 +135,23 @@ class Pass:
             return Still(lambda: known)
         return Still(make, lambda value: self.memo.keep(key, value))
 
+    def prepared(self, make: Callable[[], Convolution]) -> Convolution:
+        """The convolution that the present operation stands for, made ready by the first pass that meets it."""
+        if self.number not in self.memo.kernels:
+            self.memo.kernels[self.number] = make()
+        return self.memo.kernels[self.number]
+
+    def continued(self, value: Patched, make: Callable[[Convolution], Convolution]) -> Patched:
+        """A convolution not yet carried out, with more behind it."""
+        pending = value.held
+        if not isinstance(pending, Pending):
+            raise TypeError("the value has been computed")
+        kernel = self.prepared(lambda: make(pending.kernel))
+        still = self.still(lambda: kernel(pending.still.get(), pending.sides))
+        held = replace(pending, kernel=kernel)
+        step = self.note((value.step,), None, held, value.axes, value.spans, free=True)
+        return Patched(self, still, held, value.axes, value.spans, step)
+
     def pointwise(
         self, value: Patched, patch: Tensor, make: Callable[[Tensor], Tensor], *, aliased: bool = False
     ) -> Patched:
@@ -146,14 +166,16 @@ class Pass:
         self,
         parents: tuple[int, ...],
         motions: tuple[Motion, Motion] | None,
-        patch: Tensor,
+        patch: Tensor | Pending,
         axes: tuple[int, int],
         spans: tuple[Span, Span],
         work: float = 0.0,
+        *,
+        free: bool = False,
     ) -> int:
         """Write down one result; returns its number in the log."""
         depth = _bytes(patch, axes)
-        per_place = work + _BYTE * depth
+        per_place = 0.0 if free else work + _BYTE * depth
         self.memo.work += per_place * len(patch) * patch.shape[axes[0]] * patch.shape[axes[1]]
         if not self.writes_log:
             return 0
@@ -178,11 +200,6 @@ def writes(name: str, kwargs: Mapping[str, Any]) -> bool:
     return in_place or kwargs.get("inplace") is True or kwargs.get("out") is not None
 
 
-def _bytes(patch: Tensor, axes: tuple[int, int]) -> int:
+def _bytes(patch: Tensor | Pending, axes: tuple[int, int]) -> int:
     places = patch.shape[axes[0]] * patch.shape[axes[1]]
     return patch.nbytes // max(1, len(patch) * places)
-
-
-def whole(count: int, value: Patched) -> tuple[Span, Span]:
-    """Boxes that are all of a value's map."""
-    return Span.whole(count, value.spans[0].length), Span.whole(count, value.spans[1].length)

@@ -9,9 +9,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from pellucid.capture.patches.kernels import after
 from pellucid.capture.patches.passes import Pass, rule, together, writes
 from pellucid.capture.patches.spans import Span
-from pellucid.capture.patches.value import NotLocal, Patched, Still, at, cut
+from pellucid.capture.patches.value import NotLocal, Patched, Pending, Still, at, cut
 from pellucid.capture.rewriting import bind, functions
 
 _ACTIVATIONS = (
@@ -57,7 +58,7 @@ def assign(value: Patched, result: Patched) -> Patched:
     """Let a value become what an operation wrote into it."""
     if value.aliased or value.shape != result.shape or value.dtype != result.dtype:
         raise NotLocal("a value that shares its memory, or whose shape or type does not fit, is written to")
-    value.set(result.still, result.patch, result.axes, result.spans, result.step)
+    value.set(result.still, result.held, result.axes, result.spans, result.step)
     return value
 
 
@@ -73,10 +74,18 @@ def activation(run: Pass, func: Callable[..., Any], args: tuple[Any, ...], kwarg
         return _prelu(run, x, others) if func.__name__ == "prelu" else NotImplemented
     if kwargs.get("out") is not None or named.get("training") is True:
         return NotImplemented
-    if not writes(func.__name__, named):
-        return run.pointwise(x, func(x.patch, *rest, **named), lambda still: func(still, *rest, **named))
-    if x.aliased:
+    in_place = writes(func.__name__, named)
+    if in_place and x.aliased:
         raise NotLocal("a value that shares its memory is written to")
+    if isinstance(x.held, Pending) and x.held.kernel.after is None and not (rest and isinstance(rest[0], Tensor)):
+        calm = {k: v for k, v in named.items() if k != "inplace"}
+        plain = _out_of_place(func) if func.__name__.endswith("_") else func
+        joined = after(plain.__name__, rest, calm, lambda maps: plain(maps, *rest, **calm))
+        if joined is not None:
+            result = run.continued(x, lambda kernel: kernel.then(joined))
+            return assign(x, result) if in_place else result
+    if not in_place:
+        return run.pointwise(x, func(x.patch, *rest, **named), lambda still: func(still, *rest, **named))
     plain, calm = (func, {**named, "inplace": False}) if "inplace" in named else (_out_of_place(func), named)
     return assign(x, run.pointwise(x, func(x.patch, *rest, **named), lambda still: plain(still, *rest, **calm)))
 
@@ -117,6 +126,9 @@ def batch_norm(run: Pass, func: Callable[..., Any], args: tuple[Any, ...], kwarg
     )  # fmt: skip
     if not isinstance(x, Patched) or training or mean is None or var is None or 1 in x.axes or x.axes[0] == 0:
         return NotImplemented
+
+    if isinstance(x.held, Pending) and x.held.kernel.may_fold:
+        return run.continued(x, lambda kernel: kernel.folded(mean, var, weight, bias, eps))
 
     def norm(maps: Tensor) -> Tensor:
         return F.batch_norm(maps, mean, var, weight, bias, False, 0.0, eps)

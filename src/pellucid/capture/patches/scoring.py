@@ -55,7 +55,7 @@ class Incremental:
         Raises:
             NotLocal: the network does what cannot be followed box by box.
         """
-        self.memo = Memo(_KEPT)
+        self.memo = Memo(_KEPT, self.memo.kernels)
         picture = feed(self.model, self.image[k : k + 1])
         boxes = self.change.boxes.cpu().numpy().astype(np.int64)
         middle = len(boxes) // 2

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from pellucid.capture.patches.kernels import Convolution, Sides
 from pellucid.capture.patches.spans import Places, Span
 
 if TYPE_CHECKING:
@@ -38,13 +40,55 @@ class Still:
         return self._value
 
 
+@dataclass(frozen=True, eq=False)
+class Pending:
+    """A convolution that has not been carried out yet, as what follows may become a part of it.
+
+    Attributes:
+        kernel: what to do.
+        maps, around: with which values, and which padding.
+        still, sides: the unchanged picture's values before it, and their padding.
+        shape: of the result.
+    """
+
+    kernel: Convolution
+    maps: Tensor
+    around: Sides
+    still: Still
+    sides: Sides
+    shape: torch.Size
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Of the result."""
+        return self.maps.dtype
+
+    @property
+    def device(self) -> torch.device:
+        """Of the result."""
+        return self.maps.device
+
+    @property
+    def nbytes(self) -> int:
+        """Of the result."""
+        return self.shape.numel() * self.dtype.itemsize
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def compute(self) -> Tensor:
+        """Carry it out."""
+        return self.kernel(self.maps, self.around)
+
+
 class Patched(Tensor):
     """Values `[n, ...]` with two spatial axes, told by those of the unchanged picture and one box per variant.
 
     Attributes:
         run: the pass that it belongs to.
         still: the unchanged picture's values.
-        patch: values in the boxes, `[n, ...]`; every value in a box is right, whether it differs or not.
+        held: values in the boxes, `[n, ...]`, or how to get them; every value in a box is right, whether it differs or
+            not.
         axes: which axes are rows and columns.
         spans: where the boxes lie, along rows and along columns.
         step: number of the entry in the pass's log that says how the boxes came about.
@@ -53,7 +97,7 @@ class Patched(Tensor):
 
     run: Pass
     still: Still
-    patch: Tensor
+    held: Tensor | Pending
     axes: tuple[int, int]
     spans: tuple[Span, Span]
     step: int
@@ -64,7 +108,7 @@ class Patched(Tensor):
         cls: type[Patched],
         run: Pass,
         still: Still,
-        patch: Tensor,
+        patch: Tensor | Pending,
         axes: tuple[int, int],
         spans: tuple[Span, Span],
         step: int,
@@ -79,9 +123,18 @@ class Patched(Tensor):
         value.set(still, patch, axes, spans, step)
         return value
 
-    def set(self, still: Still, patch: Tensor, axes: tuple[int, int], spans: tuple[Span, Span], step: int) -> None:
+    def set(
+        self, still: Still, patch: Tensor | Pending, axes: tuple[int, int], spans: tuple[Span, Span], step: int
+    ) -> None:
         """Take on another value."""
-        self.still, self.patch, self.axes, self.spans, self.step = still, patch, axes, spans, step
+        self.still, self.held, self.axes, self.spans, self.step = still, patch, axes, spans, step
+
+    @property
+    def patch(self) -> Tensor:
+        """Values in the boxes, `[n, ...]`."""
+        if isinstance(self.held, Pending):
+            self.held = self.held.compute()
+        return self.held
 
     @property
     def is_whole(self) -> bool:
@@ -91,8 +144,8 @@ class Patched(Tensor):
     def dense(self) -> Tensor:
         """All values as an ordinary tensor, which from now on is this value's own memory."""
         if not self.is_whole:
-            whole = tuple(Span.whole(len(self.patch), span.length) for span in self.spans)
-            self.patch, self.spans = at(self, (whole[0], whole[1])), (whole[0], whole[1])
+            whole = tuple(Span.whole(self.shape[0], span.length) for span in self.spans)
+            self.held, self.spans = at(self, (whole[0], whole[1])), (whole[0], whole[1])
         return self.patch
 
     @classmethod

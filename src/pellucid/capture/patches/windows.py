@@ -9,14 +9,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from pellucid.capture.patches.kernels import NO_SIDES, Convolution, Sides
 from pellucid.capture.patches.passes import Pass, rule
 from pellucid.capture.patches.reshaping import averaging
 from pellucid.capture.patches.spans import Scale, Shift, Slide, Span
-from pellucid.capture.patches.value import Patched, cut, paste
+from pellucid.capture.patches.value import Patched, Pending, cut, paste
 from pellucid.capture.rewriting import bind, functions
-
-Sides = tuple[int, int, int, int]
-"""Rows above and below, columns left and right."""
 
 _GATHER = 2.0
 """Multiply-adds that take as long as moving one byte into a box's surroundings; measured as `_BYTE` is."""
@@ -54,24 +52,30 @@ def slide(
         finish: treats the result in the boxes further, for what depends on the place.
     """
     parent = value.still
-    still = run.still(lambda: kernel(parent.get(), sides))
     spans = (motions[0].through(value.spans[0]), motions[1].through(value.spans[1]))
     if value.is_whole or _costs_less_whole(value, spans, motions, work):
         value.dense()
     if value.is_whole:
-        patch = kernel(value.patch, sides)
-        spans = (Span.whole(len(patch), motions[0].length), Span.whole(len(patch), motions[1].length))
+        maps, around = value.patch, sides
+        spans = (Span.whole(len(maps), motions[0].length), Span.whole(len(maps), motions[1].length))
     else:
-        patch = kernel(_surroundings(run, value, spans, motions, sides, empty), (0, 0, 0, 0))
-        if finish:
+        maps, around = _surroundings(run, value, spans, motions, sides, empty), NO_SIDES
+    patch: Tensor | Pending
+    if isinstance(kernel, Convolution):
+        shape = (len(maps), len(kernel.weight), spans[0].size, spans[1].size)
+        patch = Pending(kernel, maps, around, parent, sides, torch.Size(shape))
+    else:
+        patch = kernel(maps, around)
+        if finish and around is not sides:
             patch = finish(patch, spans)
+    still = run.still(lambda: kernel(parent.get(), sides))
     step = run.note((value.step,), motions, patch, value.axes, spans, work)
     return Patched(run, still, patch, value.axes, spans, step)
 
 
 def _costs_less_whole(value: Patched, spans: tuple[Span, Span], motions: tuple[Slide, Slide], work: float) -> bool:
     """Whether the operation on whole maps takes no longer than on boxes, whose surroundings must be fetched first."""
-    channel_bytes = value.patch.shape[1] * value.patch.element_size()
+    channel_bytes = value.shape[1] * value.dtype.itemsize
     fetched = motions[0].needs(spans[0].size) * motions[1].needs(spans[1].size) * channel_bytes
     boxes = spans[0].size * spans[1].size * work + _GATHER * fetched
     return boxes >= motions[0].length * motions[1].length * work
@@ -127,12 +131,7 @@ def convolution(run: Pass, func: Callable[..., Any], args: tuple[Any, ...], kwar
         sides = (down, down, across, across)
     motions = _motions(x, reach, steps, sides)
 
-    def kernel(maps: Tensor, around: Sides) -> Tensor:
-        top, bottom, left, right = around
-        if (top, left) != (bottom, right):
-            maps, top, left = F.pad(maps, (left, right, top, bottom)), 0, 0
-        return F.conv2d(maps, weight, bias, steps, (top, left), spread, groups)
-
+    kernel = run.prepared(lambda: Convolution(weight, bias, steps, spread, groups))
     return slide(run, x, kernel, motions, sides, 0.0, float(weight.numel()))
 
 

@@ -1,0 +1,111 @@
+"""Convolution with what follows it, as one call: statistics folded into its weights, activations joined on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+Sides = tuple[int, int, int, int]
+"""Padding: rows above and below, columns left and right."""
+NO_SIDES: Sides = (0, 0, 0, 0)
+
+# oneDNN's convolution with an activation in the same call; torch's own compiler is built on it.
+_FUSED = getattr(torch.ops.mkldnn, "_convolution_pointwise", None) if torch._C._has_mkldnn else None
+_FOLDS = (torch.float32, torch.float64)
+"""Types in which statistics are folded into weights; in shorter ones that would round the weights again."""
+
+
+@dataclass(frozen=True)
+class After:
+    """An activation: its name to oneDNN, its numbers, and the function itself."""
+
+    name: str
+    numbers: tuple[float, ...]
+    function: Callable[[Tensor], Tensor]
+
+
+@dataclass(frozen=True, eq=False)
+class Convolution:
+    """A convolution's parameters, and the activation behind it.
+
+    Attributes:
+        weight, bias: as torch has them.
+        stride, dilation, groups: likewise.
+        after: what follows.
+    """
+
+    weight: Tensor
+    bias: Tensor | None
+    stride: tuple[int, int]
+    dilation: tuple[int, int]
+    groups: int
+    after: After | None = None
+    packed: dict[str, Tensor] = field(default_factory=dict)
+
+    def __call__(self, maps: Tensor, around: Sides) -> Tensor:
+        """The result for `[n, channel, row, column]` with this padding of zeros around it."""
+        top, bottom, left, right = around
+        if (top, left) != (bottom, right):
+            maps, top, left = F.pad(maps, (left, right, top, bottom)), 0, 0
+        if _FUSED is not None and maps.device.type == "cpu" and maps.dtype == self.weight.dtype == torch.float32:
+            name, numbers = (self.after.name, self.after.numbers) if self.after else ("none", ())
+            found: Tensor = _FUSED(
+                maps, self._packed(maps, (top, left)), self.bias, (top, left), self.stride, self.dilation, self.groups,
+                name, list(numbers), "",
+            )  # fmt: skip
+            return found
+        found = F.conv2d(maps, self.weight, self.bias, self.stride, (top, left), self.dilation, self.groups)
+        return self.after.function(found) if self.after else found
+
+    def _packed(self, maps: Tensor, padding: tuple[int, int]) -> Tensor:
+        """The weight in the order that oneDNN likes for this kind of input, found once."""
+        if "weight" not in self.packed:
+            reorder: Any = getattr(torch._C._nn, "mkldnn_reorder_conv2d_weight", None)
+            given = (list(padding), list(self.stride), list(self.dilation), self.groups, list(maps.shape))
+            weight = self.weight.detach()
+            self.packed["weight"] = weight if reorder is None else reorder(weight.to_mkldnn(), *given)
+        return self.packed["weight"]
+
+    @property
+    def may_fold(self) -> bool:
+        """Whether factors per channel can become a part of the weights."""
+        return self.after is None and self.weight.dtype in _FOLDS
+
+    def folded(self, mean: Tensor, var: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float) -> Convolution:
+        """This and then batch norm, as one convolution."""
+        scale = (var + eps).rsqrt() if weight is None else weight * (var + eps).rsqrt()
+        shift = -mean * scale if bias is None else bias - mean * scale
+        offset = shift if self.bias is None else shift + self.bias * scale
+        return replace(self, weight=self.weight * scale[:, None, None, None], bias=offset, packed={})
+
+    def then(self, after: After) -> Convolution:
+        """This and then an activation; the weights stay as they are."""
+        return replace(self, after=after)
+
+
+def after(
+    name: str, args: tuple[Any, ...], kwargs: dict[str, Any], function: Callable[[Tensor], Tensor]
+) -> After | None:
+    """The activation that a call of torch's function `name` is, None if it does not go along with a convolution."""
+    numbers: tuple[Any, ...] | None = None
+    if name == "relu":
+        numbers = ()
+    elif name == "relu6":
+        name, numbers = "hardtanh", (0.0, 6.0)
+    elif name == "hardtanh":
+        given = dict(zip(("min_val", "max_val"), args, strict=False)) | kwargs
+        numbers = (given.get("min_val", -1.0), given.get("max_val", 1.0))
+    elif name == "leaky_relu":
+        numbers = (args[0] if args else kwargs.get("negative_slope", 0.01),)
+    elif name == "silu":
+        name, numbers = "swish", ()
+    elif name == "hardswish":
+        numbers = ()
+    if numbers is None or not all(isinstance(n, (int, float)) for n in numbers):
+        return None
+    return After(name, tuple(float(n) for n in numbers), function)
