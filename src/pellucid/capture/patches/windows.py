@@ -74,11 +74,11 @@ def slide(
 
 
 def _costs_less_whole(value: Patched, spans: tuple[Span, Span], motions: tuple[Slide, Slide], work: float) -> bool:
-    """Whether the operation on whole maps takes no longer than on boxes, whose surroundings must be fetched first."""
-    channel_bytes = value.shape[1] * value.dtype.itemsize
-    fetched = motions[0].needs(spans[0].size) * motions[1].needs(spans[1].size) * channel_bytes
-    boxes = spans[0].size * spans[1].size * work + _GATHER * fetched
-    return boxes >= motions[0].length * motions[1].length * work
+    """Whether the operation on whole maps takes no longer than on boxes; either way the surroundings are fetched."""
+    byte = _GATHER * value.shape[1] * value.dtype.itemsize
+    fetched = motions[0].needs(spans[0].size) * motions[1].needs(spans[1].size)
+    whole = motions[0].length * motions[1].length * work + value.spans[0].length * value.spans[1].length * byte
+    return spans[0].size * spans[1].size * work + fetched * byte >= whole
 
 
 def _surroundings(
