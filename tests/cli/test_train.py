@@ -67,3 +67,19 @@ def test_interrupted_and_resumed(pictures, capsys, monkeypatch):
     assert not (out / "state.pt").exists()
     a, b = (path / "small-resnet.safetensors" for path in (out, pictures / "whole"))
     assert a.read_bytes() == b.read_bytes()
+
+
+def test_self_explaining_and_camify(pictures, capsys):
+    line = ["train", "folder", str(pictures / "set"), "--arch", "lenet5", "--passes", "2", "--out", str(pictures / "o")]
+    assert main([*line, "--self-explaining", "--json"]) == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert set(answer["masks"]) == {"own mask", "Grad-CAM", "random"}
+    assert "What it says it needs to see" in (pictures / "o" / "report.html").read_text()
+    new = pictures / "new.safetensors"
+    line = ["camify", answer["weights"], "--data", str(pictures / "set"), "--layer", "main.s4", "--out", str(new)]
+    assert main([*line, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["after"] >= 0.5
+    line = ["explain", str(pictures / "set" / "dark" / "0.png"), "--model", str(new), "--method", "cam"]
+    assert main([*line, "--out", str(pictures / "e")]) == 0
+    assert main(["camify", answer["weights"], "--data", str(pictures / "set"), "--out", "weights.pth"]) == 2
+    assert "ends in .safetensors" in capsys.readouterr().err

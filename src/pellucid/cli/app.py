@@ -14,6 +14,7 @@ import click
 
 from pellucid import __version__
 from pellucid.cli import process, show
+from pellucid.cli.camify import camify
 from pellucid.cli.doctor import doctor
 from pellucid.cli.explain import explain
 from pellucid.cli.flags import Call
@@ -46,7 +47,7 @@ def program() -> None:
     """
 
 
-for each in (explain, inspect, train, methods, models, layers, doctor):
+for each in (explain, inspect, train, camify, methods, models, layers, doctor):
     program.add_command(each)
 
 

@@ -14,6 +14,7 @@ from pellucid.errors import BadOption, Cancelled
 
 if TYPE_CHECKING:
     from pellucid.training import Settings
+    from pellucid.training.masks import Comparison
     from pellucid.training.study import Study
     from pellucid.training.waves import Waves
 
@@ -34,6 +35,7 @@ _FOLDER = "folder"
 @click.option("--seed", type=int, default=0, show_default=True, help="Of weights, order, split and dropout.")
 @click.option("--threads", type=click.IntRange(min=1), help="Of the processor; with 1, runs agree bit for bit.")
 @click.option("--out", metavar="DIR", help="Folder for weights and report. [default: pellucid-out/ARCH-DATA]")
+@click.option("--self-explaining", is_flag=True, help="Together with a network that says what it needs to see.")
 @click.option("--resume", is_flag=True, help="Go on with the training that was interrupted in this folder.")
 @json_flag
 @click.pass_context
@@ -106,18 +108,27 @@ def _pictures(
         size=given["size"],
         progress=bar.tick,
         state=state,
+        self_explaining=given["self_explaining"],
     )
     bar.finish_picture()
     weights = _save(made, out)
-    write_text(out / "report.html", study_page(made, settings, command=command))
+    own = _own_masks(made, weights, settings.seed) if given["self_explaining"] else None
+    write_text(out / "report.html", study_page(made, settings, own=own, command=command))
     interrupted = made.trained.ended == "interrupted"
     if not interrupted:
         state.unlink(missing_ok=True)
-    _tell(made, weights, out, as_json=as_json)
+    _tell(made, own, weights, out, as_json=as_json)
     if interrupted:
         show.note(f"Interrupted; {weights} has the best weights so far. The same command with --resume goes on.")
         return Cancelled.exit_code
     return 0
+
+
+def _own_masks(made: Study, weights: Path, seed: int) -> Comparison:
+    from pellucid.models import load
+    from pellucid.training.masks import MOST, compare_masks
+
+    return compare_masks(load(weights), made.inputs[:: -(-len(made.inputs) // MOST)], seed)
 
 
 def _waves(architecture: str, given: dict[str, Any], out: Path, command: str, bar: Bar, *, as_json: bool) -> int:
@@ -150,7 +161,7 @@ def _save(made: Study | Waves, out: Path) -> Path:
     return path
 
 
-def _tell(made: Study, weights: Path, out: Path, *, as_json: bool) -> None:
+def _tell(made: Study, own: Comparison | None, weights: Path, out: Path, *, as_json: bool) -> None:
     from dataclasses import asdict
 
     if as_json:
@@ -166,6 +177,7 @@ def _tell(made: Study, weights: Path, out: Path, *, as_json: bool) -> None:
                 "ended": made.trained.ended,
                 "seconds": made.seconds,
                 "notes": made.notes,
+                "masks": {name: asdict(each) for name, each in own.scores.items()} if own else None,
             }
         )
         return
@@ -182,5 +194,11 @@ def _tell(made: Study, weights: Path, out: Path, *, as_json: bool) -> None:
         ],
         title=f"{made.card.architecture}: {len(made.trained.history)} passes, {made.seconds:.0f} s",
     )  # fmt: skip
+    if own:
+        show.table(
+            ("map", ("deletion, smaller is better", "right"), ("insertion, larger is better", "right")),
+            [(name, each.of("deletion"), each.of("insertion")) for name, each in own.scores.items()],
+            title=f"Its own mask beside Grad-CAM, {len(own.pictures)} held-out pictures, with 95 % intervals",
+        )
     show.line(f"{weights}\n{out / 'report.html'}")
     show.line(f"Look into it: pellucid explain PICTURE --model {weights}")

@@ -88,6 +88,7 @@ def _ridge(inputs: Tensor, scores: Tensor, weights: Tensor, penalty: float) -> T
 def _lasso(inputs: Tensor, scores: Tensor, weights: Tensor, penalty: float) -> Tensor:
     """The same with a penalty on sum |w|, as a fraction of that which leaves nothing."""
     from sklearn.linear_model import Lasso
+
     largest = (scores * weights @ inputs).abs().amax(1) / weights.sum()
     slopes = torch.zeros(len(scores), inputs.shape[1], dtype=torch.float64)
     for k in largest.nonzero()[:, 0].tolist():

@@ -16,7 +16,7 @@ from pellucid.models.efficientnet_lite import WEIGHTS_PACKAGE
 from pellucid.models.factory import DEFAULT_FACTORY, FILE_SPEC, from_file, from_python
 from pellucid.models.libraries import from_timm, from_torchvision
 from pellucid.models.preprocessing import Auto
-from pellucid.models.trained import from_trained, from_zoo
+from pellucid.models.trained import TRAINED, from_trained, from_zoo
 from pellucid.models.weights import SUFFIXES
 from pellucid.models.wrap import wrap
 from pellucid.types import Classes, Model, Preprocess, Site
@@ -41,7 +41,6 @@ FAMILIES: dict[str, Callable[[str, Path | None], Model]] = {
     "python": from_python,
     "zoo": from_zoo,
 }
-TRAINED = ".safetensors"
 HOW_TO_NAME = (
     f"Expected {_embedded.NAME}, torchvision:NAME, timm:NAME, zoo:NAME, a .safetensors file from pellucid train, "
     "python:package.module:factory or path/to/file.py:factory."

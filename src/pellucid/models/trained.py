@@ -14,12 +14,16 @@ from safetensors.torch import save_file
 from torch import nn
 
 from pellucid.errors import BadModel, PellucidError
+from pellucid.models.camified import Camified
 from pellucid.models.weights import load_weights
 from pellucid.types import Classes, Model, Preprocess
 from pellucid.zoo.architectures import build, find_architecture
 
 KEY = "pellucid"
 """Where the card stands in the metadata of a safetensors file."""
+TRAINED = ".safetensors"
+CAMIFIED = "camified"
+"""Stands for an architecture in the card of a network with a new head; its options say which network."""
 
 
 @dataclass(frozen=True)
@@ -87,8 +91,8 @@ def from_trained(path: Path) -> Model:
     """
     card = read_card(path)
     try:
-        module = build(card.architecture, card.options, seed=0)
-    except (PellucidError, TypeError) as error:
+        module = _build(card)
+    except (PellucidError, TypeError, KeyError) as error:
         raise BadModel(f"{path.name} holds weights of a network that cannot be made: {error}") from error
     return Model(
         load_weights(module, path).eval(),
@@ -96,6 +100,21 @@ def from_trained(path: Path) -> Model:
         preprocess=card.preprocess,
         classes=Classes(card.classes) if card.classes else None,
     )
+
+
+def _build(card: Card) -> nn.Module:
+    if card.architecture != CAMIFIED:
+        return build(card.architecture, card.options, seed=0)
+    base, path, maps, classes = (card.options[name] for name in ("base", "path", "maps", "classes"))
+    if "source" in base:
+        from pellucid.models.load import load
+
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # random weights: the file brings its own
+            trunk = load(base["source"]).module
+    else:
+        trunk = _build(Card(base["architecture"], base["options"]))
+    return Camified(trunk, path, maps, classes)
 
 
 def from_zoo(rest: str, weights: Path | None) -> Model:

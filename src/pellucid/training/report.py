@@ -6,20 +6,26 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
+import torch
+from PIL import Image
+from torch import Tensor
+
 from pellucid.pictures import decode
 from pellucid.report import facts
 from pellucid.report.charts import curves
 from pellucid.report.document import document
 from pellucid.report.packing import photograph
 from pellucid.training.loop import Pass, Settings, Trained
+from pellucid.training.masks import SHARES, Comparison
 from pellucid.training.study import Study
 from pellucid.training.waves import FITTED, Waves
 
 _SHOWN_MISTAKES = 24
+_SHOWN_MASKS = 12
 
 
-def study_page(study: Study, settings: Settings, *, command: str = "") -> str:
-    """The page about a network that was trained on pictures, as HTML."""
+def study_page(study: Study, settings: Settings, *, own: Comparison | None = None, command: str = "") -> str:
+    """The page about a network that was trained on pictures, as HTML; `own` is of a self-explaining one."""
     history, card = study.trained.history, study.card
     learned, checked, tested = study.counts
     charts = [
@@ -53,8 +59,45 @@ def study_page(study: Study, settings: Settings, *, command: str = "") -> str:
         mistakes=mistakes,
         left=max(0, len(study.mistakes) - _SHOWN_MISTAKES),
         network={"options": dict(card.options)},
+        own=_own(own) if own else None,
         command=command,
     )
+
+
+def _own(own: Comparison) -> dict[str, Any]:
+    """Curves and a sheet of the masks that the network draws itself."""
+    charts = [
+        (
+            title,
+            curves(
+                {name: list(zip(SHARES, getattr(each, field), strict=True)) for name, each in own.scores.items()},
+                across="share of the pixels",
+                up="probability of the first answer",
+                low=0.0,
+                high=1.0,
+            ),
+            remark,
+        )
+        for title, field, remark in (
+            ("Hiding what matters most first", "deleted", "a faithful map falls fast"),
+            ("Showing what matters most first", "inserted", "a faithful map rises fast"),
+        )
+    ]
+    rows = [(name, each.of("deletion"), each.of("insertion")) for name, each in own.scores.items()]
+    spread = slice(None, None, -(-len(own.pictures) // _SHOWN_MASKS))
+    sheets = [("picture", _strip(own.pictures[spread].mean(1)))]
+    sheets += [(name, _strip(maps[spread])) for name, maps in own.maps.items() if name != "random"]
+    return {"charts": charts, "rows": rows, "sheets": sheets, "count": len(own.pictures)}
+
+
+def _strip(maps: Tensor) -> str:
+    """Maps side by side, each on its own scale."""
+    low, high = (maps.flatten(1).amin(1), maps.flatten(1).amax(1))
+    unit = (maps - low[:, None, None]) / (high - low).clamp(min=1e-12)[:, None, None]
+    pixels = (torch.cat(list(unit), 1) * 255).byte().numpy()
+    strip = Image.fromarray(pixels)
+    factor = max(1, 900 // strip.width)
+    return photograph(strip.resize((strip.width * factor, strip.height * factor), Image.Resampling.NEAREST))[0]
 
 
 def waves_page(waves: Waves, settings: Settings, *, command: str = "") -> str:
@@ -96,6 +139,7 @@ def waves_page(waves: Waves, settings: Settings, *, command: str = "") -> str:
         mistakes=[],
         left=0,
         network={"options": dict(waves.card.options)},
+        own=None,
         command=command,
     )
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -15,9 +14,10 @@ from torch import Tensor, nn
 from pellucid.errors import BadOption, unknown
 from pellucid.models.trained import Card
 from pellucid.training.data import Examples
-from pellucid.training.loop import Progress, Settings, Trained, predict, train
+from pellucid.training.loop import Progress, Settings, Trained, predict, task_loss, train
 from pellucid.types import Preprocess
-from pellucid.zoo.architectures import Architecture, build, find_architecture
+from pellucid.zoo.architectures import SELF_EXPLAINING, Architecture, build, find_architecture
+from pellucid.zoo.self_explaining import preserving
 
 TEST_SHARE = 0.2
 """Of the pictures, held out until the end: only the last numbers of the account are of them."""
@@ -68,9 +68,6 @@ class Study:
         return float(self.confusion.diagonal().sum() / self.confusion.sum())
 
 
-Trainer = Callable[[nn.Module, tuple[Tensor, Tensor], tuple[Tensor, Tensor], Settings], Trained]
-
-
 def study(
     architecture: str,
     examples: Examples,
@@ -80,7 +77,7 @@ def study(
     size: int | None = None,
     progress: Progress | None = None,
     state: Path | None = None,
-    trainer: Trainer | None = None,
+    self_explaining: bool = False,
 ) -> Study:
     """Train a network of the zoo on pictures.
 
@@ -94,7 +91,7 @@ def study(
         size: side of the pictures in pixels; None takes the architecture's.
         progress: called with what is going on, steps done and steps in all.
         state: file that keeps the state after every pass; when it exists, training goes on from there.
-        trainer: trains in place of `train`; gets module, examples, validation and settings.
+        self_explaining: train it together with a network that says which part of a picture it needs.
 
     Raises:
         UnknownName: no such network, or it cannot end in that way.
@@ -110,19 +107,21 @@ def study(
     learn, check = [rest[k] for k in learn], [rest[k] for k in check]
     preprocess, inputs = _normalised(plain, unit, learn)
     options = _options(kind, preprocess, len(examples.classes), head)
-    module = build(architecture, options, seed=settings.seed)
+    if self_explaining:
+        name, options = SELF_EXPLAINING, {"main": architecture, "options": options, "channels": len(preprocess.mean)}
+    else:
+        name = architecture
+    module = build(name, options, seed=settings.seed)
     _try(module, inputs[:2], architecture)
     pairs = [(inputs[chosen], examples.labels[chosen]) for chosen in (learn, check)]
     start = time.perf_counter()
-    if trainer is None:
-        trained = train(module, pairs[0], pairs[1], settings, progress=progress, state=state)
-    else:
-        trained = trainer(module, pairs[0], pairs[1], settings)
+    loss = preserving if self_explaining else task_loss
+    trained = train(module, pairs[0], pairs[1], settings, loss=loss, progress=progress, state=state)
     seconds = time.perf_counter() - start
     test = examples.take(held)
     confusion, mistakes = _judge(trained.module, inputs[held], test)
     facts = {"data": examples.name, "seed": settings.seed}
-    card = Card(architecture, options, examples.classes, preprocess, facts)
+    card = Card(name, options, examples.classes, preprocess, facts)
     counts = (len(learn), len(check), len(held))
     made = Study(trained, card, test, inputs[held], confusion, mistakes, counts, seconds, list(examples.notes))
     return replace(made, card=replace(card, facts={**facts, "accuracy": made.accuracy}))

@@ -15,6 +15,7 @@ from pellucid.zoo.alexnet import AlexNet
 from pellucid.zoo.inception_v1 import InceptionV1
 from pellucid.zoo.lenet5 import LeNet5
 from pellucid.zoo.multilayer_perceptron import MultilayerPerceptron
+from pellucid.zoo.self_explaining import SelfExplaining
 from pellucid.zoo.small_resnet import SmallResNet
 from pellucid.zoo.vgg16 import VGG16
 
@@ -40,6 +41,13 @@ class Architecture:
         return option in inspect.signature(self.make).parameters
 
 
+SELF_EXPLAINING = "self-explaining"
+
+
+def _self_explaining(main: str, options: Mapping[str, Any], channels: int = 3) -> nn.Module:
+    return SelfExplaining(build(main, options), channels)
+
+
 ARCHITECTURES: Mapping[str, Architecture] = {
     "alexnet": Architecture(AlexNet, 227),
     "inception-v1": Architecture(InceptionV1, 224, heads=("gap",)),
@@ -48,6 +56,9 @@ ARCHITECTURES: Mapping[str, Architecture] = {
     "small-resnet": Architecture(SmallResNet, 64, heads=("gap",)),
     "vgg16": Architecture(VGG16, 224),
 }
+
+
+_PAIR = Architecture(_self_explaining, 0)
 
 
 def find_architecture(name: str) -> Architecture:
@@ -65,15 +76,16 @@ def build(name: str, options: Mapping[str, Any] | None = None, *, seed: int | No
     """Make a network of the zoo with random weights.
 
     Args:
-        name: of the architecture.
-        options: of its class.
+        name: of the architecture, or `SELF_EXPLAINING` for one with an explaining network beside it.
+        options: of its class; of the pair, `main` and its `options`.
         seed: of the weights, drawn without touching torch's own random state; None draws from that state.
 
     Raises:
         UnknownName: no such network.
         BadOption: an option that it does not have.
     """
-    architecture, options = find_architecture(name), dict(options or {})
+    architecture = _PAIR if name == SELF_EXPLAINING else find_architecture(name)
+    options = dict(options or {})
     strange = [option for option in options if not architecture.takes(option)]
     if strange:
         raise BadOption(f"{name} has no option {', '.join(strange)}.")
