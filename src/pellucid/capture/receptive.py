@@ -120,7 +120,9 @@ def _rule(first: Tensor, last: Tensor, axis: int | None) -> tuple[float | None] 
     )
 
 
-def receptive_fields(model: Model, image: Tensor, grids: Mapping[Site, Grid]) -> dict[Site, ReceptiveField | None]:
+def receptive_fields(
+    model: Model, image: Tensor, grids: Mapping[Site, Grid | None]
+) -> dict[Site, ReceptiveField | None]:
     """The receptive fields of some layers, by one forward pass over noise of the shape of `image`.
 
     Must run inside `guarded`. The answer is about the network, so it does not depend on the picture.
@@ -128,7 +130,7 @@ def receptive_fields(model: Model, image: Tensor, grids: Mapping[Site, Grid]) ->
     Args:
         model: the network.
         image: the model's input `[batch, channel, row, column]`; only its shape counts.
-        grids: the layers, and how each holds its positions.
+        grids: the layers, and how each holds its positions; None is channels first, or no positions.
 
     Returns:
         None for a layer that nothing of the picture reaches.

@@ -75,13 +75,16 @@ class Tape:
         self.module, self.graph, self.whole, self.stop = module, graph, whole, stop
         self.changes = dict(changes or {})
         self.sites = tuple(dict.fromkeys([*sites, *self.changes]))
+        self._here: dict[tuple[str, str], list[Site]] = {}
+        for site in self.sites:
+            self._here.setdefault((site.path, site.port), []).append(site)
         self.taps: dict[Site, Tap] = {}
         self.calls: Counter[tuple[str, str]] = Counter()
         self._handles: list[RemovableHandle] = []
 
     def __enter__(self) -> Tape:
         try:
-            for path, port in dict.fromkeys((site.path, site.port) for site in self.sites):
+            for path, port in self._here:
                 self._listen(path, port)
         except BaseException:
             self._remove()
@@ -122,8 +125,8 @@ class Tape:
     def _meet(self, path: str, port: str, tensor: Tensor, inputs: tuple[Any, ...]) -> Tensor:
         call = self.calls[path, port]
         self.calls[path, port] += 1
-        for site in self.sites:
-            if (site.path, site.port) == (path, port) and site.call in (None, call):
+        for site in self._here[path, port]:
+            if site.call in (None, call):
                 tensor = self._record(site, tensor, inputs)
         if self.stop and len(self.taps) == len(self.sites):
             raise Stop

@@ -15,6 +15,7 @@ from pellucid.errors import BadOption
 
 if TYPE_CHECKING:
     from pellucid.inspection import Inspection, Row
+    from pellucid.inspection.activations import Common
 
 _DEPTH = 2
 
@@ -24,7 +25,15 @@ _DEPTH = 2
 @click.option("--picture", metavar="PICTURE", help="Run on this picture. [default: seeded noise]")
 @click.option("--input", "shape", metavar="CxRxC", help="Shape of one sample, such as 1x16000 or 3x8x64x64.")
 @click.option("--all", "whole", is_flag=True, help=f"Modules nested more than {_DEPTH} deep, too; --json has them all.")
-@click.option("--out", metavar="DIR", help="Write the tables and the drawing to this folder.")
+@click.option("--layer", "layers", metavar="SITE", multiple=True, help="Whose activations; may be given again.")
+@click.option(
+    "--scale",
+    type=click.Choice(["unit", "layer", "global"]),
+    default="unit",
+    show_default=True,
+    help="Of the colours on the sheets of activations.",
+)
+@click.option("--out", metavar="DIR", help="Write a page, tables, the drawing and all sheets to this folder.")
 @model_flags
 @json_flag
 @click.pass_context
@@ -35,13 +44,16 @@ def inspect(
     picture: str | None,
     shape: str | None,
     whole: bool,
+    layers: tuple[str, ...],
+    scale: Common,
     out: str | None,
     as_json: bool,
     **given: Any,
 ) -> int:
     """Look into a model: what it is made of, and what each part costs.
 
-    Prints one row per module and, with --out, writes inspection.json, structure.csv and graph.svg.
+    Prints one row per module. With --out, writes inspection.html with the table, a drawing that unfolds, the kernels
+    with their frequency responses and, for a --picture, every layer's activations; and the same as separate files.
     """
     from pellucid.inspection import inspect as look_into
     from pellucid.report.inspection import record_of
@@ -49,14 +61,16 @@ def inspect(
     call: Call = ctx.obj
     wanted = _shape(shape)
     model = load_model(spec, given, sized=wanted is None)
-    found = look_into(model, picture, shape=wanted)
-    folder = found.save(Path(out).expanduser(), command=call.command) if out else None
+    found = look_into(model, picture, shape=wanted, layers=layers or None)
+    folder = found.save(Path(out).expanduser(), scale=scale, command=call.command) if out else None
     if as_json:
         show.document({**record_of(found), "out": None if folder is None else str(folder)})
         return 0
     _table(found, whole)
     if folder is not None:
-        show.line(plain(f"Wrote inspection.json, structure.csv and graph.svg to {folder}"))
+        written = ", ".join(sorted(path.name for path in folder.iterdir() if not path.name.startswith(".")))
+        show.line(plain(f"{folder} holds {written}"))
+        show.line(plain(f"Open {folder / 'inspection.html'}"), style="bold")
     return 0
 
 
@@ -80,6 +94,8 @@ def _table(found: Inspection, whole: bool) -> None:
         "kind",
         *((("k", "right"), ("s", "right"), ("p", "right"), ("d", "right"), ("g", "right")) if settings else ()),
         ("output", "right"),
+        ("field", "right"),
+        ("step", "right"),
         ("weights", "right"),
         ("share", "right"),
         ("mult-adds", "right"),
@@ -90,6 +106,7 @@ def _table(found: Inspection, whole: bool) -> None:
         show.line(f"{len(structure.rows) - 1 - len(shown)} more lie inside these: --all lists them.")
     if settings:
         show.line("k kernel, s stride, p padding, d dilation, g groups; weights: parameters; mult-adds: of one sample.")
+    show.line("field: pixels along each axis that one position can depend on; step: from one position's to the next.")
     total = structure.total
     fixed = f", {total.parameters - total.trainable:,} of them fixed" if total.trainable < total.parameters else ""
     show.line(f"{total.parameters:,} parameters{fixed}; {total.multiply_adds:,} multiply-adds for one sample.")
@@ -101,6 +118,7 @@ def _table(found: Inspection, whole: bool) -> None:
 
 
 def _row(row: Row, settings: bool) -> tuple[str, ...]:
+    from pellucid.inspection.fields import described, steps
     from pellucid.inspection.structure import SETTINGS
 
     cells = [row.settings.get(name, "").replace(" ", "") for name in SETTINGS]
@@ -109,6 +127,8 @@ def _row(row: Row, settings: bool) -> tuple[str, ...]:
         row.kind,
         *(cells if settings else ()),
         plain(_output(row)),
+        described(row.field).replace(" x ", "x"),
+        steps(row.field).replace(" x ", "x"),
         _short(row.parameters) if row.parameters else "",
         _share(row.parameter_share),
         _short(row.multiply_adds) if row.multiply_adds else "",

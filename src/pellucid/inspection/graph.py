@@ -132,10 +132,14 @@ class _Builder:
             users += [(self.of_step[source], self.of_step[step.number]) for source in step.inputs]
         users += [(self.of_step[number], self.end) for number, _ in self.found.calls[0].sources]
         edges = dict.fromkeys((a, b) for a, b in users if a is not b)
-        reads: dict[_Part, list[_Part]] = {}
+        reads: dict[_Part, dict[_Part, None]] = {}
         lifted: dict[_Part | None, dict[tuple[_Part | int, _Part | int], None]] = {}
         for a, b in edges:
-            reads.setdefault(b, []).append(a)
+            outside = set(_ancestors(a))
+            for part in (b, *_ancestors(b)):
+                if part in outside:
+                    break
+                reads.setdefault(part, {})[a] = None
             _lift(a, b, lifted)
         self.root.inside = [self.start, *self.root.inside, self.end]
         return self._box(self.root, lifted, reads)
@@ -170,7 +174,7 @@ class _Builder:
         self,
         part: _Part,
         lifted: dict[_Part | None, dict[tuple[_Part | int, _Part | int], None]],
-        reads: dict[_Part, list[_Part]],
+        reads: dict[_Part, dict[_Part, None]],
     ) -> Box:
         items = [self._box(inner, lifted, reads) for inner in part.inside]
         place = {inner: k for k, inner in enumerate(part.inside)}

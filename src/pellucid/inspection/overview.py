@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,12 +11,15 @@ from torch import nn
 
 from pellucid.capture.guard import guarded
 from pellucid.capture.trace import trace
+from pellucid.inspection.activations import Common, LayerMaps, activations_of
 from pellucid.inspection.drawing import svg
+from pellucid.inspection.fields import fields_of
+from pellucid.inspection.filters import FilterBank, filters_of
 from pellucid.inspection.graph import Box, graph_of
 from pellucid.inspection.inputs import read_input
 from pellucid.inspection.structure import Structure, structure_of
 from pellucid.models import wrap
-from pellucid.types import Model, Picture
+from pellucid.types import Model, Picture, Site
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,12 +30,16 @@ class Inspection:
         model: the network.
         structure: one row per module.
         graph: the boxes of the drawing, nested as the modules are.
+        filters: the kernels of every two-dimensional convolution, with their frequency responses.
+        activations: the maps of the outermost layers, when there was a picture or a tensor to look at.
         picture: what the network was fed; None for noise or a tensor.
     """
 
     model: Model
     structure: Structure
     graph: Box
+    filters: tuple[FilterBank, ...]
+    activations: tuple[LayerMaps, ...]
     picture: Picture | None
 
     def __repr__(self) -> str:
@@ -45,15 +53,31 @@ class Inspection:
         """The graph as an SVG document with at most that many boxes, modules folded as needed; see `drawing.svg`."""
         return svg(self.graph, most=most)
 
-    def save(self, folder: str | Path, *, command: str = "") -> Path:
-        """Write `inspection.json`, `structure.csv` and `graph.svg` into a folder.
+    def save(self, folder: str | Path, *, scale: Common = "unit", command: str = "") -> Path:
+        """Write the page, the tables, the drawing and all sheets into a folder; files of the same names are replaced.
+
+        Args:
+            folder: for `inspection.html`, `inspection.json`, `structure.csv`, `graph.svg`, `strip.png`,
+                `filters/*.png` and `activations/*.png`.
+            scale: of the colours on the sheets of activations: one per `unit`, per `layer`, or `global`.
+            command: the command line that did it, for the record.
 
         Raises:
             BadOption: the folder cannot be written to; nothing is left behind.
         """
         from pellucid.report.inspection import save_inspection
 
-        return save_inspection(self, Path(folder), command=command)
+        return save_inspection(self, Path(folder), scale=scale, command=command)
+
+    def report(self, path: str | Path, *, command: str = "") -> Path:
+        """Write everything as one HTML file that opens without a network.
+
+        Raises:
+            BadOption: the file cannot be written.
+        """
+        from pellucid.report.inspection import write_inspection
+
+        return write_inspection(self, Path(path), command=command)
 
 
 def inspect(
@@ -62,6 +86,7 @@ def inspect(
     *,
     size: int | tuple[int, int] | None = None,
     shape: tuple[int, ...] | None = None,
+    layers: Sequence[str | Site] | None = None,
 ) -> Inspection:
     """Look into a network: its structure as a table and a drawing. The model is left exactly as it was.
 
@@ -70,6 +95,7 @@ def inspect(
         picture: a path, PIL image or array, or a tensor with a batch axis; None is seeded noise.
         size: rows and columns of the noise in pixels, or one number for both; None is the model's own input size.
         shape: of the noise for one sample, for networks that take no pictures: `(1, 16000)`, `(3, 8, 64, 64)`.
+        layers: whose activations are kept; None: the outermost with a grid, at most 12, if there is a picture.
 
     Returns:
         An `Inspection`.
@@ -77,9 +103,19 @@ def inspect(
     Raises:
         BadOption: nothing says how large the input is, or the network cannot run on it.
         BadPicture: a picture that cannot be read.
+        BadSite: one of `layers` has no grid.
     """
     model = wrap(model)
     image, decoded = read_input(model, picture, size, shape)
     with guarded(model.module):
         found = trace(model, image)
-        return Inspection(model, structure_of(model, found), graph_of(found, model.name), decoded)
+        wanted = None if layers is None else [Site.parse(layer) for layer in layers]
+        seen = () if picture is None and layers is None else activations_of(model, image, found, wanted)
+        return Inspection(
+            model=model,
+            structure=structure_of(model, found, fields_of(model, image, found)),
+            graph=graph_of(found, model.name),
+            filters=filters_of(found),
+            activations=seen,
+            picture=decoded,
+        )

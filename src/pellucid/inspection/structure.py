@@ -8,6 +8,7 @@ from typing import Any
 
 from torch import nn
 
+from pellucid.capture.receptive import ReceptiveField
 from pellucid.capture.trace import ModuleCall, Trace
 from pellucid.types import Model
 
@@ -31,6 +32,7 @@ class Row:
         trainable: those of them that require a gradient.
         multiply_adds: of one sample, of all its calls, what lies inside included.
         parameter_share, multiply_add_share: of the whole network, 0 to 1.
+        field: the receptive field of the first output; None where it has none.
     """
 
     path: str
@@ -45,6 +47,7 @@ class Row:
     multiply_adds: int
     parameter_share: float
     multiply_add_share: float
+    field: ReceptiveField | None = None
 
     @property
     def depth(self) -> int:
@@ -87,8 +90,8 @@ class Structure:
         raise KeyError(path)
 
 
-def structure_of(model: Model, found: Trace) -> Structure:
-    """The table of a network that was traced."""
+def structure_of(model: Model, found: Trace, fields: Mapping[str, ReceptiveField]) -> Structure:
+    """The table of a network that was traced; `fields` by path."""
     by_path: dict[str, list[ModuleCall]] = {}
     for call in found.calls:
         by_path.setdefault(call.path, []).append(call)
@@ -115,6 +118,7 @@ def structure_of(model: Model, found: Trace) -> Structure:
             multiply_adds=cost,
             parameter_share=_count(part) / weights,
             multiply_add_share=cost * found.image[0] / whole,
+            field=fields.get(path),
         )
 
     called = [row(path, calls[0].module, calls) for path, calls in by_path.items()]

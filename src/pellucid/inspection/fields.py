@@ -1,0 +1,61 @@
+"""The receptive field of every module's output."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from pellucid.capture.grids import grid_of
+from pellucid.capture.receptive import ReceptiveField, receptive_fields
+from pellucid.capture.trace import ModuleCall, Trace
+from pellucid.errors import BadSite
+from pellucid.types import Grid, Model, Site
+
+
+def fields_of(model: Model, image: Tensor, found: Trace) -> dict[str, ReceptiveField]:
+    """By path, the receptive field of each module's first output. Must run inside `guarded`.
+
+    Empty for inputs that have no axis of positions, and where the network goes another way on noise. Modules whose
+    output is not one tensor, or does not depend on the input, have none.
+    """
+    if not image.is_floating_point() or not 3 <= image.ndim <= 5:
+        return {}
+    often = {call.path for call in found.calls if call.times}
+    first = [call for call in found.calls if call.times == 0 and call.shape is not None and call.sources]
+    patches = tuple(dict.fromkeys((g.rows, g.columns) for call in first if (g := _grid(call, image, ()))))
+    sites = {Site(c.path, 0 if c.path in often else None): _grid(c, image, patches) for c in first}
+    try:
+        fields = receptive_fields(model, image[:1], sites)
+    except BadSite:
+        return {}
+    return {site.path: field for site, field in fields.items() if field is not None}
+
+
+def _grid(call: ModuleCall, image: Tensor, patches: tuple[tuple[int, int], ...]) -> Grid | None:
+    if image.ndim != 4 or call.shape is None or len(call.shape) != (4 if not patches else len(call.shape)):
+        return None
+    return grid_of(torch.empty(call.shape, device="meta"), (image.shape[2], image.shape[3]), patches)
+
+
+def described(field: ReceptiveField | None) -> str:
+    """The size and how exact it is, for people: `15`, `3 x 7`, `at most 15`, `whole`, `by data, at most 15`."""
+    if field is None:
+        return ""
+    size = " x ".join(map(str, dict.fromkeys(field.size) if len(set(field.size)) == 1 else field.size))
+    if field.status == "data dependent":
+        return f"by data, at most {size}"
+    return {"exact": size, "bound": f"at most {size}", "whole picture": "whole"}[field.status]
+
+
+def steps(field: ReceptiveField | None) -> str:
+    """Pixels from one position's field to the next one's; "" where there is no rule."""
+    if field is None or field.status == "whole picture" or None in field.step:
+        return ""
+    return " x ".join(f"{step:g}" for step in (dict.fromkeys(field.step) if len(set(field.step)) == 1 else field.step))
+
+
+def starts(field: ReceptiveField | None) -> str:
+    """First pixel of the first position's field."""
+    if field is None or field.status == "whole picture":
+        return ""
+    return " x ".join(map(str, dict.fromkeys(field.start) if len(set(field.start)) == 1 else field.start))
