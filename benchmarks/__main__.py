@@ -9,6 +9,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import pellucid
@@ -120,6 +121,23 @@ def occlusion(device: str) -> Iterator[Row]:
     yield at_most("occlusion", "efficientnet-lite0", 1, "captum, 32 windows at once", timed, 1)
 
 
+def rise(device: str) -> Iterator[Row]:
+    """RISE against masked pictures in plain batches, at the size that suits those best; time grows with the masks."""
+    count = 128
+    for name in ("efficientnet-lite0", "resnet50"):
+        net, image = network(name).to(device), torch.randn(1, 3, 224, 224, device=device)
+        model, masks = pellucid.wrap(net), torch.rand(count, 224, 224, device=device)
+        options = {"rise": {"masks": count}}
+        run = partial(pellucid.explain, model, image, "rise", target=TARGET, options=options)
+        for order in (image, image.to(memory_format=torch.channels_last)):
+            loops = {batch: peers.plain_rise(net, order, masks, batch) for batch in (4, 8, 16, 32, 64)}
+            best = min(loops, key=lambda batch: in_turn(loops[batch], loops[batch], 1)[0])
+            against = f"plain batches of {best}{'' if order is image else ', channels last'}"
+            timed = in_turn(run, loops[best], 7)
+            what = f"rise, {count} masks", name, 1, against, timed
+            yield faster(*what, 1) if order is image else reported(*what)
+
+
 def ablation(device: str) -> Iterator[Row]:
     """Ablation-CAM over 2,048 channels; the peer takes minutes, so it runs once."""
     net = network("resnet50").to(device)
@@ -174,7 +192,7 @@ def relevance(device: str) -> Iterator[Row]:
         yield at_most("lrp epsilon-plus", name, 1, "zennit", in_turn(ours(model, image, ["lrp"]), theirs, 7), 1)
 
 
-PARTS = [cam_family, panel, gradients, relevance, occlusion, ablation, cold_start, memory]
+PARTS = [cam_family, panel, gradients, relevance, occlusion, rise, ablation, cold_start, memory]
 
 
 def line(row: Row) -> str:

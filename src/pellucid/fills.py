@@ -27,7 +27,7 @@ from pellucid.types import Maps, Noise, ProbeLike
 
 NAMED = ("mean", "blur", "noise", "inpaint")
 
-_BLUR = 0.1
+BLUR = 0.1
 """Standard deviation of the blur, as a fraction of the picture's shorter side."""
 _RESIDUE = 1e-12
 """Inpainting stops when the squared error has fallen to this fraction of what it was; float32 carries 1e-14."""
@@ -84,7 +84,7 @@ def fill_of(method: str, kind: float | str, image: Maps, probe: ProbeLike, rng: 
     if kind == "mean":
         return Fill(image, image.mean((2, 3), keepdim=True).expand_as(image))
     if kind == "blur":
-        return Fill(image, _blurred(image))
+        return Fill(image, blurred(image, BLUR))
     if kind == "noise":
         draws = rng.normal(torch.zeros(len(image), dtype=torch.long), image)
         return Fill(image, image.mean((2, 3), keepdim=True) + image.std((2, 3), keepdim=True) * draws)
@@ -100,9 +100,12 @@ def inside(boxes: Tensor, corners: Tensor, shape: torch.Size) -> Tensor:
     return (down[:, :, None] & across[:, None, :])[:, None]
 
 
-def _blurred(image: Maps) -> Maps:
-    """Blurred, with the weights outside the picture left out instead of counted as 0, so that edges keep their tone."""
-    sigma = image.new_full((len(image),), _BLUR * min(image.shape[2:]))
+def blurred(image: Maps, width: float) -> Maps:
+    """Pictures blurred by `width`, a fraction of their shorter side.
+
+    Weights outside the picture are left out instead of counted as 0, so that edges keep their tone.
+    """
+    sigma = image.new_full((len(image),), width * min(image.shape[2:]))
     return gaussian_blur(image, sigma) / gaussian_blur(torch.ones_like(image[:, :1]), sigma)
 
 

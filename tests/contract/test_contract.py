@@ -34,6 +34,12 @@ QUICK = {  # defaults made for pictures of 224 pixels, cut down to 16
     "squared-gradient": {"samples": 3},
     "vargrad": {"samples": 3},
     "xrai": {"steps": 2},
+    "extremal-perturbation": {"steps": 3, "cells": 4, "areas": "0.3", "fill": "noise"},
+    "hsic": {"masks": 16, "cells": 3},
+    "meaningful-perturbation": {"steps": 3, "cells": 4, "fill": -1.0},
+    "rise": {"masks": 12, "cells": 3},
+    "sensitivity": {"cells": 4, "step": 0.3},
+    "sobol": {"designs": 3, "cells": 2},
 }
 NETS = {"pooled": tiny.Pooled, "skip": tiny.Skip, "tokens": tiny.Tokens, "channels-last": tiny.ChannelsLast}
 AFFINE = ("deep-lift", "deep-lift-shap", "full-grad")

@@ -1,0 +1,131 @@
+"""What the methods that ask about masked pictures share: fading by degrees, masks of cells, the search for a mask."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from pellucid.errors import BadOption
+from pellucid.fills import BLUR, blurred, fill_of
+from pellucid.numerics import CHANNEL
+from pellucid.types import Maps, Noise, ProbeLike, Scores
+
+_LEVELS = 8
+"""Steps from the sharp picture to the most blurred one, with straight lines between them."""
+
+
+@dataclass(frozen=True, eq=False)
+class Fade:
+    """Pictures that masks fade out by degrees.
+
+    Attributes:
+        levels: what is seen where a mask is 1, ..., 0, at equal steps: `[level, batch, channel, row, column]`. Between
+            two levels a picture is their weighted mean.
+    """
+
+    levels: Tensor
+
+    def show(self, samples: Tensor, masks: Tensor) -> Maps:
+        """The pictures `samples` `[n]` behind `masks` `[n, row, column]` of 0 (hidden) to 1 (seen)."""
+        seen, hidden, share = self._between(samples, masks)
+        return torch.lerp(hidden, seen, share)
+
+    def slope(self, samples: Tensor, masks: Tensor) -> Maps:
+        """The derivative of `show` by the mask at each pixel, `[n, channel, row, column]`."""
+        seen, hidden, _ = self._between(samples, masks)
+        return (len(self.levels) - 1) * (seen - hidden)
+
+    def moved(self, down: int, right: int) -> Fade:
+        """The same pictures moved by so many pixels, their edges repeated."""
+        steps = (down, right)
+        rows, columns = (
+            (torch.arange(n, device=self.levels.device) - step).clamp(0, n - 1)
+            for n, step in zip(self.levels.shape[3:], steps, strict=True)
+        )
+        return Fade(self.levels[..., rows[:, None], columns])
+
+    def _between(self, samples: Tensor, masks: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """The two levels on either side of each mask value, and the share of the first."""
+        steps = len(self.levels) - 1
+        if steps == 1:
+            return self.levels[0, samples], self.levels[1, samples], masks[:, None]
+        depth = (1 - masks) * steps
+        level = depth.floor().clamp(0, steps - 1)
+        rows, columns = (torch.arange(n, device=masks.device) for n in masks.shape[1:])
+        at = level.long(), samples[:, None, None], slice(None), rows[:, None], columns
+        seen, hidden = (self.levels[at[0] + k, *at[1:]].permute(0, 3, 1, 2) for k in (0, 1))
+        return seen, hidden, (1 - (depth - level))[:, None]
+
+
+def fade_of(method: str, kind: float | str, image: Maps, probe: ProbeLike, rng: Noise) -> Fade:
+    """What the option `fill` names, for masks that hide by degrees: `blur` gets blurrier, all others shine through.
+
+    Raises:
+        BadOption: `inpaint`, which needs a hole, or no fill at all; the message names `method`.
+        BadPicture: the other picture cannot be read.
+    """
+    if kind == "blur":
+        widths = [BLUR * level / (_LEVELS - 1) for level in range(_LEVELS)]
+        return Fade(torch.stack([blurred(image, width) for width in widths]))
+    cover = fill_of(method, kind, image, probe, rng).cover
+    if cover is None:
+        raise BadOption(f"{method} hides by degrees, which the fill {kind!r} cannot; try blur, mean or a number.")
+    return Fade(torch.stack([image, cover]))
+
+
+def cells_to_pixels(cells: Tensor, size: tuple[int, int]) -> Tensor:
+    """Draw `[n, cell, cell]` out to `[n, row, column]`, each cell a rectangle of nearly equal size."""
+    across = [torch.arange(n, device=cells.device) * side // n for n, side in zip(size, cells.shape[1:], strict=True)]
+    return cells[:, across[0][:, None], across[1]]
+
+
+def ends(probe: ProbeLike, fade: Fade) -> tuple[Scores, Scores]:
+    """The scores of the pictures themselves and of what is seen where all is hidden, `[batch]` each."""
+    levels = fade.levels[:: len(fade.levels) - 1]
+    score = probe.score(2, lambda _, samples, numbers: levels[numbers, samples]).score
+    return score[:, 0], score[:, 1]
+
+
+def nothing_lost(whole: Scores, hidden: Scores) -> tuple[str, ...]:
+    """A note on the pictures whose scores do not fall when all is hidden."""
+    which = (hidden >= whole).nonzero()[:, 0].tolist()
+    if not which:
+        return ()
+    named = "" if len(whole) == 1 else f" of picture {', '.join(map(str, which))}"
+    return (f"The score{named} does not fall when all is hidden: this fill hides nothing that speaks for the target.",)
+
+
+def score_and_slope(probe: ProbeLike, fade: Fade, masks: Tensor) -> tuple[Tensor, Tensor]:
+    """Scores `[batch, count]` of pictures behind `masks` `[batch, count, row, column]`, and the derivative by these."""
+    score, slope = masks.new_zeros(masks.shape[:2]), torch.zeros_like(masks)
+
+    def show(_: Maps, samples: Tensor, numbers: Tensor) -> Maps:
+        return fade.show(samples, masks[samples, numbers])
+
+    for samples, numbers, found in probe.each(masks.shape[1], show, _gradient_and_score):
+        change = fade.slope(samples, masks[samples, numbers])
+        score[samples, numbers] = found[:, -1].to(score.dtype)
+        slope[samples, numbers] = (found[:, :-1].reshape(change.shape) * change).sum(CHANNEL).to(slope.dtype)
+    return score, slope
+
+
+def _gradient_and_score(image_gradient: Maps, score: Scores) -> Tensor:
+    return torch.cat([image_gradient.flatten(1), score[:, None].to(image_gradient.dtype)], 1)
+
+
+class Climb:
+    """Adam (arXiv:1412.6980) for masks of values from 0 to 1; each goes its own way, whatever it is in a batch with."""
+
+    def __init__(self, start: Tensor, rate: float) -> None:
+        self.here, self.rate, self.count = start, rate, 0
+        self.mean, self.square = torch.zeros_like(start), torch.zeros_like(start)
+
+    def step(self, gradient: Tensor) -> None:
+        """Go up along `gradient`, shaped as the masks."""
+        self.count += 1
+        self.mean = 0.9 * self.mean + 0.1 * gradient
+        self.square = 0.999 * self.square + 0.001 * gradient**2
+        mean, square = self.mean / (1 - 0.9**self.count), self.square / (1 - 0.999**self.count)
+        self.here = (self.here + self.rate * mean / (square.sqrt() + 1e-8)).clamp(0, 1)

@@ -1,0 +1,120 @@
+"""RISE: what the score is with and without each pixel, over random masks."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from pellucid.errors import BadOption
+from pellucid.methods._masks import fade_of
+from pellucid.numerics import product, resize, safe_divide
+from pellucid.types import Evidence, Map, Maps, Method, Noise, Paper, ProbeLike
+
+_LEAST = 100
+"""Masks without which there is no map worth having."""
+_BYTES = 2**24
+"""Masks in memory at once."""
+
+
+def rise(
+    image: Maps,
+    probe: ProbeLike,
+    rng: Noise,
+    *,
+    masks: int = 4000,
+    cells: int = 7,
+    keep: float = 0.5,
+    fill: float | str = 0.0,
+) -> Evidence:
+    """The mean score over random masks that show a pixel, above the mean over all masks.
+
+    S(pixel) = sum_i f(I . M_i) M_i(pixel) / sum_i M_i(pixel). The paper divides by the denominator's expectation
+    instead: the same in the limit, but then a constant score would give a map of noise. The masks are cells kept at
+    random, drawn out smoothly and shifted by up to a cell.
+
+    Args:
+        image: I, `[batch, channel, row, column]`.
+        probe: scores the masked pictures.
+        rng: draws the masks, each by its number; the same for all pictures.
+        masks: how many. The error falls with the square root of it.
+        cells: of a mask, vertically and horizontally; finer ones need more masks.
+        keep: probability that a cell is shown, above 0 and below 1.
+        fill: what is seen where a mask hides: a value in the model's normalised space (0 is the mean colour of its
+            training data), `mean`, `blur`, `noise` or another picture (see `pellucid.fills`).
+
+    Returns:
+        raw `[batch, row, column]` at the size of the input: S; the map: S less the mean score of all masked pictures,
+        signed. extras `error` of the same shape: the map's standard error.
+
+    Raises:
+        BadOption: fewer than 2 masks, no cells, or a probability out of range.
+    """
+    if masks < 2 or cells < 1 or not 0 < keep < 1:
+        raise BadOption(f"Expected masks >= 2, cells >= 1 and 0 < keep < 1 for rise, got {masks}, {cells} and {keep}.")
+    fade, draw = fade_of(METHOD.id, fill, image, probe, rng), _Masks(image, rng, cells, keep)
+
+    def show(_: Maps, samples: Tensor, numbers: Tensor) -> Maps:
+        return fade.show(samples, draw(numbers))
+
+    score = probe.score(masks, show, least=_LEAST).score
+    values, error = _shifts(score, draw, image)
+    return Evidence(values + score.mean(1)[:, None, None], values=values, extras={"error": error})
+
+
+class _Masks:
+    """Random masks `[n, row, column]` for the size of `image`, each a function of its number alone."""
+
+    def __init__(self, image: Maps, rng: Noise, cells: int, keep: float) -> None:
+        self.image, self.rng, self.cells, self.keep = image, rng, cells, keep
+        self.steps = [-(-length // cells) for length in image.shape[2:]]
+        eye = torch.eye(cells, dtype=image.dtype, device=image.device)[None]
+        # how the cells' values spread along each axis, one cell longer than the picture
+        self.spread = [resize(eye, ((cells + 1) * step, cells))[0] for step in self.steps]
+
+    def __call__(self, numbers: Tensor) -> Tensor:
+        drawn = self.rng.uniform(numbers, self.image.new_empty(1, self.cells**2 + 2))
+        kept = (drawn[:, :-2] < self.keep).to(drawn).reshape(-1, self.cells, self.cells)
+        down, across = (self._shifted(axis, drawn[:, axis - 2]) for axis in (0, 1))
+        return product(product(down, kept), across.mT)
+
+    def _shifted(self, axis: int, shift: Tensor) -> Tensor:
+        """The spread along an axis behind a shift of 0 to 1 cells, `[n, length, cell]`."""
+        first = (shift * self.steps[axis]).long()
+        return self.spread[axis][first[:, None] + torch.arange(self.image.shape[2 + axis], device=first.device)]
+
+
+def _shifts(score: Tensor, draw: _Masks, image: Maps) -> tuple[Map, Map]:
+    """The mean of `score` `[batch, mask]` weighted by each pixel's mask values less the plain mean, and its error.
+
+    Both `[batch, row, column]`. The masks are drawn a second time, as they are cheap to draw and too many to keep. The
+    error is that of a difference of two means, one of them a ratio, to first order.
+    """
+    size, count, step = image.shape[2:], score.shape[1], max(1, _BYTES // image[0, 0].nbytes)
+    mean = score.mean(1, keepdim=True)
+    sums = [image.new_zeros(rows, size.numel()) for rows in (1, 1, *[len(score)] * 4)]
+    for start in range(0, count, step):
+        numbers = torch.arange(start, min(start + step, count), device=score.device)
+        mask, part = draw(numbers).flatten(1), (score[:, numbers] - mean).to(image.dtype)
+        powers = torch.stack([mask, mask * mask])
+        for k, weights in enumerate((torch.ones_like(part[:1]), part, part * part)):
+            for power, values in enumerate(powers):
+                sums[2 * k + power] += product(weights, values)
+    share = sums[0] / count
+    # sums over the masks of M, M^2, g M, g M^2, g^2 M and g^2 M^2, M now as a multiple of its mean
+    _, m2, gm, gm2, g2m, g2m2 = (
+        safe_divide(part, (share ** (1 + k % 2)).expand_as(part)) for k, part in enumerate(sums)
+    )
+    shift = gm / count
+    spread = g2m2 - 2 * g2m + ((score - mean) ** 2).sum(1, keepdim=True) - 2 * shift * (gm2 - gm) + shift**2 * m2
+    error = spread.clamp(min=0).sqrt() / count
+    return shift.reshape(len(score), *size), error.reshape(len(score), *size)
+
+
+METHOD = Method(
+    rise,
+    id="rise",
+    title="RISE",
+    reference=Paper("arXiv:1806.07421", "eq. 6"),
+    caveat="An estimate: what is not well above its standard error is noise, and half a picture behind a soft mask is "
+    "unlike any that the network was trained on.",
+)

@@ -1,0 +1,80 @@
+"""Sensitivity: what a small change of brightness does to the score, and whether the gradient had said so."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import torch
+from torch import Tensor
+
+from pellucid.errors import BadOption
+from pellucid.fills import inside
+from pellucid.numerics import CHANNEL, safe_divide
+from pellucid.types import Evidence, Local, Maps, Method, Paper, ProbeLike
+
+
+def sensitivity(
+    image: Maps, image_gradient: Maps, probe: ProbeLike, *, cells: int = 14, step: float = 0.05
+) -> Evidence:
+    """How much the score changes when a cell of the picture gets a little brighter: measured, not differentiated.
+
+    d_c = (S(I + e 1_c) - S(I - e 1_c)) / 2e with 1_c the pixels of cell c in all channels: a central difference. The
+    gradient predicts the sum of dS/dI over the cell. Where both differ the network bends within the step, and maps
+    made of gradients say little about a change that one could see.
+
+    Args:
+        image: I, `[batch, channel, row, column]`.
+        image_gradient: dS/dI, of the same shape.
+        probe: scores the changed pictures.
+        cells: of the grid, vertically and horizontally.
+        step: e, as a fraction of the range of the picture's values.
+
+    Returns:
+        raw `[batch, cell, cell]`: d, in units of the score per unit of the model's normalised space, signed; extras
+        `gradient` of the same shape: what the gradient predicts; `agreement` `[batch]`: the correlation of both, 1 for
+        a network that is straight within the step; `excess` `[batch]`: length of their difference over length of d, 0
+        for such a network.
+
+    Raises:
+        BadOption: more cells than pixels or none, or a step that is not positive.
+    """
+    size = (image.shape[2], image.shape[3])
+    if not 1 <= cells <= min(size) or step <= 0:
+        raise BadOption(f"Expected 1 to {min(size)} cells and step > 0 for sensitivity, got {cells} and {step}.")
+    flat = image.flatten(1)
+    epsilon = step * (flat.amax(1) - flat.amin(1)).clamp(min=torch.finfo(image.dtype).eps)
+    down, across = ([-(-cell * length // cells) for cell in range(cells + 1)] for length in size)
+    boxes = [(top, left, bottom, right) for top, bottom in pairwise(down) for left, right in pairwise(across)]
+    twice = torch.tensor(boxes).repeat_interleave(2, 0)  # brighter, then darker
+
+    def change(parts: Maps, samples: Tensor, numbers: Tensor, corners: Tensor) -> Maps:
+        up = epsilon[samples] * (1 - 2 * (numbers % 2))
+        return parts + up[:, None, None, None] * inside(twice[numbers.cpu()].to(corners), corners, parts.shape)
+
+    score = probe.score(len(twice), Local(twice, change)).score.reshape(len(image), -1, 2)
+    measured = (score[:, :, 0] - score[:, :, 1]) / (2 * epsilon[:, None])
+    slope = image_gradient.sum(CHANNEL)
+    parts = [slope[:, top:bottom, left:right].sum((1, 2)) for top, left, bottom, right in boxes]
+    predicted = torch.stack(parts, 1).to(measured.dtype)
+    extras = {
+        "gradient": predicted.reshape(-1, cells, cells),
+        "agreement": _correlation(measured, predicted),
+        "excess": safe_divide((measured - predicted).norm(dim=1), measured.norm(dim=1)),
+    }
+    return Evidence(measured.reshape(-1, cells, cells), extras=extras)
+
+
+def _correlation(a: Tensor, b: Tensor) -> Tensor:
+    """Correlation of rows `[batch, n]`; 0 where one of them is constant."""
+    a, b = (part - part.mean(1, keepdim=True) for part in (a, b))
+    return safe_divide((a * b).sum(1), a.norm(dim=1) * b.norm(dim=1))
+
+
+METHOD = Method(
+    sensitivity,
+    id="sensitivity",
+    title="Input sensitivity",
+    reference=Paper("arXiv:1312.6034", "eq. 3, by central differences"),
+    caveat="One cell at a time gets brighter or darker: what the score would say to a change of shape or colour, or of "
+    "several cells at once, does not show.",
+)
