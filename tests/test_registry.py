@@ -84,7 +84,9 @@ class TestRecord:
     def test_reduction(self, method: Method):
         wants_input = "image_gradient" in method.needs
         assert method.reduce in ("", "sum", "max-abs", "of")
-        assert not wants_input or method.reduce or {"collected", "probe"} & method.needs  # which make a map of their own
+        assert (
+            not wants_input or method.reduce or {"collected", "probe"} & method.needs
+        )  # which make a map of their own
         assert (
             (method.rule == "plain") or wants_input or {"relevance", "collected", "uncovered", "probe"} & method.needs
         )

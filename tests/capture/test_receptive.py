@@ -297,7 +297,7 @@ class Random(nn.Module):
 def test_gradients_of_an_all_positive_copy(layers):
     """Inside the picture the boxes are those of the gradients; where they count padding they are larger, never less.
 
-    Where boxes do not follow a rule (upsampling), how they go on beyond an edge is a guess, so they may be larger there.
+    Where boxes do not follow a rule (upsampling), how they go on beyond an edge is a guess: they may be larger there.
     """
     try:
         found = field_of(Random(layers, False), (CHANNELS, *PIXELS), torch.float64)

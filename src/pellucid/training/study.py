@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from pellucid.errors import BadOption, unknown
+from pellucid.models.preprocessing import nominal_size
 from pellucid.models.trained import Card
 from pellucid.training.data import Examples
 from pellucid.training.loop import Progress, Settings, Trained, predict, task_loss, train
@@ -153,7 +154,7 @@ def _options(kind: Architecture, preprocess: Preprocess, classes: int, head: str
     options = {name: value for name, value in wanted.items() if kind.takes(name)}
     if kind.takes("sizes"):
         default = inspect.signature(kind.make).parameters["sizes"].default
-        rows, columns = preprocess.size
+        rows, columns = nominal_size(preprocess)
         options["sizes"] = [rows * columns * len(preprocess.mean), *default[1:-1], classes]
     return options
 
