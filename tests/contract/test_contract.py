@@ -42,7 +42,7 @@ QUICK = {  # defaults made for pictures of 224 pixels, cut down to 16
     "sobol": {"designs": 3, "cells": 2},
 }
 NETS = {"pooled": tiny.Pooled, "skip": tiny.Skip, "tokens": tiny.Tokens, "channels-last": tiny.ChannelsLast}
-AFFINE = ("deep-lift", "deep-lift-shap", "full-grad")
+AFFINE = ("full-grad",)
 RECTIFIED = ("guided-backprop", "deconvnet", "guided-grad-cam")
 REFUSED = {  # (net, method): why, as a part of the message
     ("tokens", "cam"): "CAM needs",

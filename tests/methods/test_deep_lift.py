@@ -121,7 +121,14 @@ def test_max_pooling_is_complete_where_captums_is_not():
     torch.testing.assert_close(got.raw, theirs, rtol=0, atol=1e-3)
 
 
-@pytest.mark.parametrize(("kind", "named"), [(tiny.Gate, "a product of two values"), (tiny.Tokens, "layer norm")])
+class Cumulated(tiny.Plain):
+    def forward(self, x):
+        return self.fc(self.features(x).cumprod(1).mean((2, 3)))
+
+
+@pytest.mark.parametrize(
+    ("kind", "named"), [(tiny.SliceInPlace, "writing into a part of a tensor"), (Cumulated, "cumprod")]
+)
 def test_operations_without_a_rule_are_named(kind, named):
     with pytest.raises(Refused, match=f"deep-lift has no rule for .*{named}"):
         deep_lift(tiny.build(kind), tiny.images())

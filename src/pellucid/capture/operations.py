@@ -30,13 +30,22 @@ _SUBTRACT_FROM = functions("rsub", "__rsub__")
 ADDING = _ADD | _SUBTRACT | _SUBTRACT_FROM
 _TIMES = functions("mul", "mul_", "multiply", "__mul__", "__rmul__", "__imul__")
 _OVER = functions("div", "div_", "divide", "true_divide", "__truediv__", "__itruediv__")
+_UNDER = functions("__rtruediv__", "__rdiv__")
 _NEGATIVE = functions("neg", "neg_", "negative", "__neg__")
-FACTORS = _TIMES | _OVER | _NEGATIVE
+FACTORS = _TIMES | _OVER | _UNDER | _NEGATIVE
 _ACTIVATIONS = """
     celu elu gelu hardshrink hardsigmoid hardswish hardtanh leaky_relu logsigmoid mish prelu relu6 rrelu selu sigmoid
     silu softplus softshrink softsign tanh tanhshrink threshold
 """
+_FUNCTIONS = """
+    abs acos asin asinh atan clamp clamp_max clamp_min clip cos cosh erf exp exp2 expm1 log log10 log1p log2 reciprocal
+    rsqrt sin sinh sqrt square
+"""
 ACTIVATIONS = functions(*(name + end for name in _ACTIVATIONS.split() for end in ("", "_")))
+ELEMENTWISE = ACTIVATIONS | functions(
+    *(name + end for name in _FUNCTIONS.split() for end in ("", "_")), "pow", "pow_", "__pow__"
+)
+SOFTMAX = functions("softmax", "log_softmax") | {torch.special.softmax, torch.special.log_softmax}
 SQUASHING = functions("hardsigmoid", "hardsigmoid_", "sigmoid", "sigmoid_")
 
 
@@ -106,11 +115,22 @@ def product_of_two(call: Call) -> Product | None:
     return found if found and depends(found[0]) and depends(found[1]) else None
 
 
-def quotient_of_two(call: Call) -> tuple[Tensor, Tensor] | None:
-    """Numerator and denominator of an elementwise quotient that both depend on the picture."""
+def quotient(call: Call) -> tuple[Any, Tensor] | None:
+    """Numerator and denominator of an elementwise quotient whose denominator depends on the picture."""
     func, args, kwargs = call
-    both = func in _OVER and len(args) == 2 and not kwargs and all(map(depends, args))
-    return (args[0], args[1]) if both else None
+    if len(args) != 2 or kwargs or func not in _OVER | _UNDER:
+        return None
+    above, below = args if func in _OVER else args[::-1]
+    return (above, below) if depends(below) else None
+
+
+def softmax_of(call: Call) -> tuple[Tensor, int, torch.dtype | None, bool] | None:
+    """Input, axis and number type of a softmax, and whether its logarithm is wanted."""
+    func, args, kwargs = call
+    names: list[tuple[str, Any]] = [("input", None), ("dim", None)]
+    names += [("_stacklevel", 3), ("dtype", None)] if func in (F.softmax, F.log_softmax) else [("dtype", None)]
+    x, dim, *_, dtype = bind(args, kwargs, *names)
+    return None if not isinstance(dim, int) else (x, dim, dtype, "log" in func.__name__)
 
 
 def pooling(call: Call) -> tuple[Tensor, Affine] | None:
@@ -172,7 +192,7 @@ def summands(call: Call) -> tuple[Any, Any] | None:
 def factor(call: Call) -> tuple[Tensor, Any] | None:
     """The value that depends on the picture and the constant that it is multiplied with or divided by."""
     func, args, kwargs = call
-    if kwargs or not 1 <= len(args) <= 2 or [depends(t) for t in args].count(True) != 1:
+    if kwargs or not 1 <= len(args) <= 2 or [depends(t) for t in args].count(True) != 1 or func in _UNDER:
         return None
     if func in _NEGATIVE:
         return args[0], 1
@@ -182,5 +202,5 @@ def factor(call: Call) -> tuple[Tensor, Any] | None:
 
 
 def writes(call: Call) -> bool:
-    """Whether a product is written into its first factor."""
-    return call[0].__name__ in ("mul_", "__imul__")
+    """Whether a product or quotient is written into its first operand."""
+    return call[0].__name__ in ("div_", "mul_", "__imul__", "__itruediv__")

@@ -51,7 +51,7 @@ from pellucid.capture.operations import (
     matrix_product,
     pooling,
     product_of_two,
-    quotient_of_two,
+    quotient,
     scaling,
     summands,
     weighted,
@@ -196,9 +196,9 @@ class Relevance(Rewriting):
 
     def _product(self, call: Call) -> Tensor | None:
         """Two values that both depend on the picture: all to the feature, or half to each of two features."""
-        quotient, product = quotient_of_two(call), product_of_two(call)
-        if quotient and weighs(quotient[1].grad_fn) == ROOT:
-            return PassStep.run(quotient[0], 1, call, "weight")
+        fraction, product = quotient(call), product_of_two(call)
+        if fraction and depends(fraction[0]) and weighs(fraction[1].grad_fn) == ROOT:
+            return PassStep.run(fraction[0], 1, call, "weight")
         if product is None:
             return None
         a, b, _ = product

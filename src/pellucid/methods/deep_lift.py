@@ -22,14 +22,16 @@ def deep_lift(
 
     raw = m (I - B), with m the multipliers of the rescale rule: like a gradient, but every activation sends back
     (f(z) - f(z_B)) / (z - z_B) instead of f'(z), so that saturated units count. raw sums to S(I) - S(B); what rounding
-    leaves is `extras["gap"]`. In max pooling the larger of the two windows decides which input is responsible.
+    leaves is `extras["gap"]`. In max pooling the larger of the two windows decides which input is responsible; the
+    difference of a product of two values is shared by its factors as by Shapley values (arXiv:1705.07874, section 4.2),
+    in gates, attention and norms too.
 
     Args:
         image: I, `[batch, channel, row, column]`.
         image_gradient: m, of the same shape.
         score: S(I), `[batch]`.
         collected: `reference_score`, S(B), `[batch]`.
-        uncovered: operations of the network that are neither linear nor activations.
+        uncovered: operations of the network without a rule.
         baseline: B, one value for all pixels in the model's normalised space; 0 is the mean colour.
 
     Returns:

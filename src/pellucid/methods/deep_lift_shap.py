@@ -1,10 +1,14 @@
 """DeepLIFT averaged over several baselines."""
 
+from collections.abc import Mapping
+
 import torch
+from torch import Tensor
 
 from pellucid.errors import BadOption
+from pellucid.methods._relevance import check_operations
 from pellucid.methods.deep_lift import deep_lift
-from pellucid.types import Evidence, Maps, Method, Noise, Paper, ProbeLike
+from pellucid.types import Evidence, Maps, Method, Noise, Paper, ProbeLike, Scores
 
 
 def deep_lift_shap(
@@ -43,11 +47,24 @@ def deep_lift_shap(
         drawn = rng.normal(numbers, image) * spread / 2
     mean = torch.zeros_like(image)
     for baseline in drawn:
-        for rows, _, raw in probe.each(1, lambda rows, *_: rows, deep_lift, options={"baseline": baseline}):
+        for rows, _, raw in probe.each(1, lambda rows, *_: rows, _from_one, options={"baseline": baseline}):
             mean.index_add_(0, rows, raw.to(mean) / baselines)
     own = probe.score(1, lambda rows, *_: rows).score[:, 0]
     others = probe.score(baselines, lambda rows, _, n: drawn[n].expand_as(rows)).score.mean(1)
     return Evidence(mean, extras={"gap": own - others - mean.flatten(1).sum(1)})
+
+
+def _from_one(
+    image: Maps,
+    image_gradient: Maps,
+    score: Scores,
+    collected: Mapping[str, Tensor],
+    uncovered: tuple[str, ...],
+    *,
+    baseline: float | Tensor = 0.0,
+) -> Evidence:
+    check_operations(METHOD.id, uncovered, "Use expected-gradients.")
+    return deep_lift(image, image_gradient, score, collected, uncovered, baseline=baseline)
 
 
 METHOD = Method(
