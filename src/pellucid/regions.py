@@ -54,6 +54,18 @@ class Regions:
         labels = self.labels[samples]
         return ~shown.gather(1, labels.flatten(1)).reshape(labels.shape)[:, None]
 
+    def boxes(self) -> Tensor:
+        """The box around each region: first row and column, and those after the last, `[batch, region, 4]`."""
+        batch, rows, columns = self.labels.shape
+        found = self.labels.new_zeros(batch, self.count, 4)
+        for k, length in enumerate((rows, columns)):
+            place = torch.arange(length, device=self.labels.device)
+            spread = (place[:, None] if k == 0 else place[None]).expand(rows, columns).reshape(1, -1).expand(batch, -1)
+            flat = self.labels.flatten(1)
+            found[:, :, k] = found.new_full(found.shape[:2], length).scatter_reduce(1, flat, spread, "amin")
+            found[:, :, 2 + k] = found[:, :, 2 + k].scatter_reduce(1, flat, spread + 1, "amax")
+        return found
+
     def paint(self, values: Tensor) -> Map:
         """A map in which each pixel has the value of its region; values are `[batch, region]`."""
         return values.gather(1, self.labels.flatten(1)).reshape(self.labels.shape)

@@ -330,7 +330,8 @@ class Local:
 
     Attributes:
         boxes: first row, first column, and the row and column after the last, of each variant's box, in pixels of the
-            model's input, `[count, 4]`. An empty box leaves the picture as it is.
+            model's input, `[count, 4]`, or `[batch, count, 4]` where they differ from picture to picture. An empty box
+            leaves the picture as it is.
         paint: `paint(parts, samples, numbers, corners)`: as `Change`, for copies of parts of the pictures that hold
             the boxes, `[n, channel, height, width]`; `corners` `[n, 2]` is where each begins in its picture.
     """

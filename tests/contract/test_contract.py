@@ -24,6 +24,7 @@ QUICK = {  # defaults made for pictures of 224 pixels, cut down to 16
     "lime": {"regions": "2x3", "samples": 30},
     "partition-shap": {"regions": "2x4", "samples": 20, "fill": "noise"},
     "shapley-sampling": {"regions": "2x4", "permutations": 4},
+    "occlusion-coarse-to-fine": {"window": 8, "stride": 2, "factor": 2, "fill": "noise"},
     "smoothgrad": {"samples": 3},
     "integrated-gradients": {"steps": 4},
     "blur-ig": {"steps": 4, "sigma": 4.0},

@@ -120,3 +120,30 @@ def test_an_output_without_classes():
 def test_bad_options(options, message):
     with pytest.raises(BadOption, match=message):
         run(pooled_net(), **options)
+
+
+def test_discs():
+    net, got = pooled_net(), run(pooled_net(), window=5, stride=2, shape="disc")
+    whole = numbers(net(IMAGE))
+    for i in range(2):
+        for j in range(3):
+            hidden = IMAGE.clone()
+            for y in range(7):
+                for x in range(9):
+                    if (y - 2 * i - 2) ** 2 + (x - 2 * j - 2) ** 2 <= 2.5**2:
+                        hidden[:, :, y, x] = 0
+            answer = numbers(net(hidden))
+            for n, c in enumerate(CLASSES):
+                close(got.raw[n, i, j], whole[n, c] - answer[n, c])
+
+
+def test_positions_where_the_decision_flips():
+    got, whole = run(pooled_net(), window=6, stride=2, fill=-10.0), pooled_net()(IMAGE).argmax(1)
+    flips = (got.extras["classes"] != whole[:, None, None]).flatten(1).sum(1)
+    assert got.extras["positions with another top class"].tolist() == flips.tolist()
+    assert flips.sum() > 0
+
+
+def test_the_note_says_how_the_map_came_about():
+    (note,) = run(pooled_net(), window=3, stride=2, fill="mean").notes
+    assert "a square of 3 pixels, moved by 2, hid the place (filled with mean); a pixel has the mean over" in note

@@ -3,7 +3,8 @@
 import torch
 
 from pellucid.methods._players import game_of
-from pellucid.types import Evidence, Maps, Method, Noise, Paper, ProbeLike
+from pellucid.numerics import crops
+from pellucid.types import Evidence, Local, Maps, Method, Noise, Paper, ProbeLike
 
 
 def feature_ablation(
@@ -12,6 +13,7 @@ def feature_ablation(
     """What the score loses when one region of the picture is hidden, region by region.
 
     d_r = S(I) - S(I without region r): occlusion with regions of any shape instead of a sliding square.
+    Only what a hidden region changes is computed (`capture/patches`).
 
     Args:
         image: I, `[batch, channel, row, column]`.
@@ -28,10 +30,14 @@ def feature_ablation(
     """
     game = game_of(METHOD.id, image, probe, rng, regions, fill)
 
-    def shown(_: torch.Tensor, numbers: torch.Tensor) -> torch.Tensor:
-        return numbers[:, None] != torch.arange(1, game.players + 1)
+    labels, boxes = game.regions.labels[:, None], game.regions.boxes()
+    boxes = torch.cat([torch.zeros_like(boxes[:, :1]), boxes], 1)  # the first hides nothing
 
-    answers = game.answers(1 + game.players, shown)
+    def hide(parts: Maps, samples: torch.Tensor, numbers: torch.Tensor, corners: torch.Tensor) -> Maps:
+        mine = crops(labels, samples, corners, (parts.shape[2], parts.shape[3]))
+        return game.fill.hide(parts, samples, mine == numbers[:, None, None, None] - 1, corners)
+
+    answers = probe.score(1 + game.players, Local(boxes, hide))
     scores = answers.score.double()
     found = game.evidence((scores[:, :1] - scores[:, 1:]).cpu(), scores=scores[:, 1:])
     if answers.top is None:

@@ -57,7 +57,8 @@ class Incremental:
         """
         self.memo = Memo(_KEPT, self.memo.kernels)
         picture = feed(self.model, self.image[k : k + 1])
-        boxes = self.change.boxes.cpu().numpy().astype(np.int64)
+        given = self.change.boxes
+        boxes = (given if given.ndim == 2 else given[k]).cpu().numpy().astype(np.int64)
         middle = len(boxes) // 2
         yield self._pass(k, picture, boxes, np.array([middle]), writes_log=True)
         rest = np.delete(np.arange(len(boxes)), middle)
@@ -129,7 +130,7 @@ def incremental(
         for k in range(len(image)):
             for numbers, (scores, tops) in engine.answers(k):
                 if score is None:
-                    score = scores.new_empty(len(image), len(change.boxes))
+                    score = scores.new_empty(len(image), change.boxes.shape[-2])
                     top = None if tops is None else tops.new_empty(score.shape)
                 score[k, numbers] = scores
                 if top is not None and tops is not None:

@@ -1,0 +1,109 @@
+"""Occlusion in coarse steps first, and in fine ones only where the coarse ones found something."""
+
+import torch
+
+from pellucid.errors import BadOption
+from pellucid.fills import fill_of
+from pellucid.methods._squares import check, conventions, hidden, spread, starts, windows
+from pellucid.types import Evidence, Maps, Method, Noise, Paper, ProbeLike
+
+
+def occlusion_coarse_to_fine(
+    image: Maps,
+    probe: ProbeLike,
+    rng: Noise,
+    *,
+    window: int = 32,
+    stride: int = 8,
+    factor: int = 4,
+    share: float = 0.25,
+    fill: float | str = 0.0,
+    shape: str = "square",
+) -> Evidence:
+    """Occlusion whose fine steps are spent where coarse steps lose or gain most: an approximation.
+
+    The window first moves by `factor` strides. Bilinear interpolation of these drops is a guess for every fine
+    position; the `share` of positions with the largest |guess| is then measured, as are all coarse ones. The rest of
+    the map is the guess: a detail that no coarse window touched is missed.
+
+    Args:
+        image: I, `[batch, channel, row, column]`.
+        probe: scores the pictures with hidden squares.
+        rng: draws the noise of the fill `noise`; the same for all pictures.
+        window: side of the square, in pixels of the model's input; the same in both steps.
+        stride: distance between fine positions, in the same pixels.
+        factor: fine strides per coarse one; coarse windows may leave gaps.
+        share: of the fine positions, how many are measured, 0 to 1; 1 is occlusion itself.
+        fill: what hides: a value in the model's normalised space (0 is the mean colour of its training data), `mean`,
+            `blur`, `noise`, `inpaint` or another picture (see `pellucid.fills`).
+        shape: `square`, or `disc` for the disc that fits into it.
+
+    Returns:
+        raw `[batch, position row, position column]`: d_p, measured or guessed, see `occlusion`; the map at input
+        resolution, signed; extra `measured` of the same shape as raw: 1 where it is no guess.
+    """
+    size = (image.shape[2], image.shape[3])
+    check(METHOD.id, window, stride, shape)
+    if factor < 1 or not 0 <= share <= 1:
+        raise BadOption(f"Expected factor >= 1 and share from 0 to 1 for {METHOD.id}, got {factor} and {share}.")
+    cover = fill_of(METHOD.id, fill, image, probe, rng)
+    boxes, down, across = windows(size, window, stride)
+    grid = (len(image), down, across)
+
+    rows, columns = (_coarse(length, window, stride, factor) for length in size)
+    coarse = (rows[:, None] * across + columns[None]).flatten()
+    first = torch.cat([torch.zeros(1, 4, dtype=boxes.dtype), boxes[coarse]])
+    score = probe.score(len(first), hidden(first, cover, window, shape)).score
+    known = score[:, :1] - score[:, 1:]
+    guess = _between(known.reshape(len(image), len(rows), len(columns)), rows, columns, (down, across)).flatten(1)
+    measured = torch.zeros_like(guess, dtype=torch.bool)
+    guess[:, coarse], measured[:, coarse] = known, True
+
+    more = round(share * guess.shape[1])
+    if more:
+        wanted = guess.abs().topk(more, 1).indices.sort(1).values
+        fine = probe.score(more, hidden(boxes[wanted.cpu()], cover, window, shape)).score
+        guess.scatter_(1, wanted, score[:, :1] - fine)
+        measured.scatter_(1, wanted, True)
+    drop = guess.reshape(grid)
+    note = f"{int(measured.sum(1).min())} of {guess.shape[1]} positions are measured; the others are interpolated."
+    return Evidence(
+        drop,
+        values=spread(drop, window, stride, size),
+        extras={"measured": measured.reshape(grid).to(drop.dtype)},
+        notes=(conventions(window, stride, shape, fill), note),
+    )
+
+
+def _coarse(length: int, window: int, stride: int, factor: int) -> torch.Tensor:
+    """Numbers of the coarse positions among the fine ones; the last fine one is always among them."""
+    last = len(starts(length, window, stride)) - 1
+    return torch.tensor(sorted({*range(0, last, factor), last}))
+
+
+def _between(drop: torch.Tensor, rows: torch.Tensor, columns: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
+    """Bilinear interpolation from unevenly spaced rows and columns, `[batch, row, column]`."""
+    down, across = (_weights(places, count).to(drop) for places, count in ((rows, size[0]), (columns, size[1])))
+    return torch.einsum("bij,ri,cj->brc", drop, down, across)
+
+
+def _weights(places: torch.Tensor, count: int) -> torch.Tensor:
+    """Weight of each known place for each position, `[position, place]`; each row sums to 1."""
+    position = torch.arange(count)[:, None].double()
+    if len(places) == 1:
+        return torch.ones_like(position)
+    after = torch.searchsorted(places, torch.arange(count)).clamp(1, len(places) - 1)
+    low, high = places[after - 1].double(), places[after].double()
+    right = ((position[:, 0] - low) / (high - low)).clamp(0, 1)
+    weights = torch.zeros(count, len(places), dtype=torch.float64)
+    weights.scatter_(1, (after - 1)[:, None], (1 - right)[:, None])
+    return weights.scatter_add_(1, after[:, None], right[:, None])
+
+
+METHOD = Method(
+    occlusion_coarse_to_fine,
+    id="occlusion-coarse-to-fine",
+    title="Occlusion, coarse to fine",
+    reference=Paper("doi:10.1145/3299869.3319874", "section 5.2, adaptive drill-down"),
+    caveat="Only places that coarse steps found are looked at closely; the rest of the map is interpolated.",
+)
