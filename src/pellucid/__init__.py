@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     from pellucid.models import load as load
     from pellucid.models import wrap as wrap
     from pellucid.registry import methods as methods
+    from pellucid.targets import Candidates as Candidates
     from pellucid.targets import Custom as Custom
+    from pellucid.targets import Detection as Detection
     from pellucid.targets import Logit as Logit
     from pellucid.targets import Margin as Margin
     from pellucid.targets import Probability as Probability
@@ -39,8 +41,10 @@ __version__ = "0.1.0"
 
 _HOME = {
     "Attribution": "types",
+    "Candidates": "targets",
     "Classes": "types",
     "Custom": "targets",
+    "Detection": "targets",
     "Explanation": "explanation",
     "Inspection": "inspection",
     "Logit": "targets",
@@ -66,8 +70,10 @@ _MODULES = ("arithmetic", "methods")
 
 __all__ = [
     "Attribution",
+    "Candidates",
     "Classes",
     "Custom",
+    "Detection",
     "Explanation",
     "Inspection",
     "Logit",

@@ -22,7 +22,7 @@ from pellucid.capture.sites import recommended, survey
 from pellucid.errors import BadOption, BadSite, Refused
 from pellucid.fusing import fused
 from pellucid.models.preprocessing import preprocessing_of
-from pellucid.numerics import max_abs, resize
+from pellucid.numerics import max_abs, onto_picture
 from pellucid.pictures import prepare, read_labels
 from pellucid.registry import fill_options, find_method
 from pellucid.targets import Reading, Target, Unread
@@ -306,7 +306,7 @@ class Engine:
         )
 
     def _call(self, step: Step, found: Mapping[str, Any], image: Maps, probe: Probe | None) -> Evidence:
-        available = {**found, "image": image, "probe": probe, "rng": Draws(self.seed)}
+        available = {**found, "enlarge": self._enlarge, "image": image, "probe": probe, "rng": Draws(self.seed)}
         result = step.method.function(**{name: available[name] for name in step.method.needs}, **step.options)
         return result if isinstance(result, Evidence) else Evidence(result)
 
@@ -343,7 +343,11 @@ class Engine:
             return evidence.values
         if evidence.raw.ndim == 4:
             return evidence.raw.sum(1) if step.reduce == "sum" else max_abs(evidence.raw)
-        return resize(evidence.raw, (self.image.shape[2], self.image.shape[3]))
+        return self._enlarge(evidence.raw)
+
+    def _enlarge(self, maps: Tensor) -> Tensor:
+        size = (self.image.shape[2], self.image.shape[3])
+        return onto_picture(maps, size, self.model.canvas_of(size))
 
 
 def _own(tensor: Tensor) -> Tensor:

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 
 from pellucid.errors import BadOption
-from pellucid.numerics import resize, safe_divide
-from pellucid.types import Attribution, Cost, Map, Site
+from pellucid.numerics import onto_picture, safe_divide
+from pellucid.types import Attribution, Canvas, Cost, Map, Site
 
 SCALING = {
     "max": "each divided by its maximum, those of finer grids than the coarsest as tanh(2 m / max m) (LayerCAM)",
@@ -37,7 +37,8 @@ def check_fuse(how: str | None, layers: int) -> None:
 def fused(parts: Sequence[Attribution], how: str) -> Attribution:
     """One attribution of a method at several layers; `extras["layers"]` keeps the scaled map of each."""
     size = (parts[0].values.shape[1], parts[0].values.shape[2])
-    values, layers = fuse_maps([a.raw if a.raw.ndim == 3 else a.values for a in parts], size, how)
+    canvas = parts[0].model.canvas_of(size) if parts[0].raw.ndim == 3 else None
+    values, layers = fuse_maps([a.raw if a.raw.ndim == 3 else a.values for a in parts], size, how, canvas)
     names = [str(a.site) for a in parts]
     notes = dict.fromkeys(note for a in parts for note in a.notes)
     costs = [a.cost for a in parts]
@@ -52,7 +53,7 @@ def fused(parts: Sequence[Attribution], how: str) -> Attribution:
     )
 
 
-def fuse_maps(maps: Sequence[Map], size: tuple[int, int], how: str) -> tuple[Map, Tensor]:
+def fuse_maps(maps: Sequence[Map], size: tuple[int, int], how: str, canvas: Canvas | None = None) -> tuple[Map, Tensor]:
     """Join the maps of several layers.
 
     Each is scaled on its own grid, picture by picture, then resized bilinearly.
@@ -61,13 +62,14 @@ def fuse_maps(maps: Sequence[Map], size: tuple[int, int], how: str) -> tuple[Map
         maps: one per layer, `[batch, row, column]`, each on its own grid.
         size: rows and columns of the result.
         how: `max`, `mean` or `product`, see `SCALING`.
+        canvas: what the layers see, when that is not just the picture.
 
     Returns:
         The joint map `[batch, row, column]`, 0 to 1; and the scaled maps `[batch, layer, row, column]`.
     """
     coarsest = min(m.shape[1] * m.shape[2] for m in maps)
     scaled = [_scale(m.relu(), how, finer=m.shape[1] * m.shape[2] > coarsest) for m in maps]
-    layers = torch.stack([resize(m, size) for m in scaled], 1)
+    layers = torch.stack([onto_picture(m, size, canvas or Canvas(size, size)) for m in scaled], 1)
     if how == "max":
         return layers.amax(1), layers
     return (layers.mean(1) if how == "mean" else layers.prod(1)), layers

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from pellucid.types import Map, Maps
+from pellucid.types import Canvas, Map, Maps
 
 CHANNEL = 1
 SPACE = (2, 3)
@@ -23,6 +23,26 @@ def resize(maps: Tensor, size: tuple[int, int]) -> Tensor:
     maps_4d = maps if maps.ndim == 4 else maps[:, None]
     resized = F.interpolate(maps_4d, size=size, mode="bilinear", align_corners=False)
     return resized if maps.ndim == 4 else resized[:, 0]
+
+
+def onto_picture(maps: Tensor, size: tuple[int, int], canvas: Canvas) -> Tensor:
+    """Maps of a layer, resized as in `resize`, where they lie on a picture of so many rows and columns.
+
+    Args:
+        maps: `[batch, row, column]` or `[batch, channel, row, column]`, over the whole canvas.
+        size: of the picture.
+        canvas: what the layer sees; the picture lies in its upper left corner.
+    """
+    if canvas.part == canvas.size:
+        return resize(maps, size)
+    ends = (part / whole for part, whole in zip(canvas.part, canvas.size, strict=True))
+    centres = ((torch.arange(n, dtype=torch.float64) + 0.5) / n for n in size)
+    rows, columns = ((2 * centre * end - 1).to(maps) for centre, end in zip(centres, ends, strict=True))
+    y, x = torch.meshgrid(rows, columns, indexing="ij")
+    where = torch.stack([x, y], -1).expand(len(maps), -1, -1, -1)
+    maps_4d = maps if maps.ndim == 4 else maps[:, None]
+    read = F.grid_sample(maps_4d, where, mode="bilinear", padding_mode="border", align_corners=False)
+    return read if maps.ndim == 4 else read[:, 0]
 
 
 def resize_picture(pictures: Maps, size: tuple[int, int]) -> Maps:
@@ -51,12 +71,13 @@ def product(first: Tensor, second: Tensor) -> Tensor:
         return first @ second
 
 
-def rescaled_map(part: Maps, size: tuple[int, int]) -> Map:
+def rescaled_map(part: Maps, size: tuple[int, int], canvas: Canvas | None = None) -> Map:
     """|part| stretched to 0..1 for each sample, summed over channels and resized: how FullGrad draws its parts."""
     extent = part.abs()
     flat = extent.flatten(1)
     low, high = (t[:, None, None, None] for t in (flat.amin(1), flat.amax(1)))
-    return resize(safe_divide(extent - low, (high - low).expand_as(extent)).sum(CHANNEL), size)
+    stretched = safe_divide(extent - low, (high - low).expand_as(extent)).sum(CHANNEL)
+    return onto_picture(stretched, size, canvas or Canvas(size, size))
 
 
 def full_precision(tensor: Tensor) -> Tensor:

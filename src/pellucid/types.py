@@ -164,6 +164,19 @@ class Classes:
         raise unknown("class", text, (p.strip() for name in self.names for p in name.split(",")))
 
 
+@dataclass(frozen=True)
+class Canvas:
+    """The plane that the layers of a network see when it resizes and pads pictures itself.
+
+    Attributes:
+        size: its rows and columns.
+        part: rows and columns of the picture on it, which lies in the upper left corner.
+    """
+
+    size: tuple[int, int]
+    part: tuple[int, int]
+
+
 @dataclass(frozen=True, eq=False)
 class Model:
     """A network with what is needed to feed it and to read it. Made by `pellucid.load` or `pellucid.wrap`.
@@ -177,6 +190,8 @@ class Model:
         site: the default site when it is known beforehand; otherwise one pass finds it.
         output: picks the scores out of the module's output, when that is not a plain tensor.
         call: runs the module on pictures `[batch, channel, row, column]`, when that is not `module(pictures)`.
+        canvas: for networks that resize and pad pictures themselves: the plane that a picture of so many rows and
+            columns becomes.
         inputs: what it takes besides the pictures of a call, one row for each, by position or by name.
     """
 
@@ -188,6 +203,7 @@ class Model:
     site: Site | None = None
     output: Callable[[Any], Any] | None = None
     call: Callable[..., Any] | None = None
+    canvas: Callable[[tuple[int, int]], Canvas] | None = None
     inputs: tuple[Tensor, ...] | Mapping[str, Tensor] = ()
 
     def __repr__(self) -> str:
@@ -199,6 +215,10 @@ class Model:
         from pellucid.models.fingerprint import fingerprint
 
         return fingerprint(self.module)
+
+    def canvas_of(self, size: tuple[int, int]) -> Canvas:
+        """The plane that its layers see of a picture of so many rows and columns; the picture itself for most."""
+        return self.canvas(size) if self.canvas else Canvas(size, size)
 
     def class_name(self, index: int) -> str:
         """The display name of an output class."""
@@ -420,6 +440,7 @@ _FOUND = {
     "assumed",
     "collected",
     "curvature",
+    "enlarge",
     "gradient",
     "head",
     "image_gradient",
@@ -542,6 +563,7 @@ class Prediction:
         probability: 0 to 1.
         share: of the picture that the class fills, for networks that score every pixel; score and probability are then
             means over that part.
+        box: of the object, in pixels of the picture, for detectors.
     """
 
     index: int
@@ -549,6 +571,7 @@ class Prediction:
     score: float
     probability: float
     share: float | None = None
+    box: Box | None = None
 
     @property
     def known(self) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from torch import nn
 
 import pellucid
 from pellucid.methods.guided_grad_cam import guided_grad_cam
+from pellucid.numerics import resize
 
 IMAGE, CLASSES = random_maps(0, (2, 2, 6, 8)), [3, 1]
 
@@ -36,5 +37,5 @@ def test_hand_made_tensors():
     activation = torch.tensor([[[[1.0, 3.0]]]])
     gradient = torch.tensor([[[[2.0, 2.0]]]])  # Grad-CAM: 2, 6; on four columns: 2, 3, 5, 6
     fine = torch.tensor([[[[1.0, -1.0, 10.0, 0.0]], [[0.0, 2.0, 1.0, 1.0]]]])
-    got = guided_grad_cam(activation, gradient, fine, ())
+    got = guided_grad_cam(activation, gradient, fine, (), lambda maps: resize(maps, (1, 4)))
     assert got.raw.tolist() == [[[[2, -3, 50, 0]], [[0, 6, 5, 6]]]]

@@ -182,10 +182,13 @@ def test_percent(fraction, text):
     assert facts.percent(fraction) == text
 
 
-def test_the_verdict_of_a_network_that_scores_pixels():
+def test_the_verdict_of_networks_that_say_where():
     parts = tuple(Prediction(k, name, 1.0, 0.9, share) for k, (name, share) in enumerate([("cat", 0.3), ("sky", 0.02)]))
     found = subjects(replace(explanation(), predictions=(parts,)))[0]
     assert facts.verdict(found) == "It sees “cat” in 30 %, “sky” in 2.0 % of the picture."
+    things = (Prediction(1, "cat", 1.0, 0.9, box=(1, 2, 3, 4)), Prediction(2, "dog", 1.0, 0.25, box=(0, 0, 9, 9)))
+    found = subjects(replace(explanation(), predictions=(things,)))[0]
+    assert facts.verdict(found) == "It detects “cat” (90 %), “dog” (25 %)."
 
 
 @pytest.mark.parametrize(

@@ -28,7 +28,7 @@ from pellucid.capture.operations import (
 from pellucid.capture.rewriting import Rewriting, depends
 from pellucid.capture.rules import OTHER_ACTIVATIONS, as_rectifier
 from pellucid.numerics import full_precision, rescaled_map
-from pellucid.types import Model
+from pellucid.types import Canvas, Model
 
 # Operations whose node does not tell whether they add a constant: they must have been seen by the pass.
 _BIASED = frozenset(
@@ -46,13 +46,15 @@ class Biases(Rewriting):
     def __init__(self) -> None:
         super().__init__()
         self.rows = torch.zeros(0)
+        self.canvas = Canvas((0, 0), (0, 0))
         self.seen: set[Any] = set()
         self.parts: list[Tensor] = []
         self.maps: list[Tensor] = []
 
-    def feed(self, rows: Tensor, model: Model) -> Tensor:  # noqa: ARG002
+    def feed(self, rows: Tensor, model: Model) -> Tensor:
         """The rows themselves; notes their size."""
         self.rows = full_precision(rows.detach())
+        self.canvas = model.canvas_of((rows.shape[2], rows.shape[3]))
         return rows
 
     def collected(self, number: int) -> Mapping[str, Tensor]:  # noqa: ARG002
@@ -97,7 +99,7 @@ class Biases(Rewriting):
             part = part.new_full((len(self.rows), 1), torch.nan)
         self.parts.append(part.flatten(1).sum(1))
         if part.ndim == 4:
-            self.maps.append(rescaled_map(part, (self.rows.shape[2], self.rows.shape[3])))
+            self.maps.append(rescaled_map(part, (self.rows.shape[2], self.rows.shape[3]), self.canvas))
 
 
 def _bias(call: Call) -> tuple[Any, Tensor | None]:

@@ -268,18 +268,23 @@ def _places(wish: Wish) -> str:
 
 
 def _maps(model: Model, site: Site, tensor: Tensor, image: Tensor) -> Maps:
-    return full_precision(read_grid(model, site, tensor, image).to_maps(tensor))
+    return full_precision(read_grid(model, site, tensor, image, len(image)).to_maps(tensor))
 
 
-def read_grid(model: Model, site: Site, tensor: Tensor, image: Tensor) -> Grid:
-    """How the tensor at a site is laid out; token layers need a survey of the model.
+def read_grid(model: Model, site: Site, tensor: Tensor, image: Tensor, rows: int) -> Grid:
+    """How the tensor at a site is laid out, after a pass of so many rows; token layers need a survey of the model.
 
     Raises:
-        BadSite: it has no spatial grid.
+        BadSite: it has no spatial grid, or its rows are no pictures.
     """
-    pixels = (image.shape[2], image.shape[3])
+    if len(tensor) != rows:
+        raise BadSite(
+            f"The layer '{site}' has {len(tensor)} rows for {rows} picture{'s' * (rows > 1)}: its rows are parts of "
+            "pictures. Choose a layer that `pellucid layers MODEL` lists."
+        )
+    canvas = model.canvas_of((image.shape[2], image.shape[3]))
     patches = survey(model, image).patches if tensor.ndim == 3 else ()
-    return check_grid(grid_of(tensor, pixels, patches), site, tensor)
+    return check_grid(grid_of(tensor, canvas.size, patches), site, tensor)
 
 
 def activations(model: Model, image: Tensor, sites: Sequence[Site]) -> dict[Site, Tensor]:

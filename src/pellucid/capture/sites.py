@@ -16,7 +16,7 @@ from pellucid.capture.grids import grid_of
 from pellucid.capture.walk import walk
 from pellucid.errors import BadSite
 from pellucid.targets import leaves, scores_of
-from pellucid.types import Grid, Model, Site
+from pellucid.types import Canvas, Grid, Model, Site
 
 # They only pass on or thin out what another layer found: never the best place to look.
 _PASSES_ON = (
@@ -169,20 +169,21 @@ def recommended(model: Model, image: Tensor) -> Candidate:
 
 
 def _survey(model: Model, image: Tensor) -> Survey:
-    pixels = (image.shape[2], image.shape[3])
+    size = (image.shape[2], image.shape[3])
+    canvas = model.canvas_of(size)
     try:
-        return _describe(*_run(model, image, gradients=True), pixels)
+        return _describe(*_run(model, image, gradients=True), size, canvas)
     except RuntimeError as error:
         if not has_no_gradient(error):
             raise
     seen, _, _ = _run(model, image, gradients=False)  # no gradient exists, so which layers matter stays open
-    return _describe(seen, None, False, pixels)
+    return _describe(seen, None, False, size, canvas)
 
 
-def _describe(seen: list[_Seen], score: Tensor | None, dense: bool, pixels: tuple[int, int]) -> Survey:
-    patches = tuple(dict.fromkeys(p for s in seen if (p := _patch_grid(s.tensor, pixels))))
+def _describe(seen: list[_Seen], score: Tensor | None, dense: bool, size: tuple[int, int], canvas: Canvas) -> Survey:
+    patches = tuple(dict.fromkeys(p for s in seen if (p := _patch_grid(s.tensor, canvas.size))))
     groups = [g for g in _by_memory(seen) if not isinstance(g[0].module, _PASSES_ON)]
-    found = [f for g in groups if (f := _candidate(g, seen, pixels, patches))]
+    found = [f for g in groups if (f := _candidate(g, seen, size, canvas, patches))]
     reached = _reached([maker for _, maker in found], [c.grid for c, _ in found], score)
     candidates = [
         replace(c, influences=yes, final=dense and yes and _only_resized(maker, score))
@@ -252,7 +253,11 @@ def _patch_grid(tensor: Tensor, pixels: tuple[int, int]) -> tuple[int, int] | No
 
 
 def _candidate(
-    group: list[_Seen], seen: list[_Seen], pixels: tuple[int, int], patches: tuple[tuple[int, int], ...]
+    group: list[_Seen],
+    seen: list[_Seen],
+    size: tuple[int, int],
+    canvas: Canvas,
+    patches: tuple[tuple[int, int], ...],
 ) -> tuple[Candidate, _Seen] | None:
     """The layer to name for a group: called once if possible, then outermost, then first."""
     named = [s for s in group if s.path]
@@ -260,11 +265,12 @@ def _candidate(
     if not named:
         return None
     best = min(once or named, key=lambda s: s.path.count("."))
-    grid = grid_of(best.tensor, pixels, patches)
-    if grid is None:
+    grid = grid_of(best.tensor, canvas.size, patches)
+    if grid is None or len(best.tensor) != 1:  # rows that are no pictures, such as regions of one
         return None
     site = Site(best.path, None if best in once else best.call)
-    stride = (pixels[0] / grid.rows, pixels[1] / grid.columns)
+    cells = (grid.rows * canvas.part[0] / canvas.size[0], grid.columns * canvas.part[1] / canvas.size[1])
+    stride = (size[0] / cells[0], size[1] / cells[1])
     aliases = tuple(s.path for s in named if s is not best)
     shape = tuple(best.tensor.shape[1:])
     return Candidate(site, type(best.module).__name__, shape, grid, stride, True, aliases), best

@@ -60,23 +60,24 @@ def _kept(result: Result) -> str:
 
 
 def _predictions(explanation: Explanation) -> None:
-    if not explanation.predictions:
+    if not explanation.predictions or not explanation.predictions[0]:
         return
     found = explanation.predictions[0]
-    share = any(p.share is not None for p in found)
     rows = [
         (
             str(p.index),
             plain(p.name),
-            *((f"{p.share or 0:.1%}",) if share else ()),
+            *((f"{p.share:.1%}",) if p.share is not None else ()),
+            *((", ".join(f"{edge:.0f}" for edge in p.box),) if p.box is not None else ()),
             f"{p.score:.3f}",
             f"{p.probability:.1%}",
             show.bar(p.probability),
         )
         for p in found
     ]
-    area = (("of the picture", "right"),) if share else ()
-    show.table((("class", "right"), "name", *area, ("score", "right"), ("probability", "right"), ""), rows)
+    where = ("of the picture",) if found[0].share is not None else ("box",) if found[0].box is not None else ()
+    places = tuple((name, "right") for name in where)
+    show.table((("class", "right"), "name", *places, ("score", "right"), ("probability", "right"), ""), rows)
 
 
 def _choices(explanation: Explanation) -> None:

@@ -1,8 +1,11 @@
 """Guided Grad-CAM: the product of two methods."""
 
+from collections.abc import Callable
+
+from torch import Tensor
+
 from pellucid.methods._rectified import check_activations
 from pellucid.methods.grad_cam import grad_cam
-from pellucid.numerics import resize
 from pellucid.types import Evidence, Maps, Method, Paper
 
 
@@ -11,6 +14,7 @@ def guided_grad_cam(
     gradient: Maps,
     image_gradient: Maps,
     uncovered: tuple[str, ...],
+    enlarge: Callable[[Tensor], Tensor],
     *,
     other_activations: str = "refuse",
 ) -> Evidence:
@@ -23,12 +27,13 @@ def guided_grad_cam(
         gradient: at the layer, of the same shape.
         image_gradient: the input's gradient under the guided rule, `[batch, channel, row, column]`.
         uncovered: activations of the network that have no rectifier rule.
+        enlarge: resizes maps of the layer to the picture.
         other_activations: `refuse` them, or treat them as `plain` gradients, which the result then records.
 
     Returns:
         Shaped as the input; reduced by `max-abs` for the map.
     """
-    coarse = resize(grad_cam(activation, gradient), (image_gradient.shape[2], image_gradient.shape[3]))
+    coarse = enlarge(grad_cam(activation, gradient))
     notes = check_activations(METHOD.id, uncovered, other_activations)
     return Evidence(image_gradient * coarse[:, None].to(image_gradient.dtype), notes=notes)
 

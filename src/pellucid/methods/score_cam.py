@@ -1,15 +1,18 @@
 """Score-CAM."""
 
+from collections.abc import Callable
+
 import torch
+from torch import Tensor
 
 from pellucid.errors import BadOption
-from pellucid.numerics import CHANNEL, resize
+from pellucid.numerics import CHANNEL
 from pellucid.types import Map, Maps, Method, Paper, ProbeLike
 
 
 def score_cam(
     activation: Maps,
-    image: Maps,
+    enlarge: Callable[[Tensor], Tensor],
     probe: ProbeLike,
     *,
     variant: str = "paper",
@@ -17,13 +20,13 @@ def score_cam(
 ) -> Map:
     """A layer's channels, each weighed by what the model says when shown only the part where the channel is active.
 
-    H_k = minmax(resize(A_k)); S_k = S(I * H_k); w = softmax over k of S_k; map = ReLU(sum_k w_k A_k). The paper
+    H_k = minmax(enlarge(A_k)); S_k = S(I * H_k); w = softmax over k of S_k; map = ReLU(sum_k w_k A_k). The paper
     subtracts the score of a baseline picture from every S_k, which the softmax cancels, so it is not computed. A
     constant channel hides nothing and highlights nothing; it gets no weight.
 
     Args:
         activation: A, `[batch, channel, row, column]`.
-        image: I, `[batch, channel, row, column]`.
+        enlarge: resizes maps of the layer to the picture I.
         probe: scores the masked pictures.
         variant: `paper` for algorithm 1; `authors` for the published code, which weighs by the masked pictures' scores
             themselves without softmax over channels (there with class probability as the target).
@@ -45,10 +48,9 @@ def score_cam(
         raise BadOption(f"Expected 1 to {count} channels for score-cam, got {channels}.")
     kept = activation.flatten(2).std(2).topk(channels or count, 1).indices.sort(1).values
     chosen = activation.gather(CHANNEL, kept[:, :, None, None].expand(-1, -1, *activation.shape[2:]))
-    size = (image.shape[2], image.shape[3])
 
     def mask(rows: torch.Tensor, samples: torch.Tensor, numbers: torch.Tensor) -> torch.Tensor:
-        maps = resize(chosen[samples, numbers], size)
+        maps = enlarge(chosen[samples, numbers])
         low, high = maps.flatten(1).amin(1), maps.flatten(1).amax(1)
         span = (high - low).clamp(min=torch.finfo(maps.dtype).tiny)
         return rows.mul_(((maps - low[:, None, None]) / span[:, None, None])[:, None])

@@ -18,6 +18,7 @@ from pellucid.errors import BadModel, BadOption, MissingExtra, unknown
 from pellucid.models.labels import imagenet_classes
 from pellucid.models.preprocessing import INTERPOLATIONS
 from pellucid.models.weights import SUFFIXES, load_weights
+from pellucid.models.wrap import wrap
 from pellucid.types import Classes, Model, Preprocess
 
 STACK_TO_CALLER = 4
@@ -42,7 +43,7 @@ def from_torchvision(rest: str, weights: Path | None) -> Model:
     module = _build_torchvision(models, name, chosen, random=weights is None)
     if weights:
         load_weights(module, weights)
-    return Model(
+    return wrap(
         module.eval(),
         name=name,
         preprocess=_torchvision_preprocess(stated) if stated else None,
@@ -78,7 +79,7 @@ def _build_torchvision(models: ModuleType, name: str, chosen: Any, *, random: bo
 
 
 def _torchvision_preprocess(stated: Any) -> Preprocess | None:
-    """Read torchvision's transforms for classification and segmentation; None for others."""
+    """Read torchvision's transforms for classification and segmentation; detectors transform by themselves."""
     config = stated.transforms()
     kind = type(config).__name__
     if kind not in ("ImageClassification", "SemanticSegmentation"):

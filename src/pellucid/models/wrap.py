@@ -10,6 +10,7 @@ from typing import Any
 
 from torch import nn
 
+from pellucid.capture.detectors import manner_of
 from pellucid.errors import BadModel, BadOption
 from pellucid.models.labels import read_classes
 from pellucid.models.preprocessing import Auto, preprocess_with
@@ -34,6 +35,7 @@ def wrap(
 ) -> Model:
     """Make a `Model` of a module, which stays as it is: its mode, gradients and hooks are not touched.
 
+    torchvision's detectors are recognised: their targets are boxes and classes, before suppression.
     A module from `torch.compile` is replaced by the one it was made from. A `Model` comes back as it is, or as a
     copy with what else is given put in its place.
 
@@ -96,7 +98,11 @@ def _bare(module: object) -> Model:
             'A model named by a text is loaded with pellucid.load("...").'
         )
     plain = _uncompiled(module)
-    return Model(plain, name=type(plain).__name__)
+    bare, manner = Model(plain, name=type(plain).__name__), manner_of(plain)
+    if manner is None:
+        return bare
+    own = Preprocess(None, None, "bilinear", (0.0,) * 3, (1.0,) * 3)  # it resizes and normalises by itself
+    return replace(bare, preprocess=own, call=manner.call, canvas=manner.canvas, site=manner.site)
 
 
 def _uncompiled(module: nn.Module) -> nn.Module:

@@ -87,6 +87,8 @@ def verdict(subject: Subject) -> str:
     if found and found[0].share is not None:
         parts = [f"“{p.name}” in {percent(p.share)}" for p in found if p.share is not None]
         return f"It sees {', '.join(parts)} of the picture."
+    if found and found[0].box is not None:
+        return f"It detects {', '.join(f'“{p.name}” ({percent(p.probability)})' for p in found)}."
     if len(found) < 2:
         return ""
     first, second = found[:2]

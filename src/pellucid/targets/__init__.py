@@ -18,14 +18,19 @@ from pellucid.targets.classes import (
     probabilities,
 )
 from pellucid.targets.custom import Custom
+from pellucid.targets.detections import Candidates, Detection, Detections, Found
 from pellucid.targets.outputs import Part, class_scores, leaves, logits, scores_of
 from pellucid.targets.parse import parse_targets
 from pellucid.targets.reading import Unread, read
 from pellucid.targets.regions import PixelClasses, Region
 
 __all__ = [
+    "Candidates",
     "ClassScores",
     "Custom",
+    "Detection",
+    "Detections",
+    "Found",
     "Logit",
     "Margin",
     "Part",

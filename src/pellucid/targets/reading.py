@@ -12,6 +12,7 @@ from torch import Tensor
 from pellucid.errors import BadOutput
 from pellucid.targets.base import Reading, Target
 from pellucid.targets.classes import ClassScores
+from pellucid.targets.detections import Candidates, Detections
 from pellucid.targets.outputs import class_scores, scores_of
 from pellucid.targets.regions import PixelClasses
 from pellucid.types import Frame, Model, Prediction
@@ -21,6 +22,8 @@ def read(output: Any, model: Model) -> Reading:
     """What an output says, row by row."""
     with torch.no_grad():
         scores = scores_of(output, model)
+        if isinstance(scores, Candidates):
+            return Detections.of_output(scores)
         if isinstance(scores, Tensor) and scores.ndim == 4 and scores.is_floating_point():
             return PixelClasses.of_scores(scores)
         classes = class_scores(output, model)
