@@ -10,14 +10,17 @@ from pellucid.cli.progress import Bar
 
 @pytest.fixture
 def press(monkeypatch):
-    """Presses Ctrl-C the `nth` time that a method reports progress."""
+    """Presses Ctrl-C the `nth` time that a method reports progress on a picture."""
 
-    def at(label, nth=1):
-        seen = []
+    def at(label, nth=1, picture=1):
+        pictures, seen = [], []
 
         def tick(self, name, done, total):
+            if name == "shared pass":
+                pictures.append(name)
+                seen.clear()
             seen.append(name)
-            if name == label and seen.count(label) == nth:
+            if (name, seen.count(name), max(len(pictures), 1)) == (label, nth, picture):
                 raise KeyboardInterrupt
 
         monkeypatch.setattr(Bar, "tick", tick)
@@ -61,7 +64,7 @@ def test_interrupted_before_anything_is_finished(explain, draw, folder, press):
 
 
 def test_pictures_before_the_interrupt_are_kept(explain, draw, press):
-    press("occlusion", nth=2)
+    press("occlusion", picture=2)
     answer = explain(draw("a.png"), draw("b.png"), draw("c.png"), "-m", "saliency,occlusion", "--chunk", 99, "--json")
     found = json.loads(answer.out)
     assert answer.code == found["exit_code"] == 130

@@ -268,15 +268,16 @@ def _places(wish: Wish) -> str:
 
 
 def _maps(model: Model, site: Site, tensor: Tensor, image: Tensor) -> Maps:
-    return full_precision(read_grid(model, site, tensor, image, len(image)).to_maps(tensor))
+    return full_precision(read_grid(model, site, tensor, image).to_maps(tensor))
 
 
-def read_grid(model: Model, site: Site, tensor: Tensor, image: Tensor, rows: int) -> Grid:
-    """How the tensor at a site is laid out, after a pass of so many rows; token layers need a survey of the model.
+def read_grid(model: Model, site: Site, tensor: Tensor, image: Tensor) -> Grid:
+    """How the tensor at a site is laid out after a pass over `image`; token layers need a survey of the model.
 
     Raises:
         BadSite: it has no spatial grid, or its rows are no pictures.
     """
+    rows = len(image)
     if len(tensor) != rows:
         raise BadSite(
             f"The layer '{site}' has {len(tensor)} rows for {rows} picture{'s' * (rows > 1)}: its rows are parts of "

@@ -207,7 +207,7 @@ class Probe:
         batch, chunks = len(self.image), list[tuple[Tensor, Tensor | None]]()
         for k in range(batch):
             plain, values = self._ask_and_read(k, site)
-            grid = read_grid(self.model, site, values, self.image, 1)
+            grid = read_grid(self.model, site, values, self.image[k : k + 1])
 
             def run(
                 start: int, stop: int, k: int = k, plain: Tensor = plain, grid: Grid = grid
@@ -227,7 +227,7 @@ class Probe:
         site = self._need_site()
         values = activations(self.model, self.image, [site])[site]
         self.meter.forward += len(self.image)
-        return full_precision(read_grid(self.model, site, values, self.image, len(self.image)).to_maps(values))
+        return full_precision(read_grid(self.model, site, values, self.image).to_maps(values))
 
     def rivals(self, count: int) -> Rivals | None:
         """The mean score of the `count` classes nearest the target's, to be given to `each`.
