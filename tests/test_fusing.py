@@ -65,6 +65,31 @@ def test_refine_cam_is_a_product_of_grad_cam_plus_plus():
     maps = [pellucid.explain(net, image, "grad-cam++", 2, layer)["grad-cam++"].raw for layer in layers]
     theirs = torchcam.RefineCAM.fuse_cams(maps, (16, 16), normalized=False)
     np.testing.assert_allclose(ours.values, theirs, atol=1e-4)
+    by_name = pellucid.explain(net, image, "refine-cam", 2, layers)["refine-cam"]
+    assert torch.equal(by_name.values, ours.values)
+
+
+def test_refine_cam_finds_its_layers():
+    net, image = tiny.build(tiny.Pooled), tiny.images(1)
+    found = pellucid.explain(net, image, ["refine-cam", "grad-cam"], 2)
+    assert str(found["refine-cam"].site) == "features.2 + features"
+    assert str(found["grad-cam"].site) == "features"
+    named = pellucid.explain(net, image, "refine-cam", 2, ["features.2", "features"])["refine-cam"]
+    assert torch.equal(named.values, found["refine-cam"].values)
+    alone = pellucid.explain(net, image, "refine-cam", 2)
+    assert alone.choices["layer"] == "the last layers of the coarsest sizes of grid"
+
+
+def test_a_method_that_joins_layers_among_others():
+    net, layers = tiny.build(tiny.Pooled), ["features.3", "features.5"]
+    found = pellucid.explain(net, tiny.images(1), ["grad-cam", "refine-cam"], 2, layers)
+    assert [(a.method.id, str(a.site)) for a in found] == [
+        ("grad-cam", "features.3"),
+        ("refine-cam", "features.3 + features.5"),
+        ("grad-cam", "features.5"),
+    ]
+    with pytest.raises(BadOption, match=r"refine-cam joins the maps of several layers, got one: 'features\.3'"):
+        pellucid.explain(net, tiny.images(1), ["refine-cam"], 2, "features.3")
 
 
 @pytest.mark.parametrize(

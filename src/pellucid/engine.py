@@ -18,7 +18,7 @@ from pellucid.capture.feeding import input_type
 from pellucid.capture.passes import Findings, Wish, look
 from pellucid.capture.probe import Meter, Probe
 from pellucid.capture.randomness import Draws
-from pellucid.capture.sites import recommended, survey
+from pellucid.capture.sites import recommended, stages, survey
 from pellucid.errors import BadOption, BadSite, Refused
 from pellucid.fusing import fused
 from pellucid.models.preprocessing import preprocessing_of
@@ -143,7 +143,8 @@ class Engine:
         kind = torch.promote_types(input_type(model, image), torch.float32)
         self.model, self.image, self.frames, self.targets, self.steps = model, image.to(kind), frames, targets, steps
         self.seed, self.budget, self.meter, self.strict, self.fuse = seed, budget, meter, strict, fuse
-        self.sites: tuple[Site | None, ...] = (None,)
+        self.sites: tuple[Site, ...] = ()
+        self.stages: tuple[Site, ...] = ()
         self.reading: Reading = Unread()
         self.done: list[Attribution] = []
         self.refused: dict[str, str] = {}
@@ -153,13 +154,18 @@ class Engine:
         """Settle where layer methods look; returns the reason for people.
 
         Raises:
+            BadOption: one layer for a method that joins the maps of several.
             BadSite: no layer has a grid, and the methods were chosen by the user.
         """
         if not any(step.at_site for step in self.steps):
             return "not needed"
         if layers:
-            self.sites = tuple(layers)
+            self.sites = self.stages = tuple(layers)
+            self._check_stages()
             return "chosen by you"
+        self._choose_stages()
+        if all(step.method.fuse for step in self.steps if step.at_site):
+            return "the last layers of the coarsest sizes of grid"
         if self.model.site:
             self.sites = (self.model.site,)
             return "the model's own default"
@@ -173,10 +179,32 @@ class Engine:
             self._refuse([step for step in self.steps if step.at_site], error)
         return "the last layer with a grid that the score depends on"
 
+    def _check_stages(self) -> None:
+        for step in self.steps:
+            if step.method.fuse and len(set(self.stages)) < 2:
+                raise BadOption(
+                    f"{step.method.id} joins the maps of several layers, got one: '{self.stages[0]}'. Name at least "
+                    "two, or none."
+                )
+
+    def _choose_stages(self) -> None:
+        """Where methods look that join the maps of several layers."""
+        joining = [step for step in self.steps if step.method.fuse]
+        try:
+            with self._shapes_explained(self.image):
+                self.stages = stages(self.model, self.image) if joining else ()
+        except BadSite as error:
+            self._refuse(joining, error)
+
+    def _sites(self, step: Step) -> tuple[Site | None, ...]:
+        if not step.at_site:
+            return (None,)
+        return self.stages if step.method.fuse else self.sites
+
     @property
     def total(self) -> int:
         """How many attributions a complete run gives."""
-        return len(self.targets) * sum(len(self.sites) if step.at_site else 1 for step in self.steps)
+        return len(self.targets) * len(self._jobs())
 
     def run(self) -> None:
         """Fill `reading`, `done` and `refused`."""
@@ -185,12 +213,12 @@ class Engine:
         shared = time.perf_counter() - start
         for k, target in enumerate(self.targets):
             resolved = target.resolve(self.reading, self.model)
-            for step, sites in self._jobs():
+            for step, sites, fuse in self._jobs():
                 if step.method.id in self.refused:
                     continue
                 try:
                     parts = [self._attribute(step, found, k, resolved, site, shared) for site in sites]
-                    self.done.append(parts[0] if self.fuse is None or len(parts) == 1 else fused(parts, self.fuse))
+                    self.done.append(fused(parts, fuse) if fuse and step.at_site else parts[0])
                 except (Refused, BadSite) as error:
                     self._refuse([step], error)
         self._obey()
@@ -200,12 +228,17 @@ class Engine:
         if self.stop is not None:
             raise self.stop
 
-    def _jobs(self) -> list[tuple[Step, tuple[Site | None, ...]]]:
-        """Each attribution to come: a method and where it looks, several places when their maps are fused."""
-        if self.fuse:
-            return [(step, self.sites if step.at_site else (None,)) for step in self.steps]
-        places = [(step, number, site) for number, site in enumerate(self.sites) for step in self.steps]
-        return [(step, (site,)) for step, number, site in places if step.at_site or number == 0]
+    def _jobs(self) -> list[tuple[Step, tuple[Site | None, ...], str | None]]:
+        """Each attribution to come: a method, where it looks, and how its maps at several places are fused."""
+        rounds: list[list[tuple[Step, tuple[Site | None, ...], str | None]]] = [[] for _ in self.sites or (None,)]
+        for step in self.steps:
+            fuse, sites = step.method.fuse or self.fuse, self._sites(step)
+            if fuse:
+                rounds[0].append((step, sites, fuse))
+            else:
+                for number, site in enumerate(sites):
+                    rounds[number].append((step, (site,), None))
+        return [job for jobs in rounds for job in jobs]
 
     def _refuse(self, steps: Sequence[Step], error: Refused | BadSite) -> None:
         self._obey()
@@ -215,7 +248,7 @@ class Engine:
         self.steps = [step for step in self.steps if step.method.id not in self.refused]
 
     def _shared_pass(self) -> Findings:
-        wishes = [step.wish(site) for step in self.steps for site in self.sites]
+        wishes = [step.wish(site) for step in self.steps for site in self._sites(step)]
         wish = Wish(
             sites=tuple(dict.fromkeys(site for w in wishes for site in w.sites)),
             gradients=any(w.gradients for w in wishes),

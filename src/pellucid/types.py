@@ -465,6 +465,7 @@ class Method:
         rule: backward rule of `image_gradient` and `relevance`: a name in `capture/catalogue.py`.
         reduce: how `raw` loses its channel axis: `sum` (evidence that adds up) or `max-abs` (sensitivity, Simonyan et
             al.); `of` takes the rule of the method named by the option `of`; "" for maps without channels.
+        fuse: how the method joins its maps of several layers, a rule of `fusing.py`; "" for methods that look at one.
     """
 
     function: Callable[..., Tensor | Evidence]
@@ -474,6 +475,7 @@ class Method:
     caveat: str = ""
     rule: str = "plain"
     reduce: Literal["", "sum", "max-abs", "of"] = ""
+    fuse: Literal["", "max", "mean", "product"] = ""
 
     @cached_property
     def needs(self) -> frozenset[str]:

@@ -47,6 +47,7 @@ AFFINE = ("full-grad",)
 RECTIFIED = ("guided-backprop", "deconvnet", "guided-grad-cam")
 REFUSED = {  # (net, method): why, as a part of the message
     ("tokens", "cam"): "CAM needs",
+    **{(net, "refine-cam"): "grids of several sizes" for net in ("skip", "tokens", "channels-last")},
     **{(net, method): "gelu" for net in ("tokens", "channels-last") for method in RECTIFIED},
     **{(net, method): "layer norm" for net in ("tokens", "channels-last") for method in AFFINE},
     **{("tokens", method): "gelu" for method in ("excitation-backprop", "contrastive-excitation-backprop")},
@@ -54,6 +55,9 @@ REFUSED = {  # (net, method): why, as a part of the message
 
 ROUGH = {"xrai": 0.9, "guided-ig": 0.9}  # the choice of regions, or of the next pixels, jumps with the last digits
 MIXED = [4, 0, 2]
+
+NO_SINGLE_LAYER = {"cam", *(name for name, method in pellucid.methods().items() if method.fuse)}
+"""Methods that want the last layer, or several."""
 
 every_method = pytest.mark.parametrize("method", METHODS)
 stochastic = {name for name, method in pellucid.methods().items() if "rng" in method.needs}
@@ -145,7 +149,7 @@ def test_results_are_owned(net, method):
 
 
 def test_attributions_of_one_call_share_no_memory(net, together):
-    methods = [m for m in METHODS if m != "cam"]
+    methods = [m for m in METHODS if m not in NO_SINGLE_LAYER]
     fine = explain(net, tiny.images(), methods, layer="features.2", target="top2")  # its grid is the input's own
     for result in (together, fine):
         places = [t.untyped_storage().data_ptr() for a in result for t in tensors(a).values()]
@@ -182,7 +186,7 @@ def test_alone_is_together(net, together, method):
 @pytest.mark.parametrize("layer", ["act", "conv2"])
 def test_alone_is_together_where_a_skip_passes_the_layer_by(layer):
     net, image = tiny.build(tiny.Skip), tiny.images()
-    alone = {m: explain(net, image, m, layer=layer)[m] for m in METHODS if m != "cam"}
+    alone = {m: explain(net, image, m, layer=layer)[m] for m in METHODS if m not in NO_SINGLE_LAYER}
     for a in explain(net, image, list(alone), layer=layer):
         assert_same(a, alone[a.method.id])
 
@@ -220,11 +224,11 @@ def test_in_batches_of_mixed_targets(net, together, method):
 
 @every_method
 def test_several_targets_and_layers(net, method):
-    image = tiny.images()
-    top = explain(net, image, method, target="top2", layer=["features.5"])
+    image, layers = tiny.images(), ["features.2", "features.5"] if pellucid.methods()[method].fuse else ["features.5"]
+    top = explain(net, image, method, target="top2", layer=layers)
     for k, a in enumerate(top):
         classes = net(image).sort(dim=1, descending=True).indices[:, k].tolist()
-        assert_same(a, attribute(net, image, method, target=classes, layer="features.5"))
+        assert_same(a, attribute(net, image, method, target=classes, layer=layers))
 
 
 def test_layers_multiply_layer_methods_only(net):

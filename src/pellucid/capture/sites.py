@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import weakref
 from dataclasses import dataclass, replace
 from typing import Any
@@ -24,6 +25,9 @@ _PASSES_ON = (
     nn.MaxPool2d, nn.AvgPool2d, nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool2d, nn.LPPool2d, nn.FractionalMaxPool2d,
     nn.Softmax, nn.Softmax2d, nn.Upsample, nn.ZeroPad2d, nn.ReflectionPad2d, nn.ReplicationPad2d,
 )  # fmt: skip
+
+_STAGES = 3
+"""Sizes of grid that methods join which look at several layers; the edges that still earlier layers see are noise."""
 
 
 @dataclass(frozen=True)
@@ -166,6 +170,26 @@ def recommended(model: Model, image: Tensor) -> Candidate:
         f"No layer of {model.name} has a spatial grid for an input of {list(image.shape[2:])}. Methods that look at "
         "the input (saliency, occlusion, ...) still work; otherwise name a layer."
     )
+
+
+def stages(model: Model, image: Tensor) -> tuple[Site, ...]:
+    """Of the coarsest sizes of grid the last outermost layer that the score depends on, in the order of the network.
+
+    Raises:
+        BadSite: there are not two sizes.
+    """
+    sizes: dict[tuple[int, int], list[Candidate]] = {}
+    for candidate in survey(model, image).candidates:
+        if candidate.influences:
+            sizes.setdefault((candidate.grid.rows, candidate.grid.columns), []).append(candidate)
+    coarsest = sorted(sizes, key=math.prod)[:_STAGES]
+    last = {min(reversed(sizes[size]), key=lambda c: c.site.path.count(".")).site for size in coarsest}
+    if len(last) < 2:
+        raise BadSite(
+            f"The layers of {model.name} that the score depends on do not have grids of several sizes to be joined. "
+            "Name at least two layers."
+        )
+    return tuple(c.site for c in survey(model, image).candidates if c.site in last)
 
 
 def _survey(model: Model, image: Tensor) -> Survey:

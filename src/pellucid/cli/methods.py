@@ -47,11 +47,11 @@ def looks_at(method: Method) -> str:
     """Where a method takes its evidence from."""
     if "of" in method.options:
         return "as its method 'of'"
-    return (
-        "a layer and the input"
-        if method.at_site and "image_gradient" in method.needs
-        else ("a layer" if method.at_site else "the input")
-    )
+    if method.fuse:
+        return "several layers"
+    if not method.at_site:
+        return "the input"
+    return "a layer and the input" if "image_gradient" in method.needs else "a layer"
 
 
 def _record(method: Method) -> dict[str, Any]:

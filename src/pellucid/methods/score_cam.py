@@ -30,8 +30,6 @@ def score_cam(
         probe: scores the masked pictures.
         variant: `paper` for algorithm 1; `authors` for the published code, which weighs by the masked pictures' scores
             themselves without softmax over channels (there with class probability as the target).
-        baseline: value of the picture that S_k is compared with, in the model's normalised space; a constant shift of
-            S_k, so it matters to no weight of either variant but is kept for the record of algorithm 1.
         channels: use only this many channels, those with the largest standard deviation (the Faster Score-CAM idea);
             None uses all.
 

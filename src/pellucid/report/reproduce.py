@@ -67,7 +67,9 @@ def _class(model: Model, names: Sequence[str]) -> int | None:
 
 def _layer(explanation: Explanation) -> str:
     fuse = explanation.choices.get("fuse")
-    sites = list(dict.fromkeys(s for a in explanation if a.site for s in str(a.site).split(" + " if fuse else "\0")))
+    chosen = explanation.choices.get("layer") == "chosen by you"  # else methods that join layers find theirs again
+    looked = [a for a in explanation if a.site and (chosen or not a.method.fuse)]
+    sites = list(dict.fromkeys(s for a in looked for s in str(a.site).split(" + " if fuse or a.method.fuse else "\0")))
     layer = f"layer={(sites[0] if len(sites) == 1 else sites)!r}" if sites else ""
     return f"{layer}, fuse={fuse!r}" if fuse else layer
 
