@@ -15,7 +15,9 @@ if TYPE_CHECKING:
     from pellucid.errors import PellucidError as PellucidError
     from pellucid.explanation import Explanation as Explanation
     from pellucid.inspection import Inspection as Inspection
+    from pellucid.inspection import Look as Look
     from pellucid.inspection import inspect as inspect
+    from pellucid.inspection import look as look
     from pellucid.memory import keep_freed_memory as keep_freed_memory
     from pellucid.models import load as load
     from pellucid.models import wrap as wrap
@@ -48,6 +50,7 @@ _HOME = {
     "Explanation": "explanation",
     "Inspection": "inspection",
     "Logit": "targets",
+    "Look": "inspection",
     "Margin": "targets",
     "Method": "types",
     "Model": "types",
@@ -63,6 +66,7 @@ _HOME = {
     "inspect": "inspection",
     "keep_freed_memory": "memory",
     "load": "models",
+    "look": "inspection",
     "wrap": "models",
 }
 _MODULES = ("arithmetic", "methods")
@@ -77,6 +81,7 @@ __all__ = [
     "Explanation",
     "Inspection",
     "Logit",
+    "Look",
     "Margin",
     "Method",
     "Model",
@@ -93,6 +98,7 @@ __all__ = [
     "inspect",
     "keep_freed_memory",
     "load",
+    "look",
     "methods",
     "wrap",
 ]

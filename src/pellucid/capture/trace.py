@@ -9,7 +9,7 @@ Nothing of the model is changed, and no intermediate result is kept alive.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -97,6 +97,21 @@ class ModuleCall:
 
 
 @dataclass(frozen=True, eq=False)
+class Kept:
+    """One step with copies of all that it was given and gave.
+
+    Attributes:
+        func: torch's operation.
+        given: its arguments by their names in torch's schema.
+        output: its first result.
+    """
+
+    func: Any
+    given: Mapping[str, Any]
+    output: Tensor
+
+
+@dataclass(frozen=True, eq=False)
 class Trace:
     """One pass, taken apart.
 
@@ -106,6 +121,7 @@ class Trace:
         calls: all module calls, in order of their begin.
         idle: modules that were never called, by path.
         hidden: TorchScript modules, whose insides show their steps but not their modules, by path.
+        kept: the steps that were asked for, with their numbers.
     """
 
     image: tuple[int, ...]
@@ -113,16 +129,22 @@ class Trace:
     calls: tuple[ModuleCall, ...]
     idle: Mapping[str, nn.Module]
     hidden: Mapping[str, nn.Module]
+    kept: Mapping[int, Kept] = field(default_factory=dict)
 
 
-def trace(model: Model, image: Tensor) -> Trace:
+def trace(model: Model, image: Tensor, keep: Collection[int] = ()) -> Trace:
     """Run the network once on `image` and write down what it does. Must run inside `guarded`.
+
+    Args:
+        model: the network.
+        image: its input, batch axis first.
+        keep: numbers of steps whose values shall be kept, as an earlier trace of the same input found them.
 
     Raises:
         BadOption: the network cannot run on it; the message names the module that failed.
     """
     made = image.detach().to(input_type(model, image) if image.is_floating_point() else image.dtype, copy=True)
-    recorder = _Recorder(model.module, made)
+    recorder = _Recorder(model.module, made, keep)
     try:
         with torch.no_grad(), recorder.listening():
             forward(model, made, torch.arange(len(made)))
@@ -144,8 +166,9 @@ def _first_line(error: Exception) -> str:
 class _Recorder:
     """Keeps the books of one pass."""
 
-    def __init__(self, module: nn.Module, image: Tensor) -> None:
-        self.module, self.image = module, image
+    def __init__(self, module: nn.Module, image: Tensor, keep: Collection[int]) -> None:
+        self.module, self.image, self.keep = module, image, frozenset(keep)
+        self.kept: dict[int, Kept] = {}
         self.steps: list[Step] = []
         self.calls: list[ModuleCall] = []
         self.open: list[int] = []
@@ -172,7 +195,7 @@ class _Recorder:
         parts = dict(self.module.named_modules())
         hidden = {path: part for path, part in parts.items() if isinstance(part, torch.jit.ScriptModule)}
         idle = {path: part for path, part in parts.items() if path not in self.times and path not in hidden}
-        return Trace(tuple(self.image.shape), tuple(self.steps), tuple(self.calls), idle, hidden)
+        return Trace(tuple(self.image.shape), tuple(self.steps), tuple(self.calls), idle, hidden, self.kept)
 
     def place(self) -> str:
         """Where the pass is, for people: the innermost module at work."""
@@ -214,10 +237,14 @@ class _Recorder:
         values = [leaf for leaf in _leaves(given) if isinstance(leaf, Value)]
         inputs = tuple(dict.fromkeys(number for value in values for number, _ in value.sources))
         inputs = () if _uses_shape_only(func) else inputs
+        wanted = bool(inputs) and len(self.steps) in self.keep
+        before = {name: _copied(value) for name, value in named.items()} if wanted else {}
         result = compute()
         self.clock += 1
         outputs = [leaf for leaf in tree_leaves(result) if isinstance(leaf, Tensor)]
         number = len(self.steps)
+        if wanted and outputs:
+            self.kept[number] = Kept(func, before, outputs[0].detach().clone())
         if inputs:
             shapes = tuple(tuple(out.shape) for out in outputs)
             cost = multiply_adds(func, named, shapes)
@@ -291,6 +318,12 @@ def _noted(value: Any, sources: Callable[[Tensor], tuple[tuple[int, int], ...]])
     if isinstance(value, list | tuple):
         return tuple(_noted(item, sources) for item in value)
     return value
+
+
+def _copied(value: Any) -> Any:
+    if isinstance(value, Tensor):
+        return value.detach().clone()
+    return [_copied(item) for item in value] if isinstance(value, list | tuple) else value
 
 
 def _leaves(value: Any) -> Iterator[Any]:

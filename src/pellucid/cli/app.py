@@ -20,6 +20,7 @@ from pellucid.cli.explain import explain
 from pellucid.cli.flags import Call
 from pellucid.cli.inspect import inspect
 from pellucid.cli.layers import layers
+from pellucid.cli.look import look
 from pellucid.cli.methods import methods
 from pellucid.cli.models import models
 from pellucid.cli.train import train
@@ -47,7 +48,7 @@ def program() -> None:
     """
 
 
-for each in (explain, inspect, train, camify, methods, models, layers, doctor):
+for each in (explain, inspect, look, train, camify, methods, models, layers, doctor):
     program.add_command(each)
 
 

@@ -3,5 +3,6 @@
 from pellucid.inspection.layers import layers
 from pellucid.inspection.overview import Inspection, inspect
 from pellucid.inspection.structure import Row, Structure
+from pellucid.inspection.value import Look, look
 
-__all__ = ["Inspection", "Row", "Structure", "inspect", "layers"]
+__all__ = ["Inspection", "Look", "Row", "Structure", "inspect", "layers", "look"]
