@@ -4,6 +4,7 @@ import pytest
 import torch
 from captum.attr import (
     Deconvolution,
+    FeatureAblation,
     GuidedBackprop,
     GuidedGradCam,
     InputXGradient,
@@ -11,6 +12,7 @@ from captum.attr import (
     LayerGradCam,
     Occlusion,
     Saliency,
+    ShapleyValues,
 )
 from networks import CLASSES, agree, image, network
 
@@ -86,3 +88,12 @@ def test_occlusion(window, stride, fill):
     for channel in range(3):
         agree(got.values, theirs[:, channel])
     assert torch.isfinite(got.values).all()
+
+
+def test_regions_hidden_one_by_one_and_in_every_order():
+    net = network("resnet18")
+    by_one = ours(net, "feature-ablation", regions="2x2", fill=0.25)
+    mask = by_one.extras["regions"][:1, None]
+    agree(by_one.raw, FeatureAblation(net).attribute(IMAGE, 0.25, CLASSES, feature_mask=mask)[:, 0])
+    exact = ours(net, "kernel-shap", regions="2x2", fill=0.25, samples=14)
+    agree(exact.raw, ShapleyValues(net).attribute(IMAGE, 0.25, CLASSES, feature_mask=mask)[:, 0])

@@ -102,7 +102,7 @@ def _costs(explanation: Explanation) -> None:
             f"{a.cost.seconds:.3f}",
             str(a.cost.forward),
             str(a.cost.backward),
-            plain("; ".join(a.notes)),
+            plain(" ".join(a.notes)),
         )
         for a in explanation
     ]

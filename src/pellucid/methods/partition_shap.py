@@ -56,7 +56,8 @@ def partition_shap(
     alone = torch.zeros(game.players, dtype=torch.bool)
     ends = zip(nobody.tolist(), everybody.tolist(), strict=True)
     trees = [[_Group(0, game.players, alone, none, everyone - none, 1.0)] for none, everyone in ends]
-    _divide(game, trees, samples)
+    places = _places(game)
+    _divide(game, places, trees, samples)
     shared = torch.stack([_shared(groups, game.players) for groups in trees])
     undivided = torch.tensor([_undivided(groups) for groups in trees], dtype=torch.float64)
     notes = (
@@ -64,7 +65,7 @@ def partition_shap(
         "evenly within groups of regions.",
     )
     return game.evidence(
-        shared.gather(1, _places(game)),
+        shared.gather(1, places),
         *(notes if bool(undivided.any()) else ()),
         score=everybody,
         baseline=nobody,
@@ -114,7 +115,7 @@ class _Group:
         ]
 
 
-def _divide(game: Game, trees: list[list[_Group]], samples: int) -> None:
+def _divide(game: Game, places: Tensor, trees: list[list[_Group]], samples: int) -> None:
     """Divide groups in all pictures until the samples, or the groups, are used up."""
     total = min(samples // 2 * 2, _needed(game.players))
     with game.probe.interruptible(total, least=2) as tally:
@@ -124,7 +125,7 @@ def _divide(game: Game, trees: list[list[_Group]], samples: int) -> None:
             for sets, groups in zip(asked, chosen, strict=True):
                 for j, group in enumerate(groups):
                     sets[2 * j], sets[2 * j + 1] = group.with_halves()
-            scores = _scores(game, asked)
+            scores = _scores(game, asked.gather(2, places[:, None].expand_as(asked)))
             for k, groups in enumerate(chosen):
                 new = [half for j, group in enumerate(groups) for half in group.halves(*scores[k][2 * j : 2 * j + 2])]
                 trees[k] = [group for group in trees[k] if group not in groups] + new  # at once: Ctrl-C may come here
@@ -142,10 +143,10 @@ def _divided(groups: list[_Group]) -> int:
     return (len(groups) - 1) // 3
 
 
-def _scores(game: Game, asked: Tensor) -> list[list[float]]:
-    """Scores of sets of regions `[batch, set, region]` in the order of the tree."""
-    shown = asked.gather(2, _places(game)[:, None].expand_as(asked))
-    return game.payoffs(asked.shape[1], lambda samples, numbers: shown[samples, numbers]).tolist()
+def _scores(game: Game, shown: Tensor) -> list[list[float]]:
+    """Scores of sets of regions, which are bool `[batch, set, region]`."""
+    scores: list[list[float]] = game.payoffs(shown.shape[1], lambda k, numbers: shown[k, numbers]).tolist()
+    return scores
 
 
 def _shared(groups: list[_Group], players: int) -> Tensor:
