@@ -104,8 +104,42 @@ def test_pooled_features_times_themselves_are_refused():
         pooled = maps.mean((2, 3))[:, :, None]
         return torch.bmm(pooled, pooled.mT).flatten(1)[:, :4]
 
-    with pytest.raises(Refused, match="the score also goes through bmm"):
+    with pytest.raises(Refused, match="the score also goes through a product of two values"):
         run(Head(head), layer="relu")
+
+
+OF_TWO = {
+    "product": lambda net, maps: maps.mean((2, 3)) * net.last(net.first(maps.mean((2, 3)))),
+    "quotient": lambda net, maps: maps.mean((2, 3)) / (1 + maps.mean((1, 2, 3))[:, None]),
+    "of a constant": lambda net, maps: 1 / (1 + maps.mean((2, 3))),
+    "convolution": lambda net, maps: F.conv2d(maps[:1], maps.mean((0, 2, 3)).expand(4, -1)[:, :, None, None])[
+        ..., 0, 0
+    ],
+}
+
+
+@pytest.mark.parametrize("head", OF_TWO)
+def test_values_of_the_layer_that_multiply_each_other_are_refused(head):
+    with pytest.raises(Refused, match=r"the score also goes through (a product of two values|.*reciprocal)"):
+        run(Head(OF_TWO[head]), target=3, image=IMAGE[:1], layer="relu")
+
+
+LINEAR = {
+    "halved": lambda net, maps: (net.first(maps.mean((2, 3))) + net.first(2 * maps.mean((2, 3)))) / 2,
+    "a convolution of one pixel": lambda net, maps: F.conv2d(
+        maps.mean((2, 3), keepdim=True), net.first.weight[:, :, None, None], net.first.bias
+    ).flatten(1),
+    "scaled and subtracted": lambda net, maps: 0.3 - net.first(-maps.mean((2, 3)) * 0.5),
+}
+
+
+@pytest.mark.parametrize("head", LINEAR)
+def test_any_linear_head_will_do(head):
+    net = Head(LINEAR[head])
+    with torch.no_grad():
+        zero = net.head(net, torch.zeros(2, 4, 6, 7, dtype=torch.float64))[range(2), CLASSES]
+        score = net(IMAGE)[range(2), CLASSES]
+    close(run(net, layer="relu").raw.mean((1, 2)) + zero, score)
 
 
 def vit():

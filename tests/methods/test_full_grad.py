@@ -40,11 +40,35 @@ class Smooth(tiny.Plain):
         return 1 - self.fc(F.leaky_relu(y, 0.1).mean((2, 3)))
 
 
+class Swish(tiny.Plain):
+    """Gates written by hand, one of them in place."""
+
+    def __init__(self):
+        super().__init__(lambda x: x * x.sigmoid())
+        self.act2 = lambda x: x.clone().mul_((0.1 * x).sigmoid())
+
+
+class LastChannels(tiny.Plain):
+    """A dense layer on `[batch, row, column, channel]`."""
+
+    def __init__(self):
+        super().__init__()
+        self.mix = nn.Linear(8, 8)
+
+    def forward(self, x):
+        return self.fc(self.mix(self.features(x).permute(0, 2, 3, 1)).relu().mean((1, 2)))
+
+
+class Reciprocal(tiny.Plain):
+    def forward(self, x):
+        return self.fc(self.features(x).mean((2, 3))) / (1 + x.mean((1, 2, 3))[:, None].relu())
+
+
 @pytest.mark.parametrize(
     "make",
     [
         tiny.Plain, tiny.Pooled, tiny.Skip, tiny.InPlaceSkip, tiny.Reused, tiny.AddAfter, tiny.Joined, tiny.KeepsBatch,
-        tiny.ListAlias, Smooth,
+        tiny.ListAlias, Smooth, tiny.Gate, Swish, LastChannels,
     ],
 )  # fmt: skip
 def test_the_parts_sum_to_the_score(make):
@@ -102,6 +126,29 @@ def test_two_layers_by_hand():
     torch.testing.assert_close(got.extras["bias_parts"], torch.stack([net[3].bias[1], bias.sum()])[None].detach())
 
 
+def test_channels_last_are_drawn_as_channels():
+    net, image = tiny.build(LastChannels), tiny.images(1)
+
+    class First(LastChannels):
+        """The same, its dense layer written as a convolution of one pixel."""
+
+        def forward(self, x):
+            mixed = F.conv2d(self.features(x), self.mix.weight[:, :, None, None], self.mix.bias)
+            return self.fc(mixed.relu().mean((2, 3)))
+
+    torch.testing.assert_close(full_grad(net, image).raw, full_grad(tiny.build(First), image).raw)
+
+
+def test_gate_by_hand():
+    net, image = tiny.build(tiny.Gate), tiny.images(1)
+    y = F.relu(net.conv(image)).detach()
+    gate = torch.sigmoid(net.squeeze(y.mean((2, 3), keepdim=True))).detach()
+    above = net.fc.weight[1].detach().reshape(1, 8, 1, 1) / 256  # gradient at the product
+    got = full_grad(net, image, 1)
+    expected = float(-(above * y * gate).sum())
+    assert float((got.extras["bias_parts"] - expected).abs().min()) < 1e-12 * abs(expected)
+
+
 def test_without_biases_only_the_input_counts():
     image = tiny.images(size=(8, 8))
     got = full_grad(vgg(bias=False), image)
@@ -110,7 +157,7 @@ def test_without_biases_only_the_input_counts():
 
 @pytest.mark.parametrize(
     ("kind", "named"),
-    [(tiny.Gate, "a product of two values"), (tiny.Tokens, "layer norm"), (tiny.SliceInPlace, "writing into a part")],
+    [(Reciprocal, "a quotient of two values"), (tiny.Tokens, "layer norm"), (tiny.SliceInPlace, "writing into a part")],
 )
 def test_operations_for_which_the_sum_would_not_hold_are_named(kind, named):
     with pytest.raises(Refused, match=f"full-grad has no rule for .*{named}"):

@@ -2,8 +2,11 @@
 
 For a network of affine operations and rectifiers, S(x) = sum_i x_i dS/dx_i + sum_l b_l . dS/db_l (Srinivas & Fleuret,
 arXiv:1905.00780, eq. 3), where b_l runs over all biases: of convolutions and dense layers, the shift of batch norm,
-added constants, and f(z) - z f'(z) of activations that are no rectifiers (section 4.1, implicit biases). The gradient
-with respect to a bias is that at the operation's output.
+added constants, and the implicit biases f(z) - z f'(z) of activations that are no rectifiers (section 4.1) and -x y of
+products x * y, such as gates. The gradient with respect to a bias is that at the operation's output.
+
+Norms over a sample and attention have no rule on purpose. A layer norm does not change with the scale of its input, so
+all that lies below it adds up to nothing and the decomposition, though exact, says nothing.
 """
 
 from __future__ import annotations
@@ -13,22 +16,26 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from pellucid.capture.graph import CHOOSING, is_linear, made_by, nodes, plain_name, strangers
+from pellucid.capture.grids import grid_of
 from pellucid.capture.operations import (
     ACTIVATIONS,
     ADDING,
+    FACTORS,
     LINEAR,
     NORMALISING,
     Call,
     constant_batch_norm,
+    product_of_two,
     summands,
     weighted,
 )
 from pellucid.capture.rewriting import Rewriting, depends
 from pellucid.capture.rules import OTHER_ACTIVATIONS, as_rectifier
 from pellucid.numerics import full_precision, rescaled_map
-from pellucid.types import Canvas, Model
+from pellucid.types import Canvas, Grid, Model
 
 # Operations whose node does not tell whether they add a constant: they must have been seen by the pass.
 _BIASED = frozenset(
@@ -82,39 +89,49 @@ class Biases(Rewriting):
         self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         call = (func, args, kwargs or {})
-        bias, x = _bias(call) if torch.is_grad_enabled() else (None, None)
-        below = None if x is None else x.grad_fn
+        bias, inputs = _bias(call) if torch.is_grad_enabled() else _NONE
+        below = [x.grad_fn for x in inputs]
         result = func(*args, **call[2])
-        if x is not None:
-            self.seen.update(nodes(result, stop=below))
+        if inputs:
+            self.seen.update(nodes(result, *below))
         if callable(bias):
             bias = bias(result)
         if bias is not None:
-            result.register_hook(lambda signal: self._note(signal, bias))
+            channels_last = func is F.linear
+            result.register_hook(lambda signal: self._note(signal, bias, channels_last=channels_last))
         return result
 
-    def _note(self, signal: Tensor, bias: Tensor) -> None:
+    def _note(self, signal: Tensor, bias: Tensor, *, channels_last: bool) -> None:
         part = full_precision(signal) * bias
         if len(part) != len(self.rows):  # rows are not pictures here, so no picture can be given its share
             part = part.new_full((len(self.rows), 1), torch.nan)
         self.parts.append(part.flatten(1).sum(1))
         if part.ndim == 4:
-            self.maps.append(rescaled_map(part, (self.rows.shape[2], self.rows.shape[3]), self.canvas))
+            pixels = (self.rows.shape[2], self.rows.shape[3])
+            last = Grid("channels-last", part.shape[1], part.shape[2]) if channels_last else None
+            grid = last or grid_of(part, self.canvas.size)
+            self.maps.append(rescaled_map(grid.to_maps(part) if grid else part, pixels, self.canvas))
 
 
-def _bias(call: Call) -> tuple[Any, Tensor | None]:
-    """What a call adds (a tensor, or a function of its result), and its input; (None, None) for all other calls."""
+_NONE: tuple[None, tuple[Tensor, ...]] = (None, ())
+
+
+def _bias(call: Call) -> tuple[Any, tuple[Tensor, ...]]:
+    """What a call adds (a tensor, or a function of its result), and its inputs; nothing for all other calls."""
     func, args, _ = call
     if func in LINEAR:
         found = weighted(call)
-        return (None, None) if found is None else (_per_channel(found[1].bias, found[1].kind), found[0])
+        return (_per_channel(found[1].bias, found[1].kind), (found[0],)) if found else _NONE
     if func in NORMALISING:
         norm = constant_batch_norm(call)
-        return (None, None) if norm is None else (lambda y: norm[2].reshape(-1, *[1] * (y.ndim - 2)), norm[0])
+        return (lambda y: norm[2].reshape(-1, *[1] * (y.ndim - 2)), (norm[0],)) if norm else _NONE
     if func in ADDING and [depends(t) for t in args].count(True) == 1:
         both = summands(call)
         which = int(depends(args[0]))
-        return (None, None) if both is None else (both[which], args[1 - which])
+        return (both[which], (args[1 - which],)) if both else _NONE
+    if func in FACTORS:
+        product = product_of_two(call)
+        return (lambda y: -full_precision(y.detach()), product[:2]) if product else _NONE
     return _implicit(call)
 
 
@@ -124,16 +141,16 @@ def _per_channel(bias: Tensor | None, kind: str) -> Any:
     return lambda y: bias.reshape(-1, *[1] * (y.ndim - 2))
 
 
-def _implicit(call: Call) -> tuple[Any, Tensor | None]:
+def _implicit(call: Call) -> tuple[Any, tuple[Tensor, ...]]:
     """f(z) - z f'(z) of an activation."""
     func, args, kwargs = call
     found = as_rectifier(func, args, kwargs)
     x = found[0] if found else args[0] if args and func in ACTIVATIONS else None
     if not isinstance(x, Tensor) or not depends(x):
-        return None, None
+        return _NONE
     if found and found[1] == float("inf"):
-        return None, x
+        return None, (x,)
     with torch.enable_grad():
         z = x.detach().clone().requires_grad_()
         y = func(*[z.clone() if a is x else a for a in args], **kwargs)
-        return full_precision(y.detach() - z.detach() * torch.autograd.grad(y.sum(), z)[0]), x
+        return full_precision(y.detach() - z.detach() * torch.autograd.grad(y.sum(), z)[0]), (x,)

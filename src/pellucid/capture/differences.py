@@ -43,7 +43,6 @@ from pellucid.targets import Target
 from pellucid.types import Model
 
 _MAX_POOL = functions("max_pool2d") | {F.max_pool2d}
-_CHOOSING = {"MaxPool2DWithIndicesBackward": "max pooling hidden from Python"}
 
 
 class Differences(Rewriting):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from torch import Tensor
@@ -23,22 +23,27 @@ ROUTING = frozenset(
     """.split()  # noqa: SIM905
 )
 
-_PLAINLY = {
+_IN_WORDS = {
+    "adaptivemaxpool2d": "max pooling",
+    "maxpool2dwithindices": "max pooling",
+    "nativegroupnorm": "group norm",
+    "nativelayernorm": "layer norm",
     "torch::autograd::copyslices": "writing into a part of a tensor",
+}
+_PLAINLY = _IN_WORDS | {
     "mul": "a product of two values that both depend on the picture",
     "div": "a quotient of two values that both depend on the picture",
     "bmm": "a matrix product of two values that both depend on the picture",
     "mm": "a matrix product hidden from Python",
-    "nativelayernorm": "layer norm",
-    "nativegroupnorm": "group norm",
     "nativebatchnorm": "batch norm over the batch itself",
 }
+_FUSED_ATTENTION = "scaleddotproduct"  # the name goes on with that of the kernel
 
 
-def nodes(result: Tensor, stop: Any = None) -> Iterator[Any]:
-    """Every node of the graph below a tensor, each once, without `stop` and what only it leads to."""
+def nodes(result: Tensor, *stops: Any) -> Iterator[Any]:
+    """Every node of the graph below a tensor, each once, without `stops` and what only they lead to."""
     stack = [result.grad_fn] if result.grad_fn is not None else []
-    seen = {*stack, stop}
+    seen = {*stack, *stops}
     while stack:
         node = stack.pop()
         yield node
@@ -66,7 +71,7 @@ def operations(result: Tensor, end: GradientEdge | Tensor | None) -> tuple[str, 
     """Names of the operations in the graph between a site's edge and `result`, such as `mean` or `addmm`."""
     site = end.node if isinstance(end, GradientEdge) else get_gradient_edge(end).node if end is not None else None
     users: dict[Any, list[Any]] = {}
-    for node in nodes(result, stop=site):
+    for node in nodes(result, site):
         for below in _below(node):
             users.setdefault(below, []).append(node)
     between: set[Any] = set()
@@ -76,7 +81,28 @@ def operations(result: Tensor, end: GradientEdge | Tensor | None) -> tuple[str, 
             if node not in between:
                 between.add(node)
                 stack.append(node)
-    return tuple(sorted({plain_name(node) for node in between}))
+    inside = between | {site}
+    return tuple(sorted({_with_operands(node, inside) for node in between}))
+
+
+def _with_operands(node: Any, inside: set[Any]) -> str:
+    """The plain name, unless what is linear in one operand has several, or a denominator, in a part of the graph."""
+    name = plain_name(node)
+    within = [below in inside for below, _ in node.next_functions]
+    if name in _LINEAR and name not in _JOINING and (sum(within) > 1 or (name == "div" and not within[0])):
+        return _OF_TWO
+    return name
+
+
+_OF_TWO = "a product of two values that both depend on that layer"
+
+
+def in_words(names: Iterable[str]) -> tuple[str, ...]:
+    """Plain names as people know them, where they are no names of linear operations."""
+    words = {
+        _IN_WORDS.get(name) or ("fused attention" if name.startswith(_FUSED_ATTENTION) else name) for name in names
+    }
+    return tuple(sorted(words))
 
 
 def nearest(start: Any, wanted: Callable[[Any], bool]) -> list[Any]:
@@ -112,7 +138,7 @@ def _describe(node: Any, names: dict[str, str]) -> str:
     if "jit" in kind.lower() or "DifferentiableGraph" in kind:
         return "TorchScript code"
     plain = plain_name(node)
-    return names.get(kind.rstrip("0123456789")) or _PLAINLY.get(plain, plain)
+    return names.get(kind.rstrip("0123456789")) or _PLAINLY.get(plain) or in_words([plain])[0]
 
 
 # Operations that are linear in what depends on the picture, as long as only one of their operands does.

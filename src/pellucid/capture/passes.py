@@ -13,7 +13,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from pellucid.capture.catalogue import PLAIN, Rule
 from pellucid.capture.feeding import feed, forward
-from pellucid.capture.graph import operations
+from pellucid.capture.graph import in_words, operations
 from pellucid.capture.grids import check_grid, grid_of
 from pellucid.capture.rewriting import Rewriting, frozen
 from pellucid.capture.sites import has_no_gradient, survey
@@ -182,7 +182,7 @@ def _look(
         found.activation[site] = _maps(model, site, tape.taps[site].value, image)
     if wish.heads:
         places = [(k, site) for k in range(len(targets)) for site in wish.sites]
-        found.head = {(k, site): operations(scores[k], tape.taps[site].edge) for k, site in places}
+        found.head = {(k, site): in_words(operations(scores[k], tape.taps[site].edge)) for k, site in places}
     if rewritten:
         found.uncovered = dict.fromkeys(wish.order, _union(map(rewriting.uncovered, scores)))
         found.assumed = dict.fromkeys(wish.order, _union(map(rewriting.assumed, scores)))

@@ -5,11 +5,13 @@ from pellucid.numerics import CHANNEL, SPACE
 from pellucid.types import Map, Maps, Method, Paper
 
 # What a score may do with a layer and stay linear in it, as named by the graph; `add` and `sub` join linear parts.
+# Where both operands of a product depend on the layer, the graph does not call it `mul` but says so.
 LINEAR = frozenset(
     {
-        "adaptiveavgpool2d", "add", "addmm", "alias", "asstrided", "avgpool2d", "clone", "expand", "gather", "index",
-        "indexselect", "linear", "mean", "mm", "permute", "reshapealias", "select", "slice", "split",
-        "squeeze", "sub", "sum", "t", "tocopy", "transpose", "unbind", "unsafeview", "unsqueeze", "view",
+        "adaptiveavgpool2d", "add", "addmm", "alias", "asstrided", "avgpool2d", "bmm", "clone", "convolution", "div",
+        "expand", "gather", "index", "indexselect", "linear", "mean", "mkldnnconvolution", "mm", "mul", "neg",
+        "permute", "reshapealias", "rsub", "select", "slice", "split", "squeeze", "sub", "sum", "t", "tocopy",
+        "transpose", "unbind", "unsafeview", "unsqueeze", "view",
     }
 )  # fmt: skip
 

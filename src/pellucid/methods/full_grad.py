@@ -21,15 +21,16 @@ def full_grad(
 
     S = I . dS/dI + sum_l b_l . dS/db_l holds exactly for networks of affine operations and rectifiers; here the biases
     are those of convolutions, dense layers, batch norm and added constants, and the implicit ones of other
-    activations, f(z) - z f'(z). map = psi(I dS/dI) + sum_l psi(b_l dS/db_l) over the biases that have a grid, with
-    psi(p): |p| stretched to 0..1, summed over channels, resized to the picture.
+    activations, f(z) - z f'(z), and of products such as gates, -x y. map = psi(I dS/dI) + sum_l psi(b_l dS/db_l) over
+    the biases that have a grid, with psi(p): |p| stretched to 0..1, summed over channels, resized to the picture.
 
     Args:
         image: I, `[batch, channel, row, column]`.
         image_gradient: dS/dI, of the same shape.
         score: S, `[batch]`.
         collected: `parts` `[batch, bias]`, what each bias adds to S, and `map`, the sum over l above.
-        uncovered: operations of the network that are neither affine nor activations.
+        uncovered: operations of the network that are neither affine nor activations nor products. Norms over a sample
+            and attention are among them: below a norm all parts would cancel.
 
     Returns:
         `[batch, row, column]`; extras `input_part` `[batch]` and `bias_parts` `[batch, bias]`, from the score
@@ -38,7 +39,7 @@ def full_grad(
     Raises:
         Refused: an operation for which the sum would not hold, by name.
     """
-    check_operations(METHOD.id, uncovered, "Use integrated-gradients.")
+    check_operations(METHOD.id, uncovered, "Use integrated-gradients or lrp.")
     part = image * image_gradient
     input_part, parts = part.flatten(1).sum(1), collected["parts"]
     gap = score - input_part - parts.sum(1)
