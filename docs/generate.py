@@ -16,7 +16,7 @@ def methods_table() -> str:
     """One row per registered method."""
     rows = ["| id | what it shows | looks at | source |", "|---|---|---|---|"]
     for method in pellucid.methods().values():
-        place = "layer" if method.at_site else "input"
+        place = "layer" if method.at_site else "attention" if method.at_attention else "input"
         rows.append(f"| `{method.id}` | {method.summary} | {place} | {method.reference} |")
     return "\n".join(rows)
 

@@ -205,10 +205,12 @@ class Tokens(nn.Module):
         self.blocks = nn.Sequential(Block(width), Block(width))
         self.norm, self.head = nn.LayerNorm(width), nn.Linear(width, CLASSES)
 
-    def forward(self, x):
+    def embed(self, x):
         x = self.patch(x).flatten(2).transpose(1, 2)
-        x = torch.cat([self.prefix.expand(len(x), -1, -1), x], 1) + self.position
-        return self.head(self.norm(self.blocks(x))[:, 0])
+        return torch.cat([self.prefix.expand(len(x), -1, -1), x], 1) + self.position
+
+    def forward(self, x):
+        return self.head(self.norm(self.blocks(self.embed(x)))[:, 0])
 
 
 class ChannelsLast(nn.Module):
@@ -258,17 +260,16 @@ class Fuse:
         return self
 
 
-class Habits(Pooled):
+class _Remembers:
     """Every state that a forward pass may leave behind, and a fuse in the middle."""
 
-    def __init__(self, fuse=None):
-        super().__init__()
+    def prepare(self, fuse):
         self.fuse = fuse or Fuse()
         self.count, self.seen, self.notes = 0, [], {"first": None}
         self.register_buffer("ticks", torch.zeros(1))
         self.register_buffer("scratch", torch.zeros(1))
 
-    def forward(self, x):
+    def remember(self, x):
         self.count += 1
         self.seen.append(len(x))
         self.notes["last"] = self.count
@@ -276,10 +277,34 @@ class Habits(Pooled):
         self.ticks.add_(1)
         self.scratch = self.scratch + 1
         x.add_(0.1)
-        x = self.features(x)
+
+    def middle(self):
         self.fuse()
         random.random(), np.random.rand(), torch.rand(1)
+
+
+class Habits(_Remembers, Pooled):
+    def __init__(self, fuse=None):
+        super().__init__()
+        self.prepare(fuse)
+
+    def forward(self, x):
+        self.remember(x)
+        x = self.features(x)
+        self.middle()
         return self.fc(self.pool(x).flatten(1))
+
+
+class TokenHabits(_Remembers, Tokens):
+    def __init__(self, fuse=None):
+        super().__init__()
+        self.prepare(fuse)
+
+    def forward(self, x):
+        self.remember(x)
+        x = self.blocks[0](self.embed(x))
+        self.middle()
+        return self.head(self.norm(self.blocks[1](x))[:, 0])
 
 
 class MyReLU(torch.autograd.Function):

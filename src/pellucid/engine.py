@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from pellucid.capture.attention_pass import summaries
 from pellucid.capture.budget import Budget
 from pellucid.capture.catalogue import Rule, rule_of
 from pellucid.capture.feeding import input_type
@@ -26,7 +27,7 @@ from pellucid.numerics import max_abs, onto_picture
 from pellucid.pictures import prepare, read_labels
 from pellucid.registry import fill_options, find_method
 from pellucid.targets import Reading, Target, Unread
-from pellucid.types import Attribution, Cost, Evidence, Frame, Map, Maps, Method, Model, Site, Tally
+from pellucid.types import Attentions, Attribution, Cost, Evidence, Frame, Map, Maps, Method, Model, Site, Tally
 
 _WHOLE_BATCH = 8
 """Batches up to this size are run at once without asking how much memory a sample takes."""
@@ -74,12 +75,19 @@ class Step:
             heads="head" in needs,
             rules=(self.rule,) if "image_gradient" in needs else (),
             site_rules=(self.rule,) if "relevance" in needs else (),
+            attentions=tuple(self.summaries.values()),
         )
 
+    @cached_property
+    def summaries(self) -> Mapping[str, str]:
+        """How the attention layers are summed up for each of the method's parameters that asks for them."""
+        return summaries(self.method.needs, self.options)
+
     def check(self) -> Step:
-        """Refuse options that the backward rule cannot use, before any pass is run."""
+        """Refuse options that the backward rule or the summary of attention cannot use, before any pass is run."""
         try:
             self.rule.make()
+            self.summaries  # noqa: B018 - computed to be checked
         except BadOption as error:
             raise BadOption(f"{self.method.id}: {error}") from None
         return self
@@ -257,6 +265,7 @@ class Engine:
             rules=tuple(dict.fromkeys(rule for w in wishes for rule in w.rules)),
             site_rules=tuple(dict.fromkeys(rule for w in wishes for rule in w.site_rules)),
             reading=True,
+            attentions=tuple(dict.fromkeys(name for w in wishes for name in w.attentions)),
         )
         batch = len(self.image)
         self.meter.label = "shared pass"
@@ -272,7 +281,7 @@ class Engine:
             chunks = list(self.budget.chunks(batch, 0, run))
         else:
             size = survey(self.model, self.image)
-            row = 2 * size.bytes_per_sample if wish.rules else 4 * size.largest
+            row = 2 * size.bytes_per_sample if wish.rules or wish.attentions else 4 * size.largest
             chunks = list(self.budget.chunks(batch, row + 4 * self.image[0].nbytes, run))
         found = chunks[0] if len(chunks) == 1 else _join(chunks)
         self.reading = found.reading
@@ -308,7 +317,7 @@ class Engine:
         readers = (self._read_picture, self._read_labels)
         probe = Probe(self.model, self.image, target, site, self.budget, meter, other, base, *readers)
         try:
-            evidence = self._call(step, _arguments(found, k, site, step.rule), self.image, probe)
+            evidence = self._call(step, _arguments(found, k, site, step), self.image, probe)
         finally:
             self.stop = meter.stop
         values = self._values(evidence, step)
@@ -318,7 +327,7 @@ class Engine:
                 "overflow; try float32."
             )
         wish, batch = step.wish(site), len(self.image)
-        in_shared_pass = bool(wish.sites or wish.rules)
+        in_shared_pass = bool(wish.sites or wish.rules or wish.attentions)
         return Attribution(
             method=step.method,
             values=_own(values),
@@ -361,7 +370,7 @@ class Engine:
             found = look(self.model, rows, samples, [target], wish)
             meter.forward += len(rows)
             meter.backward += wish.backward * len(rows)
-            return self._call(base, _arguments(found, 0, site, base.rule), rows, None).raw
+            return self._call(base, _arguments(found, 0, site, base), rows, None).raw
 
         return attribute
 
@@ -388,9 +397,11 @@ def _own(tensor: Tensor) -> Tensor:
     return tensor.detach().clone(memory_format=torch.contiguous_format)
 
 
-def _arguments(found: Findings, k: int, site: Site | None, rule: Rule) -> dict[str, Any]:
+def _arguments(found: Findings, k: int, site: Site | None, step: Step) -> dict[str, Any]:
     """Reserved parameters by name, as far as the pass brought them back."""
+    rule = step.rule
     return {
+        **{name: found.attentions[k, summary] for name, summary in step.summaries.items()},
         "activation": found.activation.get(site) if site else None,
         "gradient": found.gradient.get((k, site)) if site else None,
         "curvature": found.curvature.get((k, site)) if site else None,
@@ -429,7 +440,17 @@ def _join(chunks: Sequence[Findings]) -> Findings:
         head=first.head,
         uncovered=words("uncovered"),
         assumed=words("assumed"),
+        attentions={key: _join_attentions([c.attentions[key] for c in chunks]) for key in first.attentions},
     )
+
+
+def _join_attentions(chunks: Sequence[Attentions]) -> Attentions:
+    first = next((c for c in chunks if c.trouble), chunks[0])
+    if first.trouble:
+        return first
+    read = [c.read for c in chunks if c.read is not None]
+    layers = tuple(torch.cat(parts) for parts in zip(*(c.layers for c in chunks), strict=True))
+    return replace(first, layers=layers, read=torch.cat(read) if read else None)
 
 
 def _base_options(step: Step) -> tuple[str, ...]:

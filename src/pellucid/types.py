@@ -324,6 +324,29 @@ class Evidence:
     notes: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, eq=False)
+class Attentions:
+    """What the attention layers of a transformer did for one target, in one summary of their matrices.
+
+    Attributes:
+        layers: one tensor for each attention layer, from the first to the last: `[batch, query, key]`, heads joined, or
+            `[batch, key]`, queries joined too. Tokens are in the same order in all of them.
+        places: `[row, column]`, the number of the token that stands for each cell of the picture; all other tokens
+            (class, distillation, registers) stand for no place.
+        read: `[batch, token]`, 1 for the tokens behind the last layer that the score depends on, else 0; None where
+            the summary does not need it.
+        notes: what the reader of a map must know about how this was come by.
+        trouble: why the matrices of this network would mislead, in words that follow "this network:"; then nothing else
+            is here.
+    """
+
+    layers: tuple[Tensor, ...] = ()
+    places: Tensor | None = None
+    read: Tensor | None = None
+    notes: tuple[str, ...] = ()
+    trouble: str = ""
+
+
 @dataclass(frozen=True)
 class Answers:
     """What the model said to every variant of every picture.
@@ -438,6 +461,9 @@ class Noise(Protocol):
 _FOUND = {
     "activation",
     "assumed",
+    "attention_evidence",
+    "attention_sensitivity",
+    "attentions",
     "collected",
     "curvature",
     "enlarge",
@@ -492,6 +518,11 @@ class Method:
     def at_site(self) -> bool:
         """Whether the method looks at a layer, so that the choice of layer changes its map."""
         return bool({"activation", "curvature", "gradient", "head", "relevance"} & self.needs)
+
+    @property
+    def at_attention(self) -> bool:
+        """Whether the method reads attention layers, which only transformers have."""
+        return bool({"attention_evidence", "attention_sensitivity", "attentions"} & self.needs)
 
     @property
     def is_gradient(self) -> bool:

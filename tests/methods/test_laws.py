@@ -10,7 +10,11 @@ import pellucid
 
 IMAGE = random_maps(2, (2, 2, 8, 12))
 DRAWN_FILLS = {"feature-ablation", "occlusion", "partition-shap"}  # they draw nothing but the noise of the fill `noise`
-METHODS = [name for name, method in pellucid.methods().items() if "rng" not in method.needs or name in DRAWN_FILLS]
+METHODS = [
+    name
+    for name, method in pellucid.methods().items()
+    if ("rng" not in method.needs or name in DRAWN_FILLS) and not method.at_attention  # which no network here has
+]
 CLASSLESS = {"eigen-cam", "fem", "kpca-cam"}  # they show the layer; the target settles a sign at most
 SEGMENTS = {"xrai"}  # the segmentation goes through the picture from its upper left corner
 EQUAL_SHARES = {"score-cam"}  # equal scores are equal weights after its softmax

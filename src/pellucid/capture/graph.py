@@ -42,7 +42,12 @@ _FUSED_ATTENTION = "scaleddotproduct"  # the name goes on with that of the kerne
 
 def nodes(result: Tensor, *stops: Any) -> Iterator[Any]:
     """Every node of the graph below a tensor, each once, without `stops` and what only they lead to."""
-    stack = [result.grad_fn] if result.grad_fn is not None else []
+    return nodes_below(result.grad_fn, *stops)
+
+
+def nodes_below(start: Any, *stops: Any) -> Iterator[Any]:
+    """A node, None for no node, and all below it, each once, without `stops` and what only they lead to."""
+    stack = [start] if start is not None else []
     seen = {*stack, *stops}
     while stack:
         node = stack.pop()

@@ -49,10 +49,11 @@ def _agrees(module: nn.Module, shape: torch.Size, kind: torch.dtype, run: Callab
             last = list(leaves(run(noise.to(memory_format=torch.channels_last, copy=True))))
         except Exception:  # noqa: BLE001 - whatever a network does when strides are new to it
             return False
-    return bool(plain) and len(plain) == len(last) and all(map(_close, plain, last))
+    return bool(plain) and len(plain) == len(last) and all(map(close, plain, last))
 
 
-def _close(a: Tensor, b: Tensor) -> bool:
+def close(a: Tensor, b: Tensor) -> bool:
+    """Whether two outputs agree but for rounding, which is more than another batch size or order of memory changes."""
     if a.shape != b.shape or a.dtype != b.dtype or not a.is_floating_point():
         return False
     tolerance = torch.finfo(a.dtype).eps ** 0.5 * a.abs().amax() if a.numel() else 0

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import ExitStack, nullcontext, suppress
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
@@ -11,20 +11,18 @@ import torch
 from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from pellucid.capture.attention_pass import look_at_attention
 from pellucid.capture.catalogue import PLAIN, Rule
 from pellucid.capture.feeding import feed, forward
 from pellucid.capture.graph import in_words, operations
 from pellucid.capture.grids import check_grid, grid_of
 from pellucid.capture.rewriting import Rewriting, frozen
 from pellucid.capture.sites import has_no_gradient, survey
-from pellucid.capture.tape import NeedsWholeGraph, Stop, Tap, Tape
+from pellucid.capture.tape import CUT_IN_THE_WAY, NeedsWholeGraph, Stop, Tap, Tape
 from pellucid.errors import BadSite, Refused
 from pellucid.numerics import full_precision
 from pellucid.targets import Reading, Target, Unread, read
-from pellucid.types import Grid, Maps, Model, Site
-
-# What torch says when the network writes through a view that it made before the graph began.
-_CUT_IN_THE_WAY = ("view was created in no_grad mode", "leaf Variable that requires grad")
+from pellucid.types import Attentions, Grid, Maps, Model, Site
 
 
 @dataclass(frozen=True)
@@ -39,6 +37,7 @@ class Wish:
         rules: backward rules under which the signal at the model's input is wanted.
         site_rules: backward rules under which the signal at the sites is wanted.
         reading: whether what the model says is wanted; the targets are resolved by it. They are resolved without.
+        attentions: summaries of the attention layers that are wanted, by the names of `capture/attention_pass.py`.
     """
 
     sites: tuple[Site, ...] = ()
@@ -48,11 +47,12 @@ class Wish:
     rules: tuple[Rule, ...] = ()
     site_rules: tuple[Rule, ...] = ()
     reading: bool = False
+    attentions: tuple[str, ...] = ()
 
     @property
     def backward(self) -> int:
         """Backward passes per target."""
-        return len(self.order) + self.curvature * len(self.sites)
+        return len(self.order) + self.curvature * len(self.sites) + len(self.attentions)
 
     @property
     def order(self) -> tuple[Rule, ...]:
@@ -60,11 +60,17 @@ class Wish:
         return tuple(dict.fromkeys([*([PLAIN] if self.gradients else []), *self.rules, *self.site_rules]))
 
     def split(self) -> list[Wish]:
-        """One wish per forward pass: rules that rewrite the network differently cannot share one."""
+        """One wish per forward pass: rules that rewrite the network differently cannot share one.
+
+        Attention is not among them: it has a pass of its own.
+        """
+        if self.attentions and not (self.sites or self.order):
+            return []
         keys = dict.fromkeys([PLAIN.key, *(rule.key for rule in self.order)])
         parts = [
             replace(
                 self,
+                attentions=(),
                 sites=self.sites if key == PLAIN.key or any(r.key == key for r in self.site_rules) else (),
                 gradients=self.gradients and key == PLAIN.key,
                 curvature=self.curvature and key == PLAIN.key,
@@ -96,6 +102,7 @@ class Findings:
         collected: by (target number, rule), what the rewriting gathered on the way back.
         uncovered: by rule, the network's operations that the rule does not cover.
         assumed: by rule, what it took for granted.
+        attentions: by (target number, summary).
     """
 
     reading: Reading = field(default_factory=Unread)
@@ -110,6 +117,7 @@ class Findings:
     collected: dict[tuple[int, Rule], Mapping[str, Tensor]] = field(default_factory=dict)
     uncovered: dict[Rule, tuple[str, ...]] = field(default_factory=dict)
     assumed: dict[Rule, tuple[str, ...]] = field(default_factory=dict)
+    attentions: dict[tuple[int, str], Attentions] = field(default_factory=dict)
 
     def add(self, other: Findings) -> None:
         """Take in what another pass over the same pictures found; what is here already stays."""
@@ -126,11 +134,25 @@ def look(model: Model, image: Tensor, samples: Tensor, targets: Sequence[Target]
         BadSite: a site without a grid, met never or several times, or without influence on the target.
         Refused: the network's own in-place operations forbid a gradient.
     """
-    first, *others = wish.split()
-    found = _look_at_part(model, image, samples, targets, first)
+    parts = wish.split()
+    first, *others = parts or [wish]
+    found = (
+        _look_at_part(model, image, samples, targets, first)
+        if parts
+        else _look_at_attention(model, image, samples, targets, first)
+    )
     for part in others:
         found.add(_look_at_part(model, image, samples, found.targets, replace(part, reading=False)))
+    if parts and wish.attentions:
+        found.add(_look_at_attention(model, image, samples, found.targets, replace(wish, reading=False)))
     return found
+
+
+def _look_at_attention(model: Model, image: Tensor, samples: Tensor, targets: Sequence[Target], wish: Wish) -> Findings:
+    with _no_gradient_explained(model):
+        seen = look_at_attention(model, image, samples, targets, wish.attentions, reading=wish.reading)
+    reading, resolved, attentions = seen
+    return Findings(reading, resolved, attentions=attentions)
 
 
 def _look_at_part(model: Model, image: Tensor, samples: Tensor, targets: Sequence[Target], wish: Wish) -> Findings:
@@ -140,12 +162,21 @@ def _look_at_part(model: Model, image: Tensor, samples: Tensor, targets: Sequenc
     except NeedsWholeGraph:
         return _look(model, image, samples, targets, wish, from_image=True)
     except RuntimeError as error:
-        if not from_image and any(words in str(error) for words in _CUT_IN_THE_WAY):
+        if not from_image and any(words in str(error) for words in CUT_IN_THE_WAY):
             return _look(model, image, samples, targets, wish, from_image=True)
         if wish.curvature and "derivative for" in str(error):
             raise Refused(
                 f"{model.name} uses an operation that can be differentiated once only: {str(error)[:200]}"
             ) from error
+        with _no_gradient_explained(model):
+            raise
+
+
+@contextmanager
+def _no_gradient_explained(model: Model) -> Iterator[None]:
+    try:
+        yield
+    except RuntimeError as error:
         if not has_no_gradient(error):
             raise
         raise Refused(

@@ -241,7 +241,7 @@ def _run(model: Model, image: Tensor, *, gradients: bool) -> tuple[list[_Seen], 
         with torch.set_grad_enabled(gradients):
             first = torch.zeros(len(given), dtype=torch.int64, device=given.device)
             output = forward(model, given.requires_grad_().clone() if gradients else given, first)
-            score = _anything(output, model)
+            score = anything(output, model)
     finally:
         for handle in handles:
             handle.remove()
@@ -249,8 +249,8 @@ def _run(model: Model, image: Tensor, *, gradients: bool) -> tuple[list[_Seen], 
     return seen, score, isinstance(scores, Tensor) and scores.ndim == 4
 
 
-def _anything(output: Any, model: Model) -> Tensor | None:
-    """Something to differentiate: the largest value of each part of the output that could be a score."""
+def anything(output: Any, model: Model) -> Tensor | None:
+    """Something to differentiate: the largest value of each part of the output that could be a score, or None."""
     found = [t for t in leaves(scores_of(output, model)) if t.requires_grad and t.numel()]
     return torch.stack([t.amax() for t in found]).sum() if found else None
 

@@ -31,6 +31,8 @@ from pellucid.errors import BadSite, unknown
 from pellucid.types import Site
 
 Change = Callable[[Tensor], Tensor]
+CUT_IN_THE_WAY = ("view was created in no_grad mode", "leaf Variable that requires grad")
+"""What torch says when the network writes through a view that it made before the graph began."""
 
 
 class NeedsWholeGraph(BaseException):

@@ -47,6 +47,8 @@ def looks_at(method: Method) -> str:
     """Where a method takes its evidence from."""
     if "of" in method.options:
         return "as its method 'of'"
+    if method.at_attention:
+        return "attention"
     if method.fuse:
         return "several layers"
     if not method.at_site:
