@@ -14,10 +14,14 @@ if TYPE_CHECKING:
     from pellucid.api import explain as explain
     from pellucid.errors import PellucidError as PellucidError
     from pellucid.explanation import Explanation as Explanation
+    from pellucid.inspection import Dissection as Dissection
     from pellucid.inspection import Inspection as Inspection
     from pellucid.inspection import Look as Look
+    from pellucid.inspection import TopPictures as TopPictures
+    from pellucid.inspection import dissect as dissect
     from pellucid.inspection import inspect as inspect
     from pellucid.inspection import look as look
+    from pellucid.inspection import top_pictures as top_pictures
     from pellucid.memory import keep_freed_memory as keep_freed_memory
     from pellucid.models import load as load
     from pellucid.models import wrap as wrap
@@ -47,6 +51,7 @@ _HOME = {
     "Classes": "types",
     "Custom": "targets",
     "Detection": "targets",
+    "Dissection": "inspection",
     "Explanation": "explanation",
     "Inspection": "inspection",
     "Logit": "targets",
@@ -62,11 +67,14 @@ _HOME = {
     "Site": "types",
     "Target": "targets",
     "Top": "targets",
+    "TopPictures": "inspection",
+    "dissect": "inspection",
     "explain": "api",
     "inspect": "inspection",
     "keep_freed_memory": "memory",
     "load": "models",
     "look": "inspection",
+    "top_pictures": "inspection",
     "wrap": "models",
 }
 _MODULES = ("arithmetic", "methods")
@@ -78,6 +86,7 @@ __all__ = [
     "Classes",
     "Custom",
     "Detection",
+    "Dissection",
     "Explanation",
     "Inspection",
     "Logit",
@@ -93,13 +102,16 @@ __all__ = [
     "Site",
     "Target",
     "Top",
+    "TopPictures",
     "arithmetic",
+    "dissect",
     "explain",
     "inspect",
     "keep_freed_memory",
     "load",
     "look",
     "methods",
+    "top_pictures",
     "wrap",
 ]
 

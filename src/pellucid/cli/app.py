@@ -15,6 +15,7 @@ import click
 from pellucid import __version__
 from pellucid.cli import process, show
 from pellucid.cli.camify import camify
+from pellucid.cli.dissect import dissect
 from pellucid.cli.doctor import doctor
 from pellucid.cli.explain import explain
 from pellucid.cli.flags import Call
@@ -23,6 +24,7 @@ from pellucid.cli.layers import layers
 from pellucid.cli.look import look
 from pellucid.cli.methods import methods
 from pellucid.cli.models import models
+from pellucid.cli.top import top
 from pellucid.cli.train import train
 from pellucid.errors import Cancelled, PellucidError, unknown
 
@@ -48,7 +50,7 @@ def program() -> None:
     """
 
 
-for each in (explain, inspect, look, train, camify, methods, models, layers, doctor):
+for each in (explain, inspect, look, top, dissect, train, camify, methods, models, layers, doctor):
     program.add_command(each)
 
 

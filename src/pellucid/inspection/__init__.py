@@ -1,8 +1,24 @@
 """Looking into a model without explaining a decision: what it is made of, and what each part does."""
 
+from pellucid.inspection.dissection import Dissection, Match, dissect
 from pellucid.inspection.layers import layers
 from pellucid.inspection.overview import Inspection, inspect
 from pellucid.inspection.structure import Row, Structure
+from pellucid.inspection.units import Hit, TopPictures, top_pictures
 from pellucid.inspection.value import Look, look
 
-__all__ = ["Inspection", "Look", "Row", "Structure", "inspect", "layers", "look"]
+__all__ = [
+    "Dissection",
+    "Hit",
+    "Inspection",
+    "Look",
+    "Match",
+    "Row",
+    "Structure",
+    "TopPictures",
+    "dissect",
+    "inspect",
+    "layers",
+    "look",
+    "top_pictures",
+]

@@ -1,0 +1,75 @@
+"""`pellucid dissect FOLDER --masks DIR --layer PATH`: which units match which concept."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from pellucid.cli import show
+from pellucid.cli.flags import json_flag, load_model, model_flags
+from pellucid.cli.show import plain
+from pellucid.errors import BadOption
+
+
+@click.command(short_help="Find the units of a layer that match given concepts.")
+@click.argument("pictures", metavar="PICTURE...", nargs=-1, required=True)
+@click.option("--masks", required=True, metavar="DIR", help="One folder per concept, with masks named as the pictures.")
+@click.option("--model", "spec", metavar="SPEC", help="The model; `pellucid models` says how. [default: embedded]")
+@click.option("--layer", required=True, metavar="SITE", help="A layer with a grid; `pellucid layers MODEL` lists them.")
+@click.option("--threshold", type=float, default=0.04, show_default=True, help="Least overlap (IoU) that counts.")
+@click.option(
+    "--quantile", type=float, default=0.005, show_default=True, help="Share of places where a unit is strong."
+)
+@model_flags
+@json_flag
+def dissect(
+    pictures: tuple[str, ...],
+    masks: str,
+    spec: str | None,
+    layer: str,
+    threshold: float,
+    quantile: float,
+    as_json: bool,
+    **given: Any,
+) -> int:
+    """Find the units of a layer that are strong where a concept is.
+
+    DIR holds a folder per concept; in it, a picture's mask is the PNG file of the same name, as large as the picture
+    and not black where the concept is. A picture without a mask does not show the concept.
+    """
+    from pellucid.inspection import dissect as take_apart
+    from pellucid.pictures import find_pictures
+
+    model = load_model(spec or "efficientnet-lite0", given)
+    every = [found.source for found in find_pictures(pictures)]
+    truth = _masks(Path(masks).expanduser(), every)
+    found = take_apart(model, every, truth, layer, quantile=quantile, threshold=threshold)
+    if as_json:
+        iou = {name: found.iou[:, k].tolist() for k, name in enumerate(found.concepts)}
+        matches = [vars(match) for match in found.matches]
+        covered = dict(zip(found.concepts, found.covered, strict=True))
+        show.document({"layer": str(found.site), "matches": matches, "iou": iou, "covered": covered})
+        return 0
+    title = f"{found.site} of {model.name}: {len(found.matches)} of {len(found.iou)} units match a concept"
+    show.line(plain(title), style="bold")
+    show.table(
+        (("unit", "right"), "concept", ("overlap", "right"), ""),
+        [(str(m.unit), plain(m.concept), f"{m.iou:.3f}", show.bar(m.iou)) for m in found.matches[:40]],
+    )
+    if len(found.matches) > 40:
+        show.line(f"{len(found.matches) - 40} more: --json has all.")
+    show.line("Overlap: intersection over union of where the unit is strong and where the concept is.")
+    return 0
+
+
+def _masks(folder: Path, pictures: list[str]) -> dict[str, list[Path | None]]:
+    concepts = sorted(path for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
+    found: dict[str, list[Path | None]] = {}
+    for concept in concepts:
+        files = [concept / f"{Path(source).stem}.png" for source in pictures]
+        found[concept.name] = [file if file.exists() else None for file in files]
+    if not any(file for files in found.values() for file in files):
+        raise BadOption(f"{str(folder)!r} holds no folder with masks named as the pictures, such as cat/photo.png.")
+    return found

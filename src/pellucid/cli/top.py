@@ -1,0 +1,79 @@
+"""`pellucid top FOLDER --layer PATH`: the pictures that excite each unit most."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import click
+
+from pellucid.cli import show
+from pellucid.cli.flags import json_flag, load_model, model_flags
+from pellucid.cli.show import plain
+from pellucid.errors import BadOption, Cancelled
+
+
+@click.command(short_help="Find the pictures that excite each unit of a layer most.")
+@click.argument("pictures", metavar="PICTURE...", nargs=-1, required=True)
+@click.option("--model", "spec", metavar="SPEC", help="The model; `pellucid models` says how. [default: embedded]")
+@click.option("--layer", required=True, metavar="SITE", help="A layer with a grid; `pellucid layers MODEL` lists them.")
+@click.option("--units", metavar="N,N", help="Units on the sheet. [default: the 16 with the strongest answers]")
+@click.option("--most", type=click.IntRange(min=1), default=9, show_default=True, help="Pictures per unit.")
+@click.option("--out", default="pellucid-top", show_default=True, metavar="DIR", help="Folder for the results.")
+@model_flags
+@json_flag
+def top(
+    pictures: tuple[str, ...],
+    spec: str | None,
+    layer: str,
+    units: str | None,
+    most: int,
+    out: str,
+    as_json: bool,
+    **given: Any,
+) -> int:
+    """Find the pictures that excite each unit of a layer most.
+
+    PICTURE is a file, a folder, or a sample. Writes top.png, a contact sheet with the part of each picture that the
+    unit could see, and top.json with all units. After Ctrl-C the same call goes on where it was: what top.json lists is
+    not looked at again.
+    """
+    from pellucid.cli.progress import Bar
+    from pellucid.inspection import top_pictures
+
+    wanted = _numbers(units)
+    folder = Path(out).expanduser()
+    model = load_model(spec or "efficientnet-lite0", given)
+    bar = Bar(1)
+    try:
+        found = top_pictures(model, list(pictures), layer, most=most, folder=folder, progress=bar.tick)
+    except Cancelled as stop:
+        bar.finish_picture()
+        show.note(f"{stop} {folder} keeps what is done; the same command goes on from there.")
+        return Cancelled.exit_code
+    bar.finish_picture()
+    for source, reason in found.failed.items():
+        show.warning(f"{source}: {reason}")
+    if not found.units:
+        raise BadOption("None of the pictures could be read, so there is nothing to show.")
+    chosen = found.strongest() if wanted is None else wanted
+    found.draw(chosen).save(folder / "top.png")
+    if as_json:
+        hits = {str(unit): [vars(hit) for hit in found.units[unit]] for unit in chosen}
+        show.document({"layer": str(found.site), "pictures": len(found.seen), "units": hits, "out": str(folder)})
+        return 0
+    best = [(str(unit), f"{found.units[unit][0].value:.4g}", plain(found.units[unit][0].source)) for unit in chosen]
+    show.line(plain(f"{found.site} of {model.name}, {len(found.seen)} pictures"), style="bold")
+    show.table((("unit", "right"), ("strongest", "right"), "in"), best)
+    show.line(plain(f"Wrote top.png and top.json to {folder}"))
+    return 0
+
+
+def _numbers(text: str | None) -> list[int] | None:
+    if text is None:
+        return None
+    parts = [part for part in re.split(r"[,\s]+", text.strip()) if part]
+    if not parts or not all(part.isdigit() for part in parts):
+        raise BadOption(f"Expected units such as 3,12 for --units, got {text!r}.")
+    return [int(part) for part in parts]
