@@ -355,10 +355,12 @@ class Answers:
         score: the target's score, `[batch, count]`, or of the first variants only if the work was stopped and the
             method can do with less.
         top: index of the top class, of the same shape; None when the output has no classes.
+        deviation: of fast answers, the largest difference from exact ones where both were computed.
     """
 
     score: Tensor
     top: Tensor | None
+    deviation: float | None = None
 
 
 Change: TypeAlias = Callable[[Tensor, Tensor, Tensor], Tensor]
@@ -410,7 +412,9 @@ class ProbeLike(Protocol):
     def base(self) -> Method | None:
         """The method named by the option `of`."""
 
-    def score(self, count: int, change: Change, *, least: int | None = None, step: int = 1) -> Answers:
+    def score(
+        self, count: int, change: Change, *, least: int | None = None, step: int = 1, fast: bool = False
+    ) -> Answers:
         """Score variants of each picture; with `least`, the first ones will do when the work is stopped."""
 
     def interruptible(self, total: int, least: int) -> AbstractContextManager[Tally]:

@@ -147,3 +147,23 @@ def test_positions_where_the_decision_flips():
 def test_the_note_says_how_the_map_came_about():
     (note,) = run(pooled_net(), window=3, stride=2, fill="mean").notes
     assert "a square of 3 pixels, moved by 2, hid the place (filled with mean); a pixel has the mean over" in note
+
+
+def test_fast_tells_how_far_it_deviates(monkeypatch):
+    net, image = pooled_net().float(), IMAGE.float()
+    exact = run(net, image=image, window=3, stride=2)
+    monkeypatch.setattr("pellucid.capture.patches.scoring.has_short_floats", lambda device: True)
+    fast = run(net, image=image, window=3, stride=2, precision="fast")
+    error, largest = float((fast.extras["scores"] - exact.extras["scores"]).abs().max()), float(exact.raw.abs().max())
+    assert 0 < error < 0.1 * float(exact.extras["scores"].abs().max())
+    assert "Computed in bfloat16: scores differ from exact ones by up to" in fast.notes[1]
+    assert float(fast.notes[1].split("up to ")[1].split(" where")[0]) <= error * 1.05
+    assert f"the largest drop is {float(fast.raw.abs().max()):.2g}" in fast.notes[1]
+    assert largest > 0
+
+
+def test_fast_where_it_cannot_be(monkeypatch):
+    monkeypatch.setattr("pellucid.capture.patches.scoring.has_short_floats", lambda device: False)
+    got = run(pooled_net(), window=3, stride=2, precision="fast")
+    close(got.raw, numbers(run(pooled_net(), window=3, stride=2).raw))
+    assert got.notes[1] == "Computed exactly: this device or network does not allow the fast way."

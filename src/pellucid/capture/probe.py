@@ -90,7 +90,9 @@ class Probe:
     read_picture: Callable[[str], Maps] | None = None
     read_labels: Callable[[str], Tensor] | None = None
 
-    def score(self, count: int, change: Change, *, least: int | None = None, step: int = 1) -> Answers:
+    def score(
+        self, count: int, change: Change, *, least: int | None = None, step: int = 1, fast: bool = False
+    ) -> Answers:
         """Score `count` variants of each picture, the first of all pictures first.
 
         Args:
@@ -99,9 +101,11 @@ class Probe:
             least: for estimates that only get better with more variants: from so many on, a wish to stop ends the
                 asking instead of the method, and the answers so far come back. None needs them all.
             step: the answers so far are cut to a multiple of this.
+            fast: compute in bfloat16 what is scored box by box, where the device can; the answers then say how far
+                they deviate.
         """
         batch = len(self.image)
-        if isinstance(change, Local) and least is None and (answers := self._score_boxes(count, change)):
+        if isinstance(change, Local) and least is None and (answers := self._score_boxes(count, change, fast)):
             return answers
         found = footprint(self.model, self.image)
         chunks: list[tuple[Tensor, Tensor | None]] = []
@@ -120,13 +124,13 @@ class Probe:
                 self.meter.tick(rows, batch * count)
         return _answers(chunks, lambda flat: flat[: tally.done * batch].reshape(tally.done, batch).T.contiguous())
 
-    def _score_boxes(self, count: int, change: Local) -> Answers | None:
+    def _score_boxes(self, count: int, change: Local, fast: bool = False) -> Answers | None:
         """The scores without whole passes; None where the network cannot be followed box by box."""
         total = len(self.image) * count
-        answers = incremental(
-            self.model, self.image, change, self._read_answers, self.budget, lambda done: self.meter.tick(done, total)
-        )
-        return None if answers is None else Answers(*answers)
+        return incremental(
+            self.model, self.image, change, self._read_answers, self.budget, lambda done: self.meter.tick(done, total),
+            fast=fast,
+        )  # fmt: skip
 
     @contextmanager
     def interruptible(self, total: int, least: int) -> Iterator[Tally]:

@@ -2,6 +2,7 @@
 
 import torch
 
+from pellucid.errors import BadOption
 from pellucid.fills import fill_of
 from pellucid.methods._squares import check, conventions, hidden, spread, windows
 from pellucid.types import Evidence, Maps, Method, Noise, Paper, ProbeLike
@@ -16,6 +17,7 @@ def occlusion(
     stride: int | None = None,
     fill: float | str = 0.0,
     shape: str = "square",
+    precision: str = "exact",
 ) -> Evidence:
     """What the score loses when a square of the picture is hidden, at every position of the square.
 
@@ -32,6 +34,7 @@ def occlusion(
         fill: what hides: a value in the model's normalised space (0 is the mean colour of its training data), `mean`,
             `blur`, `noise`, `inpaint` or another picture (see `pellucid.fills`).
         shape: `square`, or `disc` for the disc that fits into it.
+        precision: `exact`, or `fast` for bfloat16 where the processor has it; a note then tells the measured deviation.
 
     Returns:
         raw `[batch, position row, position column]`: d_p; the map at input resolution, signed; extras `scores` and
@@ -41,9 +44,12 @@ def occlusion(
     size = (image.shape[2], image.shape[3])
     stride = max(1, window // 2) if stride is None else stride
     check(METHOD.id, window, stride, shape)
+    if precision not in ("exact", "fast"):
+        raise BadOption(f"Expected exact or fast as precision of {METHOD.id}, got {precision!r}.")
     boxes, down, across = windows(size, window, stride)
     boxes = torch.cat([torch.zeros(1, 4, dtype=boxes.dtype), boxes])  # the first hides nothing
-    answers = probe.score(len(boxes), hidden(boxes, fill_of(METHOD.id, fill, image, probe, rng), window, shape))
+    change = hidden(boxes, fill_of(METHOD.id, fill, image, probe, rng), window, shape)
+    answers = probe.score(len(boxes), change, fast=precision == "fast")
     grid = (len(image), down, across)
     scores = answers.score[:, 1:].reshape(grid)
     drop = answers.score[:, :1, None] - scores
@@ -51,8 +57,15 @@ def occlusion(
     if answers.top is not None:
         extras["classes"] = answers.top[:, 1:].reshape(grid)
         extras["positions with another top class"] = (answers.top[:, 1:] != answers.top[:, :1]).sum(1)
-    note = conventions(window, stride, shape, fill)
-    return Evidence(drop, values=spread(drop, window, stride, size), extras=extras, notes=(note,))
+    notes = [conventions(window, stride, shape, fill)]
+    if answers.deviation is not None:
+        notes.append(
+            f"Computed in bfloat16: scores differ from exact ones by up to {answers.deviation:.2g} where both were "
+            f"computed; the largest drop is {float(drop.abs().max()):.2g}."
+        )
+    elif precision == "fast":
+        notes.append("Computed exactly: this device or network does not allow the fast way.")
+    return Evidence(drop, values=spread(drop, window, stride, size), extras=extras, notes=tuple(notes))
 
 
 METHOD = Method(

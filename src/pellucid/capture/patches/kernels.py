@@ -16,6 +16,7 @@ NO_SIDES: Sides = (0, 0, 0, 0)
 
 # oneDNN's convolution with an activation in the same call; torch's own compiler is built on it.
 _FUSED = getattr(torch.ops.mkldnn, "_convolution_pointwise", None) if torch._C._has_mkldnn else None
+_FUSED_TYPES = (torch.float32, torch.bfloat16)
 _FOLDS = (torch.float32, torch.float64)
 """Types in which statistics are folded into weights; in shorter ones that would round the weights again."""
 
@@ -52,22 +53,26 @@ class Convolution:
         top, bottom, left, right = around
         if (top, left) != (bottom, right):
             maps, top, left = F.pad(maps, (left, right, top, bottom)), 0, 0
-        if _FUSED is not None and maps.device.type == "cpu" and maps.dtype == self.weight.dtype == torch.float32:
+        if _FUSED is not None and maps.device.type == "cpu" and maps.dtype in _FUSED_TYPES:
             name, numbers = (self.after.name, self.after.numbers) if self.after else ("none", ())
             found: Tensor = _FUSED(
-                maps, self._packed(maps, (top, left)), self.bias, (top, left), self.stride, self.dilation, self.groups,
-                name, list(numbers), "",
+                maps, self._packed(maps, (top, left)), self._as(maps, self.bias), (top, left), self.stride,
+                self.dilation, self.groups, name, list(numbers), "",
             )  # fmt: skip
             return found
-        found = F.conv2d(maps, self.weight, self.bias, self.stride, (top, left), self.dilation, self.groups)
+        weight, bias = self.weight.to(maps.dtype), self._as(maps, self.bias)
+        found = F.conv2d(maps, weight, bias, self.stride, (top, left), self.dilation, self.groups)
         return self.after.function(found) if self.after else found
+
+    def _as(self, maps: Tensor, bias: Tensor | None) -> Tensor | None:
+        return None if bias is None else bias.to(maps.dtype)
 
     def _packed(self, maps: Tensor, padding: tuple[int, int]) -> Tensor:
         """The weight in the order that oneDNN likes for this kind of input, found once."""
         if "weight" not in self.packed:
             reorder: Any = getattr(torch._C._nn, "mkldnn_reorder_conv2d_weight", None)
             given = (list(padding), list(self.stride), list(self.dilation), self.groups, list(maps.shape))
-            weight = self.weight.detach()
+            weight = self.weight.detach().to(maps.dtype)
             self.packed["weight"] = weight if reorder is None else reorder(weight.to_mkldnn(), *given)
         return self.packed["weight"]
 

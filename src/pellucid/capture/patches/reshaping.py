@@ -11,6 +11,7 @@ from torch import Tensor
 from pellucid.capture.patches.passes import Pass, rule, together
 from pellucid.capture.patches.value import Patched, at, cut, paste
 from pellucid.capture.rewriting import bind, functions
+from pellucid.numerics import full_precision
 
 
 @rule(functions("cat", "concat", "concatenate"))
@@ -146,13 +147,15 @@ def averaging(run: Pass, func: Callable[..., Any], args: tuple[Any, ...], kwargs
     if 0 in dims or not dims >= set(x.axes):
         return NotImplemented
     total = _sum(run, x, sorted(dims), bool(keepdim))
-    return total if func.__name__ == "sum" else total / torch.Size(x.shape[d] for d in dims).numel()
+    count = 1 if func.__name__ == "sum" else torch.Size(x.shape[d] for d in dims).numel()
+    return (total / count).to(x.dtype)
 
 
 def _sum(run: Pass, x: Patched, dims: list[int], keepdim: bool) -> Tensor:
+    """In float32 or better: what the boxes change may be little beside the whole."""
     if x.is_whole:
-        return x.patch.sum(dims, keepdim=keepdim)
+        return full_precision(x.patch).sum(dims, keepdim=keepdim)
     parent = x.still
-    still = run.still(lambda: parent.get().sum(dims, keepdim=keepdim))
+    still = run.still(lambda: full_precision(parent.get()).sum(dims, keepdim=keepdim))
     before = cut(parent.get(), x.axes, [s.first for s in x.spans], [s.size for s in x.spans])
-    return still.get() + (x.patch - before).sum(dims, keepdim=keepdim)
+    return still.get() + (full_precision(x.patch) - full_precision(before)).sum(dims, keepdim=keepdim)

@@ -12,20 +12,22 @@ from torch import Tensor
 from torch.utils._pytree import tree_leaves, tree_map
 
 from pellucid.capture.budget import Budget
-from pellucid.capture.feeding import feed, forward
+from pellucid.capture.feeding import feed, forward, input_type
 from pellucid.capture.patches import pointwise, reshaping, windows  # noqa: F401 - they register their rules
 from pellucid.capture.patches.grouping import group, sizes
 from pellucid.capture.patches.passes import Memo, Pass, ordinary
 from pellucid.capture.patches.spans import Places, Span
 from pellucid.capture.patches.value import NotLocal
 from pellucid.numerics import crops
-from pellucid.types import Local, Maps, Model
+from pellucid.types import Answers, Local, Maps, Model
 
 Answer: TypeAlias = tuple[Tensor, Tensor | None]
 Read: TypeAlias = Callable[[Any, Tensor], Answer]
 """Scores and top classes `[n]` from a network's output and the pictures that its rows belong to."""
 
-_KEPT = 2**28
+_COMPARED = 8
+"""Variants that fast answers are compared with exact ones at."""
+_KEPT = 3 * 2**26
 """Bytes of a picture's unchanged values that are kept from pass to pass."""
 
 
@@ -39,6 +41,7 @@ class Incremental:
         change: what becomes of them.
         read: reads a network's output.
         budget: how many variants at once.
+        fast: compute in bfloat16.
     """
 
     model: Model
@@ -46,6 +49,7 @@ class Incremental:
     change: Local
     read: Read
     budget: Budget
+    fast: bool = False
     memo: Memo = field(default_factory=lambda: Memo(_KEPT))
     checked: bool = False
 
@@ -57,6 +61,7 @@ class Incremental:
         """
         self.memo = Memo(_KEPT, self.memo.kernels)
         picture = feed(self.model, self.image[k : k + 1])
+        picture = picture.to(torch.bfloat16) if self.fast else picture
         given = self.change.boxes
         boxes = (given if given.ndim == 2 else given[k]).cpu().numpy().astype(np.int64)
         middle = len(boxes) // 2
@@ -91,30 +96,65 @@ class Incremental:
         parts = self.change.paint(parts, samples, which, corners).to(picture.dtype)
         if picture.is_contiguous(memory_format=torch.channels_last):
             parts = parts.contiguous(memory_format=torch.channels_last)
-        with torch.inference_mode():
+        with torch.inference_mode(), torch.autocast(picture.device.type, torch.bfloat16, enabled=self.fast):
             given = Pass(self.memo, writes_log=writes_log).begin(picture, parts, spans)
             output = tree_map(ordinary, forward(self.model, given, samples))
         if not self.checked:
             self._check(output, which, samples)
         return which, self.read(output, samples)
 
-    def _check(self, output: Any, which: Tensor, samples: Tensor) -> None:
-        """Compare with a whole pass, once: whatever a rule may have overlooked must not go unseen."""
+    def whole(self, which: Tensor, samples: Tensor) -> Any:
+        """The network's output for some variants by a whole pass."""
         rows = feed(self.model, self.change(self.image[samples], samples, which))
         with torch.inference_mode():
-            expected = forward(self.model, rows, samples)
+            return forward(self.model, rows, samples)
+
+    def _check(self, output: Any, which: Tensor, samples: Tensor) -> None:
+        """Compare with a whole pass, once: whatever a rule may have overlooked must not go unseen."""
+        expected = self.whole(which, samples)
         got, wanted = ([t for t in tree_leaves(o) if isinstance(t, Tensor)] for o in (output, expected))
         if not wanted:  # an object of the network's own
             got, wanted = ([self.read(o, samples)[0]] for o in (output, expected))
-        if len(got) != len(wanted) or not all(map(_close, got, wanted)):
+        if len(got) != len(wanted) or not all(map(self._close, got, wanted)):
             raise NotLocal("the answers differ from those of a whole pass")
         self.checked = True
 
+    def _close(self, got: Tensor, expected: Tensor) -> bool:
+        if got.shape != expected.shape:
+            return False
+        if not expected.is_floating_point() or not expected.numel():
+            return True
+        # sqrt(eps): more than another order of sums changes in the last digits, far less than a wrong rule does
+        tolerance = torch.finfo(torch.bfloat16 if self.fast else expected.dtype).eps ** 0.5 * expected.abs().amax()
+        return bool(((got - expected).abs() <= tolerance).all())
+
+    def deviation(self, score: Tensor) -> float:
+        """Largest difference of the first picture's scores `[count]` from those of whole passes, at a few variants."""
+        places = np.unique(np.linspace(0, len(score) - 1, _COMPARED).round().astype(np.int64))
+        which = torch.from_numpy(places).to(score.device)
+        samples = torch.zeros_like(which)
+        return float((score[which] - self.read(self.whole(which, samples), samples)[0]).abs().max())
+
+
+def has_short_floats(device: torch.device) -> bool:
+    """Whether a device computes in bfloat16 itself."""
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported())
+    checks = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+    return device.type == "cpu" and any(getattr(torch.cpu, name, bool)() for name in checks)
+
 
 def incremental(
-    model: Model, image: Maps, change: Local, read: Read, budget: Budget, tick: Callable[[int], None]
-) -> Answer | None:
-    """Scores `[batch, count]` and top classes of all variants; None where the network cannot be followed.
+    model: Model,
+    image: Maps,
+    change: Local,
+    read: Read,
+    budget: Budget,
+    tick: Callable[[int], None],
+    *,
+    fast: bool = False,
+) -> Answers | None:
+    """The answers to all variants; None where the network cannot be followed.
 
     Args:
         model: the network.
@@ -123,8 +163,10 @@ def incremental(
         read: reads a network's output.
         budget: how many variants at once.
         tick: told how many variants are done.
+        fast: compute in bfloat16 where the device can, and measure what that changes.
     """
-    engine, done = Incremental(model, image, change, read, budget), 0
+    fast = fast and has_short_floats(image.device) and input_type(model, image) == torch.float32
+    engine, done = Incremental(model, image, change, read, budget, fast), 0
     score = top = None
     try:
         for k in range(len(image)):
@@ -139,14 +181,6 @@ def incremental(
                 tick(done)
     except NotLocal:
         return None
-    return None if score is None else (score, top)
-
-
-def _close(got: Tensor, expected: Tensor) -> bool:
-    if got.shape != expected.shape:
-        return False
-    if not expected.is_floating_point() or not expected.numel():
-        return True
-    # sqrt(eps): more than another order of sums changes in the last digits, far less than a wrong rule does
-    tolerance = torch.finfo(expected.dtype).eps ** 0.5 * expected.abs().amax()
-    return bool(((got - expected).abs() <= tolerance).all())
+    if score is None:
+        return None
+    return Answers(score, top, engine.deviation(score[0]) if engine.fast else None)
