@@ -18,7 +18,7 @@ pellucid.keep_freed_memory()  # as the command line does; the peers in this proc
 
 import torch  # noqa: E402
 
-from benchmarks import peers  # noqa: E402
+from benchmarks import hiding, peers  # noqa: E402
 from benchmarks.measure import (  # noqa: E402
     Row,
     at_most,
@@ -108,17 +108,9 @@ def gradients(device: str) -> Iterator[Row]:
 
 
 def occlusion(device: str) -> Iterator[Row]:
-    """Plain batched occlusion against captum with batches of the same size."""
-    net = network("efficientnet-lite0").to(device)
-    image = torch.randn(1, 3, 224, 224, device=device)
-    model = pellucid.wrap(net)
-    options = {"occlusion": {"window": 32, "stride": 16}}
-    timed = in_turn(
-        lambda: pellucid.explain(model, image, "occlusion", target=TARGET, options=options),
-        peers.captum_occlusion(net, image, 32, 16),
-        7,
-    )
-    yield at_most("occlusion", "efficientnet-lite0", 1, "captum, 32 windows at once", timed, 1)
+    """Exact incremental occlusion against captum, and against itself in bfloat16."""
+    for part in hiding.PARTS:
+        yield from part(device)
 
 
 def rise(device: str) -> Iterator[Row]:

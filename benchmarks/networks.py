@@ -14,4 +14,5 @@ def network(name: str) -> nn.Module:
         return pellucid.load().module
     import torchvision
 
-    return torchvision.models.get_model(name, weights=None).eval()
+    more = {"aux_logits": False, "init_weights": False} if name == "googlenet" else {}
+    return torchvision.models.get_model(name, weights=None, **more).eval()

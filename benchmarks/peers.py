@@ -69,7 +69,7 @@ def captum_guided(net: nn.Module, image: Tensor) -> Callable[[], object]:
     return run
 
 
-def captum_occlusion(net: nn.Module, image: Tensor, window: int, stride: int) -> Callable[[], object]:
+def captum_occlusion(net: nn.Module, image: Tensor, window: int, stride: int, at_once: int) -> Callable[[], object]:
     from captum.attr import Occlusion
 
     method, channels = Occlusion(net), image.shape[1]
@@ -81,7 +81,7 @@ def captum_occlusion(net: nn.Module, image: Tensor, window: int, stride: int) ->
                 sliding_window_shapes=(channels, window, window),
                 strides=(channels, stride, stride),
                 target=3,
-                perturbations_per_eval=32,
+                perturbations_per_eval=at_once,
             )
 
     return run
