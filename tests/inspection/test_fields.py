@@ -88,6 +88,26 @@ def test_a_choice_by_values_is_said():
     assert described(row.field).startswith("by data")
 
 
+def test_a_network_that_goes_another_way_on_noise():
+    class Way(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.bright, self.dark = nn.Conv2d(3, 4, 3), nn.Conv2d(3, 4, 5)
+
+        def forward(self, x):
+            y = self.bright(x) if bool(x.detach().mean() > 0.5) else self.dark(x)
+            return y.flatten(2)[y.flatten(2) > 0]
+
+    found = pellucid.inspect(Way(), torch.ones(1, 3, 16, 16))
+    assert found.structure["bright"].calls == 1
+    assert found.structure["dark"].calls == 0
+    assert found.structure["bright"].field is None
+    assert "Receptive fields are left out" in " ".join(found.structure.notes)
+    assert found.drawing()
+    whole = pellucid.inspect(Way(), size=16).structure.total
+    assert whole.field is None or whole.field.status == "data dependent"
+
+
 def test_sound_and_film():
     sound = nn.Sequential(nn.Conv1d(1, 2, 5, stride=2), nn.Conv1d(2, 2, 3))
     assert pellucid.inspect(sound, shape=(1, 50)).structure["1"].field.size == (9,)

@@ -76,7 +76,13 @@ def activations_of(
     if image.ndim != 4 or not image.is_floating_point():
         return ()
     kinds = {call.path: type(call.module).__name__ for call in found.calls}
-    sites = tuple(layers) if layers is not None else _chosen(survey(model, image).candidates)
+    sites = (
+        tuple(layers)
+        if layers is not None
+        else _chosen(
+            [c for c in survey(model, image).candidates if c.site.path in kinds]  # noise may go another way through it
+        )
+    )
     values = activations(model, image[:1], sites) if sites else {}
     made = []
     for site in sites:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,11 @@ from pellucid.inspection.inputs import read_input
 from pellucid.inspection.structure import Structure, structure_of
 from pellucid.models import wrap
 from pellucid.types import Model, Picture, Site
+
+_NO_FIELDS = (
+    "Receptive fields are left out: on noise the network calls other layers than on this input, so its code acts on "
+    "values."
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,9 +116,13 @@ def inspect(
         found = trace(model, image)
         wanted = None if layers is None else [Site.parse(layer) for layer in layers]
         seen = () if picture is None and layers is None else activations_of(model, image, found, wanted)
+        fields = fields_of(model, image, found)
+        structure = structure_of(model, found, fields)
+        if not fields and image.is_floating_point() and 3 <= image.ndim <= 5:
+            structure = replace(structure, notes=(*structure.notes, _NO_FIELDS))
         return Inspection(
             model=model,
-            structure=structure_of(model, found, fields_of(model, image, found)),
+            structure=structure,
             graph=graph_of(found, model.name),
             filters=filters_of(found),
             activations=seen,
