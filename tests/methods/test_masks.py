@@ -53,8 +53,10 @@ def test_slope_is_the_derivative():
 
 def test_moved_repeats_the_edges():
     image = torch.arange(12.0).reshape(1, 1, 3, 4)
-    moved = Fade(torch.stack([image, image])).moved(1, -2).levels[0, 0, 0]
-    assert moved.tolist() == [[2, 3, 3, 3], [2, 3, 3, 3], [6, 7, 7, 7]]
+    fade, ones = Fade(torch.stack([image, -image, image]), move=(1, -2)), torch.ones(1, 3, 4)
+    for mask, sign in ((ones, 1), (0.5 * ones, -1)):
+        moved = fade.show(torch.tensor([0]), mask)[0, 0]
+        assert (sign * moved).tolist() == [[2, 3, 3, 3], [2, 3, 3, 3], [6, 7, 7, 7]]
 
 
 def test_cells_become_rectangles():

@@ -23,9 +23,11 @@ class Fade:
     Attributes:
         levels: what is seen where a mask is 1, ..., 0, at equal steps: `[level, batch, channel, row, column]`. Between
             two levels a picture is their weighted mean.
+        move: how many pixels further down and right the pictures are seen than they are, their edges repeated.
     """
 
     levels: Tensor
+    move: tuple[int, int] = (0, 0)
 
     def show(self, samples: Tensor, masks: Tensor) -> Maps:
         """The pictures `samples` `[n]` behind `masks` `[n, row, column]` of 0 (hidden) to 1 (seen)."""
@@ -37,25 +39,19 @@ class Fade:
         seen, hidden, _ = self._between(samples, masks)
         return (len(self.levels) - 1) * (seen - hidden)
 
-    def moved(self, down: int, right: int) -> Fade:
-        """The same pictures moved by so many pixels, their edges repeated."""
-        steps = (down, right)
-        rows, columns = (
-            (torch.arange(n, device=self.levels.device) - step).clamp(0, n - 1)
-            for n, step in zip(self.levels.shape[3:], steps, strict=True)
-        )
-        return Fade(self.levels[..., rows[:, None], columns])
-
     def _between(self, samples: Tensor, masks: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """The two levels on either side of each mask value, and the share of the first."""
         steps = len(self.levels) - 1
-        if steps == 1:
+        if steps == 1 and self.move == (0, 0):
             return self.levels[0, samples], self.levels[1, samples], masks[:, None]
         depth = (1 - masks) * steps
         level = depth.floor().clamp(0, steps - 1)
-        rows, columns = (torch.arange(n, device=masks.device) for n in masks.shape[1:])
-        at = level.long(), samples[:, None, None], slice(None), rows[:, None], columns
-        seen, hidden = (self.levels[at[0] + k, *at[1:]].permute(0, 3, 1, 2) for k in (0, 1))
+        rows, columns = (
+            (torch.arange(n, device=masks.device) - move).clamp(0, n - 1)
+            for n, move in zip(masks.shape[1:], self.move, strict=True)
+        )
+        at = samples[:, None, None], slice(None), rows[:, None], columns
+        seen, hidden = (self.levels[level.long() + k, *at].permute(0, 3, 1, 2) for k in (0, 1))
         return seen, hidden, (1 - (depth - level))[:, None]
 
 

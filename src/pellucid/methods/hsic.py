@@ -59,9 +59,10 @@ def hsic(
         return cover.hide(rows, samples, ~cells_to_pixels(seen(numbers), size)[:, None])
 
     score = probe.score(masks, hide, least=_LEAST).score
-    signs = 2 * seen(torch.arange(score.shape[1], device=image.device)).flatten(1).double() - 1
-    found = [_dependence(signs, one.double()) for one in score]
-    values, error = (torch.stack(part).reshape(-1, cells, cells).to(image.dtype) for part in zip(*found, strict=True))
+    # few numbers, many digits: on the CPU, as not every device has float64
+    signs = 2 * seen(torch.arange(score.shape[1])).flatten(1).to("cpu", torch.float64) - 1
+    found = [_dependence(signs, one.to("cpu", torch.float64)) for one in score]
+    values, error = (torch.stack(part).reshape(-1, cells, cells).to(image) for part in zip(*found, strict=True))
     return Evidence(values, extras={"error": error})
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -75,7 +76,7 @@ def meaningful_perturbation(
         for step in range(steps):
             mask = climb.here
             gone = product(product(spread[0], 1 - mask), spread[1].mT)
-            score, slope = score_and_slope(probe, fade.moved(*_move(step, image, rng)), 1 - gone[:, None])
+            score, slope = score_and_slope(probe, replace(fade, move=_move(step, image, rng)), 1 - gone[:, None])
             found = 1 - mask, gone, score[:, 0]
             tally.done = step + 1
             above = (score[:, 0] > whole - drop) / drop.where(drop > 0, torch.ones_like(drop))
