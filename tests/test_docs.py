@@ -44,6 +44,28 @@ def test_adding_a_method_names_every_reserved_parameter():
     assert all(f"| `{name}` |" in table for name in RESERVED)
 
 
+def test_every_target_of_the_page_works_as_written():
+    """Random networks at small sizes; that the numbers are right is the business of the targets' own tests."""
+    with torch.random.fork_rng(devices=[]):
+        space: dict = {}
+        for block in code_blocks("docs/targets.md"):
+            exec(block, space)
+            if "result" in space:
+                assert all(bool(a.values.isfinite().all()) and a.values.shape[1:] == (64, 96) for a in space["result"])
+                assert any(bool((a.values != 0).any()) for a in space["result"])
+
+
+def test_the_page_of_targets_names_every_form():
+    from pellucid.targets import FORMS
+
+    page = (ROOT / "docs/targets.md").read_text()
+    shapes = ("top3", "rank2", " vs ", "probability:", "like:", "person@10,20,60,50")
+    assert all(shape in page for shape in shapes)
+    assert len(FORMS) == 8, "a new form needs its line in docs/targets.md"
+    public = ("Region", "Detection", "Similarity", "Margin", "Probability", "Candidates")
+    assert all(f"pellucid.{name}(" in page for name in public)
+
+
 def test_readme_code_runs(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     space: dict = {}

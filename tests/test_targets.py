@@ -295,3 +295,75 @@ def test_one_class_per_picture_through_explain():
     torch.testing.assert_close(raw.flatten(1), net[1].weight[[2, 0]].detach())
     raw = pellucid.explain(net, image, "saliency", Margin(Logit((2,)), Logit((1,))))["saliency"].raw
     torch.testing.assert_close(raw[0].flatten(), (net[1].weight[2] - net[1].weight[1]).detach())
+
+
+TEXTS = {
+    "rank2": Top(1),
+    "Rank1": Top(0),
+    "tabby cat vs tiger cat": Margin(Logit(0), Logit(1)),
+    "top vs rank2": Margin(Top(0), Top(1)),
+    "dog vs 1": Margin(Logit(2), Logit(1)),
+    "probability:dog": Probability(2),
+    "probability: 1": Probability(1),
+}
+
+
+@pytest.mark.parametrize("text", TEXTS)
+def test_targets_in_words(text):
+    found = one(text, NAMED)
+    assert found == TEXTS[text]
+    assert type(found) is type(TEXTS[text])
+
+
+@pytest.mark.parametrize(
+    ("text", "classes", "place"),
+    [
+        ("dog@120,40,300,280", (2,), {"box": (120, 40, 300, 280)}),
+        (" 1 @ 1.5, 2, 30.25, 40 ", (1,), {"box": (1.5, 2, 30.25, 40)}),
+        ("top@10,20", None, {"point": (10, 20)}),
+        ("@10,20,30,40", None, {"box": (10, 20, 30, 40)}),
+        ("tiger cat@3,4", (1,), {"point": (3, 4)}),
+    ],
+)
+def test_places_in_words(text, classes, place):
+    found = one(text, NAMED)
+    assert found.region.classes == classes
+    assert {name: getattr(found.region, name) for name in place} == place
+    if "box" in place:
+        assert (found.detection.classes, found.detection.box) == (classes, place["box"])
+    else:
+        assert found.detection is None
+
+
+def test_words_that_mean_nothing():
+    for text, message in (
+        ("rank0", "Expected rank1 to rank20 as target, got 'rank0'"),
+        ("dog@1,2,3", "Expected a box .* or a point .* behind the @ of 'dog@1,2,3', got 3 numbers"),
+        ("dog@7", "got 1 number"),
+    ):
+        with pytest.raises(BadOption, match=message):
+            one(text, NAMED)
+    for text in ("dog@here", "wolf@1,2", "dog vs wolf", "probability:wolf"):
+        with pytest.raises(UnknownName, match="There is no class"):
+            one(text, NAMED)
+    assert one("at@home", wrap(MODEL, classes=["at@home", "b"])) == Logit(0)
+
+
+def test_places_where_the_picture_is_scored_as_a_whole():
+    net = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(4, 3))
+    with pytest.raises(BadOutput, match="scores the picture as a whole, so its target has no place in it"):
+        pellucid.explain(net, torch.randn(2, 1, 2, 2), "saliency", "1@0,0,1,1")
+    with pytest.raises(BadOption, match="call resolve first"):
+        one("dog@1,2", NAMED).score(OUTPUT, BOTH, NAMED)
+
+
+def test_words_through_explain():
+    net = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(4, 3))
+    image, weight = torch.randn(2, 1, 2, 2), net[1].weight.detach()
+    result = pellucid.explain(net, image, "saliency", "0 vs 2")
+    torch.testing.assert_close(result["saliency"].raw.flatten(1), (weight[0] - weight[2]).expand(2, -1))
+    assert result["saliency"].target == ("class 0 rather than class 2",) * 2
+    assert result.target == "0 vs 2"
+    order = net(image).sort(dim=1, descending=True).indices
+    raw = pellucid.explain(net, image, "saliency", "top vs rank3")["saliency"].raw.flatten(1)
+    torch.testing.assert_close(raw, weight[order[:, 0]] - weight[order[:, 2]])

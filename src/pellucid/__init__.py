@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from pellucid.targets import Margin as Margin
     from pellucid.targets import Probability as Probability
     from pellucid.targets import Region as Region
+    from pellucid.targets import Similarity as Similarity
     from pellucid.targets import Target as Target
     from pellucid.targets import Top as Top
     from pellucid.types import Attribution as Attribution
@@ -64,6 +65,7 @@ _HOME = {
     "Preprocess": "types",
     "Probability": "targets",
     "Region": "targets",
+    "Similarity": "targets",
     "Site": "types",
     "Target": "targets",
     "Top": "targets",
@@ -99,6 +101,7 @@ __all__ = [
     "Preprocess",
     "Probability",
     "Region",
+    "Similarity",
     "Site",
     "Target",
     "Top",

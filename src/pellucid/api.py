@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from pellucid import arguments
 from pellucid.capture.budget import Budget
-from pellucid.capture.feeding import bound
+from pellucid.capture.feeding import bound, outputs
 from pellucid.capture.guard import guarded
 from pellucid.capture.probe import Meter
 from pellucid.engine import Engine, plan
@@ -51,8 +51,10 @@ def explain(
         pictures: a path, PIL image or uint8 array `[row, column, 3]`, or a list of these; or a float tensor
             `[batch, channel, row, column]` in the model's own normalised space.
         methods: ids; None runs `DEFAULT_METHODS` and leaves out those that would be wrong for this model.
-        target: None is each picture's top class, before softmax. A class index or name, a list with one per picture,
-            `top3` (three explanations of each picture), a `Target`, or a callable from the model's output to `[batch]`.
+        target: None is each picture's top class, before softmax (for networks that score every pixel, the class that
+            fills most of the picture; for detectors, the most probable object). A class index or name, a list with one
+            per picture, `top3` (three explanations of each picture), any other text of `pellucid.targets.FORMS`, a
+            `Target`, or a callable from the model's output to `[batch]`. See docs/targets.md.
         layer: where layer methods look; None is the last layer with a grid that the score depends on. Several give
             one attribution each, or one for all of them with `fuse`.
         options: per method id, its keyword options.
@@ -90,9 +92,11 @@ def explain(
     image, decoded = _read_pictures(model, pictures)
     model = model if inputs is None else bound(model, inputs, image)
     frames = tuple(p.frame for p in decoded) or (Frame.whole((image.shape[2], image.shape[3])),) * len(image)
-    targets = [wanted.fit(Scene(model, frames)) for wanted in parse_targets(target, model)]
+    wanted = parse_targets(target, model)
     budget, meter = Budget(image.device, chunk), Meter(progress, cancel)
     with guarded(model.module):
+        scene = Scene(model, frames, lambda others: outputs(model, _read_pictures(model, others)[0]))
+        targets = [each.fit(scene) for each in wanted]
         strict = methods is not None
         engine = Engine(
             model, image, frames, targets, steps, seed=seed, budget=budget, meter=meter, strict=strict, fuse=fuse
@@ -106,9 +110,9 @@ def explain(
             choices["layer"] = engine.choose_sites(layers)
             engine.run()
         except KeyboardInterrupt as stop:
-            partial = _pack(engine, decoded, choices, time.perf_counter() - start)
+            partial = _pack(engine, decoded, choices, target, time.perf_counter() - start)
             raise Cancelled(_stopped(str(stop), partial, engine.total), partial) from stop
-    return _pack(engine, decoded, choices, time.perf_counter() - start)
+    return _pack(engine, decoded, choices, target, time.perf_counter() - start)
 
 
 def _stopped(why: str, explanation: Explanation, total: int) -> str:
@@ -156,7 +160,9 @@ def _check_tensor(tensor: Tensor) -> Maps:
     return tensor.detach()
 
 
-def _pack(engine: Engine, decoded: tuple[Picture, ...], choices: Mapping[str, str], seconds: float) -> Explanation:
+def _pack(
+    engine: Engine, decoded: tuple[Picture, ...], choices: Mapping[str, str], target: Any, seconds: float
+) -> Explanation:
     notes: tuple[str, ...] = ()
     if engine.model.inputs:
         notes = ("The other inputs were held as they are: no map shows what they contribute to the score.",)
@@ -174,6 +180,7 @@ def _pack(engine: Engine, decoded: tuple[Picture, ...], choices: Mapping[str, st
         refused=dict(engine.refused),
         notes=notes,
         choices=choices,
+        target=target if isinstance(target, int | str) else None,
         seed=engine.seed,
         seconds=seconds,
     )

@@ -27,6 +27,7 @@ class Explanation:
         refused: methods of the default set that would be wrong for this model, with the reason.
         notes: what the reader must know about all of it ("the output already is a probability").
         choices: what was picked on the user's behalf and why, by name (`class`, `layer`, `methods`).
+        target: as it was asked for, if that was a number or a text.
         seed: of all random draws.
         seconds: wall-clock time of the call.
     """
@@ -38,6 +39,7 @@ class Explanation:
     refused: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     choices: Mapping[str, str] = field(default_factory=dict)
+    target: int | str | None = None
     seed: int = 0
     seconds: float = 0.0
 

@@ -50,6 +50,20 @@ def forward(model: Model, given: Tensor, samples: Tensor) -> Any:
     return model.call(model.module, given, *args, **kwargs)
 
 
+def outputs(model: Model, image: Tensor) -> Any:
+    """What the network returns for pictures `[n, channel, row, column]` that nothing is asked about.
+
+    Must run inside `guarded`.
+
+    Raises:
+        BadOption: it takes more than pictures, and what goes with these is not known.
+    """
+    if model.inputs:
+        raise BadOption(f"{model.name} takes more than a picture, and what goes with another picture is not known.")
+    with torch.no_grad():
+        return forward(model, feed(model, image), torch.arange(len(image), device=image.device))
+
+
 def bound(model: Model, inputs: Any, image: Tensor) -> Model:
     """The model with what it takes besides the pictures of one call.
 

@@ -12,15 +12,26 @@ from pellucid.cli.flags import MODEL_FLAGS, Call, json_flag, load_model, model_f
 from pellucid.cli.options import CommandWithMethods, given_options, normalise
 
 
+class _Explain(CommandWithMethods):
+    """Its help ends with the forms of a target."""
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        """List them, by example."""
+        from pellucid.targets import FORMS
+
+        with formatter.section("Targets"):
+            formatter.write_dl(list(FORMS.items()))
+
+
 @click.command(
-    cls=CommandWithMethods,
+    cls=_Explain,
     short_help="Explain what a model sees in pictures.",
     context_settings={"token_normalize_func": normalise},
 )
 @click.argument("pictures", metavar="PICTURE...", nargs=-1, required=True)
 @click.option("--model", "spec", metavar="SPEC", help="The model; `pellucid models` says how. [default: embedded]")
 @click.option("--method", "-m", "methods", metavar="ID[,ID]", multiple=True, help="Methods; may be given again.")
-@click.option("--target", metavar="CLASS|topN", help="A class by number, name or synset. [default: the top class]")
+@click.option("--target", metavar="WHAT", help="A class, or any other form listed below. [default: the top class]")
 @click.option("--layer", "layers", metavar="SITE", multiple=True, help="Where layer methods look; may be given again.")
 @click.option("--fuse", type=click.Choice(["max", "mean", "product"]), help="Join the maps of several layers into one.")
 @click.option("--out", default="pellucid-out", show_default=True, metavar="DIR", help="Folder for the results.")

@@ -44,6 +44,7 @@ json_flag = click.option("--json", "as_json", is_flag=True, help="Write one JSON
 
 _MODEL_FLAGS = (
     click.option("--weights", metavar="FILE", help="A .safetensors or .pth file with the model's weights."),
+    click.option("--part", metavar="PATH", help="The part of its output that holds the scores: logits, 1, heads.age."),
     click.option("--classes", metavar="FILE", help="A text file with one class name per line."),
     click.option("--device", default="auto", show_default=True, help="cpu, cuda, cuda:1, mps or auto."),
     click.option("--size", metavar="N|RxC", help="Rows and columns of the model's input, in pixels."),
@@ -52,7 +53,7 @@ _MODEL_FLAGS = (
     click.option("--mean", metavar="R,G,B", help="Per channel, for values between 0 and 1; one number: grey."),
     click.option("--std", metavar="R,G,B", help="Likewise."),
 )
-MODEL_FLAGS = ("weights", "classes", "device", "size", "resize", "interpolation", "mean", "std")
+MODEL_FLAGS = ("weights", "part", "classes", "device", "size", "resize", "interpolation", "mean", "std")
 
 
 def model_flags(function: Decorated) -> Decorated:
@@ -79,6 +80,7 @@ def load_model(spec: str, flags: dict[str, Any], *, sized: bool = True) -> Model
     model = load(
         spec,
         weights=flags["weights"],
+        output=flags["part"],
         classes=Path(flags["classes"]) if flags["classes"] else None,
         device=flags["device"],
         size=_size(flags["size"]),

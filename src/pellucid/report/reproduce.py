@@ -45,6 +45,8 @@ def _pictures(subjects: Sequence[Subject]) -> str:
 def _target(subjects: Sequence[Subject]) -> str:
     if subjects[0].explanation.choices.get("class", "").startswith("the top class"):
         return ""
+    if subjects[0].explanation.target is not None:
+        return f"target={subjects[0].explanation.target!r}"
     wanted = [list(dict.fromkeys(finding.target for finding in s.findings)) for s in subjects]
     if all(
         len(names) > 1 and names == [p.name for p in s.predictions[: len(names)]]

@@ -20,11 +20,14 @@ from pellucid.targets.classes import (
 from pellucid.targets.custom import Custom
 from pellucid.targets.detections import Candidates, Detection, Detections, Found
 from pellucid.targets.outputs import Part, class_scores, leaves, logits, scores_of
-from pellucid.targets.parse import parse_targets
+from pellucid.targets.parse import FORMS, parse_targets
 from pellucid.targets.reading import Unread, read
 from pellucid.targets.regions import PixelClasses, Region
+from pellucid.targets.similarity import Similarity
+from pellucid.targets.somewhere import Somewhere
 
 __all__ = [
+    "FORMS",
     "Candidates",
     "ClassScores",
     "Custom",
@@ -41,6 +44,8 @@ __all__ = [
     "Residual",
     "Rivals",
     "Scene",
+    "Similarity",
+    "Somewhere",
     "Target",
     "TargetLike",
     "Top",

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 from torch import Tensor
 
+from pellucid.errors import BadOption
 from pellucid.types import Frame, Model, Prediction, Scores
 
 TargetLike: TypeAlias = "int | str | Target | Sequence[int | str] | Tensor | Callable[[Any], Tensor] | None"
 """What the public functions accept: None is the top class of each sample before softmax."""
+
+
+def _nothing(_: Any) -> Any:
+    raise BadOption("There is no model at hand to look at other pictures.")
 
 
 @dataclass(frozen=True)
@@ -21,10 +26,12 @@ class Scene:
     Attributes:
         model: that is explained.
         frames: one per picture: how its pixels lie in the model's input.
+        output: what the model gives for other pictures, in any form that `explain` takes.
     """
 
     model: Model
     frames: tuple[Frame, ...]
+    output: Callable[[Any], Any] = field(default=_nothing, repr=False)
 
 
 @runtime_checkable

@@ -94,7 +94,7 @@ class Logit:
         classes: an index or name, or one per picture.
     """
 
-    classes: tuple[int, ...]
+    classes: Any
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "classes", listed(self.classes))
@@ -155,8 +155,8 @@ class Margin:
         second: likewise.
     """
 
-    first: Target
-    second: Target
+    first: Any
+    second: Any
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "first", as_target(self.first))
@@ -169,7 +169,9 @@ class Margin:
         return Margin(self.first.resolve(reading, model), self.second.resolve(reading, model))
 
     def score(self, output: Any, samples: Tensor, model: Model) -> Scores:
-        return self.first.score(output, samples, model) - self.second.score(output, samples, model)
+        first: Scores = self.first.score(output, samples, model)
+        second: Scores = self.second.score(output, samples, model)
+        return first - second
 
     def labels(self, model: Model, frames: Sequence[Frame]) -> tuple[str, ...]:
         pairs = zip(self.first.labels(model, frames), self.second.labels(model, frames), strict=True)

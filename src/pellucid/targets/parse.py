@@ -1,14 +1,33 @@
-"""Turning what a user passes as target into targets."""
+"""Turning what a user passes as target into targets, and text into what it stands for."""
 
 from __future__ import annotations
 
 import re
+from typing import Any
 
 from pellucid.errors import BadOption
 from pellucid.targets.base import Target, TargetLike
-from pellucid.targets.classes import Logit, Top, as_target, class_index, listed
+from pellucid.targets.classes import Logit, Margin, Probability, Top, as_target, class_index, listed
 from pellucid.targets.custom import Custom
+from pellucid.targets.detections import Detection
+from pellucid.targets.regions import Region
+from pellucid.targets.similarity import Similarity
+from pellucid.targets.somewhere import Somewhere
 from pellucid.types import Model
+
+FORMS = {
+    "281, tabby, n02123045": "the score of a class, by number, name or synset",
+    "top, top3": "the top class (the default); the three top classes, one after the other",
+    "rank2": "the class in the second place",
+    "tabby vs tiger cat": "why this and not that: the difference of two targets, as in rank1 vs rank2",
+    "probability:tabby": "a probability instead of a score",
+    "person@120,40,300,280": "a class in a box: left, top, right and bottom in pixels of the picture",
+    "road@150,90": "a class at a point, for networks that score every pixel; top@150,90 is the class seen there",
+    "like:other.jpg": "likeness to another picture, for networks that give an embedding",
+}
+"""Every form of a target in words, by example."""
+_NUMBER = r"\s*-?\d+(?:\.\d+)?\s*"
+_MOST = 20
 
 
 def parse_targets(target: TargetLike, model: Model) -> tuple[Target, ...]:
@@ -20,13 +39,47 @@ def parse_targets(target: TargetLike, model: Model) -> tuple[Target, ...]:
     """
     if isinstance(target, str) and (top := re.fullmatch(r"top(\d*)", target.strip().lower())):
         count = int(top[1] or 1)
-        if not 1 <= count <= 20:
-            raise BadOption(f"Expected top1 to top20 as target, got {target!r}.")
+        if not 1 <= count <= _MOST:
+            raise BadOption(f"Expected top1 to top{_MOST} as target, got {target!r}.")
         return tuple(Top(rank) for rank in range(count))
+    if isinstance(target, str):
+        return (_of_text(target, model),)
     if target is None or isinstance(target, Target):
         return (as_target(target),)
-    if isinstance(target, int | str | list | tuple | range) or hasattr(target, "tolist"):
+    if isinstance(target, int | list | tuple | range) or hasattr(target, "tolist"):
         return (Logit(tuple(class_index(c, model) for c in listed(target))),)
     if callable(target):
         return (Custom(target),)
     raise BadOption(f"Expected a class index, a class name, a list of these, a Target or a callable, got {target!r}.")
+
+
+def _of_text(text: str, model: Model) -> Target:
+    """One target; see `FORMS`."""
+    kind, _, rest = text.strip().partition(":")
+    if kind == "like":
+        return Similarity(rest.strip())
+    first, versus, second = text.partition(" vs ")
+    if versus:
+        return Margin(_of_text(first, model), _of_text(second, model))
+    if kind == "probability":
+        return Probability(class_index(rest.strip(), model))
+    name, at, place = text.rpartition("@")
+    if at and re.fullmatch(rf"{_NUMBER}(,{_NUMBER})*", place):
+        return _placed(name.strip(), [float(part) for part in place.split(",")], text, model)
+    if rank := re.fullmatch(r"(?:rank(\d+)|top)", text.strip().lower()):
+        if not 1 <= int(rank[1] or 1) <= _MOST:
+            raise BadOption(f"Expected rank1 to rank{_MOST} as target, got {text.strip()!r}.")
+        return Top(int(rank[1] or 1) - 1)
+    return Logit(class_index(text, model))
+
+
+def _placed(name: str, numbers: list[float], text: str, model: Model) -> Target:
+    classes: Any = None if name.lower() in ("", "top") else class_index(name, model)
+    if len(numbers) == 4:
+        return Somewhere(Region(classes, box=tuple(numbers)), Detection(classes, tuple(numbers)))
+    if len(numbers) == 2:
+        return Somewhere(Region(classes, point=tuple(numbers)), None)
+    raise BadOption(
+        f"Expected a box (left,top,right,bottom) or a point (x,y) behind the @ of {text.strip()!r}, "
+        f"got {len(numbers)} number{'s' * (len(numbers) > 1)}."
+    )
