@@ -151,7 +151,7 @@ def test_options_reach_the_method_and_the_result():
     given = {"occlusion": {"window": 4, "stride": 4}}
     result = pellucid.explain(MODEL, TENSOR, ["occlusion", "grad-cam"], options=given)
     assert result["occlusion"].raw.shape == (2, 4, 4)
-    assert result["occlusion"].options == {"window": 4, "stride": 4, "fill": 0.0, "shape": "square"}
+    assert result["occlusion"].options == {**pellucid.methods()["occlusion"].options, **given["occlusion"]}
     assert result["grad-cam"].options == {"rectify": True}
     assert given == {"occlusion": {"window": 4, "stride": 4}}
 
