@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from pellucid.inspection import inspect as inspect
     from pellucid.inspection import look as look
     from pellucid.inspection import top_pictures as top_pictures
+    from pellucid.inspection.advice import layers as layers
     from pellucid.memory import keep_freed_memory as keep_freed_memory
     from pellucid.models import load as load
     from pellucid.models import wrap as wrap
@@ -73,6 +74,7 @@ _HOME = {
     "dissect": "inspection",
     "explain": "api",
     "inspect": "inspection",
+    "layers": "inspection",
     "keep_freed_memory": "memory",
     "load": "models",
     "look": "inspection",
@@ -111,6 +113,7 @@ __all__ = [
     "explain",
     "inspect",
     "keep_freed_memory",
+    "layers",
     "load",
     "look",
     "methods",

@@ -56,7 +56,8 @@ def explain(
             per picture, `top3` (three explanations of each picture), any other text of `pellucid.targets.FORMS`, a
             `Target`, or a callable from the model's output to `[batch]`. See docs/targets.md.
         layer: where layer methods look; None is the last layer with a grid that the score depends on. Several give
-            one attribution each, or one for all of them with `fuse`.
+            one attribution each, or one for all of them with `fuse`. `auto` tries Grad-CAM at up to 32 layers on these
+            pictures, see `pellucid.layers`, and says in `Explanation.choices` why it looks where it looks.
         options: per method id, its keyword options.
         seed: of all random draws; any integer.
         inputs: what the network takes besides the picture: tensors with one row per picture, in a tuple or by name.
@@ -87,7 +88,8 @@ def explain(
         chunk = arguments.whole_number(chunk, "chunk", "a positive number of samples", least=1)
     arguments.function(progress, "progress")
     arguments.function(cancel, "cancel")
-    layers = arguments.sites(layer)
+    auto = arguments.is_auto(layer)
+    layers = [] if auto else arguments.sites(layer)
     check_fuse(fuse, len(set(layers)))
     image, decoded = _read_pictures(model, pictures)
     model = model if inputs is None else bound(model, inputs, image)
@@ -107,7 +109,7 @@ def explain(
             **({"fuse": fuse} if fuse else {}),
         }
         try:
-            choices["layer"] = engine.choose_sites(layers)
+            choices["layer"] = engine.choose_sites(layers, auto=auto)
             engine.run()
         except KeyboardInterrupt as stop:
             partial = _pack(engine, decoded, choices, target, time.perf_counter() - start)

@@ -45,6 +45,20 @@ def sites(given: Any) -> list[Site]:
     return [Site.parse(place) for place in places]
 
 
+def is_auto(given: Any) -> bool:
+    """Whether the layer shall be found by trying; a module of that name is written `auto@output`.
+
+    Raises:
+        BadOption: `auto` among other layers.
+    """
+    named = [given] if isinstance(given, str) else given if isinstance(given, list | tuple) else []
+    if "auto" not in named:
+        return False
+    if len(named) > 1:
+        raise BadOption(f"'auto' stands for one layer that is yet to be found, so it stands alone; got {named!r}.")
+    return True
+
+
 def whole_number(given: Any, name: str, what: str, least: int | None = None) -> int:
     """An integer of any kind, but no truth value."""
     try:

@@ -19,7 +19,7 @@ from pellucid.capture.feeding import input_type
 from pellucid.capture.passes import Findings, Wish, look
 from pellucid.capture.probe import Meter, Probe
 from pellucid.capture.randomness import Draws
-from pellucid.capture.sites import recommended, stages, survey
+from pellucid.capture.sites import recommended, stages, survey, why_recommended
 from pellucid.errors import BadOption, BadSite, Refused
 from pellucid.fusing import fused
 from pellucid.models.preprocessing import preprocessing_of
@@ -158,11 +158,15 @@ class Engine:
         self.refused: dict[str, str] = {}
         self.stop: KeyboardInterrupt | None = None
 
-    def choose_sites(self, layers: Sequence[Site]) -> str:
+    def choose_sites(self, layers: Sequence[Site], *, auto: bool = False) -> str:
         """Settle where layer methods look; returns the reason for people.
 
+        Args:
+            layers: chosen by the user; none leaves the choice to the engine.
+            auto: whether it tries Grad-CAM on the pictures to choose, instead of looking at the network only.
+
         Raises:
-            BadOption: one layer for a method that joins the maps of several.
+            BadOption: one layer for a method that joins the maps of several, or no class scores to choose by.
             BadSite: no layer has a grid, and the methods were chosen by the user.
         """
         if not any(step.at_site for step in self.steps):
@@ -174,18 +178,26 @@ class Engine:
         self._choose_stages()
         if all(step.method.fuse for step in self.steps if step.at_site):
             return "the last layers of the coarsest sizes of grid"
-        if self.model.site:
+        if self.model.site and not auto:
             self.sites = (self.model.site,)
             return "the model's own default"
         try:
             with self._shapes_explained(self.image):
+                if auto:
+                    return self._take_advice()
                 best = recommended(self.model, self.image)
             self.sites = (best.site,)
-            if not best.influences:
-                return "the last layer with a grid, though the score seems to depend on none: are the weights random?"
+            return why_recommended(best)
         except BadSite as error:
             self._refuse([step for step in self.steps if step.at_site], error)
-        return "the last layer with a grid that the score depends on"
+        return "no layer has a grid"
+
+    def _take_advice(self) -> str:
+        from pellucid.inspection.trial import advise
+
+        advice = advise(self.model, self.image, self.budget, self.meter)
+        self.sites = (advice.site,)
+        return advice.reason
 
     def _check_stages(self) -> None:
         for step in self.steps:

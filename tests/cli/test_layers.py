@@ -24,12 +24,44 @@ def test_the_table_marks_the_recommended_layer(run):
 def test_json(run):
     found = json.loads(run("layers", "nets.py", "--json").out)
     assert found["input"] == [16, 16]
+    assert (found["picture"], found["recommended"]) == (None, "late")
+    assert found["reason"] == "the last layer with a grid that the score depends on"
     last = found["layers"][-1]
     assert last["site"] == "late"
     assert last["grid"] == [8, 8]
     assert last["stride"] == [2, 2]
     assert last["prefix_tokens"] == 0
     assert last["reached"] is last["recommended"] is last["default"] is True
+    assert last["discrimination"] is last["faithfulness"] is None
+    sees = {"size": [8, 8], "step": [2, 2], "start": [-3, -3], "status": "exact", "why": ""}
+    assert last["receptive_field"] == sees
+
+
+def test_on_a_picture(run, draw):
+    path = draw()
+    answer = run("layers", "nets.py", "--picture", path)
+    assert answer.code == 0, answer.err
+    assert "input 16 x 16 on photo.png: 4 layers" in answer.out
+    found = json.loads(run("layers", "nets.py", "--picture", path, "--json").out)
+    assert found["picture"] == "photo.png"
+    assert f"Look at {found['recommended']}: " in answer.out
+    (best,) = [layer for layer in found["layers"] if layer["recommended"]]
+    assert best["site"] == found["recommended"]
+    assert "layers tried" in found["reason"]
+    assert all(isinstance(layer["faithfulness"], float) for layer in found["layers"])
+    assert f"{best['faithfulness']:.2f}" in answer.out
+
+
+def test_layer_auto(explain, run, draw, folder):
+    path = draw()
+    answer = explain(path, "--layer", "auto", "--method", "grad-cam")
+    assert answer.code == 0, answer.err
+    best = json.loads(run("layers", "nets.py", "--picture", path, "--json").out)
+    manifest = json.loads((folder / "pellucid-out" / "photo" / "manifest.json").read_text())
+    assert manifest["choices"]["layer"] == best["reason"]
+    assert manifest["methods"][0]["site"] == best["recommended"]
+    assert f"Layer: {best['recommended']} (" in answer.out
+    assert explain(path, "--layer", "auto", "--layer", "late").code == 2
 
 
 def test_layers_deep_inside_wait_for_all(run):

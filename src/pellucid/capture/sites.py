@@ -172,6 +172,13 @@ def recommended(model: Model, image: Tensor) -> Candidate:
     )
 
 
+def why_recommended(candidate: Candidate) -> str:
+    """Why methods look at the recommended layer, for people."""
+    if candidate.influences:
+        return "the last layer with a grid that the score depends on"
+    return "the last layer with a grid, though the score seems to depend on none: are the weights random?"
+
+
 def stages(model: Model, image: Tensor) -> tuple[Site, ...]:
     """Of the coarsest sizes of grid the last outermost layer that the score depends on, in the order of the network.
 

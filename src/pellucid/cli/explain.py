@@ -32,7 +32,7 @@ class _Explain(CommandWithMethods):
 @click.option("--model", "spec", metavar="SPEC", help="The model; `pellucid models` says how. [default: embedded]")
 @click.option("--method", "-m", "methods", metavar="ID[,ID]", multiple=True, help="Methods; may be given again.")
 @click.option("--target", metavar="WHAT", help="A class, or any other form listed below. [default: the top class]")
-@click.option("--layer", "layers", metavar="SITE", multiple=True, help="Where layer methods look; may be given again.")
+@click.option("--layer", "layers", metavar="SITE|auto", multiple=True, help="Where layer methods look; several may be.")
 @click.option("--fuse", type=click.Choice(["max", "mean", "product"]), help="Join the maps of several layers into one.")
 @click.option("--out", default="pellucid-out", show_default=True, metavar="DIR", help="Folder for the results.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of all random draws.")

@@ -1,7 +1,8 @@
-"""`pellucid layers MODEL`: where layer methods can look."""
+"""`pellucid layers MODEL`: where layer methods can look, and where to look on a picture."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -12,86 +13,141 @@ from pellucid.cli.flags import json_flag, load_model, model_flags
 from pellucid.cli.show import plain
 
 if TYPE_CHECKING:
-    from pellucid.capture.sites import Candidate
-    from pellucid.types import Model
+    from pellucid.inspection import Layer, Layers
 
 _DEPTH = 2
 
 
-@click.command(short_help="List the layers of a model where methods can look.")
+@click.command(short_help="List the layers of a model where methods can look, and say where.")
 @click.argument("spec", metavar="MODEL")
+@click.option("--picture", metavar="PICTURE", help="Try Grad-CAM at the layers on this picture: a file or a sample.")
 @click.option("--all", "whole", is_flag=True, help=f"Layers nested more than {_DEPTH} deep, too; --json has them all.")
 @model_flags
 @json_flag
-def layers(spec: str, whole: bool, as_json: bool, **given: Any) -> int:
-    """List the layers of a model that have a spatial grid, and mark the recommended one."""
-    from pellucid.errors import BadSite
-    from pellucid.inspection import layers as candidates
-    from pellucid.models.preprocessing import nominal_size, preprocessing_of
+def layers(spec: str, picture: str | None, whole: bool, as_json: bool, **given: Any) -> int:
+    """List the layers of a model that have a spatial grid, and recommend one.
 
-    model = load_model(spec, given)
-    found = candidates(model)
+    With a picture, Grad-CAM is tried at up to 32 of them: 'apart' is one minus the correlation of the top class's map
+    with those of the next two; 'faithful' is what blurring the cells that the map ranks highest costs of the class's
+    score beyond blurring as many of the lowest, 1 at best.
+    """
+    from pellucid.cli.progress import Bar
+    from pellucid.errors import BadSite
+    from pellucid.inspection import layers as look_for
+
+    model, bar = load_model(spec, given), Bar(1)
+    try:
+        found = look_for(model, picture, progress=bar.tick)
+    finally:
+        bar.finish_picture()
     if as_json:
-        size = nominal_size(preprocessing_of(model))
-        show.document({"model": model.name, "input": size, "layers": [_record(c, model) for c in found]})
-    elif not found:
+        show.document(_document(found))
+    elif not found.layers:
         raise BadSite(f"No layer of {model.name} has a spatial grid. Methods that look at the input still work.")
     else:
-        _table(model, [c for c in found if whole or _shown(c, model)], len(found))
+        _table(found, [layer for layer in found if whole or _shown(layer, found)])
     return 0
 
 
-def _shown(candidate: Candidate, model: Model) -> bool:
-    return candidate.site.path.count(".") < _DEPTH or candidate.recommended or _used(candidate, model)
+def _shown(layer: Layer, found: Layers) -> bool:
+    return layer.site.path.count(".") < _DEPTH or layer.trial is not None or _used(layer, found) or layer.recommended
 
 
-def _used(candidate: Candidate, model: Model) -> bool:
+def _used(layer: Layer, found: Layers) -> bool:
     """Whether layer methods look here unless told otherwise: the model's own default, else the recommended layer."""
-    return candidate.site == model.site if model.site else candidate.recommended
+    default = found.model.site
+    return layer.site == default if default else found.picture is None and layer.recommended
 
 
-def _record(candidate: Candidate, model: Model) -> dict[str, Any]:
-    grid = candidate.grid
+def _document(found: Layers) -> dict[str, Any]:
     return {
-        "site": str(candidate.site),
-        "kind": candidate.kind,
-        "shape": list(candidate.shape),
-        "layout": grid.layout,
-        "grid": [grid.rows, grid.columns],
-        "prefix_tokens": grid.prefix,
-        "stride": list(candidate.stride),
-        "reached": candidate.influences,
-        "recommended": candidate.recommended,
-        "default": _used(candidate, model),
-        "aliases": list(candidate.aliases),
+        "model": found.model.name,
+        "input": list(found.pixels),
+        "picture": found.picture.name if found.picture else None,
+        "recommended": None if found.recommended is None else str(found.recommended),
+        "reason": found.reason or None,
+        "layers": [_record(layer, found) for layer in found],
     }
 
 
-def _table(model: Model, shown: Sequence[Candidate], count: int) -> None:
-    from pellucid.models.preprocessing import nominal_size, preprocessing_of
+def _record(layer: Layer, found: Layers) -> dict[str, Any]:
+    grid, field, trial = layer.grid, layer.field, layer.trial
+    return {
+        "site": str(layer.site),
+        "kind": layer.kind,
+        "shape": list(layer.shape),
+        "layout": grid.layout,
+        "grid": [grid.rows, grid.columns],
+        "prefix_tokens": grid.prefix,
+        "stride": list(layer.stride),
+        "receptive_field": field
+        and {
+            "size": list(field.size),
+            "step": list(field.step),
+            "start": list(field.start),
+            "status": field.status,
+            "why": field.why,
+        },
+        "reached": layer.influences,
+        "discrimination": trial and trial.discrimination,
+        "faithfulness": trial and trial.faithfulness,
+        "recommended": layer.recommended,
+        "default": _used(layer, found),
+        "aliases": list(layer.aliases),
+    }
 
-    rows, columns = nominal_size(preprocessing_of(model))
-    show.line(plain(f"{model.name}, input {rows} x {columns}: {count} layers with a grid"))
-    headings = ("layer", "kind", ("shape", "right"), ("grid", "right"), ("stride", "right"), "layout", "reached", "")
-    show.table(headings, [_row(candidate, model) for candidate in shown])
-    if len(shown) < count:
-        show.line(f"{count - len(shown)} more lie inside these: --all lists them.")
-    show.line("Name one with --layer. 'reached' says whether the score depends on the grid of the layer.")
 
+def _table(found: Layers, shown: Sequence[Layer]) -> None:
+    from rich.text import Text
 
-def _row(candidate: Candidate, model: Model) -> tuple[str, ...]:
-    grid = candidate.grid
-    prefix = f", {grid.prefix} prefix" if grid.prefix else ""
-    marks = [
-        text for text, yes in (("recommended", candidate.recommended), ("default", _used(candidate, model))) if yes
-    ]
-    return (
-        plain(candidate.site),
-        candidate.kind,
-        " x ".join(str(n) for n in candidate.shape),
-        f"{grid.rows} x {grid.columns}",
-        " x ".join(f"{s:.4g}" for s in candidate.stride),
-        f"{grid.layout}{prefix}",
-        "yes" if candidate.influences else "no",
-        " and ".join(marks),
+    rows, columns = found.pixels
+    on = f" on {found.picture.name}" if found.picture else ""
+    show.line(plain(f"{found.model.name}, input {rows} x {columns}{on}: {len(found)} layers with a grid"))
+    layouts, tried = any(x.grid.layout != "channels-first" for x in shown), any(x.trial for x in shown)
+    headings = (
+        "layer",
+        "kind",
+        ("shape", "right"),
+        ("grid", "right"),
+        ("stride", "right"),
+        ("field", "right"),
+        *(("layout",) if layouts else ()),
+        *((("apart", "right"), ("faithful", "right")) if tried else ()),
+        "",
     )
+    show.table(headings, [_row(layer, found, layouts=layouts, tried=tried) for layer in shown])
+    if len(shown) < len(found):
+        show.line(f"{len(found) - len(shown)} more lie inside these: --all lists them.")
+    show.line("field: pixels along each axis that one position can depend on.")
+    if not all(layer.influences for layer in shown):
+        show.line("not reached: the score does not depend on the layer's grid.")
+    if tried:
+        show.line("apart: how differently the maps of the top classes look; faithful: whether they name what counts.")
+    show.console().print(Text.assemble((f"Look at {plain(found.recommended)}", "bold"), plain(f": {found.reason}.")))
+    show.line(
+        f"--layer {plain(found.recommended)} of `pellucid explain` looks there; --layer auto tries on its pictures."
+    )
+
+
+def _row(layer: Layer, found: Layers, *, layouts: bool, tried: bool) -> tuple[str, ...]:
+    from pellucid.inspection.fields import described
+
+    grid, trial = layer.grid, layer.trial
+    layout = {"channels-first": "", "channels-last": "channels last", "tokens": f"{grid.prefix} + tokens"}[grid.layout]
+    marks = {"recommended": layer.recommended, "default": _used(layer, found), "not reached": not layer.influences}
+    judged = (_number(trial.discrimination), _number(trial.faithfulness)) if trial else ("", "")
+    return (
+        plain(layer.site),
+        layer.kind,
+        " x ".join(str(n) for n in layer.shape),
+        f"{grid.rows} x {grid.columns}",
+        " x ".join(f"{s:.4g}" for s in layer.stride),
+        described(layer.field),
+        *((layout,) if layouts else ()),
+        *(judged if tried else ()),
+        ", ".join(mark for mark, applies in marks.items() if applies),
+    )
+
+
+def _number(value: float) -> str:
+    return "-" if math.isnan(value) else f"{value:.2f}"

@@ -1,7 +1,7 @@
 """Looking into a model without explaining a decision: what it is made of, and what each part does."""
 
+from pellucid.inspection.advice import Layer, Layers, layers
 from pellucid.inspection.dissection import Dissection, Match, dissect
-from pellucid.inspection.layers import layers
 from pellucid.inspection.overview import Inspection, inspect
 from pellucid.inspection.structure import Row, Structure
 from pellucid.inspection.units import Hit, TopPictures, top_pictures
@@ -11,6 +11,8 @@ __all__ = [
     "Dissection",
     "Hit",
     "Inspection",
+    "Layer",
+    "Layers",
     "Look",
     "Match",
     "Row",
