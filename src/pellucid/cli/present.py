@@ -98,7 +98,7 @@ def _costs(explanation: Explanation) -> None:
         (
             a.method.id,
             *((plain(a.target[0]),) if several else ()),
-            plain(a.site) if a.site is not None else "input",
+            plain(a.site) if a.site is not None else ("attention" if a.method.at_attention else "input"),
             f"{a.cost.seconds:.3f}",
             str(a.cost.forward),
             str(a.cost.backward),
