@@ -48,6 +48,19 @@ NETS = """
         warnings.warn("these weights\\nare random")
         return model()
 
+    class _Transformer(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.patch, self.mix, self.head = nn.Conv2d(3, 8, 4, 4), nn.Linear(8, 24), nn.Linear(8, 4)
+
+        def forward(self, x):
+            x = self.patch(x).flatten(2).transpose(1, 2)
+            x = x + nn.functional.scaled_dot_product_attention(*self.mix(x).chunk(3, -1))
+            return self.head(x.mean(1))
+
+    def transformer():
+        return wrap(_Transformer(), name="tiny-transformer", size=16, classes=NAMES)
+
     class _Broken(nn.Module):
         def forward(self, x):
             return x / [][0]

@@ -112,6 +112,20 @@ def test_flags_take_dashes_and_underscores(explain, draw, flag):
     assert "Treated as plain gradients: gelu." in answer.out
 
 
+def test_attention(explain, draw, folder):
+    flags = ("-m", "attention-rollout", "--attention-rollout.heads", "max", "--attention-rollout.discard", "0.2")
+    answer = explain(draw(), *flags, model="nets.py:transformer")
+    assert answer.code == 0, answer.err
+    row = next(line for line in answer.out.splitlines() if line.strip().startswith("attention-rollout"))
+    assert row.split()[1] == "attention"
+    assert "sees the picture as 4 x 4 tokens" in " ".join(answer.out.split())
+    with np.load(folder / "pellucid-out" / "photo" / "maps.npz") as maps:
+        assert maps["attention-rollout/raw"].shape == (4, 4)
+    refused = explain(draw(), *flags)
+    assert (refused.code, refused.err.count("\n")) == (2, 1)
+    assert refused.err.startswith("Error: attention-rollout cannot read this network: it has no attention layer")
+
+
 def test_options_of_the_method_that_another_builds_on(explain, draw):
     flags = ("--smoothgrad.of", "guided-backprop", "--smoothgrad.samples", "2")
     answer = explain(draw(), "-m", "smoothgrad", *flags, "--guided-backprop.other-activations", "plain")
