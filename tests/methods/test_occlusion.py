@@ -80,6 +80,14 @@ def test_worked_by_hand():
     assert got.values.tolist() == [[[3, 4, 6, 8, 9]]]
 
 
+def test_single_pixels_with_gaps_between_them():
+    net, whole = LinearScore(), numbers(run(LinearScore(), 2, IMAGE[:1, :, :5, :6], window=1, stride=1).raw)
+    got = run(net, 2, IMAGE[:1, :, :5, :6], window=1, stride=2)
+    close(got.raw, whole[:, ::2, ::2])
+    close(got.values, whole[:, [0, 0, 2, 2, 4]][:, :, [0, 0, 2, 2, 4, 4]])
+    assert "has the value of the last one before it" in got.notes[0]
+
+
 def test_linear_model():
     net = LinearScore()
     image = random_maps(3, (1, 2, 5, 6))
@@ -109,8 +117,8 @@ def test_an_output_without_classes():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"window": 4, "stride": 5}, "Expected 1 <= stride <= window for occlusion, got stride 5 and window 4"),
-        ({"window": 0, "stride": 0}, "got stride 0 and window 0"),
+        ({"window": 4, "stride": 0}, "Expected window >= 1 and stride >= 1 for occlusion, got window 4 and stride 0"),
+        ({"window": 0, "stride": 0}, "got window 0 and stride 0"),
         (
             {"fill": "grey"},
             "Expected a number, mean, blur, noise, inpaint or a picture as fill of occlusion, got 'grey'",

@@ -10,11 +10,12 @@ from pellucid.fills import Fill, inside
 from pellucid.types import Local, Map, Maps
 
 SHAPES = ("square", "disc")
+_GAPS = "; what lies between them has the value of the last one before it"
 
 
 def starts(length: int, window: int, stride: int) -> list[int]:
-    """First pixels of the windows, up to the one that reaches the end."""
-    count = 1 + max(0, -(-(length - window) // stride))
+    """First pixels of the windows, up to the one that reaches the end, or to the last inside the picture."""
+    count = min(1 + max(0, -(-(length - window) // stride)), -(-length // stride))
     return [k * stride for k in range(count)]
 
 
@@ -49,7 +50,10 @@ def _disc(boxes: Tensor, corners: Tensor, shape: torch.Size, window: int) -> Ten
 
 
 def spread(drop: Map, window: int, stride: int, size: tuple[int, int]) -> Map:
-    """Mean over the covering windows, `[batch, row, column]`: cover matrices are separable in rows and columns."""
+    """Mean over the covering windows, `[batch, row, column]`: cover matrices are separable in rows and columns.
+
+    A pixel between windows, where the stride is larger than they are, has the value of the last window before it.
+    """
     rows, columns = (_cover(starts(length, window, stride), window, length).to(drop) for length in size)
     total = torch.einsum("bij,ri,cj->brc", drop, rows, columns)
     return total / torch.outer(rows.sum(1), columns.sum(1))
@@ -57,17 +61,18 @@ def spread(drop: Map, window: int, stride: int, size: tuple[int, int]) -> Map:
 
 def _cover(begin: list[int], window: int, length: int) -> Tensor:
     pixel, start = torch.arange(length)[:, None], torch.tensor(begin)[None]
-    return (pixel >= start) & (pixel < start + window)
+    step = begin[1] - begin[0] if len(begin) > 1 else length
+    return (pixel >= start) & (pixel < start + max(window, step))
 
 
 def check(method: str, window: int, stride: int, shape: str) -> None:
     """Refuse what is no sliding window.
 
     Raises:
-        BadOption: no pixels, steps larger than the window, or an unknown shape.
+        BadOption: no pixels, no steps, or an unknown shape.
     """
-    if window < 1 or stride < 1 or stride > window:
-        raise BadOption(f"Expected 1 <= stride <= window for {method}, got stride {stride} and window {window}.")
+    if window < 1 or stride < 1:
+        raise BadOption(f"Expected window >= 1 and stride >= 1 for {method}, got window {window} and stride {stride}.")
     if shape not in SHAPES:
         raise BadOption(f"Expected {' or '.join(SHAPES)} as shape of {method}, got {shape!r}.")
 
@@ -77,5 +82,5 @@ def conventions(window: int, stride: int, shape: str, fill: float | str) -> str:
     return (
         f"Each value is what the score lost while a {shape} of {window} pixels, moved by {stride}, hid the place "
         f"(filled with {fill}); a pixel has the mean over the {shape}s that cover it; those that reach over the edge "
-        "are cut off."
+        f"are cut off{_GAPS if stride > window else ''}."
     )

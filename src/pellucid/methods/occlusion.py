@@ -30,7 +30,8 @@ def occlusion(
         probe: scores the pictures with hidden squares.
         rng: draws the noise of the fill `noise`; the same for all pictures.
         window: side of the square, in pixels of the model's input.
-        stride: distance between positions, in the same pixels; None is half a window.
+        stride: distance between positions, in the same pixels; None is half a window. It may be larger than the window,
+            to probe single pixels here and there.
         fill: what hides: a value in the model's normalised space (0 is the mean colour of its training data), `mean`,
             `blur`, `noise`, `inpaint` or another picture (see `pellucid.fills`).
         shape: `square`, or `disc` for the disc that fits into it.
