@@ -19,7 +19,7 @@ from pellucid.capture.feeding import input_type
 from pellucid.capture.passes import Findings, Wish, look
 from pellucid.capture.probe import Meter, Probe
 from pellucid.capture.randomness import Draws
-from pellucid.capture.sites import recommended, stages, survey, why_recommended
+from pellucid.capture.sites import footprint, recommended, stages, why_recommended
 from pellucid.errors import BadOption, BadSite, Refused
 from pellucid.fusing import fused
 from pellucid.models.preprocessing import preprocessing_of
@@ -292,7 +292,8 @@ class Engine:
         if batch <= _WHOLE_BATCH and self.budget.chunk is None:
             chunks = list(self.budget.chunks(batch, 0, run))
         else:
-            size = survey(self.model, self.image)
+            with self._shapes_explained(self.image[:1]):
+                size = footprint(self.model, self.image)
             row = 2 * size.bytes_per_sample if wish.rules or wish.attentions else 4 * size.largest
             chunks = list(self.budget.chunks(batch, row + 4 * self.image[0].nbytes, run))
         found = chunks[0] if len(chunks) == 1 else _join(chunks)

@@ -7,19 +7,31 @@ import pellucid
 import tiny
 from pellucid.capture.budget import Budget
 from pellucid.capture.guard import guarded
-from pellucid.capture.sites import footprint, survey
+from pellucid.capture.sites import footprint
 
 CPU = torch.device("cpu")
 
 
+def outputs(net, image):
+    """Bytes of each innermost layer's output for one picture."""
+    sizes, hooks = [], []
+    for part in net.modules():
+        if not list(part.children()):
+            hooks.append(part.register_forward_hook(lambda part, given, out: sizes.append(8 * out.numel())))
+    net(image[:1])
+    for hook in hooks:
+        hook.remove()
+    return sizes
+
+
 @pytest.mark.parametrize("make", [tiny.Pooled, tiny.Tokens, tiny.Skip])
-def test_a_pass_that_keeps_nothing_finds_what_the_survey_finds(make):
+def test_a_pass_that_keeps_nothing_finds_what_the_layers_take(make):
     net, image = tiny.build(make), tiny.images(3)
-    hooks = [len(part._forward_hooks) for part in net.modules()]
+    hooks, sizes = [len(part._forward_hooks) for part in net.modules()], outputs(net, image)
     with guarded(net):
-        light, full = footprint(pellucid.wrap(net), image), survey(pellucid.wrap(net), image)
-    assert (light.bytes_per_sample, light.largest) == (full.bytes_per_sample, full.largest)
-    assert light.largest > 0
+        found = footprint(pellucid.wrap(net), image)
+    assert (found.bytes_per_sample, found.largest) == (sum(sizes), max(sizes))
+    assert found.largest > 0
     assert [len(part._forward_hooks) for part in net.modules()] == hooks
 
 
@@ -27,3 +39,7 @@ def test_a_cpu_takes_no_more_than_makes_it_faster():
     assert Budget(CPU).rows(2**20) == 32
     assert Budget(CPU).rows(2**24) == 8
     assert Budget(CPU).rows(2**26) == 4  # fewer would run slower, if there is room for them
+
+
+def test_large_samples_take_a_gigabyte_at_most():
+    assert [Budget(CPU).rows(2**power) for power in (27, 28, 29, 31)] == [4, 3, 1, 1]

@@ -17,6 +17,8 @@ _GPU_ROWS = 512
 _CPU_BYTES = 2**27
 _CPU_LEAST = 4
 """On a CPU, more than 128 MiB at once do not run faster either, and fewer rows than these run slower."""
+_CPU_MOST = 3 * 2**28
+"""Large pictures would take more than 1 GiB at once, and slower is better; estimates leave a quarter of it out."""
 
 
 class Budget:
@@ -37,7 +39,7 @@ class Budget:
         per_row = max(bytes_per_row, 1)
         if most is None:
             enough = max(_CPU_LEAST, _CPU_BYTES // per_row)
-            most = min(_CPU_ROWS, enough) if self.device.type == "cpu" else _GPU_ROWS
+            most = min(_CPU_ROWS, enough, _CPU_MOST // per_row) if self.device.type == "cpu" else _GPU_ROWS
         return max(1, min(most, int(_free_bytes(self.device) // 2 // per_row)))
 
     def chunks(

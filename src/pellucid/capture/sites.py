@@ -66,14 +66,10 @@ class Survey:
     Attributes:
         candidates: layers with a grid, in the order in which the network computes them.
         patches: the grids of the four-dimensional ones, for reading token layers.
-        bytes_per_sample: memory of all layer outputs of one sample; about what a graph keeps.
-        largest: memory of the largest single output of one sample.
     """
 
     candidates: tuple[Candidate, ...]
     patches: tuple[tuple[int, int], ...]
-    bytes_per_sample: int
-    largest: int
 
 
 @dataclass
@@ -84,7 +80,6 @@ class _Seen:
     tensor: Tensor
     edge: Any
     memory: tuple[int, int]  # where the values lie, and how often they had been overwritten by then
-    leaf: bool
 
 
 @dataclass(frozen=True)
@@ -220,8 +215,7 @@ def _describe(seen: list[_Seen], score: Tensor | None, dense: bool, size: tuple[
         replace(c, influences=yes, final=dense and yes and _only_resized(maker, score))
         for (c, maker), yes in zip(found, reached, strict=True)
     ]
-    sizes = [s.tensor.nbytes for s in seen if s.leaf]
-    return Survey(_recommend(_same_width_tokens(candidates)), patches, sum(sizes), max(sizes, default=0))
+    return Survey(_recommend(_same_width_tokens(candidates)), patches)
 
 
 def _run(model: Model, image: Tensor, *, gradients: bool) -> tuple[list[_Seen], Tensor | None, bool]:
@@ -237,7 +231,7 @@ def _run(model: Model, image: Tensor, *, gradients: bool) -> tuple[list[_Seen], 
             if isinstance(out, Tensor) and out.is_floating_point() and out.ndim >= 2:
                 edge = get_gradient_edge(out) if out.requires_grad else None
                 memory = (out.untyped_storage().data_ptr(), out._version)
-                seen.append(_Seen(path, part, call, out.detach(), edge, memory, not part._modules))
+                seen.append(_Seen(path, part, call, out.detach(), edge, memory))
 
         handles.append(part.register_forward_hook(after))
 

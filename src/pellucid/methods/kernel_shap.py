@@ -25,7 +25,7 @@ def kernel_shap(
 
     phi minimises sum_z k(z) (S(z) - S(0) - z phi)^2 with z the regions shown, k(z) = (m - 1) / (C(m, |z|) |z| (m -
     |z|)) for m regions, and sum phi = S(I) - S(nothing shown) as a constraint. Sets are drawn with probability k(z),
-    each together with its complement (Covert & Lee, arXiv:2012.01536, section 4). With samples for all sets the values
+    each together with its complement (Covert & Lee, arXiv:2012.01536). With samples for all sets the values
     are the Shapley values themselves.
 
     Args:

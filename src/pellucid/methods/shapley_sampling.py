@@ -77,7 +77,7 @@ METHOD = Method(
     shapley_sampling,
     id="shapley-sampling",
     title="Shapley sampling",
-    reference=Paper("doi:10.1016/j.cor.2008.04.004", "algorithm of section 4, with antithetic orders"),
+    reference=Paper("doi:10.1016/j.cor.2008.04.004", "sampling of orders, here in antithetic pairs"),
     caveat="A random estimate; most of its questions are pictures with many regions hidden, unlike any that the "
     "network was trained on.",
 )
