@@ -127,6 +127,29 @@ def test_layers_places_and_blocks(how):
     assert found.token_axis == 1
 
 
+def shared_keys(q, k, v):
+    return F.scaled_dot_product_attention(q, k[:, :1], v[:, :1], enable_gqa=True)
+
+
+def shared_values(q, k, v):
+    return (q @ k.transpose(-2, -1)).softmax(-1) @ v[:, :1]
+
+
+@pytest.mark.parametrize("attend", [shared_keys, shared_values])
+def test_heads_that_share_their_values(attend):
+    class Shared(ViT):
+        def __init__(self):
+            super().__init__()
+            for block in self.blocks:
+                block.attn.attend = attend
+
+    net, image = build(make=Shared), images()
+    assert measured(net).trouble == ""
+    joined = pellucid.explain(net, image, "attention-rollout", 0)["attention-rollout"]
+    torch.testing.assert_close(joined.extras["elsewhere"] + joined.raw.sum((1, 2)), torch.ones(2, dtype=torch.float64))
+    assert pellucid.explain(net, image, "attention-gradient", 0)["attention-gradient"].raw.any()
+
+
 def test_a_softmax_that_is_no_attention_is_passed_by():
     class Gated(ViT):
         def tokens(self, x):
@@ -347,7 +370,7 @@ class LaterMerged(Blocks):
         (HeadsFirst, "its first attention layer looks at 13 tokens that are no grid of cells"),
         (TalkingHeads, "it has no attention layer"),
         (AlwaysDropping, "it has no attention layer"),
-        (Pool, "its attention layer 4 looks from 1 tokens at 13"),
+        (Pool, "its attention layer 4 has a matrix of 1 x 13 tokens, not one of all tokens by all"),
     ],
 )
 def test_networks_whose_attention_would_mislead(make, why):
@@ -397,6 +420,16 @@ def test_measured_once():
     with torch.no_grad():
         net.blocks[1] = Block(8, 2, "softmax").double().eval()
     assert net.count("attention-rollout") == measuring + trial + 1
+
+
+def test_a_refusal_is_not_remembered():
+    net, image = build(), images()
+    weights = net.blocks[1].attn.out.weight.detach().clone()
+    net.blocks[1].attn.out.weight.data.zero_()  # as some begin their training
+    with pytest.raises(Refused, match="between its attention layers 2 and 3"):
+        pellucid.explain(net, image, "attention-rollout")
+    net.blocks[1].attn.out.weight.data.copy_(weights)
+    assert pellucid.explain(net, image, "attention-rollout")["attention-rollout"].raw.any()
 
 
 def test_one_pass_for_all_that_read_the_score_s_attention():

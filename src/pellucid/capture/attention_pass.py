@@ -27,6 +27,7 @@ from torch import Tensor
 from torch.autograd.graph import GradientEdge
 
 from pellucid.capture.attention import Attending
+from pellucid.capture.budget import is_out_of_memory
 from pellucid.capture.feeding import feed, forward
 from pellucid.capture.layout import close
 from pellucid.capture.rewriting import frozen
@@ -96,7 +97,9 @@ def look_at_attention(
     passes += [_Heads(model, image, layers, pooling) for pooling, name in SENSITIVITY.items() if name in clear]
     says: Reading = Unread()
     found = {(k, name): Attentions(trouble=why) for k in range(len(targets)) for name, why in trouble.items() if why}
-    for number, each in enumerate(passes or [_Pass(model, image, layers)]):
+    if reading and not passes:
+        passes = [_Pass(model, image, layers)]
+    for number, each in enumerate(passes):
         output = each.run(samples)
         if reading and number == 0:
             says = read(output, model).first(len(image))
@@ -315,7 +318,7 @@ def _notes(layers: Transformer) -> tuple[str, ...]:
     return tuple(notes)
 
 
-_apart: weakref.WeakKeyDictionary[Transformer, bool] = weakref.WeakKeyDictionary()
+_apart: weakref.WeakSet[Transformer] = weakref.WeakSet()  # those whose heads were tried with a longer batch
 
 
 def _trouble(model: Model, image: Tensor, layers: Transformer, summary: str) -> str:
@@ -325,8 +328,10 @@ def _trouble(model: Model, image: Tensor, layers: Transformer, summary: str) -> 
     if not layers.blocks:
         return "its layers are no modules of their own, so the tokens behind each of them cannot be had"
     if layers not in _apart:
-        _apart[layers] = _rows_stay_apart(model, image, layers)
-    return "" if _apart[layers] else "what follows its last layer depends on the rest of the batch"
+        if not _rows_stay_apart(model, image, layers):
+            return "what follows its last layer depends on the rest of the batch"
+        _apart.add(layers)
+    return ""
 
 
 def _rows_stay_apart(model: Model, image: Tensor, layers: Transformer) -> bool:
@@ -338,6 +343,8 @@ def _rows_stay_apart(model: Model, image: Tensor, layers: Transformer) -> bool:
         try:
             with Tape(model.module, (), changes=more):
                 longer = list(leaves(forward(model, rows.clone(), samples)))
-        except Exception:  # noqa: BLE001 - whatever a network does with more rows than it was given
+        except Exception as error:  # whatever a network does with more rows than it was given
+            if is_out_of_memory(error):
+                raise
             return False
     return len(plain) == len(longer) and all(close(a, b[: len(a)]) for a, b in zip(plain, longer, strict=True))

@@ -67,15 +67,18 @@ _known: weakref.WeakKeyDictionary[nn.Module, tuple[Any, Transformer]] = weakref.
 
 
 def transformer(model: Model, image: Tensor) -> Transformer:
-    """Measure once; remembered until the model's parts, its type, how it is run or the input's shape change.
+    """Measure; remembered, if well, until the model's parts, its type, how it is run or the input's shape change.
 
     Must run inside `guarded` and outside any other mode.
     """
     key = (*image.shape[1:], image.device, input_type(model, image), *manner(model), *map(id, walk(model.module)))
     known = _known.get(model.module)
-    if known is None or known[0] != key:
-        known = _known[model.module] = (key, _measure(model, *noise(model, image)))
-    return known[1]
+    if known is not None and known[0] == key:
+        return known[1]
+    found = _measure(model, *noise(model, image))
+    if not found.trouble:  # which may be one of weights that are still zero
+        _known[model.module] = (key, found)
+    return found
 
 
 def noise(model: Model, image: Tensor) -> tuple[Tensor, Tensor]:
@@ -225,7 +228,9 @@ def _describe(watch: _Watch, picture: GradientEdge, score: Tensor | None) -> Tra
     for k, layer in enumerate(layers, 1):
         queries, keys = layer.size
         if queries != keys:
-            return Transformer(f"its attention layer {k} looks from {queries} tokens at {keys}, not from all at all")
+            return Transformer(
+                f"its attention layer {k} has a matrix of {queries} x {keys} tokens, not one of all tokens by all"
+            )
         if keys != tokens:
             return Transformer("its attention layers look at different sets of tokens (stages, windows or merging)")
     found = _places(layers[0], picture)
