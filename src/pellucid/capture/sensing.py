@@ -1,0 +1,167 @@
+"""Live values inside a network: what an objective sees, still part of the graph, and nothing run beyond the last."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.graph import GradientEdge, get_gradient_edge
+from torch.utils.hooks import RemovableHandle
+
+from pellucid.capture.feeding import forward, input_type
+from pellucid.capture.guard import guarded
+from pellucid.capture.rewriting import Rewriting, frozen
+from pellucid.capture.rules import as_rectifier
+from pellucid.capture.tape import Stop, find_module
+from pellucid.errors import BadSite
+from pellucid.targets import logits
+from pellucid.types import Model, Site
+
+
+class Sensing:
+    """Runs a network on pictures that want a gradient, and brings back layers and scores.
+
+    Made by `sensing`, which guards the network. Weights count as constants, so no gradient is ever computed for them.
+
+    Attributes:
+        rescued: how often the gradient of a picture was led around dead rectifiers.
+        edges: of the last pass, where gradients towards the sites flow to.
+    """
+
+    def __init__(self, model: Model, sites: Sequence[Site], *, scores: bool) -> None:
+        self.model, self.sites, self.scores = model, tuple(dict.fromkeys(sites)), scores
+        self.parts = {site: find_module(model.module, site.path) for site in self.sites}
+        self.calls: Counter[Site] = Counter()
+        self.rescued = 0
+        self.edges: dict[Site, GradientEdge] = {}
+
+    def check(self, pictures: Tensor) -> dict[Site, tuple[int, ...]]:
+        """Run once, whole and without a graph: shapes at the sites.
+
+        Raises:
+            BadSite: a layer that is called never, or several times without saying which.
+        """
+        with torch.no_grad():
+            seen, _ = self._run(pictures, whole=True)
+        for site in self.sites:
+            if site not in seen:
+                raise BadSite(f"The layer '{site}' was not met in this pass. `pellucid layers MODEL` lists layers.")
+            if site.call is None and self.calls[site] > 1:
+                raise BadSite(
+                    f"The layer {site.path!r} is called {self.calls[site]} times in one pass. Say which: "
+                    f"'{site.path}:0' is the first."
+                )
+        return {site: tuple(tensor.shape) for site, tensor in seen.items()}
+
+    def see(self, pictures: Tensor, *, rescue: bool = False) -> tuple[dict[Site, Tensor], Tensor | None]:
+        """Values at the sites, and scores `[batch, class]` if they are wanted; all part of the graph.
+
+        Args:
+            pictures: `[batch, channel, row, column]`, requiring a gradient.
+            rescue: lead the gradient around rectifiers that are dead for a whole picture.
+        """
+        mode = _Redirected(self) if rescue else nullcontext()
+        with torch.enable_grad(), mode:
+            return self._run(pictures, whole=self.scores)
+
+    def _run(self, pictures: Tensor, *, whole: bool) -> tuple[dict[Site, Tensor], Tensor | None]:
+        seen: dict[Site, Tensor] = {}
+        self.calls.clear()
+        self.edges.clear()
+        handles = [self._listen(site, seen, whole=whole) for site in self.sites]
+        given = pictures.to(input_type(self.model, pictures))
+        samples = torch.zeros(len(pictures), dtype=torch.int64)
+        try:
+            output = forward(self.model, given, samples)
+        except Stop:
+            return seen, None
+        finally:
+            for handle in handles:
+                handle.remove()
+        return seen, logits(output, self.model) if self.scores else None
+
+    def _listen(self, site: Site, seen: dict[Site, Tensor], *, whole: bool) -> RemovableHandle:
+        def meet(value: Any) -> None:
+            if site.call in (None, self.calls[site]):
+                if not isinstance(value, Tensor):
+                    raise BadSite(
+                        f"The layer {site.path!r} gives {type(value).__name__}, not a tensor. Choose one inside."
+                    )
+                seen[site] = value.clone()  # the network may go on to overwrite it
+                if value.requires_grad:
+                    self.edges[site] = get_gradient_edge(value)
+            self.calls[site] += 1
+            if not whole and len(seen) == len(self.sites):
+                raise Stop
+
+        part = self.parts[site]
+        if site.port == "input":
+            return part.register_forward_pre_hook(lambda _, args: meet(args[0] if args else None))
+        return part.register_forward_hook(lambda _, __, out: meet(out))
+
+
+@contextmanager
+def sensing(model: Model, sites: Sequence[Site], *, scores: bool) -> Iterator[Sensing]:
+    """A `Sensing` for as long as the network is guarded: afterwards it is exactly as it was before."""
+    with guarded(model.module), frozen(model.module):
+        yield Sensing(model, sites, scores=scores)
+
+
+class _Redirected(Rewriting):
+    """Rectifiers whose gradient does not die: Olah et al., "Feature visualization" (lucid), per picture.
+
+    Where a rectifier lets nothing of a picture's signal through, the part of the signal that pushes its input back into
+    the live range passes all the same.
+    """
+
+    def __init__(self, owner: Sensing) -> None:
+        super().__init__()
+        self.owner = owner
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        found = as_rectifier(func, args, kwargs) if torch.is_grad_enabled() else None
+        if found is None or not found[0].requires_grad:
+            return func(*args, **kwargs)
+        x, ceiling, in_place = found
+        y = _Rescued.apply(x, ceiling, self.owner)
+        return x.copy_(y) if in_place else y
+
+
+class _Rescued(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, ceiling: float, owner: Sensing) -> Tensor:
+        # a copy: the caller may be an in-place rectifier, which is about to overwrite x
+        ctx.save_for_backward(x.clone())
+        ctx.ceiling, ctx.owner = ceiling, owner
+        return x.clamp(0, None if math.isinf(ceiling) else ceiling)
+
+    @staticmethod
+    def backward(ctx: Any, *signals: Tensor) -> tuple[Tensor, None, None]:
+        (x,), (signal,) = ctx.saved_tensors, signals
+        low, high = x <= 0, x >= ctx.ceiling
+        plain = signal.masked_fill(low | high, 0)
+        back = signal.masked_fill((low & (signal < 0)) | (high & (signal > 0)), 0)
+        axes = tuple(range(1, x.dim()))
+        dead = (plain.abs().sum(axes) == 0) & (back.abs().sum(axes) > 0)
+        ctx.owner.rescued += int(dead.sum())
+        return torch.where(dead.view(-1, *[1] * len(axes)), back, plain), None, None
+
+
+def gradient(value: Tensor, inside: GradientEdge) -> Tensor | None:
+    """D value.sum() / d inside, held fixed; None where they do not meet. The graph stays for more."""
+    (found,) = torch.autograd.grad(value.sum(), inside, retain_graph=True, allow_unused=True)
+    return None if found is None else found.detach()
+
+
+def ascend(value: Tensor, parameters: Sequence[Tensor]) -> list[Tensor]:
+    """D value.sum() / d parameter for each; zero where they do not meet."""
+    found = torch.autograd.grad(value.sum(), list(parameters), allow_unused=True)
+    return [torch.zeros_like(p) if g is None else g for p, g in zip(parameters, found, strict=True)]

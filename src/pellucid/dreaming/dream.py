@@ -1,0 +1,279 @@
+"""`dream`: pictures of what a unit, a class or any objective asks for."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from pellucid.dreaming.images import IMAGES, Image, Plain
+from pellucid.dreaming.objectives import Objective, parse
+from pellucid.dreaming.optimise import Climb, Progress, Watch, climb, photograph
+from pellucid.dreaming.transforms import find_transform
+from pellucid.errors import BadOption, unknown
+from pellucid.models.preprocessing import preprocessing_of
+from pellucid.types import Model, Preprocess
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Four independent choices, and their numbers.
+
+    Attributes:
+        image: one of `IMAGES`, or `plain`.
+        transform: a preset's name.
+        optimiser: `adam`, `nadam` or `sgd`.
+        rate: of the optimiser.
+        steps: how many.
+        penalty: what is subtracted from every objective, as text; "" is nothing.
+    """
+
+    image: str = "fourier"
+    transform: str = "lucid"
+    optimiser: str = "adam"
+    rate: float = 0.05
+    steps: int = 256
+    penalty: str = ""
+
+
+RECIPES = {
+    "fourier": Recipe(),
+    "maco": Recipe("maco", "maco", "nadam", 1.0),
+    "simonyan": Recipe("plain", "none", "adam", 0.05, 200, "0.0001 * energy()"),
+}
+
+
+@dataclass
+class Dream:
+    """Pictures and how they came about.
+
+    Attributes:
+        model: that dreamed.
+        objective: what was made large, as text.
+        recipe: the choices.
+        seed: of the first picture and the transforms.
+        size: rows and columns.
+        pictures: `[picture, channel, row, column]`, 0 to 1.
+        objectives: at each step, of the transformed pictures, `[step, picture]`.
+        final: of the untransformed pictures, `[picture]`.
+        terms: each part of the objective at the end, `[picture]`.
+        attention: where the gradient went, `[picture, row, column]`, summed over steps.
+        rescued: gradients that were led around dead rectifiers in the first steps.
+        stopped: whether it was interrupted.
+        seconds: in all.
+        notes: what the reader must know.
+    """
+
+    model: Model
+    objective: str
+    recipe: Recipe
+    seed: int
+    size: tuple[int, int]
+    pictures: Tensor
+    objectives: Tensor
+    final: Tensor
+    terms: dict[str, Tensor]
+    attention: Tensor
+    rescued: int
+    stopped: bool
+    seconds: float
+    notes: list[str] = field(default_factory=list)
+    snapshots: list[tuple[int, Tensor]] = field(default_factory=list)
+
+    @property
+    def slope(self) -> list[float]:
+        """Slope of each picture's power spectrum in log-log; photographs have about -2."""
+        return [spectrum_slope(picture) for picture in self.pictures]
+
+
+def dream(
+    model: Model,
+    objective: Objective | str,
+    recipe: Recipe | str = "fourier",
+    *,
+    count: int = 1,
+    size: int | tuple[int, int] | None = None,
+    seed: int = 0,
+    start: Any = None,
+    chunk: int = 16,
+    snapshot: int | None = None,
+    progress: Progress | None = None,
+    watch: Watch | None = None,
+    **changes: Any,
+) -> Dream:
+    """Make pictures that bring an objective about.
+
+    Args:
+        model: from `pellucid.load` or `pellucid.wrap`; afterwards exactly as it was.
+        objective: an expression, as text or made of `pellucid.dreaming.catalogue`. It is always made large.
+        recipe: `fourier`, `maco`, `simonyan`, or a `Recipe`; single choices can be changed by name: `steps=512`.
+        count: number of pictures; units given as a tuple have one for each.
+        size: rows and columns; None takes the model's.
+        seed: of the first pictures and the transforms; picture k is the same whatever `count` and `chunk` are.
+        start: a photograph to start from.
+        chunk: pictures that are optimised together. Objectives that compare pictures need all of them in one chunk.
+        snapshot: keep the pictures every so many steps.
+        progress: called with what is going on, steps done and steps in all.
+        watch: called after each step with its number, the objective of each picture, and a way to see the pictures.
+
+    Raises:
+        BadOption: choices that cannot be, or an objective that does not fit the model.
+        BadSite: a layer that the model does not have, or that gives something else than the objective needs.
+
+    Note:
+        What comes out is what the network responds to, not what it responds to in photographs: a unit can be brought to
+        any value by patterns that no photograph has.
+    """
+    recipe = _recipe(recipe, changes)
+    wanted = parse(objective) if isinstance(objective, str) else objective
+    if recipe.penalty:
+        wanted = wanted - parse(recipe.penalty)
+    preprocess = _sized(preprocessing_of(model), size)
+    transform = find_transform(recipe.transform)
+    _check(wanted, count, chunk)
+    parts, numbers = [], list(range(count))
+    for first in range(0, count, chunk):
+        some = numbers[first : first + chunk]
+        image = _image(recipe, preprocess, some, seed, start)
+        parts.append(
+            climb(
+                model,
+                image,
+                _of(wanted, some, count),
+                preprocess=preprocess,
+                steps=recipe.steps,
+                rate=recipe.rate,
+                optimiser=recipe.optimiser,
+                transform=transform,
+                seed=seed,
+                numbers=some,
+                snapshot=snapshot,
+                progress=_counting(progress, first // chunk, -(-count // chunk)),
+                watch=watch,
+            )
+        )
+        if parts[-1].stopped:
+            break
+    return _joined(model, wanted, recipe, seed, preprocess.size, parts)
+
+
+def _recipe(recipe: Recipe | str, changes: dict[str, Any]) -> Recipe:
+    if isinstance(recipe, str):
+        if recipe not in RECIPES:
+            raise unknown("recipe", recipe, RECIPES, f"Recipes: {', '.join(RECIPES)}.")
+        recipe = RECIPES[recipe]
+    try:
+        recipe = replace(recipe, **changes)
+    except TypeError as error:
+        raise BadOption(f"dream has no choice {', '.join(changes)}: {error}.") from error
+    if recipe.image not in (*IMAGES, "plain"):
+        raise unknown("image", recipe.image, [*IMAGES, "plain"])
+    return recipe
+
+
+def _sized(preprocess: Preprocess, size: int | tuple[int, int] | None) -> Preprocess:
+    if size is None:
+        return preprocess
+    sides = (size, size) if isinstance(size, int) else tuple(size)
+    if len(sides) != 2 or min(sides) < 8:
+        raise BadOption(f"Expected a size of 8 pixels at least, got {size}.")
+    return replace(preprocess, size=(sides[0], sides[1]), resize=None)
+
+
+def _check(wanted: Objective, count: int, chunk: int) -> None:
+    if count < 1 or chunk < 1:
+        raise BadOption(f"Expected at least one picture, and one at a time; got {count} and {chunk}.")
+    together = [part for part in wanted.walk() if type(part).__name__ in ("Diversity", "Alignment")]
+    if together and count > chunk:
+        raise BadOption(f"{together[0]} compares all {count} pictures, so they need one chunk. Set chunk to {count}.")
+
+
+def _image(recipe: Recipe, preprocess: Preprocess, numbers: Sequence[int], seed: int, start: Any) -> Image:
+    channels = len(preprocess.mean)
+    if recipe.image == "plain":
+        if start is not None:
+            raise BadOption("A plain image starts from zero; start from a photograph with image fourier or pixels.")
+        return Plain(preprocess.size, preprocess.mean, preprocess.std, len(numbers))
+    options: dict[str, Any] = {"seed": seed, "numbers": numbers}
+    if start is not None:
+        if recipe.image not in ("fourier", "pixels"):
+            raise BadOption(f"A {recipe.image} image cannot start from a photograph; fourier and pixels can.")
+        options["start"] = photograph(start, preprocess)
+    return IMAGES[recipe.image](preprocess.size, channels, **options)
+
+
+def _of(wanted: Objective, some: Sequence[int], count: int) -> Objective:
+    """The objective of some of the pictures: where one unit is named for each, theirs."""
+    changes: dict[str, Any] = {}
+    for name in getattr(wanted, "__dataclass_fields__", {}):
+        value = getattr(wanted, name)
+        if isinstance(value, Objective):
+            changes[name] = _of(value, some, count)
+        elif name in ("unit", "target") and isinstance(value, tuple):
+            if len(value) != count:
+                raise BadOption(f"{wanted} names {len(value)} units for {count} pictures. Give one, or one for each.")
+            changes[name] = tuple(value[k] for k in some)
+    return replace(wanted, **changes) if changes else wanted  # type: ignore[type-var]
+
+
+def _counting(progress: Progress | None, done: int, chunks: int) -> Progress | None:
+    if progress is None:
+        return None
+    return lambda label, step, steps: progress(label, done * steps + step, chunks * steps)
+
+
+def _joined(
+    model: Model, wanted: Objective, recipe: Recipe, seed: int, size: tuple[int, int], parts: list[Climb]
+) -> Dream:
+    steps = min(len(part.objective) for part in parts)
+    notes = []
+    if any(part.stopped for part in parts):
+        notes.append(f"Interrupted after {steps} of {recipe.steps} steps.")
+    rescued = sum(part.rescued for part in parts)
+    if rescued:
+        notes.append(f"In the first steps {rescued} gradients were led around dead rectifiers.")
+    if type(wanted).__name__ == "Probability":
+        notes.append(
+            "A probability is made large by making all other classes unlikely; the logit is the better objective."
+        )
+    return Dream(
+        model,
+        str(wanted),
+        recipe,
+        seed,
+        size,
+        torch.cat([part.pictures for part in parts]),
+        torch.cat([part.objective[:steps] for part in parts], 1),
+        torch.cat([part.final for part in parts]),
+        {name: torch.cat([part.terms.get(other, part.final) for part, other in zip(parts, names, strict=True)])
+         for name, *names in zip(_names(wanted), *[part.terms for part in parts], strict=True)},
+        torch.cat([part.attention for part in parts]),
+        rescued,
+        any(part.stopped for part in parts),
+        sum(part.seconds for part in parts),
+        notes,
+        parts[0].snapshots if len(parts) == 1 else [],
+    )  # fmt: skip
+
+
+def _names(wanted: Objective) -> list[str]:
+    leaves = (part for part in wanted.walk() if not part.parts and type(part).__name__ != "Constant")
+    return list(dict.fromkeys(map(str, leaves)))
+
+
+def spectrum_slope(picture: Tensor) -> float:
+    """Slope of log power over log frequency, by least squares over rings, from 2 cycles to half of the resolution."""
+    grey = picture.mean(0) - picture.mean()
+    power = torch.fft.fft2(grey).abs().square()
+    down, across = (torch.fft.fftfreq(n) * n for n in grey.shape)
+    radius = torch.hypot(down[:, None], across[None]).round().long()
+    most = min(grey.shape) // 4
+    means = [float(power[radius == r].mean()) for r in range(2, most + 1)]
+    x = torch.tensor([math.log(r) for r in range(2, most + 1)])
+    y = torch.tensor([math.log(max(m, 1e-30)) for m in means])
+    x = x - x.mean()
+    return float((x * (y - y.mean())).sum() / x.square().sum())

@@ -1,0 +1,246 @@
+"""Objectives: small immutable expressions of what a picture shall bring about. They are always made large.
+
+`channel("blocks.5", 12) + 0.5 * logit("zebra") - 0.01 * tv()` is such an expression in Python, in a manifest and on the
+command line alike: `str` writes it, `parse` reads it.
+"""
+
+from __future__ import annotations
+
+import ast
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from pellucid.errors import BadOption, unknown
+from pellucid.types import Model, Site
+
+
+@dataclass
+class Seen:
+    """What an objective may look at in one step.
+
+    Attributes:
+        model: the network.
+        pictures: before any transform, `[batch, channel, row, column]`, 0 to 1.
+        given: the same as the network's input, normalised.
+        layers: what the layers give for the transformed pictures.
+        scores: `[batch, class]` before any softmax; None where no objective asks.
+        edges: where gradients towards the layers flow to.
+        picture: a photograph at the size of these, `[1, channel, row, column]`, 0 to 1, by its name.
+        of_picture: what a layer gives for a photograph.
+    """
+
+    model: Model
+    pictures: Tensor
+    given: Tensor
+    layers: Mapping[Site, Tensor]
+    edges: Mapping[Site, Any]
+    scores: Tensor | None
+    of_picture: Callable[[str, Site], Tensor]
+    picture: Callable[[str], Tensor]
+
+
+class Objective(ABC):
+    """What a picture shall bring about: a number per picture, to be made large. Combine with + - * and /."""
+
+    @abstractmethod
+    def value(self, seen: Seen) -> Tensor:
+        """The number, `[batch]`."""
+
+    @property
+    def parts(self) -> tuple[Objective, ...]:
+        """The objectives that this one is made of."""
+        return ()
+
+    @property
+    def site(self) -> Site | None:
+        """The layer that it looks at."""
+        return None
+
+    @property
+    def needs_scores(self) -> bool:
+        """Whether it looks at the network's output."""
+        return False
+
+    def walk(self) -> Iterator[Objective]:
+        """This objective and all that it is made of."""
+        yield self
+        for part in self.parts:
+            yield from part.walk()
+
+    def __add__(self, other: Objective | float) -> Objective:
+        return Combined("+", self, _lift(other))
+
+    def __radd__(self, other: float) -> Objective:
+        return Combined("+", _lift(other), self)
+
+    def __sub__(self, other: Objective | float) -> Objective:
+        return Combined("-", self, _lift(other))
+
+    def __rsub__(self, other: float) -> Objective:
+        return Combined("-", _lift(other), self)
+
+    def __mul__(self, other: Objective | float) -> Objective:
+        return Combined("*", self, _lift(other))
+
+    def __rmul__(self, other: float) -> Objective:
+        return Combined("*", _lift(other), self)
+
+    def __truediv__(self, other: Objective | float) -> Objective:
+        return Combined("/", self, _lift(other))
+
+    def __rtruediv__(self, other: float) -> Objective:
+        return Combined("/", _lift(other), self)
+
+    def __neg__(self) -> Objective:
+        return Combined("*", Constant(-1.0), self)
+
+
+@dataclass(frozen=True)
+class Constant(Objective):
+    """A number."""
+
+    number: float
+
+    def value(self, seen: Seen) -> Tensor:
+        """The number, for every picture."""
+        return torch.full((len(seen.pictures),), self.number, dtype=seen.pictures.dtype, device=seen.pictures.device)
+
+    def __str__(self) -> str:
+        return f"{self.number:g}"
+
+
+_STRENGTH = {"+": 1, "-": 1, "*": 2, "/": 2}
+
+
+@dataclass(frozen=True)
+class Combined(Objective):
+    """Two objectives joined by one of + - * and /."""
+
+    sign: str
+    left: Objective
+    right: Objective
+
+    @property
+    def parts(self) -> tuple[Objective, ...]:
+        """Left and right."""
+        return (self.left, self.right)
+
+    def value(self, seen: Seen) -> Tensor:
+        """Both values joined."""
+        a, b = self.left.value(seen), self.right.value(seen)
+        if self.sign in "+-":
+            return a + b if self.sign == "+" else a - b
+        return a * b if self.sign == "*" else a / b
+
+    def __str__(self) -> str:
+        return f"{self._side(self.left, tie=False)} {self.sign} {self._side(self.right, tie=True)}"
+
+    def _side(self, part: Objective, *, tie: bool) -> str:
+        strength = _STRENGTH.get(part.sign, 3) if isinstance(part, Combined) else 3
+        own = _STRENGTH[self.sign]
+        weak = strength < own or (tie and strength == own)
+        negative = isinstance(part, Constant) and part.number < 0 and tie
+        return f"({part})" if weak or negative else str(part)
+
+
+class Named(Objective):
+    """Base of the objectives of the catalogue: dataclasses whose fields are their arguments."""
+
+    name: str = ""
+
+    def __str__(self) -> str:
+        given = []
+        for each in fields(self):  # type: ignore[arg-type]
+            value = getattr(self, each.name)
+            if value != each.default:
+                text = str(value) if isinstance(value, Objective) else repr(value)
+                given.append(text if each.default is each.default_factory else f"{each.name}={text}")
+        return f"{self.name}({', '.join(given)})"
+
+
+CATALOGUE: dict[str, type[Named]] = {}
+"""Every objective by the name that stands in expressions."""
+
+
+def entry(name: str) -> Callable[[type[Named]], type[Named]]:
+    """Put an objective into the catalogue, under the name that it has in expressions."""
+
+    def add(kind: type[Named]) -> type[Named]:
+        kind.name = name
+        CATALOGUE[name] = kind
+        return kind
+
+    return add
+
+
+def parse(text: str) -> Objective:
+    """Read an expression such as `channel("features.5", 12) - 0.01 * tv()`.
+
+    Nothing but numbers, texts, tuples, the objectives of the catalogue and + - * / is understood, so no text can run
+    anything.
+
+    Raises:
+        BadOption: it cannot be read; the message says where.
+        UnknownName: an objective that does not exist.
+    """
+    import pellucid.dreaming.catalogue  # noqa: F401 - fills CATALOGUE
+
+    try:
+        tree = ast.parse(text.strip(), mode="eval").body
+    except (SyntaxError, ValueError, RecursionError) as error:
+        where = f" at {error.offset}" if isinstance(error, SyntaxError) and error.offset else ""
+        raise BadOption(
+            f'The objective {text!r} cannot be read{where}. Write it as in channel("layer4", 12).'
+        ) from error
+    made = _read(tree, text)
+    if not isinstance(made, Objective):
+        raise BadOption(f'{text!r} is a {type(made).__name__}, not an objective. Write it as in logit("zebra").')
+    return made
+
+
+_SIGNS: dict[type[ast.operator], str] = {ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.Div: "/"}
+
+
+def _read(node: ast.expr, text: str) -> Any:
+    if isinstance(node, ast.Constant) and isinstance(node.value, int | float | str):
+        return node.value
+    if isinstance(node, ast.Tuple | ast.List):
+        return tuple(_read(each, text) for each in node.elts)
+    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
+        return -_read(node.operand, text)
+    if isinstance(node, ast.BinOp) and type(node.op) in _SIGNS:
+        left, right = _read(node.left, text), _read(node.right, text)
+        if isinstance(left, Objective) or isinstance(right, Objective):
+            return Combined(_SIGNS[type(node.op)], _lift(left), _lift(right))
+        raise BadOption(f"{ast.unparse(node)!r} in {text!r} joins no objectives.")
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+        return _call(node, node.func.id, text)
+    raise BadOption(
+        f"{ast.unparse(node)!r} in {text!r} is not understood. Objectives are {', '.join(sorted(CATALOGUE))}, joined "
+        "by + - * and /."
+    )
+
+
+def _call(node: ast.Call, name: str, text: str) -> Objective:
+    if name not in CATALOGUE:
+        raise unknown("objective", name, CATALOGUE, f"Objectives: {', '.join(sorted(CATALOGUE))}.")
+    args = [_read(each, text) for each in node.args]
+    kwargs = {each.arg or "": _read(each.value, text) for each in node.keywords}
+    try:
+        return CATALOGUE[name](*args, **kwargs)
+    except TypeError as error:
+        wanted = ", ".join(each.name for each in fields(CATALOGUE[name]))  # type: ignore[arg-type]
+        raise BadOption(f"{ast.unparse(node)!r} does not fit: {name}({wanted}). {error}.") from error
+
+
+def _lift(value: object) -> Objective:
+    if isinstance(value, Objective):
+        return value
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return Constant(float(value))
+    raise BadOption(f"Expected an objective or a number, got {value!r}.")

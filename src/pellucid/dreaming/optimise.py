@@ -1,0 +1,222 @@
+"""The loop: draw, move, look, climb."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from pellucid.capture.sensing import Sensing, ascend, sensing
+from pellucid.dreaming.images import Image
+from pellucid.dreaming.objectives import Objective, Seen
+from pellucid.dreaming.transforms import NONE, Transform
+from pellucid.errors import BadOption
+from pellucid.pictures import prepare
+from pellucid.types import Model, Preprocess, Site
+
+RESCUED_STEPS = 16
+"""Steps in which gradients are led around dead rectifiers: enough to wake a unit, few enough not to mislead it."""
+
+OPTIMISERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
+    "adam": torch.optim.Adam,
+    "nadam": torch.optim.NAdam,
+    "sgd": torch.optim.SGD,
+}
+Progress = Callable[[str, int, int], None]
+Watch = Callable[[int, Tensor, Callable[[], Tensor]], None]
+"""Called after each step with its number, the objective of each picture, and a way to see the pictures."""
+
+
+@dataclass
+class Climb:
+    """What came of optimising one batch.
+
+    Attributes:
+        pictures: untransformed, `[batch, channel, row, column]`, 0 to 1.
+        objective: of the transformed pictures at each step, `[step, batch]`.
+        final: of the untransformed pictures at the end, `[batch]`.
+        terms: each part of the objective at the end, by its text, `[batch]`.
+        attention: where the gradient went, summed over steps, `[batch, row, column]`.
+        rescued: how many picture-and-layer gradients were led around dead rectifiers.
+        stopped: whether it was interrupted.
+        seconds: in all.
+    """
+
+    pictures: Tensor
+    objective: Tensor
+    final: Tensor
+    terms: dict[str, Tensor]
+    attention: Tensor
+    rescued: int
+    stopped: bool
+    seconds: float
+    snapshots: list[tuple[int, Tensor]] = field(default_factory=list)
+
+
+def climb(
+    model: Model,
+    image: Image,
+    objective: Objective,
+    *,
+    preprocess: Preprocess,
+    steps: int = 256,
+    rate: float = 0.05,
+    optimiser: str = "adam",
+    transform: Transform = NONE,
+    seed: int = 0,
+    numbers: Sequence[int] = (0,),
+    snapshot: int | None = None,
+    progress: Progress | None = None,
+    watch: Watch | None = None,
+) -> Climb:
+    """Change an image, step by step, to make an objective large.
+
+    The forward pass ends at the deepest layer that the objective needs; no gradient is computed for weights; every
+    picture of the batch has its own objective and its own state of the optimiser, so a batch of pictures comes out as
+    each would alone.
+
+    Args:
+        model: the network; afterwards exactly as it was.
+        image: the pictures, changed in place.
+        objective: what to make large.
+        preprocess: how pictures from 0 to 1 become the network's input.
+        steps: how many.
+        rate: of the optimiser.
+        optimiser: `adam`, `nadam` or `sgd`.
+        transform: what the pictures are put through before the network sees them.
+        seed: of the transforms.
+        numbers: of the pictures of this batch, for their own draws.
+        snapshot: keep the pictures every so many steps.
+        progress: called with what is going on, steps done and steps in all.
+        watch: see `Watch`.
+
+    Raises:
+        BadSite, BadOption: the objective does not fit the network.
+    """
+    if optimiser not in OPTIMISERS or steps < 0 or not rate > 0:
+        raise BadOption(
+            f"Expected adam, nadam or sgd, steps of 0 or more and a rate above 0; got {optimiser!r}, {steps}, {rate}."
+        )
+    start = time.perf_counter()
+    sites = [part.site for part in objective.walk() if part.site is not None]
+    scores = any(part.needs_scores for part in objective.walk())
+    history: list[Tensor] = []
+    snapshots: list[tuple[int, Tensor]] = []
+    stopped = False
+    with sensing(model, sites, scores=scores) as eyes:
+        state = OPTIMISERS[optimiser](image.parameters, lr=rate, maximize=True)
+        look = _Look(model, eyes, preprocess, objective)
+        with torch.no_grad():
+            first = image.pictures()
+            eyes.check(look.input(first))
+        attention = torch.zeros(len(first), *first.shape[2:])
+        try:
+            for step in range(steps):
+                value, sensitivity = _step(image, look, state, transform, step, steps, seed, numbers)
+                history.append(value)
+                attention += sensitivity
+                if snapshot and (step + 1) % snapshot == 0:
+                    snapshots.append((step + 1, _seen(image)))
+                if progress:
+                    progress("dreaming", step + 1, steps)
+                if watch:
+                    watch(step, value, lambda: _seen(image))
+        except KeyboardInterrupt:
+            stopped = True
+        pictures = _seen(image)
+        final, terms = look.judge(pictures)
+    return Climb(
+        pictures,
+        torch.stack(history) if history else torch.zeros(0, len(pictures)),
+        final,
+        terms,
+        attention,
+        eyes.rescued,
+        stopped,
+        time.perf_counter() - start,
+        snapshots,
+    )
+
+
+class _Look:
+    """From pictures to an objective's value."""
+
+    def __init__(self, model: Model, eyes: Sensing, preprocess: Preprocess, objective: Objective) -> None:
+        self.model, self.eyes, self.objective = model, eyes, objective
+        self.preprocess = preprocess
+        self.mean, self.std = (torch.tensor(v).view(1, -1, 1, 1) for v in (preprocess.mean, preprocess.std))
+        device = next((p.device for p in model.module.parameters()), torch.device("cpu"))
+        self.device = device
+        self.photograph = cache(self._photograph)
+        self.of_photograph = cache(self._of_photograph)
+
+    def input(self, pictures: Tensor) -> Tensor:
+        """What the network is given."""
+        return ((pictures - self.mean) / self.std).to(self.device)
+
+    def value(self, pictures: Tensor, moved: Tensor, *, rescue: bool) -> Tensor:
+        """Of each picture, `[batch]`; views of one picture count together by their mean."""
+        layers, scores = self.eyes.see(self.input(moved), rescue=rescue)
+        views = len(moved) // len(pictures)
+        seen = self._seen(pictures.repeat_interleave(views, 0) if views > 1 else pictures, layers, scores)
+        return self.objective.value(seen).view(len(pictures), views).mean(1)
+
+    @torch.no_grad()
+    def judge(self, pictures: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        """The objective and each of its parts, of untransformed pictures."""
+        layers, scores = self.eyes.see(self.input(pictures).requires_grad_())
+        seen = self._seen(pictures, layers, scores)
+        leaves = [part for part in self.objective.walk() if not part.parts and type(part).__name__ != "Constant"]
+        with torch.enable_grad():  # facets differentiate inside
+            terms = {str(part): part.value(seen).detach() for part in leaves}
+            return self.objective.value(seen).detach(), terms
+
+    def _seen(self, pictures: Tensor, layers: dict[Site, Tensor], scores: Tensor | None) -> Seen:
+        return Seen(
+            self.model,
+            pictures,
+            self.input(pictures),
+            layers,
+            self.eyes.edges,
+            scores,
+            self.of_photograph,
+            self.photograph,
+        )
+
+    def _photograph(self, name: str) -> Tensor:
+        return photograph(name, self.preprocess)
+
+    def _of_photograph(self, name: str, site: Site) -> Tensor:
+        layers, _ = self.eyes.see(self.input(self.photograph(name)))
+        return layers[site].detach()
+
+
+def photograph(source: Any, preprocess: Preprocess) -> Tensor:
+    """A picture as the network would see it, before normalisation: `[1, channel, row, column]`, 0 to 1."""
+    mean, std = (torch.tensor(v).view(-1, 1, 1) for v in (preprocess.mean, preprocess.std))
+    return (prepare(source, preprocess).tensor * std + mean).clamp(0, 1)[None]
+
+
+def _step(
+    image: Image, look: _Look, state: torch.optim.Optimizer, transform: Transform, step: int, steps: int, seed: int,
+    numbers: Sequence[int],
+) -> tuple[Tensor, Tensor]:  # fmt: skip
+    with torch.enable_grad():
+        pictures = image.pictures()
+        moved = transform.apply(pictures, step, steps, seed, numbers)
+        value = look.value(pictures, moved, rescue=step < RESCUED_STEPS)
+        *slopes, towards = ascend(value, [*image.parameters, pictures])
+    for parameter, slope in zip(image.parameters, slopes, strict=True):
+        parameter.grad = slope
+    state.step()
+    return value.detach(), towards.abs().sum(1).cpu()
+
+
+@torch.no_grad()
+def _seen(image: Image) -> Tensor:
+    return image.pictures().detach().clone()
