@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pellucid import arithmetic as arithmetic
     from pellucid.api import explain as explain
+    from pellucid.dreaming.dream import dream as dream
     from pellucid.errors import PellucidError as PellucidError
     from pellucid.explanation import Explanation as Explanation
     from pellucid.inspection import Dissection as Dissection
@@ -72,6 +73,7 @@ _HOME = {
     "Top": "targets",
     "TopPictures": "inspection",
     "dissect": "inspection",
+    "dream": "dreaming",
     "explain": "api",
     "inspect": "inspection",
     "layers": "inspection",
@@ -110,6 +112,7 @@ __all__ = [
     "TopPictures",
     "arithmetic",
     "dissect",
+    "dream",
     "explain",
     "inspect",
     "keep_freed_memory",

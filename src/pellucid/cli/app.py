@@ -17,6 +17,7 @@ from pellucid.cli import process, show
 from pellucid.cli.camify import camify
 from pellucid.cli.dissect import dissect
 from pellucid.cli.doctor import doctor
+from pellucid.cli.dream import dream, sheet
 from pellucid.cli.explain import explain
 from pellucid.cli.flags import Call
 from pellucid.cli.inspect import inspect
@@ -50,7 +51,7 @@ def program() -> None:
     """
 
 
-for each in (explain, inspect, look, top, dissect, train, camify, methods, models, layers, doctor):
+for each in (explain, inspect, look, top, dissect, dream, sheet, train, camify, methods, models, layers, doctor):
     program.add_command(each)
 
 

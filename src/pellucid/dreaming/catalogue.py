@@ -178,7 +178,7 @@ def along(maps: Tensor, vector: Tensor, power: float) -> Tensor:
     if not power:
         return dot
     cosine = dot / (maps.norm(dim=1) * vector.norm()).clamp(min=1e-4)
-    return dot * cosine.clamp(min=0.1) ** power
+    return dot * torch.pow(cosine.clamp(min=0.1), power)
 
 
 @entry("deep_dream")
@@ -384,7 +384,7 @@ class Caricature(OfLayer):
         goal, value = seen.of_picture(self.picture, self.site).flatten(1), self.seen(seen).flatten(1)
         dot = (value * goal).sum(1)
         cosine = dot / (value.norm(dim=1) * goal.norm()).clamp(min=1e-4)
-        return dot / value.shape[1] * cosine.clamp(min=0.1) ** self.power
+        return dot / value.shape[1] * torch.pow(cosine.clamp(min=0.1), self.power)
 
 
 @entry("facet")

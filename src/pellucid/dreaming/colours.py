@@ -10,7 +10,8 @@ _CORRELATION = ((0.26, 0.09, 0.02), (0.27, 0.00, -0.05), (0.27, -0.09, 0.03))
 def mix(like: Tensor) -> Tensor:
     """The matrix from independent to RGB colours, its longest column of length 1, `[3, 3]`."""
     matrix = like.new_tensor(_CORRELATION)
-    return matrix / matrix.norm(dim=0).max()
+    scaled: Tensor = matrix / matrix.norm(dim=0).max()
+    return scaled
 
 
 def correlate(colours: Tensor) -> Tensor:

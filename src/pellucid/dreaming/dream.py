@@ -119,6 +119,7 @@ def dream(
         snapshot: keep the pictures every so many steps.
         progress: called with what is going on, steps done and steps in all.
         watch: called after each step with its number, the objective of each picture, and a way to see the pictures.
+        **changes: fields of the recipe.
 
     Raises:
         BadOption: choices that cannot be, or an objective that does not fit the model.
@@ -132,13 +133,13 @@ def dream(
     wanted = parse(objective) if isinstance(objective, str) else objective
     if recipe.penalty:
         wanted = wanted - parse(recipe.penalty)
-    preprocess = _sized(preprocessing_of(model), size)
+    preprocess, sides = _sized(preprocessing_of(model), size)
     transform = find_transform(recipe.transform)
     _check(wanted, count, chunk)
     parts, numbers = [], list(range(count))
     for first in range(0, count, chunk):
         some = numbers[first : first + chunk]
-        image = _image(recipe, preprocess, some, seed, start)
+        image = _image(recipe, preprocess, sides, some, seed, start)
         parts.append(
             climb(
                 model,
@@ -158,7 +159,7 @@ def dream(
         )
         if parts[-1].stopped:
             break
-    return _joined(model, wanted, recipe, seed, preprocess.size, parts)
+    return _joined(model, wanted, recipe, seed, sides, parts)
 
 
 def _recipe(recipe: Recipe | str, changes: dict[str, Any]) -> Recipe:
@@ -175,13 +176,14 @@ def _recipe(recipe: Recipe | str, changes: dict[str, Any]) -> Recipe:
     return recipe
 
 
-def _sized(preprocess: Preprocess, size: int | tuple[int, int] | None) -> Preprocess:
+def _sized(preprocess: Preprocess, size: int | tuple[int, int] | None) -> tuple[Preprocess, tuple[int, int]]:
+    size = preprocess.size if size is None else size
     if size is None:
-        return preprocess
+        raise BadOption("The model takes pictures of any shape. Say which one to draw: size=224.")
     sides = (size, size) if isinstance(size, int) else tuple(size)
     if len(sides) != 2 or min(sides) < 8:
         raise BadOption(f"Expected a size of 8 pixels at least, got {size}.")
-    return replace(preprocess, size=(sides[0], sides[1]), resize=None)
+    return replace(preprocess, size=(sides[0], sides[1]), resize=None), (sides[0], sides[1])
 
 
 def _check(wanted: Objective, count: int, chunk: int) -> None:
@@ -192,18 +194,20 @@ def _check(wanted: Objective, count: int, chunk: int) -> None:
         raise BadOption(f"{together[0]} compares all {count} pictures, so they need one chunk. Set chunk to {count}.")
 
 
-def _image(recipe: Recipe, preprocess: Preprocess, numbers: Sequence[int], seed: int, start: Any) -> Image:
+def _image(
+    recipe: Recipe, preprocess: Preprocess, size: tuple[int, int], numbers: Sequence[int], seed: int, start: Any
+) -> Image:
     channels = len(preprocess.mean)
     if recipe.image == "plain":
         if start is not None:
             raise BadOption("A plain image starts from zero; start from a photograph with image fourier or pixels.")
-        return Plain(preprocess.size, preprocess.mean, preprocess.std, len(numbers))
+        return Plain(size, preprocess.mean, preprocess.std, len(numbers))
     options: dict[str, Any] = {"seed": seed, "numbers": numbers}
     if start is not None:
         if recipe.image not in ("fourier", "pixels"):
             raise BadOption(f"A {recipe.image} image cannot start from a photograph; fourier and pixels can.")
         options["start"] = photograph(start, preprocess)
-    return IMAGES[recipe.image](preprocess.size, channels, **options)
+    return IMAGES[recipe.image](size, channels, **options)
 
 
 def _of(wanted: Objective, some: Sequence[int], count: int) -> Objective:

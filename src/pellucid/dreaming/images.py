@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
@@ -208,7 +208,8 @@ def resized_spectrum(magnitude: Tensor, size: tuple[int, int]) -> Tensor:
     whole = torch.fft.fftshift(magnitude, dim=1)[None]
     wanted = (size[0], size[1] // 2 + 1)
     grown = F.interpolate(whole, wanted, mode="bilinear", align_corners=False)[0]
-    return torch.fft.ifftshift(grown, dim=1)
+    unshifted: Tensor = torch.fft.ifftshift(grown, dim=1)
+    return unshifted
 
 
 def read_spectrum(path: Path) -> Tensor:
@@ -223,7 +224,7 @@ def read_spectrum(path: Path) -> Tensor:
         raise BadOption(f"{str(path)!r} is no spectrum from `pellucid spectrum build`: {error}.") from error
 
 
-IMAGES: dict[str, type[Image]] = {
+IMAGES: dict[str, Callable[..., Image]] = {
     "fourier": Fourier,
     "laplacian": Laplacian,
     "maco": Maco,

@@ -1,0 +1,162 @@
+"""`pellucid dream` and `pellucid sheet`: pictures of what a network looks for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from pellucid.cli import show
+from pellucid.cli.flags import MODEL_FLAGS, Call, json_flag, load_model, model_flags
+from pellucid.cli.progress import Bar
+from pellucid.errors import BadOption, Cancelled
+
+if TYPE_CHECKING:
+    from pellucid.types import Model
+
+_CHOICES = (
+    click.option("--recipe", default="fourier", show_default=True, metavar="NAME", help="fourier, maco or simonyan."),
+    click.option("--image", metavar="NAME", help="fourier, laplacian, maco, pattern, pixels or plain."),
+    click.option("--transform", metavar="NAME", help="lucid, captum, horama, maco or none."),
+    click.option("--optimiser", metavar="NAME", help="adam, nadam or sgd."),
+    click.option("--steps", type=click.IntRange(min=0), help="How many. [default: the recipe's]"),
+    click.option("--rate", type=float, help="Of the optimiser. [default: the recipe's]"),
+    click.option("--side", type=click.IntRange(min=8), help="Of the picture, in pixels. [default: the model's]"),
+    click.option("--chunk", type=click.IntRange(min=1), default=16, show_default=True, help="Pictures at once."),
+    click.option("--seed", type=int, default=0, show_default=True, help="Of first pictures and transforms."),
+)
+
+
+def _choices(function: Any) -> Any:
+    for choice in reversed(_CHOICES):
+        function = choice(function)
+    return function
+
+
+@click.command(short_help="Draw what a class, a unit or any objective asks for.")
+@click.argument("spec", metavar="MODEL")
+@click.option(
+    "--class", "names", multiple=True, metavar="NAME", help="A class, by number or name; several: a gallery."
+)
+@click.option("--layer", metavar="PATH", help="With --units: the layer that they are in.")
+@click.option("--units", metavar="N|A..B|A,B", help="Channels of the layer, one picture each.")
+@click.option("--objective", metavar="EXPR", help="""As in 'channel("head", 12) - 0.001 * tv()'.""")
+@click.option("--count", type=click.IntRange(min=1), default=1, help="Pictures of one --objective.")
+@click.option("--start", metavar="PICTURE", help="A photograph to start from.")
+@click.option("--snapshot", type=click.IntRange(min=1), help="Keep every so many steps, for an animation.")
+@click.option("--out", default="dream.png", show_default=True, metavar="FILE.png", help="Where the picture goes.")
+@_choices
+@model_flags
+@json_flag
+@click.pass_context
+def dream(ctx: click.Context, /, spec: str, as_json: bool, **given: Any) -> int:
+    """Draw what a class, a unit or any objective asks for.
+
+    pellucid dream efficientnet-lite0 --class goose --recipe maco --out goose.png
+    """
+    chosen = [name for name in ("names", "units", "objective") if given[name]]
+    if len(chosen) != 1 or (given["layer"] is None) != (given["units"] is None):
+        raise BadOption("Expected one of --class NAME, --layer PATH with --units, and --objective EXPR.")
+    model = load_model(spec, {name: given[name] for name in MODEL_FLAGS})
+    wanted, titles = _wanted(model, given)
+    return _run(ctx, model, wanted, titles, given, as_json=as_json)
+
+
+@click.command(short_help="Draw every unit of a layer on one sheet.")
+@click.argument("spec", metavar="MODEL")
+@click.option("--layer", required=True, metavar="PATH", help="The layer.")
+@click.option("--units", default="0..15", show_default=True, metavar="N|A..B|A,B", help="Its channels.")
+@click.option("--out", default="sheet.png", show_default=True, metavar="FILE.png", help="Where the sheet goes.")
+@_choices
+@model_flags
+@json_flag
+@click.pass_context
+def sheet(ctx: click.Context, /, spec: str, as_json: bool, **given: Any) -> int:
+    """Draw every unit of a layer on one sheet.
+
+    pellucid sheet efficientnet-lite0 --layer blocks.5 --units 0..15 --side 128
+    """
+    model = load_model(spec, {name: given[name] for name in MODEL_FLAGS})
+    wanted, titles = _wanted(model, given)
+    given |= {"start": None, "snapshot": None, "count": 1}
+    return _run(ctx, model, wanted, titles, given, as_json=as_json)
+
+
+def units(text: str) -> list[int]:
+    """Numbers from `12`, `0..63` (both ends belong) or `1,5,9`.
+
+    Raises:
+        BadOption: it is written otherwise.
+    """
+    found: list[int] = []
+    for part in text.split(","):
+        first, dots, last = part.strip().partition("..")
+        if not first.isdecimal() or (dots and not last.isdecimal()) or (dots and int(last) < int(first)):
+            raise BadOption(f"Expected units such as 12, 0..63 or 1,5,9; got {text!r}.")
+        found += range(int(first), int(last or first) + 1)
+    return found
+
+
+def _wanted(model: Model, given: dict[str, Any]) -> tuple[Any, list[str]]:
+    """The objective, and a title for each picture."""
+    from pellucid.dreaming import parse
+    from pellucid.dreaming.catalogue import Channel, Logit
+    from pellucid.targets.classes import class_index
+
+    if given.get("objective"):
+        return parse(given["objective"]), [""] * given["count"]
+    if given.get("names"):
+        numbers = [class_index(int(name) if name.isdecimal() else name, model) for name in given["names"]]
+        return Logit(tuple(numbers)), [model.class_name(k) for k in numbers]
+    chosen = units(given["units"])
+    return Channel(given["layer"], tuple(chosen)), [f"{given['layer']} {k}" for k in chosen]
+
+
+def _run(
+    ctx: click.Context, model: Model, wanted: Any, titles: list[str], given: dict[str, Any], *, as_json: bool
+) -> int:
+    from pellucid.dreaming.dream import dream as make
+    from pellucid.dreaming.saving import manifest, save_dream
+
+    out = Path(given["out"]).expanduser()
+    if out.suffix.lower() != ".png":
+        raise BadOption(f"Expected a file that ends in .png for --out, got {str(out)!r}.")
+    call: Call = ctx.obj
+    changes = {k: given[k] for k in ("image", "transform", "optimiser", "steps", "rate") if given[k] is not None}
+    bar = Bar(1)
+    try:
+        made = make(
+            model,
+            wanted,
+            given["recipe"],
+            count=len(titles),
+            size=given["side"],
+            seed=given["seed"],
+            start=given["start"],
+            chunk=given["chunk"],
+            snapshot=given["snapshot"],
+            progress=bar.tick,
+            **changes,
+        )
+    finally:
+        bar.finish_picture()
+    titles = titles[: len(made.pictures)]
+    files = save_dream(made, out, titles=titles, command=call.command)
+    if as_json:
+        show.document({"files": [str(f) for f in files], **manifest(made, titles, call.command)})
+    else:
+        for note in made.notes:
+            show.note(note)
+        names = list(made.terms)
+        show.table(
+            ("picture", ("objective", "right"), *[(name, "right") for name in names], ("spectrum slope", "right")),
+            [
+                (show.plain(titles[k] or str(k)), f"{made.final[k]:.4g}", *[f"{made.terms[n][k]:.4g}" for n in names],
+                 f"{made.slope[k]:.2f}")
+                for k in range(len(made.pictures))
+            ],
+            title=f"{made.recipe.steps} steps, {made.seconds:.0f} s; values of the untransformed pictures",
+        )  # fmt: skip
+        show.line("\n".join(map(str, files)))
+    return Cancelled.exit_code if made.stopped else 0
