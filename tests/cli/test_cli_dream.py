@@ -25,7 +25,8 @@ def test_class_gallery_sheet_and_objective(spec, tmp_path, capsys):
     assert main(["dream", *spec, "--class", "1", "--class", "2", "--out", str(out), "--json"]) == 0
     answer = json.loads(capsys.readouterr().out)
     assert len(answer["final"]) == 2
-    assert Image.open(out).size[0] > 16
+    with Image.open(out) as picture:
+        assert picture.size[0] > 16
     assert main(["sheet", *spec, "--layer", "0", "--units", "0..3", "--out", str(tmp_path / "s.png")]) == 0
     line = ["dream", *spec, "--objective", 'channel("0", 1) - 0.1 * tv()', "--recipe", "maco", "--snapshot", "1"]
     assert main([*line, "--out", str(tmp_path / "o.png")]) == 0

@@ -6,7 +6,7 @@ import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -21,6 +21,8 @@ from pellucid.capture.tape import Stop, find_module
 from pellucid.errors import BadSite
 from pellucid.targets import logits
 from pellucid.types import Model, Site
+
+T = TypeVar("T")
 
 
 class Sensing:
@@ -62,9 +64,11 @@ class Sensing:
         """Values at the sites, and scores `[batch, class]` if they are wanted; all part of the graph.
 
         Args:
-            pictures: `[batch, channel, row, column]`, requiring a gradient.
+            pictures: `[batch, channel, row, column]`.
             rescue: lead the gradient around rectifiers that are dead for a whole picture.
         """
+        if not pictures.requires_grad:
+            pictures = pictures.detach().requires_grad_()
         mode = _Redirected(self) if rescue else nullcontext()
         with torch.enable_grad(), mode:
             return self._run(pictures, whole=self.scores)
@@ -156,12 +160,18 @@ class _Rescued(torch.autograd.Function):
 
 
 def gradient(value: Tensor, inside: GradientEdge) -> Tensor | None:
-    """D value.sum() / d inside, held fixed; None where they do not meet. The graph stays for more."""
+    """The gradient of value.sum() at `inside`, held fixed; None where they do not meet. The graph stays for more."""
     (found,) = torch.autograd.grad(value.sum(), inside, retain_graph=True, allow_unused=True)
     return None if found is None else found.detach()
 
 
-def ascend(value: Tensor, parameters: Sequence[Tensor]) -> list[Tensor]:
-    """D value.sum() / d parameter for each; zero where they do not meet."""
+def in_graph(compute: Callable[[], T]) -> T:
+    """What `compute` returns, with a graph behind it."""
+    with torch.enable_grad():
+        return compute()
+
+
+def slopes(value: Tensor, parameters: Sequence[Tensor]) -> list[Tensor]:
+    """The gradient of value.sum() for each parameter; zero where they do not meet."""
     found = torch.autograd.grad(value.sum(), list(parameters), allow_unused=True)
     return [torch.zeros_like(p) if g is None else g for p, g in zip(parameters, found, strict=True)]

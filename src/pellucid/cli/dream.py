@@ -36,9 +36,7 @@ def _choices(function: Any) -> Any:
 
 @click.command(short_help="Draw what a class, a unit or any objective asks for.")
 @click.argument("spec", metavar="MODEL")
-@click.option(
-    "--class", "names", multiple=True, metavar="NAME", help="A class, by number or name; several: a gallery."
-)
+@click.option("--class", "names", multiple=True, metavar="NAME", help="A class, by number or name; several: a gallery.")
 @click.option("--layer", metavar="PATH", help="With --units: the layer that they are in.")
 @click.option("--units", metavar="N|A..B|A,B", help="Channels of the layer, one picture each.")
 @click.option("--objective", metavar="EXPR", help="""As in 'channel("head", 12) - 0.001 * tv()'.""")

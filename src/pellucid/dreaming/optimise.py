@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pellucid.capture.sensing import Sensing, ascend, sensing
+from pellucid.capture.sensing import Sensing, in_graph, sensing, slopes
 from pellucid.dreaming.images import Image
 from pellucid.dreaming.objectives import Objective, Seen
 from pellucid.dreaming.transforms import NONE, Transform
@@ -166,15 +166,13 @@ class _Look:
         seen = self._seen(pictures.repeat_interleave(views, 0) if views > 1 else pictures, layers, scores)
         return self.objective.value(seen).view(len(pictures), views).mean(1)
 
-    @torch.no_grad()
     def judge(self, pictures: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         """The objective and each of its parts, of untransformed pictures."""
-        layers, scores = self.eyes.see(self.input(pictures).requires_grad_())
+        layers, scores = self.eyes.see(self.input(pictures))
         seen = self._seen(pictures, layers, scores)
         leaves = [part for part in self.objective.walk() if not part.parts and type(part).__name__ != "Constant"]
-        with torch.enable_grad():  # facets differentiate inside
-            terms = {str(part): part.value(seen).detach() for part in leaves}
-            return self.objective.value(seen).detach(), terms
+        terms = {str(part): part.value(seen).detach() for part in leaves}
+        return in_graph(lambda: self.objective.value(seen)).detach(), terms  # facets differentiate inside
 
     def _seen(self, pictures: Tensor, layers: dict[Site, Tensor], scores: Tensor | None) -> Seen:
         return Seen(
@@ -206,12 +204,14 @@ def _step(
     image: Image, look: _Look, state: torch.optim.Optimizer, transform: Transform, step: int, steps: int, seed: int,
     numbers: Sequence[int],
 ) -> tuple[Tensor, Tensor]:  # fmt: skip
-    with torch.enable_grad():
+    def draw_and_look() -> tuple[Tensor, Tensor]:
         pictures = image.pictures()
         moved = transform.apply(pictures, step, steps, seed, numbers)
-        value = look.value(pictures, moved, rescue=step < RESCUED_STEPS)
-        *slopes, towards = ascend(value, [*image.parameters, pictures])
-    for parameter, slope in zip(image.parameters, slopes, strict=True):
+        return look.value(pictures, moved, rescue=step < RESCUED_STEPS), pictures
+
+    value, pictures = in_graph(draw_and_look)
+    *climbs, towards = slopes(value, [*image.parameters, pictures])
+    for parameter, slope in zip(image.parameters, climbs, strict=True):
         parameter.grad = slope
     state.step()
     return value.detach(), towards.abs().sum(1).cpu()
