@@ -210,8 +210,40 @@ def test_relevance_methods_answer_or_name_what_stops_them(retina):
             torch.testing.assert_close(a.values[k], one.values[0], rtol=1e-7, atol=1e-10)
     relevance = pellucid.explain(retina, IMAGE, "full-grad")["full-grad"].extras
     assert float(relevance["gap"].abs().max()) < 1e-8
-    with pytest.raises(Refused, match="roi_align"):
-        pellucid.explain(make("FasterRCNN"), IMAGE, "lrp")
+    two_stages = make("FasterRCNN")
+    for method in ("lrp", "deep-lift", "full-grad"):
+        with pytest.raises(Refused, match="roi_align"):
+            pellucid.explain(two_stages, IMAGE, method)
+    with pytest.raises(Refused, match="differentiated once only"):
+        pellucid.explain(two_stages, IMAGE, "shapley-cam", layer="backbone.first")
+
+
+def test_guided_backprop_reads_through_boxes_by_hand():
+    """Reading features inside boxes only interpolates; every ReLU lets positive signals pass alone."""
+    net = make("FasterRCNN")
+
+    class Guided(nn.Module):
+        def forward(self, x):
+            y = x.relu()
+            if y.requires_grad:
+                y.register_hook(lambda signal: signal.relu())
+            return y
+
+    result = pellucid.explain(net, IMAGE[:1], "guided-backprop")
+    top = result.predictions[0][0]
+    for part in (net.backbone.first, net.backbone.second):
+        for k, inner in enumerate(part):
+            if isinstance(inner, nn.ReLU):
+                part[k] = Guided()
+    leaf, relu = IMAGE[:1].clone().requires_grad_(), F.relu
+    F.relu = lambda x, inplace=False: Guided()(x)  # the box head calls the function
+    try:
+        made = pellucid.wrap(net).call(net, leaf)
+    finally:
+        F.relu = relu
+    score = made.scores[0][made.best(0, top.index, torch.tensor(top.box)), top.index]
+    (expected,) = torch.autograd.grad(score, leaf)
+    torch.testing.assert_close(result["guided-backprop"].raw, expected)
 
 
 def test_nothing_is_left_behind(net):
@@ -323,12 +355,19 @@ def test_every_way_of_laying_a_map_on_the_picture(retina):
     torch.testing.assert_close(fused.values, expected)
 
 
+def test_layers_are_tried_on_what_is_detected():
+    net = make("RetinaNet")
+    advice = pellucid.layers(net, IMAGE[:1])
+    assert "backbone.first" in {str(layer.site) for layer in advice if layer.trial}
+    assert pellucid.explain(net, IMAGE[:1], "grad-cam", layer="auto")["grad-cam"].site == advice.recommended
+
+
 def test_layers_whose_rows_are_no_pictures():
     net = make("FasterRCNN")
-    assert not [c for c in layers(net, IMAGE[:1]) if str(c.site).startswith("roi_heads")]
+    assert not [c for c in layers(net, size=(40, 57)) if str(c.site).startswith("roi_heads")]
     with pytest.raises(BadSite, match=r"'roi_heads.box_roi_pool' has \d+ rows for 2 pictures: its rows are parts of"):
         pellucid.explain(net, IMAGE[:2], "grad-cam", layer="roi_heads.box_roi_pool")
-    strides = {str(c.site): c.stride for c in layers(net, IMAGE[:1])}
+    strides = {str(c.site): c.stride for c in layers(net, size=(40, 57))}
     assert strides["backbone.first"] == pytest.approx((8 * 40 / 50, 8 * 57 / 71))
 
 

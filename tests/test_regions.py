@@ -9,8 +9,9 @@ from torch.nn import functional as F
 
 import pellucid
 import tiny
+from pellucid.capture.guard import guarded
+from pellucid.capture.sites import survey
 from pellucid.errors import BadOption, BadOutput
-from pellucid.inspection import layers
 from pellucid.targets import Logit, Margin, PixelClasses, Probability, Region, Scene, Top
 from pellucid.types import Frame
 
@@ -202,7 +203,8 @@ def test_the_part_stays_where_it_was(net):
 
 
 def test_the_recommended_layer_is_not_the_scores_themselves(net):
-    found = {str(c.site): c for c in layers(net, IMAGE)}
+    with guarded(net):
+        found = {str(c.site): c for c in survey(pellucid.wrap(net), IMAGE[:1]).candidates}
     assert [path for path, c in found.items() if c.final] == ["classes"]
     assert [path for path, c in found.items() if c.recommended] == ["act"]
 

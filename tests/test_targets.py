@@ -195,7 +195,7 @@ def test_classes_by_name_in_every_target():
     assert Probability(["dog", 0]).fit(scene) == Probability((2, 0))
     assert type(Probability("dog").fit(scene)) is Probability
     assert Margin("dog", None).fit(scene) == Margin(Logit((2,)), Top())
-    for wrong in (None, [1.5], True, {"a": 1}):
+    for wrong in ([1.5], True, {"a": 1}):
         with pytest.raises(BadOption, match="Expected a class index"):
             Logit(wrong)
 
@@ -305,6 +305,8 @@ TEXTS = {
     "dog vs 1": Margin(Logit(2), Logit(1)),
     "probability:dog": Probability(2),
     "probability: 1": Probability(1),
+    "probability:top": Probability(),
+    "probability": Probability(),
 }
 
 
@@ -355,6 +357,14 @@ def test_places_where_the_picture_is_scored_as_a_whole():
         pellucid.explain(net, torch.randn(2, 1, 2, 2), "saliency", "1@0,0,1,1")
     with pytest.raises(BadOption, match="call resolve first"):
         one("dog@1,2", NAMED).score(OUTPUT, BOTH, NAMED)
+
+
+def test_the_probability_of_the_top_class():
+    reading = ClassScores(OUTPUT)
+    assert Probability().resolve(reading, MODEL) == Probability((1, 0))
+    assert type(Probability().resolve(reading, MODEL)) is Probability
+    assert Margin(Probability(), 2).resolve(reading, MODEL) == Margin(Probability((1, 0)), Logit(2))
+    assert Probability().labels(NAMED, FRAMES[:2]) == ("probability of the top class",) * 2
 
 
 def test_words_through_explain():

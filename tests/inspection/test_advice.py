@@ -160,10 +160,20 @@ def test_auto_stands_alone():
         pellucid.explain(net(), pictures(), "grad-cam", layer=["auto", "conv1"])
 
 
-def test_auto_needs_class_scores():
-    maps = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.ReLU(), nn.Conv2d(4, 2, 1)).double()
-    with pytest.raises(BadOption, match="no class scores, by which layers could be compared"):
-        pellucid.explain(maps, pictures(1), "grad-cam", lambda out: out.mean((1, 2, 3)), "auto")
+def test_auto_needs_an_output_that_is_understood():
+    flat = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.ReLU(), nn.Conv2d(4, 2, 1), nn.Flatten(2)).double()
+    with pytest.raises(BadOption, match="is not understood, so layers cannot be compared by it"):
+        pellucid.explain(flat, pictures(1), "grad-cam", lambda out: out.mean((1, 2)), "auto")
+
+
+def test_auto_where_every_pixel_has_a_score():
+    maps = tiny.build(lambda: nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.ReLU(), nn.Conv2d(4, 2, 1)))
+    advice = pellucid.layers(maps, pictures(1))
+    assert [str(layer.site) for layer in advice if layer.trial] == [
+        "0",
+        "1",
+    ]  # the last one gives the scores themselves
+    assert str(pellucid.explain(maps, pictures(1), "grad-cam", layer="auto")["grad-cam"].site) in {"0", "1"}
 
 
 def test_a_single_class_cannot_be_told_apart():

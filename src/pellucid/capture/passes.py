@@ -24,6 +24,9 @@ from pellucid.numerics import full_precision
 from pellucid.targets import Reading, Target, Unread, read
 from pellucid.types import Attentions, Grid, Maps, Model, Site
 
+# What torch says, and torchvision, when an operation has no second derivative.
+_ONCE_ONLY = ("derivative for", "double backwards")
+
 
 @dataclass(frozen=True)
 class Wish:
@@ -164,7 +167,7 @@ def _look_at_part(model: Model, image: Tensor, samples: Tensor, targets: Sequenc
     except RuntimeError as error:
         if not from_image and any(words in str(error) for words in CUT_IN_THE_WAY):
             return _look(model, image, samples, targets, wish, from_image=True)
-        if wish.curvature and "derivative for" in str(error):
+        if wish.curvature and any(words in str(error) for words in _ONCE_ONLY):
             raise Refused(
                 f"{model.name} uses an operation that can be differentiated once only: {str(error)[:200]}"
             ) from error

@@ -112,9 +112,10 @@ def around(boxes: Tensor, axes: Sequence[int]) -> Tensor:
 
 
 def box_around(parts: Tensor | Sequence[Tensor]) -> Tensor:
-    """The one box around all boxes, `[2 n]`."""
+    """The one box around all boxes, `[2 n]`; around none it is that of a value that depends on nothing."""
     given = [parts] if isinstance(parts, Tensor) else parts
-    return torch.stack([lean(part).flatten(1).amin(1) for part in given if part.numel()]).amin(0)
+    found = [lean(part).flatten(1).amin(1) for part in given if part.numel()]
+    return torch.stack(found).amin(0) if found else given[0].new_full((len(given[0]),), torch.inf)
 
 
 def _everything(call: Call) -> Tensor:

@@ -54,6 +54,8 @@ OTHER_ACTIVATIONS = {
     "TanhBackward": "tanh",
     "ThresholdBackward": "threshold",
 }
+# Custom functions that only read a map between its cells: torchvision's detectors read features inside boxes.
+_INTERPOLATES = {"GeneratedBackwardFor_torchvision_roi_align_default"}
 _RELU = {F.relu, torch.relu, Tensor.relu}
 _RELU_IN_PLACE = {torch.relu_, Tensor.relu_}
 _HARDTANH = {F.hardtanh: False, F.hardtanh_: True, F.relu6: False}
@@ -168,7 +170,8 @@ def other_activations(result: Tensor) -> tuple[str, ...]:
 def _activation_name(node: Any) -> str | None:
     owner = made_by(node)
     if owner is not None:
-        return None if owner is _Rectified else f"the custom function {owner.__name__}"
+        passed = owner is _Rectified or owner.__name__ in _INTERPOLATES
+        return None if passed else f"the custom function {owner.__name__}"
     kind = node.name()
     if "jit" in kind.lower() or "DifferentiableGraph" in kind:
         return "TorchScript code"

@@ -105,8 +105,8 @@ def layers(
         progress: called now and then with ("layers", samples done, samples in all).
 
     Raises:
-        BadOption: neither the model nor the caller says how large the input is, or on a picture the model's output has
-            no class scores.
+        BadOption: neither the model nor the caller says how large the input is, or on a picture the model's output is
+            not understood.
     """
     model = wrap(model)
     image, read = read_input(model, picture, size)

@@ -12,6 +12,7 @@ Two questions, asked of every layer in the same way:
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from math import isnan, prod
 
@@ -27,9 +28,9 @@ from pellucid.capture.sites import Candidate, survey, why_recommended
 from pellucid.errors import BadOption, BadSite
 from pellucid.fills import fill_of
 from pellucid.methods.grad_cam import grad_cam
-from pellucid.numerics import resize, safe_divide
-from pellucid.targets import ClassScores, Logit
-from pellucid.types import Map, Maps, Model, Site
+from pellucid.numerics import onto_picture, safe_divide
+from pellucid.targets import Target, Unread
+from pellucid.types import Canvas, Map, Maps, Model, Site
 
 _CELLS = 14
 _HIDDEN = (0.1, 0.2, 0.3, 0.5)
@@ -41,7 +42,7 @@ _AS_FAITHFUL = 0.95
 
 @dataclass(frozen=True)
 class Trial:
-    """How Grad-CAM of the top class did at one layer; means over the pictures.
+    """How Grad-CAM of the top class (or object) did at one layer; means over the pictures.
 
     Attributes:
         discrimination: one minus the correlation of its map with those of the next two classes, 0 to 2; 0 where the map
@@ -74,7 +75,7 @@ def advise(model: Model, image: Maps, budget: Budget, meter: Meter) -> Advice:
     """Try up to 32 layers on the pictures `[batch, channel, row, column]`. Must run inside `guarded`.
 
     Raises:
-        BadOption: the model's output has no class scores to judge by.
+        BadOption: the model's output is not understood, so there is nothing to judge by.
         BadSite: no layer has a grid.
     """
     meter.label = "layers"
@@ -127,30 +128,34 @@ def _or(value: float, other: float) -> float:
 
 
 def _try(model: Model, image: Maps, tried: Sequence[Candidate], budget: Budget, meter: Meter) -> dict[Site, Trial]:
-    ranks = _top_classes(model, image)
-    maps = _maps(model, image, tried, [Logit(rank) for rank in ranks], budget)
-    hidden = torch.stack([_hidden(each[:, 0]) for each in maps.values()], 1)
-    shares = _shares(model, image, Logit(ranks[0]), hidden, budget, meter)
+    targets = _top_targets(model, image)
+    maps = _maps(model, image, tried, targets, budget)
+    canvas = model.canvas_of((image.shape[2], image.shape[3]))
+    hidden = torch.stack([_hidden(each[:, 0], canvas) for each in maps.values()], 1)
+    shares = _shares(model, image, targets[0], hidden, budget, meter)
     return {
         site: Trial(discrimination=_mean(_apart(each)), faithfulness=_mean(shares[:, k]))
         for k, (site, each) in enumerate(maps.items())
     }
 
 
-def _top_classes(model: Model, image: Maps) -> list[tuple[int, ...]]:
-    """The classes of each rank, one per picture."""
+def _top_targets(model: Model, image: Maps) -> list[Target]:
+    """What the model ranks first, and what comes next as far as there is anything in every picture."""
     samples = torch.arange(len(image), device=image.device)
     reading = look(model, image, samples, [], Wish(reading=True)).reading
-    if not isinstance(reading, ClassScores):
+    if isinstance(reading, Unread):
         raise BadOption(
-            f"The output of {model.name} has no class scores, by which layers could be compared. Name a layer."
+            f"The output of {model.name} is not understood, so layers cannot be compared by it. Name a layer."
         )
-    best = reading.scores.sort(dim=1, descending=True, stable=True).indices[:, :_CLASSES]
-    return [tuple(rank.tolist()) for rank in best.T]
+    found = [reading.top(0, model)]
+    with suppress(BadOption):
+        for rank in range(1, _CLASSES):
+            found.append(reading.top(rank, model))
+    return found
 
 
 def _maps(
-    model: Model, image: Maps, tried: Sequence[Candidate], targets: Sequence[Logit], budget: Budget
+    model: Model, image: Maps, tried: Sequence[Candidate], targets: Sequence[Target], budget: Budget
 ) -> dict[Site, Maps]:
     """Grad-CAM before its ReLU, by layer: `[batch, class, row, column]`; a few layers at once, as memory allows."""
     bytes_per_layer = max(prod(c.shape) for c in tried) * 4 * (2 + len(targets))
@@ -170,9 +175,10 @@ def _maps(
     return {site: maps for part in parts for site, maps in part.items()}
 
 
-def _hidden(maps: Map) -> Tensor:
-    """Which cells are blurred, `[batch, highest or lowest, share, row, column]`."""
-    cells = F.adaptive_avg_pool2d(resize(maps, (_CELLS * 8, _CELLS * 8))[:, None], _CELLS).flatten(1)
+def _hidden(maps: Map, canvas: Canvas) -> Tensor:
+    """Which cells of the picture are blurred, `[batch, highest or lowest, share, row, column]`."""
+    fine = onto_picture(maps, (_CELLS * 8, _CELLS * 8), canvas)
+    cells = F.adaptive_avg_pool2d(fine[:, None], _CELLS).flatten(1)
     count = _CELLS**2
     falling = cells.sort(dim=1, descending=True, stable=True).indices
     ranks = torch.empty_like(falling).scatter_(1, falling, torch.arange(count, device=maps.device).expand_as(falling))
@@ -181,7 +187,7 @@ def _hidden(maps: Map) -> Tensor:
     return torch.stack([highest, lowest], 1).reshape(len(maps), 2, len(_HIDDEN), _CELLS, _CELLS)
 
 
-def _shares(model: Model, image: Maps, target: Logit, hidden: Tensor, budget: Budget, meter: Meter) -> Tensor:
+def _shares(model: Model, image: Maps, target: Target, hidden: Tensor, budget: Budget, meter: Meter) -> Tensor:
     """The faithfulness of each map, `[batch, layer]`; NaN where blurring the whole picture costs nothing."""
     nothing = torch.zeros_like(hidden[:, :1, 0, 0])
     cells = torch.cat([nothing, ~nothing, hidden.flatten(1, 3)], 1)

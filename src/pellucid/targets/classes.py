@@ -47,7 +47,7 @@ class ClassScores:
     def finite(self) -> bool:
         return bool(self.scores.isfinite().all())
 
-    def top(self, rank: int, model: Model) -> Target:
+    def top(self, rank: int, model: Model) -> Logit:
         if rank >= self.scores.shape[1]:
             raise BadOption(f"There is no rank {rank + 1}: {model.name} has {self.scores.shape[1]} classes.")
         if rank == 0:
@@ -55,7 +55,7 @@ class ClassScores:
         return Logit(tuple(self.scores.sort(dim=1, descending=True, stable=True).indices[:, rank].tolist()))
 
     def of(self, target: Any, model: Model) -> Target:
-        found: Target = target
+        found: Target = target if target.classes is not None else type(target)(self.top(0, model).classes)
         return found
 
     def predictions(self, model: Model, frames: Sequence[Frame], most: int) -> tuple[tuple[Prediction, ...], ...]:
@@ -91,16 +91,17 @@ class Logit:
     """The score of a class before softmax.
 
     Attributes:
-        classes: an index or name, or one per picture.
+        classes: an index or name, or one per picture; None is the top class of each.
     """
 
-    classes: Any
+    classes: Any = None
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "classes", listed(self.classes))
+        if self.classes is not None:
+            object.__setattr__(self, "classes", listed(self.classes))
 
     def fit(self, scene: Scene) -> Target:
-        return type(self)(fit_classes(self.classes, scene))
+        return self if self.classes is None else type(self)(fit_classes(self.classes, scene))
 
     def resolve(self, reading: Reading, model: Model) -> Target:
         return reading.of(self, model)
@@ -118,6 +119,8 @@ class Logit:
         return self.pick(logits(output, model), samples, model)
 
     def labels(self, model: Model, frames: Sequence[Frame]) -> tuple[str, ...]:
+        if self.classes is None:
+            return ("the top class",) * len(frames)
         return tuple(model.class_name(c) for c in self.classes * (len(frames) if len(self.classes) == 1 else 1))
 
 

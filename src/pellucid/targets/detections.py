@@ -226,6 +226,8 @@ class Detections:
     def of(self, target: Any, model: Model) -> Target:
         if type(target) is not Logit:
             raise BadOutput(f"{model.name} detects objects; its target is a class or a Detection, not {target!r}.")
+        if target.classes is None:
+            return self.top(0, model)
         classes = [class_index(c, model) for c in target.classes]
 
         def pick(k: int, entry: _OfPicture) -> tuple[int, Tensor]:

@@ -20,7 +20,7 @@ FORMS = {
     "top, top3": "the top class (the default); the three top classes, one after the other",
     "rank2": "the class in the second place",
     "tabby vs tiger cat": "why this and not that: the difference of two targets, as in rank1 vs rank2",
-    "probability:tabby": "a probability instead of a score",
+    "probability:tabby": "a probability instead of a score; probability:top is that of the top class",
     "person@120,40,300,280": "a class in a box: left, top, right and bottom in pixels of the picture",
     "road@150,90": "a class at a point, for networks that score every pixel; top@150,90 is the class seen there",
     "like:other.jpg": "likeness to another picture, for networks that give an embedding",
@@ -62,7 +62,7 @@ def _of_text(text: str, model: Model) -> Target:
     if versus:
         return Margin(_of_text(first, model), _of_text(second, model))
     if kind == "probability":
-        return Probability(class_index(rest.strip(), model))
+        return Probability(None if rest.strip().lower() in ("", "top") else class_index(rest.strip(), model))
     name, at, place = text.rpartition("@")
     if at and re.fullmatch(rf"{_NUMBER}(,{_NUMBER})*", place):
         return _placed(name.strip(), [float(part) for part in place.split(",")], text, model)

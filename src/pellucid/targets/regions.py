@@ -189,6 +189,8 @@ class PixelClasses:
             raise BadOutput(
                 f"{model.name} scores every pixel; its target is a class or a Region of one, not {target!r}."
             )
+        if target.classes is None:
+            return self.top(0, model)
         count = len(self.winners)
         classes = [class_index(c, model) for c in target.classes] * (count if len(target.classes) == 1 else 1)
         for k in self.samples:
