@@ -158,3 +158,35 @@ def test_a_network_that_cannot_run_says_where():
 
     with pytest.raises(BadOption, match="network's own code"):
         traced(Own(), tiny.images(1, torch.float32))
+
+
+def test_a_module_left_by_an_error_that_the_network_catches():
+    class Enough(Exception):
+        pass
+
+    class Leaves(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv = nn.Conv2d(3, 4, 3)
+
+        def forward(self, x):
+            raise Enough(self.conv(x))
+
+    class Half(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.trunk, self.last = Leaves(), nn.Linear(4, 2)
+
+        def forward(self, x):
+            try:
+                self.trunk(x)
+            except Enough as enough:
+                return self.last(enough.args[0].mean((2, 3)))
+
+    found = traced(Half(), tiny.images(1, torch.float32))
+    calls = {call.path: call for call in found.calls}
+    assert calls["trunk"].output == "left early"
+    assert calls["last"].parent == 0
+    assert calls[""].output == "1 x 2"
+    assert calls[""].steps == range(len(found.steps))
+    assert calls["trunk"].steps == calls["trunk.conv"].steps

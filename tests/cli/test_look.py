@@ -31,3 +31,11 @@ def test_misuse(run, draw):
     flat = run(*common, "--layer", "head", "--unit", "1", "--out", "no.png")
     assert flat.code == 0
     assert "no window" in flat.err
+
+
+def test_a_drawing_that_cannot_be_written(run, draw, folder):
+    (folder / "file").write_text("")
+    given = ("--model", "nets.py", "--layer", "pool", "--unit", "1", "--at", "0,0", "--out", "file/value.png")
+    answer = run("look", draw(), *given)
+    assert answer.code == 2
+    assert "Cannot write to" in answer.err

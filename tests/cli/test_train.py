@@ -48,6 +48,24 @@ def test_what_is_said_of_misuse(tmp_path, capsys):
     assert not (tmp_path / "o").exists()
 
 
+def test_results_that_cannot_be_written_are_said_before_the_work(pictures, capsys):
+    (pictures / "file").write_text("")
+    data, under = str(pictures / "set"), pictures / "file" / "under"
+    assert main(["train", "folder", data, "--out", str(under)]) == 2
+    assert "Cannot write to" in capsys.readouterr().err
+    assert main(["camify", "zoo:lenet5", "--data", data, "--out", str(under / "a.safetensors")]) == 2
+    assert "Cannot write to" in capsys.readouterr().err
+
+
+def test_classes_with_two_pictures_are_named(pictures, capsys):
+    for number in range(2, 8):
+        (pictures / "set" / "dark" / f"{number}.png").write_bytes(b"")
+    assert main(["train", "folder", str(pictures / "set"), "--out", str(pictures / "o")]) == 2
+    said = " ".join(capsys.readouterr().err.split())
+    assert "'dark' (2). Training needs three of each" in said
+    assert "6 pictures could not be read" in said
+
+
 def test_interrupted_and_resumed(pictures, capsys, monkeypatch):
     out = pictures / "out"
     line = ["train", "folder", str(pictures / "set"), "--size", "16", "--passes", "3", "--batch", "5", "--threads", "1"]

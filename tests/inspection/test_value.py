@@ -132,6 +132,18 @@ def test_what_cannot_be_looked_at(layer, unit, at, error, words):
         pellucid.look(tiny.build(Many), tiny.images(1), layer, unit, at)
 
 
+def test_values_that_are_only_moved():
+    net = nn.Sequential(nn.Conv2d(3, 2, 3), nn.Flatten(), nn.Linear(2 * 14 * 14, 2))
+    with pytest.raises(BadSite, match="only moves values"):
+        pellucid.look(net, torch.randn(1, 3, 16, 16), "1", 3)
+
+
+def test_the_drawing_of_pooling_has_room_for_its_words():
+    net = nn.Sequential(nn.MaxPool2d(2), nn.Conv2d(3, 2, 3))
+    picture = np.asarray(pellucid.look(net, torch.rand(1, 3, 16, 16), "0", 1, (2, 3)).draw())
+    assert (picture[:, -8:] == 255).all(), "nothing is cut off at the right"
+
+
 def test_layers_called_twice_or_never():
     net, image = tiny.build(tiny.Reused), tiny.images(1)
     with pytest.raises(BadSite, match=r"called 2 times in one pass\. Say which: 'act:0', 'act:1'"):

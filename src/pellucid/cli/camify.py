@@ -27,6 +27,7 @@ def camify(spec: str, as_json: bool, **given: Any) -> int:
     The result is a file for --model, on which --method cam works.
     """
     from pellucid.models.trained import TRAINED, save_trained
+    from pellucid.report.folder import writing
     from pellucid.training import read_examples
     from pellucid.training.camify import camify as give_head
 
@@ -35,13 +36,15 @@ def camify(spec: str, as_json: bool, **given: Any) -> int:
         raise BadOption(f"Expected a file that ends in {TRAINED} for --out, got {str(out)!r}.")
     examples = read_examples(given["data"])
     model = load_model(spec, {name: given[name] for name in MODEL_FLAGS})
+    with writing(out):  # before the work, which would be lost
+        out.parent.mkdir(parents=True, exist_ok=True)
     bar = Bar(1)
     try:
         made = give_head(model, examples, site=given["layer"], seed=given["seed"], progress=bar.tick)
     finally:
         bar.finish_picture()
-    out.parent.mkdir(parents=True, exist_ok=True)
-    save_trained(made.module, out, made.card)
+    with writing(out):
+        save_trained(made.module, out, made.card)
     if as_json:
         show.document(
             {

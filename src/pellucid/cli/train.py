@@ -89,7 +89,7 @@ def _settings(given: dict[str, Any], usual: Settings) -> Settings:
 def _pictures(
     architecture: str, data: str, given: dict[str, Any], out: Path, command: str, bar: Bar, *, as_json: bool
 ) -> int:
-    from pellucid.report.folder import write_text
+    from pellucid.report.folder import write_text, writing
     from pellucid.training import Settings, read_examples
     from pellucid.training.report import study_page
     from pellucid.training.study import study
@@ -97,12 +97,14 @@ def _pictures(
 
     find_architecture(architecture)  # misuse is said before the pictures are read
     settings = _settings(given, Settings())
-    state = out / "state.pt"
-    if not given["resume"]:
-        state.unlink(missing_ok=True)
+    examples, state = read_examples(data), out / "state.pt"
+    with writing(out):  # before the work, which would be lost
+        out.mkdir(parents=True, exist_ok=True)
+        if not given["resume"]:
+            state.unlink(missing_ok=True)
     made = study(
         architecture,
-        read_examples(data),
+        examples,
         settings,
         head=given["head"],
         size=given["size"],
@@ -132,13 +134,15 @@ def _own_masks(made: Study, weights: Path, seed: int) -> Comparison:
 
 
 def _waves(architecture: str, given: dict[str, Any], out: Path, command: str, bar: Bar, *, as_json: bool) -> int:
-    from pellucid.report.folder import write_text
+    from pellucid.report.folder import write_text, writing
     from pellucid.training.report import waves_page
     from pellucid.training.waves import NETWORK, SETTINGS, learn_waves
 
     if architecture != NETWORK:
         raise BadOption(f"waves are a curve for {NETWORK}; {architecture} learns from pictures (--data digits).")
     settings = _settings(given, SETTINGS)
+    with writing(out):
+        out.mkdir(parents=True, exist_ok=True)
     made = learn_waves(settings, progress=bar.tick)
     bar.finish_picture()
     weights = _save(made, out)
@@ -154,10 +158,12 @@ def _waves(architecture: str, given: dict[str, Any], out: Path, command: str, ba
 
 def _save(made: Study | Waves, out: Path) -> Path:
     from pellucid.models.trained import save_trained
+    from pellucid.report.folder import writing
 
-    out.mkdir(parents=True, exist_ok=True)
     path = out / f"{made.card.architecture}.safetensors"
-    save_trained(made.trained.module, path, made.card)
+    with writing(path):
+        out.mkdir(parents=True, exist_ok=True)
+        save_trained(made.trained.module, path, made.card)
     return path
 
 

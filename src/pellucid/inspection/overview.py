@@ -118,7 +118,7 @@ def inspect(
         seen = () if picture is None and layers is None else activations_of(model, image, found, wanted)
         fields = fields_of(model, image, found)
         structure = structure_of(model, found, fields)
-        if not fields and image.is_floating_point() and 3 <= image.ndim <= 5:
+        if not fields and found.steps and image.is_floating_point() and 3 <= image.ndim <= 5:
             structure = replace(structure, notes=(*structure.notes, _NO_FIELDS))
         return Inspection(
             model=model,

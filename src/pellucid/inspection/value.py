@@ -94,10 +94,18 @@ class Look:
         return draw(self)
 
     def save(self, path: str | Path) -> Path:
-        """Write `draw()` to a file."""
-        target = Path(path).expanduser()
-        target.parent.mkdir(parents=True, exist_ok=True)
-        self.draw().save(target)
+        """Write `draw()` to a file.
+
+        Raises:
+            BadSite: as `draw()`.
+            BadOption: the file cannot be written.
+        """
+        from pellucid.report.folder import writing
+
+        target, picture = Path(path).expanduser(), self.draw()
+        with writing(target):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            picture.save(target)
         return target
 
 
@@ -239,6 +247,8 @@ def _worked(
             if name == "add":
                 name, formula = "bias", f"{before:.6g} + {_signed(worked - before)} = {worked:.6g}"
             stages.append(Stage(name, path, formula, worked, value, inside))
+    if not any(stage.inside for stage in stages):
+        raise BadSite(f"The layer '{call.path}' only moves values to other places. Look at the layer before it.")
     return pieces, tuple(stages)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -34,7 +35,9 @@ def draw(look: Look) -> Image.Image:
     shown = pieces.products.abs().sum((1, 2)).argsort(descending=True, stable=True)[:_ROWS].tolist()
     scales = [scale(column[column.isfinite()]) for column in columns]
     left = 0 if look.picture is None else 2 * _CELL + _GAP
-    width = 2 * _MARGIN + (left + _GAP if left else 0) + len(columns) * (_CELL + _GAP) + 110
+    beside = 110 if pieces.kind == "sum" else 190
+    width = 2 * _MARGIN + (left + _GAP if left else 0) + len(columns) * (_CELL + _GAP) + beside
+    width = max(width, *(_formula_at(look) + _width(stage.formula, 15) + _MARGIN for stage in look.stages))
     height = _MARGIN + 62 + len(shown) * (_CELL + _GAP) + 34 * len(look.stages) + _MARGIN
     page = Image.new("RGB", (max(width, 760), max(height, 480 if left else 0)), _PAPER)
     pen = ImageDraw.Draw(page)
@@ -137,10 +140,20 @@ def _sums(pen: ImageDraw.ImageDraw, look: Look, shown: Sequence[int], x: int, to
 
 
 def _stages(pen: ImageDraw.ImageDraw, look: Look, top: int) -> None:
+    x = _formula_at(look)
     for number, stage in enumerate(look.stages):
         y = top + 34 * number
         pen.text((_MARGIN, y), stage.name, fill=_SOFT, font=_font(14))
-        pen.text((_MARGIN + 110, y), stage.formula, fill=_INK, font=_font(15))
+        pen.text((x, y), stage.formula, fill=_INK, font=_font(15))
+
+
+def _formula_at(look: Look) -> int:
+    """Where the formulas begin: behind the longest name."""
+    return _MARGIN + max(110, *(16 + _width(stage.name, 14) for stage in look.stages))
+
+
+def _width(text: str, size: int) -> int:
+    return math.ceil(_font(size).getlength(text))
 
 
 def _grown(page: Image.Image, height: int) -> Image.Image:
@@ -151,6 +164,8 @@ def _grown(page: Image.Image, height: int) -> Image.Image:
 
 def _number(value: float, high: float) -> str:
     """As many decimals as the layer's largest values need."""
+    if value == 0:
+        return "0"
     decimals = 0 if high >= 100 else 1 if high >= 10 else 2 if high >= 0.2 else 3
     text = f"{value:.{decimals}f}" if high >= 0.02 else f"{value:.0e}".replace("e-0", "e-")
     return text.replace("-0", "0") if float(text) == 0 else text

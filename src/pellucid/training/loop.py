@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import hashlib
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -124,7 +125,7 @@ def train(
     """
     settings = settings or Settings()
     settings.check()
-    run = _Run(module, settings, len(examples[0]))
+    run = _Run(module, settings, examples)
     if state is not None and state.is_file():
         run.resume(state)
     try:
@@ -147,12 +148,12 @@ def train(
 class _Run:
     """The state of a training: all that has to be kept to go on with it."""
 
-    def __init__(self, module: nn.Module, settings: Settings, count: int) -> None:
-        self.module, self.settings = module, settings
+    def __init__(self, module: nn.Module, settings: Settings, examples: tuple[Tensor, Tensor]) -> None:
+        self.module, self.settings, self.fingerprint = module, settings, _fingerprint(examples)
         self.trained = Trained(module)
         self.weights = copy.deepcopy(module.state_dict())
         self.optimiser = torch.optim.Adam([p for p in module.parameters() if p.requires_grad], lr=settings.rate)
-        self.steps = -(-count // settings.batch)
+        self.steps = -(-len(examples[0]) // settings.batch)
         whole = settings.passes * self.steps
         self.schedule = torch.optim.lr_scheduler.CosineAnnealingLR(self.optimiser, whole)
 
@@ -201,6 +202,7 @@ class _Run:
     def save(self, path: Path) -> None:
         content: dict[str, Any] = {
             "settings": asdict(self.settings),
+            "examples": self.fingerprint,
             "history": [asdict(each) for each in self.trained.history],
             "best": self.trained.best,
             "weights": self.weights,
@@ -221,6 +223,8 @@ class _Run:
                     f"{path} was kept by a training with other settings ({content['settings']}). Give the same, or "
                     "another folder."
                 )
+            if content["examples"] != self.fingerprint:
+                raise BadModel(f"{path} was kept by a training on other pictures. Give the same, or another folder.")
             self.module.load_state_dict(content["module"])
             self.optimiser.load_state_dict(content["optimiser"])
         except (RuntimeError, ValueError, LookupError, EOFError, OSError, UnpicklingError) as error:
@@ -248,6 +252,15 @@ def evaluate(module: nn.Module, inputs: Tensor, labels: Tensor, loss: Loss = tas
 def predict(module: nn.Module, inputs: Tensor) -> Tensor:
     """The module's answers, `[example, output]`; in evaluation mode."""
     return torch.cat([module(x) for x in torch.split(inputs, 256)])
+
+
+def _fingerprint(examples: tuple[Tensor, Tensor]) -> str:
+    """Tells other examples, or the same in another order, apart."""
+    found = hashlib.sha256()
+    for part in examples:
+        found.update(f"{part.dtype} {list(part.shape)}".encode())
+        found.update(part.detach().cpu().contiguous().numpy().data)
+    return found.hexdigest()
 
 
 def _right(answers: Tensor, labels: Tensor) -> int:

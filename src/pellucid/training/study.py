@@ -103,6 +103,7 @@ def study(
         raise unknown(f"head of {architecture}", head, kind.heads, f"It has {', '.join(kind.heads)}.")
     plain = _preprocess(kind, examples, size)
     examples, unit = examples.tensors(plain, progress)
+    _enough(examples)
     rest, held = examples.split(TEST_SHARE, settings.seed)
     learn, check = examples.take(rest).split(VALIDATION_SHARE, settings.seed)
     learn, check = [rest[k] for k in learn], [rest[k] for k in check]
@@ -126,6 +127,20 @@ def study(
     counts = (len(learn), len(check), len(held))
     made = Study(trained, card, test, inputs[held], confusion, mistakes, counts, seconds, list(examples.notes))
     return replace(made, card=replace(card, facts={**facts, "accuracy": made.accuracy}))
+
+
+def _enough(examples: Examples) -> None:
+    """Of each class one picture to learn from, one to stop by and one to hold out."""
+    counts = torch.bincount(examples.labels, minlength=len(examples.classes)).tolist()
+    few = {name: count for name, count in zip(examples.classes, counts, strict=True) if count < 3}
+    if few:
+        words = ", ".join(f"{name!r} ({count})" for name, count in list(few.items())[:4])
+        more = f" and {len(few) - 4} more" if len(few) > 4 else ""
+        left = "".join(f" {note}" for note in examples.notes)
+        raise BadOption(
+            f"Some classes of {examples.name} have too few readable pictures: {words}{more}. Training needs three of "
+            f"each at least: to learn from, to stop by and to hold out.{left}"
+        )
 
 
 def _preprocess(kind: Architecture, examples: Examples, size: int | None) -> Preprocess:
