@@ -64,6 +64,8 @@ RANK = {part: k for k, row in enumerate(LAYERS) for part in row}
 UPWARDS = {  # (importing file, imported part): why
     ("explanation.py", "report"): "results save themselves; imported when asked to",
     ("inspection/overview.py", "report"): "results save themselves; imported when asked to",
+    ("inspection/units.py", "report"): "results save themselves; imported when asked to",
+    ("inspection/value.py", "report"): "results save themselves; imported when asked to",
     ("types.py", "models"): "the fingerprint is computed when first read",
 }
 

@@ -120,6 +120,12 @@ def test_bad_pictures_do_not_stop_the_others(folder):
     found = pellucid.top_pictures(model(), folder / "photos", "cells", most=2)
     assert [source.rpartition("/")[2] for source in found.failed] == ["9.png"]
     assert len(found.seen) == 6
+    (folder / "file").write_text("")
+    with pytest.raises(BadOption, match="Cannot write to"):
+        pellucid.top_pictures(model(), folder / "photos", "cells", folder=folder / "file" / "under")
+    pellucid.top_pictures(model(), folder / "photos", "cells", folder=folder / "out")
+    Image.fromarray(np.full((32, 32, 3), 9, np.uint8)).save(folder / "photos" / "9.png")
+    assert not pellucid.top_pictures(model(), folder / "photos", "cells", folder=folder / "out").failed
     with pytest.raises(BadOption, match="units 0 to 2; got 7"):
         found.draw([7])
     with pytest.raises(BadSite, match="no spatial grid"):

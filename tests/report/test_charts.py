@@ -39,3 +39,10 @@ def test_gaps_names_and_labels():
     heights = sorted(float(y) for y in re.findall(r'class="c[0-9]" x="[0-9.]+" y="([0-9.]+)"', near))
     assert all(b - a >= 13.9 for a, b in itertools.pairwise(heights)), "labels do not touch"
     assert "Nothing to draw" in curves({"a": []}, across="x", up="y")
+
+
+def test_points_are_not_joined():
+    line = [(0, 0.0), (1, 1.0)]
+    svg = curves({"ideal": line, "answers": line}, across="target", up="answer", points=("answers",))
+    assert len(polylines(svg)) == 1
+    assert len(list(ET.fromstring(str(svg)).iter("circle"))) == 2

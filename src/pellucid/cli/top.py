@@ -41,6 +41,7 @@ def top(
     """
     from pellucid.cli.progress import Bar
     from pellucid.inspection import top_pictures
+    from pellucid.report.folder import writing
 
     wanted = _numbers(units)
     folder = Path(out).expanduser()
@@ -58,7 +59,9 @@ def top(
     if not found.units:
         raise BadOption("None of the pictures could be read, so there is nothing to show.")
     chosen = found.strongest() if wanted is None else wanted
-    found.draw(chosen).save(folder / "top.png")
+    sheet = found.draw(chosen)
+    with writing(folder):
+        sheet.save(folder / "top.png")
     if as_json:
         hits = {str(unit): [vars(hit) for hit in found.units[unit]] for unit in chosen}
         show.document({"layer": str(found.site), "pictures": len(found.seen), "units": hits, "out": str(folder)})

@@ -121,9 +121,11 @@ def top_pictures(
 
     Raises:
         BadSite: the layer has no grid.
-        BadOption: `folder` holds the work on another model, layer or `most`.
+        BadOption: `folder` holds the work on another model, layer or `most`, or cannot be written to.
         Cancelled: interrupted; `finished` holds what was found, and so does `folder`.
     """
+    from pellucid.report.folder import writing
+
     if most < 1:
         raise BadOption(f"Expected at least one picture per unit, got {most}.")
     model, site = wrap(model), Site.parse(layer)
@@ -131,6 +133,9 @@ def top_pictures(
     every = find_pictures([str(one) for one in given])
     state = None if folder is None else Path(folder).expanduser() / _STATE
     result = _resumed(TopPictures(model, site, most), state)
+    if state is not None:
+        with writing(state.parent):  # before the work, which would be lost
+            state.parent.mkdir(parents=True, exist_ok=True)
     left = [found for found in every if result.seen.get(found.source) != _stamp(found)]
     done = len(every) - len(left)
     try:
@@ -163,6 +168,7 @@ def _look_at(result: TopPictures, chunk: Sequence[Found]) -> None:
     for found in chunk:
         try:
             read.append((found, prepare(found.source, preprocess)))
+            result.failed.pop(found.source, None)  # it may have been mended since
         except BadPicture as error:
             result.failed[found.source] = str(error)
         result.seen[found.source] = _stamp(found)
@@ -220,11 +226,10 @@ def _stamp(found: Found) -> str:
 
 def _write(result: TopPictures, path: Path) -> None:
     units = [[[hit.value, hit.source, hit.row, hit.column] for hit in hits] for hits in result.units]
+    from pellucid.report.folder import write_text
+
     record = {**_about(result), "seen": result.seen, "failed": result.failed, "units": units}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.part")
-    part.write_text(json.dumps(record), "utf-8")
-    part.replace(path)  # complete or not at all
+    write_text(path, json.dumps(record))
 
 
 def _about(result: TopPictures) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from markupsafe import Markup, escape
 
@@ -21,7 +21,7 @@ def curves(
     high: float | None = None,
     logarithmic: bool = False,
     marks: Mapping[str, float] | None = None,
-    points: bool = False,
+    points: Collection[str] = (),
 ) -> Markup:
     """Curves, each in its own colour and named at its end.
 
@@ -33,7 +33,7 @@ def curves(
         high: its other end, likewise.
         logarithmic: of the upright axis; values must be positive.
         marks: by name, places on the level axis at which a dashed line stands.
-        points: draw dots in place of lines.
+        points: names of the series whose points are dots, and not joined by a line.
     """
     drawn = {name: [(x, y) for x, y in line if math.isfinite(x) and math.isfinite(y)] for name, line in series.items()}
     if logarithmic:
@@ -54,7 +54,7 @@ def curves(
         body.append(Markup('<text class="tick" x="{}" y="{}">{}</text>').format(level.at(x) + 4, _TOP + 10, name))
     ends = _spread([(upright.at(line[-1][1]), name) for name, line in drawn.items() if line])
     for number, (name, line) in enumerate(drawn.items()):
-        body.append(_line(line, level, upright, number, points=points))
+        body.append(_line(line, level, upright, number, points=name in points))
         if line:
             body.append(
                 Markup('<text class="c{}" x="{}" y="{}">{}</text>').format(

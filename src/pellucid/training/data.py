@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gzip
 import importlib.util
+import math
+import os
 import struct
 import zlib
 from collections.abc import Callable, Iterable
@@ -15,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from pellucid.errors import BadOption, BadPicture
+from pellucid.errors import BadOption, BadPicture, OutOfMemory
 from pellucid.pictures import Source, prepare
 from pellucid.pictures.samples import pictures_in
 from pellucid.types import Preprocess
@@ -54,8 +56,10 @@ class Examples:
 
         Raises:
             BadPicture: not one can be read.
+            OutOfMemory: the machine cannot hold them.
         """
         rows, kept, errors = [], [], []
+        _check_memory(len(self), preprocess)
         for number, source in enumerate(self.sources):
             try:
                 rows.append(prepare(source, preprocess).tensor)
@@ -95,6 +99,20 @@ class Examples:
             held += order[:cut]
             kept += order[cut:]
         return sorted(kept), sorted(held)
+
+
+def _check_memory(count: int, preprocess: Preprocess) -> None:
+    """All pictures are held at once, and twice while they are put together."""
+    if preprocess.size is None:
+        return
+    shape = (count, len(preprocess.mean), *preprocess.size)
+    try:
+        most = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (ValueError, OSError, AttributeError):  # not every system says
+        return
+    if 2 * 4 * math.prod(shape) > most:
+        words = " x ".join(map(str, shape))
+        raise OutOfMemory(f"{words} numbers do not fit into {most / 2**30:.0f} GiB of memory. Give a smaller --size.")
 
 
 def read_examples(data: str | Path) -> Examples:

@@ -120,7 +120,8 @@ def waves_page(waves: Waves, settings: Settings, *, command: str = "") -> str:
         (
             "Regression",
             curves({"ideal": [(min(target),) * 2, (max(target),) * 2],
-                    "answers": list(zip(target, answer, strict=True))}, across="target", up="answer"),
+                    "answers": sorted(zip(target, answer, strict=True))},
+                   across="target", up="answer", points=("answers",)),
             "answer over target",
         ),
         ("Loss", _history_chart(waves.trained.history, "loss", "validation_loss", "mean squared error",
