@@ -42,6 +42,8 @@ def test_what_is_said_of_misuse(tmp_path, capsys):
         (["train", "lenet5", "--data", "nowhere"], "There are no data"),
         (["train", "lenet5", "--data", "waves"], "waves are a curve"),
         (["train", "lenet5", "--rate", "-1"], "rate above 0"),
+        (["train", "multilayer-perceptron", "--data", "waves", "--self-explaining"], "take no --self-explaining"),
+        (["train", "multilayer-perceptron", "--data", "waves", "--resume"], "take no --resume"),
     ):
         assert main([*line, "--out", str(tmp_path / "o")]) == 2, line
         assert words in capsys.readouterr().err
@@ -85,6 +87,21 @@ def test_interrupted_and_resumed(pictures, capsys, monkeypatch):
     assert not (out / "state.pt").exists()
     a, b = (path / "small-resnet.safetensors" for path in (out, pictures / "whole"))
     assert a.read_bytes() == b.read_bytes()
+
+
+def test_interrupted_in_the_first_pass(pictures, capsys, monkeypatch):
+    from pellucid.cli.progress import Bar
+
+    def stop(_self, label, _done, _total):
+        if label == "pass 1":
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(Bar, "tick", stop)
+    line = ["train", "folder", str(pictures / "set"), "--size", "16", "--out", str(pictures / "o")]
+    assert main(line) == 130
+    said = " ".join(capsys.readouterr().err.split())
+    assert "are random" in said
+    assert "best weights" not in said
 
 
 def test_self_explaining_and_camify(pictures, capsys):

@@ -121,7 +121,10 @@ def _pictures(
         state.unlink(missing_ok=True)
     _tell(made, own, weights, out, as_json=as_json)
     if interrupted:
-        show.note(f"Interrupted; {weights} has the best weights so far. The same command with --resume goes on.")
+        if made.trained.history:
+            show.note(f"Interrupted; {weights} has the best weights so far. The same command with --resume goes on.")
+        else:
+            show.note(f"Interrupted before the first pass was complete: the weights in {weights} are random.")
         return Cancelled.exit_code
     return 0
 
@@ -140,6 +143,9 @@ def _waves(architecture: str, given: dict[str, Any], out: Path, command: str, ba
 
     if architecture != NETWORK:
         raise BadOption(f"waves are a curve for {NETWORK}; {architecture} learns from pictures (--data digits).")
+    idle = [name for name in ("head", "size", "self_explaining", "resume") if given[name]]
+    if idle:
+        raise BadOption(f"waves take no --{idle[0].replace('_', '-')}: they are a curve, and learned in seconds.")
     settings = _settings(given, SETTINGS)
     with writing(out):
         out.mkdir(parents=True, exist_ok=True)
