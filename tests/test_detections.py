@@ -152,6 +152,7 @@ def test_the_second_detection_and_a_named_one(net):
 
 def test_the_class_of_a_box_and_the_box_of_a_class(net):
     first = pellucid.explain(net, IMAGE[:1], "saliency")
+    assert first.choices["class"] == "the most probable object in each picture"
     found = first.predictions[0][0]
     by_box = pellucid.explain(net, IMAGE[:1], "saliency", Detection(box=found.box))["saliency"]
     by_class = pellucid.explain(net, IMAGE[:1], "saliency", found.index)["saliency"]

@@ -144,6 +144,15 @@ def test_a_network_that_is_called_in_its_own_way():
     assert [str(c.site) for c in layers(model, size=16)] == ["conv1", "act1", "conv2", "act2"]
 
 
+def test_layers_of_a_network_with_several_inputs(gated):
+    noise = layers(gated, size=16, inputs=AGE[:1])
+    assert [str(c.site) for c in noise] == ["conv1", "act1", "conv2", "act2"]
+    tried = layers(gated, IMAGE, inputs=AGE)
+    assert str(tried.recommended) in {"act1", "conv2", "act2", "conv1"}
+    with pytest.raises(BadOption, match="cannot be called with pictures"):
+        layers(gated, size=16)
+
+
 def test_models_of_one_module_are_not_mistaken_for_each_other():
     net = tiny.build(tiny.Plain)
     for factor in (1.0, -2.0, 3.0):
@@ -179,6 +188,26 @@ def test_inputs_are_not_changed_and_may_be_integers():
 def test_inputs_that_do_not_fit(gated, inputs, message):
     with pytest.raises(BadOption, match=message):
         pellucid.explain(gated, IMAGE, "saliency", 0, inputs=inputs)
+
+
+def test_a_network_that_is_called_wrongly(gated):
+    with pytest.raises(BadOption, match=r"Gated cannot be called with pictures: .*missing 1 .*'age'.*inputs=.*call="):
+        pellucid.explain(gated, IMAGE, "saliency")
+    with pytest.raises(BadOption, match=r"cannot be called with pictures and 2 more: .*takes 3 positional"):
+        pellucid.explain(gated, IMAGE, "saliency", inputs=(AGE, AGE))
+    with pytest.raises(BadOption, match="unexpected keyword argument 'years'"):
+        pellucid.explain(gated, IMAGE, "saliency", inputs={"years": AGE})
+    missing = pellucid.wrap(tiny.build(tiny.Plain), call=lambda module: module)
+    with pytest.raises(BadOption, match="takes 1 positional argument but 2 were given"):
+        pellucid.explain(missing, IMAGE, "saliency")
+
+    class Mistaken(tiny.Plain):
+        def forward(self, x):
+            return self.features()
+
+    with pytest.raises(TypeError, match="features") as error:  # a mistake in the network's own code stays what it is
+        pellucid.explain(tiny.build(Mistaken), IMAGE, "saliency")
+    assert not isinstance(error.value, BadOption)
 
 
 def test_a_call_that_is_none():

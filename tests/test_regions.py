@@ -111,6 +111,7 @@ def test_the_top_class_fills_most_of_the_picture():
     image[1, 0, :2], image[2, 0, 0, :5] = 1.0, 1.0
     result = pellucid.explain(Linear(2.0, -3.0), image, "saliency")
     assert result["saliency"].target == tuple(f"class {c} where the model sees it" for c in (0, 1, 1))
+    assert result.choices["class"] == "the class that fills most of each picture"
     first, second = result.predictions[1]
     assert (first.index, second.index) == (1, 0)
     assert (first.share, second.share) == (14 / 16, 2 / 16)

@@ -104,7 +104,7 @@ def explain(
             model, image, frames, targets, steps, seed=seed, budget=budget, meter=meter, strict=strict, fuse=fuse
         )
         choices = {
-            "class": "the top class of each picture" if target is None else "chosen by you",
+            "class": "chosen by you",
             "methods": "the default set" if methods is None else "chosen by you",
             **({"fuse": fuse} if fuse else {}),
         }
@@ -181,7 +181,7 @@ def _pack(
         attributions=tuple(engine.done),
         refused=dict(engine.refused),
         notes=notes,
-        choices=choices,
+        choices={**choices, "class": engine.reading.leading} if target is None else choices,
         target=target if isinstance(target, int | str) else None,
         seed=engine.seed,
         seconds=seconds,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import weakref
 from collections.abc import Mapping
 from dataclasses import replace
@@ -13,6 +14,9 @@ from torch import Tensor
 from pellucid.capture.layout import may_be_last
 from pellucid.errors import BadOption
 from pellucid.types import Model
+
+# What Python says when a function is called with other arguments than it takes.
+_MISCALLED = re.compile(r"\S\(\) (missing \d|takes |got (an unexpected|multiple values))")
 
 
 def input_type(model: Model, image: Tensor) -> torch.dtype:
@@ -45,9 +49,18 @@ def forward(model: Model, given: Tensor, samples: Tensor) -> Any:
     named = isinstance(model.inputs, Mapping)
     rows = {name: tensor[which] for name, tensor in _entries(model.inputs)}
     args, kwargs = ((), rows) if named else (tuple(rows.values()), {})
-    if model.call is None:
-        return model.module(given, *args, **kwargs)
-    return model.call(model.module, given, *args, **kwargs)
+    try:
+        if model.call is None:
+            return model.module(given, *args, **kwargs)
+        return model.call(model.module, given, *args, **kwargs)
+    except TypeError as error:
+        if not _MISCALLED.search(str(error)) or _came_from_within(error):
+            raise
+        more = f" and {len(rows)} more" if rows else ""
+        raise BadOption(
+            f"{model.name} cannot be called with pictures{more}: {error}. What goes along with a picture is given to "
+            "explain() as inputs=..., and pellucid.wrap(module, call=...) says how a network is run."
+        ) from error
 
 
 def outputs(model: Model, image: Tensor) -> Any:
@@ -62,6 +75,15 @@ def outputs(model: Model, image: Tensor) -> Any:
         raise BadOption(f"{model.name} takes more than a picture, and what goes with another picture is not known.")
     with torch.no_grad():
         return forward(model, feed(model, image), torch.arange(len(image), device=image.device))
+
+
+def _came_from_within(error: BaseException) -> bool:
+    """Whether the network had begun to work."""
+    frame, depth = error.__traceback__, 0
+    while frame is not None:
+        depth += "/torch/nn/modules/module.py" not in frame.tb_frame.f_code.co_filename.replace("\\", "/")
+        frame = frame.tb_next
+    return depth > 1
 
 
 def bound(model: Model, inputs: Any, image: Tensor) -> Model:

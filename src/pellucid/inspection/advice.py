@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from torch import Tensor, nn
 
 from pellucid.capture.budget import Budget
+from pellucid.capture.feeding import bound
 from pellucid.capture.guard import guarded
 from pellucid.capture.probe import Meter
 from pellucid.capture.receptive import ReceptiveField, receptive_fields
@@ -88,6 +89,7 @@ def layers(
     picture: Any = None,
     size: int | tuple[int, int] | None = None,
     *,
+    inputs: Tensor | Sequence[Tensor] | Mapping[str, Tensor] | None = None,
     chunk: int | None = None,
     progress: Callable[[str, int, int], None] | None = None,
 ) -> Layers:
@@ -101,6 +103,7 @@ def layers(
         model: a `Model` or any `nn.Module`; left exactly as it was.
         picture: a path, PIL image or array, or a float tensor `[batch, channel, row, column]`; None is seeded noise.
         size: rows and columns of the noise in pixels, or one number for both; None is the model's own input size.
+        inputs: what the network takes besides the picture, one row for each (one for noise); see `pellucid.explain`.
         chunk: samples at once while layers are tried; None decides by the memory that is free.
         progress: called now and then with ("layers", samples done, samples in all).
 
@@ -110,6 +113,7 @@ def layers(
     """
     model = wrap(model)
     image, read = read_input(model, picture, size)
+    model = model if inputs is None else bound(model, inputs, image)
     with guarded(model.module):
         candidates = survey(model, image).candidates
         fields = _fields(model, image, candidates)

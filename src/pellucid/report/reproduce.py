@@ -43,7 +43,7 @@ def _pictures(subjects: Sequence[Subject]) -> str:
 
 
 def _target(subjects: Sequence[Subject]) -> str:
-    if subjects[0].explanation.choices.get("class", "").startswith("the top class"):
+    if subjects[0].explanation.choices.get("class", "").startswith("the "):  # picked by the model, not by anyone
         return ""
     if subjects[0].explanation.target is not None:
         return f"target={subjects[0].explanation.target!r}"

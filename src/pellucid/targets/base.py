@@ -67,6 +67,11 @@ class Target(Protocol):
 class Reading(Protocol):
     """What the model says about some pictures, without being asked for anything in particular. Detached."""
 
+    @property
+    def leading(self) -> str:
+        """What stands first by default, in words for people."""
+        ...
+
     def first(self, count: int) -> Reading:
         """Of the first `count` rows only."""
         ...

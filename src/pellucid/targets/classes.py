@@ -32,6 +32,7 @@ class ClassScores:
     """Reading of a classifier: its scores `[n, class]`, detached, in float32 or better."""
 
     scores: Tensor
+    leading = "the top class of each picture"
 
     def first(self, count: int) -> ClassScores:
         return ClassScores(self.scores[:count])

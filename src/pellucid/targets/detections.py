@@ -190,6 +190,7 @@ class Detections:
     """Reading of a detector, by number of the picture."""
 
     pictures: dict[int, _OfPicture]
+    leading = "the most probable object in each picture"
 
     @classmethod
     def of_output(cls, output: Candidates) -> Detections:

@@ -35,6 +35,7 @@ class Unread:
     """Reading of an output that is not understood: it says nothing, and why."""
 
     why: str = "nobody asked the model what it sees"
+    leading = "the top class of each picture"
 
     def first(self, count: int) -> Unread:
         return self

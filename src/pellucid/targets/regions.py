@@ -129,6 +129,7 @@ class PixelClasses:
     scores: Tensor
     chances: Tensor
     samples: tuple[int, ...]
+    leading = "the class that fills most of each picture"
 
     @classmethod
     def of_scores(cls, scores: Tensor) -> PixelClasses:

@@ -10,21 +10,25 @@ from torch import Tensor
 
 from pellucid.errors import BadOption, BadOutput
 from pellucid.targets.base import Reading, Scene, Target
-from pellucid.targets.detections import Detection, Detections
-from pellucid.targets.regions import PixelClasses, Region
+from pellucid.targets.detections import Detections
+from pellucid.targets.regions import PixelClasses
 from pellucid.types import Frame, Model, Scores
 
 
 @dataclass(frozen=True, eq=False)
 class Somewhere:
-    """What `CLASS@PLACE` stands for: a `Region` where every pixel has a score, a `Detection` where objects do."""
+    """What `CLASS@PLACE` stands for.
 
-    region: Region
-    detection: Detection | None
+    Attributes:
+        region: what it means where every pixel has a score.
+        detection: what it means where objects have; None if it means nothing there.
+    """
+
+    region: Target
+    detection: Target | None
 
     def fit(self, scene: Scene) -> Target:
-        detection = self.detection and self.detection.fit(scene)
-        return Somewhere(self.region.fit(scene), detection)  # type: ignore[arg-type]
+        return Somewhere(self.region.fit(scene), self.detection and self.detection.fit(scene))
 
     def resolve(self, reading: Reading, model: Model) -> Target:
         if isinstance(reading, PixelClasses):
