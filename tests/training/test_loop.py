@@ -56,9 +56,12 @@ def test_interrupted_and_resumed_equals_uninterrupted(tmp_path):
     halted = train(parts, draws(), draws(seed=1), SETTINGS, progress=stop, state=state)
     assert halted.ended == "interrupted"
     assert len(halted.history) == 2
+    content = torch.load(state, weights_only=True)
+    torch.save({**content, "seconds": content["seconds"] + 100}, state)
     resumed = make()
     found = train(resumed, draws(), draws(seed=1), SETTINGS, state=state)
     assert found.history == expected.history
+    assert found.seconds > 100, "the time before the interrupt counts"
     assert same(whole, resumed)
     with pytest.raises(BadModel, match="other settings"):
         train(make(), draws(), draws(seed=1), Settings(passes=3), state=state)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import hashlib
+import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -78,6 +79,7 @@ class Trained:
         module: in evaluation mode.
         history: of every pass.
         best: number of the pass whose weights it has, from 0.
+        seconds: that it took, those before an interrupt included.
         ended: why training ended: `all passes`, `no better for N passes` or `interrupted`.
     """
 
@@ -85,6 +87,7 @@ class Trained:
     history: list[Pass] = field(default_factory=list)
     best: int = 0
     ended: str = ""
+    seconds: float = 0.0
 
 
 def task_loss(module: nn.Module, inputs: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
@@ -140,6 +143,7 @@ def train(
                     run.save(state)
     except KeyboardInterrupt:
         run.trained.ended = "interrupted"
+    run.trained.seconds = run.seconds()
     module.load_state_dict(run.weights)
     module.eval()
     return run.trained
@@ -150,12 +154,17 @@ class _Run:
 
     def __init__(self, module: nn.Module, settings: Settings, examples: tuple[Tensor, Tensor]) -> None:
         self.module, self.settings, self.fingerprint = module, settings, _fingerprint(examples)
+        self.start, self.earlier = time.perf_counter(), 0.0
         self.trained = Trained(module)
         self.weights = copy.deepcopy(module.state_dict())
         self.optimiser = torch.optim.Adam([p for p in module.parameters() if p.requires_grad], lr=settings.rate)
         self.steps = -(-len(examples[0]) // settings.batch)
         whole = settings.passes * self.steps
         self.schedule = torch.optim.lr_scheduler.CosineAnnealingLR(self.optimiser, whole)
+
+    def seconds(self) -> float:
+        """Since the first begin of this training, without the time between."""
+        return self.earlier + time.perf_counter() - self.start
 
     def finished(self) -> bool:
         history, best = self.trained.history, self.trained.best
@@ -203,6 +212,7 @@ class _Run:
         content: dict[str, Any] = {
             "settings": asdict(self.settings),
             "examples": self.fingerprint,
+            "seconds": self.seconds(),
             "history": [asdict(each) for each in self.trained.history],
             "best": self.trained.best,
             "weights": self.weights,
@@ -232,7 +242,7 @@ class _Run:
                 raise
             raise BadModel(f"{path} does not belong to this training: {error}. Name another folder.") from error
         self.schedule.load_state_dict(content["schedule"])
-        self.weights = content["weights"]
+        self.weights, self.earlier = content["weights"], content["seconds"]
         self.trained.history = [Pass(**each) for each in content["history"]]
         self.trained.best = content["best"]
 

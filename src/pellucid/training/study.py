@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import time
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -116,16 +115,14 @@ def study(
     module = build(name, options, seed=settings.seed)
     _try(module, inputs[:2], architecture)
     pairs = [(inputs[chosen], examples.labels[chosen]) for chosen in (learn, check)]
-    start = time.perf_counter()
     loss = preserving if self_explaining else task_loss
     trained = train(module, pairs[0], pairs[1], settings, loss=loss, progress=progress, state=state)
-    seconds = time.perf_counter() - start
     test = examples.take(held)
     confusion, mistakes = _judge(trained.module, inputs[held], test)
     facts = {"data": examples.name, "seed": settings.seed}
     card = Card(name, options, examples.classes, preprocess, facts)
     counts = (len(learn), len(check), len(held))
-    made = Study(trained, card, test, inputs[held], confusion, mistakes, counts, seconds, list(examples.notes))
+    made = Study(trained, card, test, inputs[held], confusion, mistakes, counts, trained.seconds, list(examples.notes))
     return replace(made, card=replace(card, facts={**facts, "accuracy": made.accuracy}))
 
 

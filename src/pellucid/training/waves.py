@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 from dataclasses import dataclass
 
 import torch
@@ -67,11 +66,9 @@ def learn_waves(settings: Settings | None = None, *, progress: Progress | None =
         for k in FREQUENCIES:
             errors[k].append(_error(answers[:-1, 0], x[:-1, 0], k))
 
-    start = time.perf_counter()
     trained = train(module, (x, y), (between, between_y), settings, progress=progress, watch=watch)
-    seconds = time.perf_counter() - start
     curve = torch.stack([x[:, 0], y[:, 0], predict(module, x)[:, 0]])
-    return Waves(trained, Card(NETWORK, options), curve, errors, order_of(errors), seconds)
+    return Waves(trained, Card(NETWORK, options), curve, errors, order_of(errors), trained.seconds)
 
 
 def order_of(errors: dict[int, list[float]]) -> list[int]:
