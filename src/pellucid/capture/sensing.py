@@ -18,7 +18,7 @@ from pellucid.capture.guard import guarded
 from pellucid.capture.rewriting import Rewriting, frozen
 from pellucid.capture.rules import as_rectifier
 from pellucid.capture.tape import Stop, find_module
-from pellucid.errors import BadSite
+from pellucid.errors import BadOption, BadSite
 from pellucid.targets import logits
 from pellucid.types import Model, Site
 
@@ -72,6 +72,14 @@ class Sensing:
         mode = _Redirected(self) if rescue else nullcontext()
         with torch.enable_grad(), mode:
             return self._run(pictures, whole=self.scores)
+
+    def slope(self, pictures: Tensor, value: Callable[[Tensor], Tensor]) -> Tensor:
+        """The gradient at the pictures of a number per picture, `[batch]`, that is made of the scores."""
+        given = pictures.detach().requires_grad_()
+        _, scores = self.see(given)
+        if scores is None:
+            raise BadOption("The network's output has no class scores.")
+        return slopes(in_graph(lambda: value(scores)), [given])[0]
 
     def _run(self, pictures: Tensor, *, whole: bool) -> tuple[dict[Site, Tensor], Tensor | None]:
         seen: dict[Site, Tensor] = {}

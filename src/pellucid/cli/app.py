@@ -20,6 +20,7 @@ from pellucid.cli.doctor import doctor
 from pellucid.cli.dream import dream, sheet
 from pellucid.cli.explain import explain
 from pellucid.cli.flags import Call
+from pellucid.cli.fool import fool
 from pellucid.cli.inspect import inspect
 from pellucid.cli.layers import layers
 from pellucid.cli.look import look
@@ -51,7 +52,7 @@ def program() -> None:
     """
 
 
-for each in (explain, inspect, look, top, dissect, dream, sheet, train, camify, methods, models, layers, doctor):
+for each in (explain, inspect, look, top, dissect, dream, sheet, fool, train, camify, methods, models, layers, doctor):
     program.add_command(each)
 
 

@@ -1,0 +1,113 @@
+"""`pellucid fool`: how little it takes to change the answer, and what the heat map then says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from pellucid.cli import show
+from pellucid.cli.flags import MODEL_FLAGS, json_flag, load_model, model_flags
+from pellucid.errors import BadOption
+
+
+@click.command(short_help="Change a picture a little so that the answer changes.")
+@click.argument("picture", metavar="PICTURE")
+@click.option("--model", "spec", metavar="SPEC", help="The model. [default: embedded]")
+@click.option("--attack", metavar="NAME", help="fgsm, iterated or pgd. [default: fgsm; iterated with --smallest]")
+@click.option("--norm", default="linf", show_default=True, metavar="NAME", help="linf or l2.")
+@click.option("--eps", metavar="NUMBER", help="Distance, values from 0 to 1; 8/255 is fine too. [default: 2/255]")
+@click.option("--target", metavar="CLASS", help="The answer wanted. [default: any other]")
+@click.option("--smallest", is_flag=True, help="Find the smallest distance that changes the answer, by bisection.")
+@click.option("--steps", type=click.IntRange(min=1), default=10, show_default=True, help="Of iterated attacks.")
+@click.option("--method", default="grad-cam", show_default=True, metavar="ID", help="Of the heat maps beside it.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Of the random start of pgd.")
+@click.option("--out", default="fooled.png", show_default=True, metavar="FILE.png", help="Where the sheet goes.")
+@model_flags
+@json_flag
+def fool(picture: str, spec: str | None, as_json: bool, **given: Any) -> int:
+    """Change a picture a little so that the answer changes, and show the heat maps before and after.
+
+    pellucid fool sample:cat --smallest
+    """
+    from pellucid.dreaming.optimise import photograph
+    from pellucid.fooling import fool as attack
+    from pellucid.fooling import smallest
+    from pellucid.models.preprocessing import preprocessing_of
+    from pellucid.report.folder import complete
+    from pellucid.targets.classes import class_index
+
+    out = Path(given["out"]).expanduser()
+    if out.suffix.lower() != ".png":
+        raise BadOption(f"Expected a file that ends in .png for --out, got {str(out)!r}.")
+    if given["eps"] is not None and given["smallest"]:
+        raise BadOption("--smallest finds the distance itself; leave --eps out.")
+    given["attack"] = given["attack"] or ("iterated" if given["smallest"] else "fgsm")
+    eps = _number(given["eps"] or "2/255")
+    model = load_model(spec or "efficientnet-lite0", {name: given[name] for name in MODEL_FLAGS})
+    wanted = given["target"]
+    target = None if wanted is None else class_index(int(wanted) if wanted.isdecimal() else wanted, model)
+    pictures = photograph(picture, preprocessing_of(model))
+    options: dict[str, Any] = {
+        name: given[name] for name in ("attack", "norm", "steps", "seed")
+    } | {"target": target}  # fmt: skip
+    made = smallest(model, pictures, **options) if given["smallest"] else attack(model, pictures, eps=eps, **options)
+    answers = [_answer(model, scores[0]) for scores in (made.scores_before, made.scores_after)]
+    page = _sheet(model, made, [text for text, _ in answers], given["method"])
+    with complete(out.parent) as staging:
+        page.save(staging / out.name)
+    reached = bool(made.flipped[0]) if target is None else answers[1][1]["class"] == target
+    if as_json:
+        show.document({
+            "file": str(out), "changed": reached, "distance": float(made.distance[0]), "eps": float(made.eps[0]),
+            "norm": made.norm, "attack": given["attack"], "before": answers[0][1], "after": answers[1][1],
+        })  # fmt: skip
+        return 0
+    show.table(
+        ("", "answer", ("probability", "right")),
+        [
+            (when, show.plain(found["name"]), f"{found['probability']:.1%}")
+            for when, (_, found) in zip(("before", "after"), answers, strict=True)
+        ],
+        title=f"{given['attack']}, {made.norm} distance {float(made.distance[0]):.4g} "
+        f"({'the answer changed' if reached else 'not enough'})",
+    )  # fmt: skip
+    show.line(str(out))
+    return 0
+
+
+def _number(text: str) -> float:
+    above, slash, below = text.partition("/")
+    try:
+        return float(above) / float(below) if slash else float(above)
+    except (ValueError, ZeroDivisionError) as error:
+        raise BadOption(f"Expected a number such as 0.03 or 8/255 for --eps, got {text!r}.") from error
+
+
+def _answer(model: Any, scores: Any) -> tuple[str, dict[str, Any]]:
+    sure, number = scores.softmax(0).max(0)
+    name = model.class_name(int(number))
+    return f"{name} {float(sure):.0%}", {"class": int(number), "name": name, "probability": float(sure)}
+
+
+def _sheet(model: Any, made: Any, texts: list[str], method: str) -> Any:
+    """Before and after, what was added, and the heat maps."""
+    from pellucid.api import explain
+    from pellucid.dreaming.saving import as_image
+    from pellucid.pictures import sheet
+
+    away = made.after[0] - made.before[0]
+    strongest = float(away.abs().max()) or 1.0
+    added = as_image(0.5 + 0.5 * away / strongest)
+    images = [as_image(made.before[0]), as_image(made.after[0])]
+    found = [explain(model, image, method) for image in images]
+    maps = [each.picture(method) for each in found]
+    titled = [
+        (images[0], f"before: {texts[0]}"),
+        (added, f"added, {0.5 / strongest:.0f} times" if strongest < 0.25 else "added"),
+        (images[1], f"after: {texts[1]}"),
+        (maps[0], f"{method}: {found[0].predictions[0][0].name}"),
+        (maps[1], f"{method}: {found[1].predictions[0][0].name}"),
+    ]
+    return sheet(titled, columns=3, cell=320)

@@ -1,0 +1,5 @@
+"""Pictures changed so little that people do not see it and so cleverly that a network does."""
+
+from pellucid.fooling.attack import ATTACKS, Fooled, fool, smallest
+
+__all__ = ["ATTACKS", "Fooled", "fool", "smallest"]

@@ -1,0 +1,49 @@
+"""`pellucid fool` as it is typed."""
+
+import json
+
+import pytest
+from PIL import Image
+
+from pellucid.cli import main
+
+NET = """
+import torch
+from torch import nn
+def model():
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Conv2d(3, 6, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(6, 3))
+"""
+
+
+@pytest.fixture
+def line(tmp_path):
+    (tmp_path / "net.py").write_text(NET)
+    return ["fool", "sample:cat", "--model", str(tmp_path / "net.py"), "--size", "24"]
+
+
+def test_smallest_distance_and_sheet(line, tmp_path, capsys):
+    out = tmp_path / "f.png"
+    assert main([*line, "--smallest", "--out", str(out), "--json"]) == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert answer["changed"] == (answer["before"]["class"] != answer["after"]["class"])
+    assert answer["distance"] <= answer["eps"] * 1.001
+    with Image.open(out) as page:
+        assert page.width > 900
+    assert main([*line, "--eps", "8/255", "--attack", "pgd", "--norm", "l2", "--target", "1", "--out", str(out)]) == 0
+    assert "l2 distance" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        (["--eps", "much"], "8/255"),
+        (["--eps", "1", "--smallest"], "leave --eps out"),
+        (["--attack", "cw"], "Attacks:"),
+        (["--target", "9"], "9"),
+        (["--out", "f.jpg"], ".png"),
+    ],
+)
+def test_misuse(line, more, words, tmp_path, capsys):
+    assert main([*line, "--out", str(tmp_path / "f.png"), *more]) == 2
+    assert words in capsys.readouterr().err
