@@ -34,6 +34,18 @@ def test_smallest_distance_and_sheet(line, tmp_path, capsys):
     assert "l2 distance" in capsys.readouterr().out
 
 
+def test_heat_maps_are_of_the_changed_numbers_themselves(line, tmp_path, monkeypatch):
+    """Changes far below one step of 8 bits must reach the explanation."""
+    from pellucid import api
+
+    seen = []
+    plain = api.explain
+    monkeypatch.setattr(api, "explain", lambda model, given, method: seen.append(given) or plain(model, given, method))
+    assert main([*line, "--eps", "0.0001", "--out", str(tmp_path / "f.png")]) == 0
+    before, after = seen
+    assert 0 < (after - before).abs().max() <= 0.0001 / 0.2
+
+
 @pytest.mark.parametrize(
     ("more", "words"),
     [

@@ -93,16 +93,28 @@ def _answer(model: Any, scores: Any) -> tuple[str, dict[str, Any]]:
 
 def _sheet(model: Any, made: Any, texts: list[str], method: str) -> Any:
     """Before and after, what was added, and the heat maps."""
+    import torch
+
     from pellucid.api import explain
     from pellucid.dreaming.saving import as_image
-    from pellucid.pictures import sheet
+    from pellucid.models.preprocessing import preprocessing_of
+    from pellucid.pictures import overlay, sheet
+    from pellucid.types import Picture
 
     away = made.after[0] - made.before[0]
     strongest = float(away.abs().max()) or 1.0
     added = as_image(0.5 + 0.5 * away / strongest)
     images = [as_image(made.before[0]), as_image(made.after[0])]
-    found = [explain(model, image, method) for image in images]
-    maps = [each.picture(method) for each in found]
+    # The numbers themselves are explained: as 8-bit pictures the smallest changes would be rounded away.
+    preprocess = preprocessing_of(model)
+    mean, std = (torch.tensor(v).view(1, -1, 1, 1) for v in (preprocess.mean, preprocess.std))
+    given = [(pictures - mean) / std for pictures in (made.before, made.after)]
+    found = [explain(model, tensor, method) for tensor in given]
+    box = (0.0, 0.0, float(images[0].width), float(images[0].height))
+    maps = [
+        overlay(Picture("", image, tensor[0], box), each[method].values[0])
+        for image, tensor, each in zip(images, given, found, strict=True)
+    ]
     titled = [
         (images[0], f"before: {texts[0]}"),
         (added, f"added, {0.5 / strongest:.0f} times" if strongest < 0.25 else "added"),
