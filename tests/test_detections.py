@@ -330,6 +330,32 @@ def padded(net, image):
     return images.tensors
 
 
+def test_a_network_of_ones_own_that_pads():
+    """The layer is brightest where the picture is, on a plane of which the picture fills a quarter."""
+
+    class Pads(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.look, self.head = nn.AvgPool2d(4), nn.Linear(3, 2)
+
+        def forward(self, x):
+            return self.head(self.act(F.pad(x, (0, x.shape[3], 0, x.shape[2]))))
+
+        def act(self, x):
+            return self.look(x).relu().mean((2, 3))
+
+    net = tiny.build(Pads)
+    net.head.weight.data.fill_(1)
+    image = torch.zeros(1, 3, 32, 32, dtype=torch.float64)
+    image[:, :, 20:24, 8:12] = 1
+    model = pellucid.wrap(net, canvas=lambda size: Canvas((2 * size[0], 2 * size[1]), size))
+    values = pellucid.explain(model, image, "grad-cam", 0, "look")["grad-cam"].values[0]
+    assert divmod(int(values.argmax()), 32) in {(row, column) for row in range(20, 24) for column in range(8, 12)}
+    assert float(values[:16].max()) == 0
+    with pytest.raises(BadOption, match="Expected a function of a picture's rows and columns as canvas, got 3"):
+        pellucid.wrap(net, canvas=3)
+
+
 def test_every_way_of_laying_a_map_on_the_picture(retina):
     """Score-CAM's masks, guided Grad-CAM's product and fused layers read maps at the same place."""
     names = ["grad-cam", "guided-grad-cam", "guided-backprop", "score-cam"]

@@ -117,8 +117,30 @@ def test_the_top_class_fills_most_of_the_picture():
     assert (first.share, second.share) == (14 / 16, 2 / 16)
     assert (first.score, second.score) == (3, 2)
     assert first.probability == pytest.approx(1 / (1 + np.exp(-5)))
-    with pytest.raises(BadOption, match="no rank 2: Linear sees 1 classes in picture 0"):
+    with pytest.raises(BadOption, match="no rank 2: Linear sees 1 class in picture 0"):
         pellucid.explain(Linear(2.0, -3.0), image, "saliency", "top2")
+
+
+def test_a_single_class_is_seen_where_its_score_is_positive():
+    image = IMAGE.clone()
+    image[:, 0] = -1.0
+    image[:, 0, 2:5, 3:7] = 2.0
+    image[2, 0] = -1.0
+    result = pellucid.explain(Linear(3.0), image[:2], "saliency")
+    expected = torch.zeros_like(image[:2])
+    expected[:, 0, 2:5, 3:7] = 3 / 12
+    torch.testing.assert_close(result["saliency"].raw, expected)
+    (only,) = result.predictions[0]
+    assert (only.share, only.score) == (12 / 384, 6)
+    assert only.probability == pytest.approx(1 / (1 + np.exp(-6)))
+    with pytest.raises(BadOption, match="There is no rank 1: Linear sees nothing in picture 2"):
+        pellucid.explain(Linear(3.0), image, "saliency")
+    with pytest.raises(BadOption, match="sees 'class 0' nowhere in picture 2"):
+        pellucid.explain(Linear(3.0), image, "saliency", 0)
+    assert pellucid.explain(Linear(3.0), image, "saliency", Region(0, box=BOX))["saliency"].raw[2, 0, 4, 5] == 3 / 56
+    assert (
+        pellucid.explain(Linear(3.0), image, "saliency", Region(box=BOX))["saliency"].target[0] == "class 0 in 4,2,12,9"
+    )
 
 
 def test_background_comes_last():

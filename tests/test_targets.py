@@ -351,6 +351,24 @@ def test_words_that_mean_nothing():
     assert one("at@home", wrap(MODEL, classes=["at@home", "b"])) == Logit(0)
 
 
+def test_names_of_classes_come_before_their_meaning():
+    odd = wrap(MODEL, classes=["cat vs dog", "a@1,2", "like: it"])
+    for index, name in enumerate(odd.classes.names):
+        assert one(name, odd) == Logit(index)
+    assert one("a@1,2 vs Like: It", odd) == Margin(Logit(1), Logit(2))
+
+
+def test_a_head_that_was_not_flattened():
+    net = torch.nn.Sequential(torch.nn.AdaptiveAvgPool2d(1), torch.nn.Conv2d(2, 3, 1))
+    image = torch.randn(2, 2, 4, 4)
+    result = pellucid.explain(net, image, "saliency", "rank2")
+    order = net(image).flatten(1).sort(dim=1, descending=True).indices
+    expected = net[1].weight.detach()[order[:, 1], :] / 16
+    torch.testing.assert_close(result["saliency"].raw, expected.expand(2, 2, 4, 4))
+    assert result["saliency"].target == tuple(f"class {k}" for k in order[:, 1].tolist())
+    assert [len(row) for row in result.predictions] == [3, 3]
+
+
 def test_places_where_the_picture_is_scored_as_a_whole():
     net = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(4, 3))
     with pytest.raises(BadOutput, match="scores the picture as a whole, so its target has no place in it"):

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from pellucid.targets import Target as Target
     from pellucid.targets import Top as Top
     from pellucid.types import Attribution as Attribution
+    from pellucid.types import Canvas as Canvas
     from pellucid.types import Classes as Classes
     from pellucid.types import Method as Method
     from pellucid.types import Model as Model
@@ -51,6 +52,7 @@ __version__ = "0.1.0"
 _HOME = {
     "Attribution": "types",
     "Candidates": "targets",
+    "Canvas": "types",
     "Classes": "types",
     "Custom": "targets",
     "Detection": "targets",
@@ -89,6 +91,7 @@ _MODULES = ("arithmetic", "methods")
 __all__ = [
     "Attribution",
     "Candidates",
+    "Canvas",
     "Classes",
     "Custom",
     "Detection",

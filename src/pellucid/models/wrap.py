@@ -15,7 +15,7 @@ from pellucid.errors import BadModel, BadOption
 from pellucid.models.labels import read_classes
 from pellucid.models.preprocessing import Auto, preprocess_with
 from pellucid.targets import Part
-from pellucid.types import Classes, Model, Preprocess, Site
+from pellucid.types import Canvas, Classes, Model, Preprocess, Site
 
 
 def wrap(
@@ -32,6 +32,7 @@ def wrap(
     site: Site | str | None = None,
     output: Callable[[Any], Any] | str | int | None = None,
     call: Callable[..., Any] | None = None,
+    canvas: Callable[[tuple[int, int]], Canvas] | None = None,
 ) -> Model:
     """Make a `Model` of a module, which stays as it is: its mode, gradients and hooks are not touched.
 
@@ -54,6 +55,8 @@ def wrap(
             or position, several joined by dots, as in `logits`, `1` or `heads.age`.
         call: how the module is run, when that is not `module(pictures)`: a function of the module, the pictures
             `[batch, channel, row, column]` and what else `explain` was given as `inputs`. It must run no other network.
+        canvas: for networks that resize and pad pictures themselves: the plane (a `pellucid.Canvas`) that their layers
+            see of a picture of so many rows and columns. Without it maps are stretched over the whole picture.
 
     Raises:
         BadModel: not a module, or an unusable file of class names.
@@ -67,7 +70,8 @@ def wrap(
         "classes": None if classes is None else read_classes(classes),
         "site": None if site is None else Site.parse(site),
         "output": _output(output),
-        "call": _call(call),
+        "call": _function(call, "a function of the module and the pictures as call"),
+        "canvas": _function(canvas, "a function of a picture's rows and columns as canvas"),
     }
     changes: dict[str, Any] = {field: value for field, value in given.items() if value is not None}
     return replace(model, **changes) if changes else model
@@ -81,9 +85,9 @@ def _output(given: Any) -> Callable[[Any], Any] | None:
     return given  # type: ignore[no-any-return]
 
 
-def _call(given: Any) -> Callable[..., Any] | None:
+def _function(given: Any, expected: str) -> Callable[..., Any] | None:
     if given is not None and not callable(given):
-        raise BadOption(f"Expected a function of the module and the pictures as call, got {given!r}.")
+        raise BadOption(f"Expected {expected}, got {given!r}.")
     return given  # type: ignore[no-any-return]
 
 

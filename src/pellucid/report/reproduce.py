@@ -8,6 +8,7 @@ from typing import Any
 from pellucid.explanation import Explanation
 from pellucid.pictures import SAMPLES
 from pellucid.report.subjects import Subject
+from pellucid.targets import Part
 from pellucid.types import Model
 
 
@@ -19,6 +20,7 @@ def snippet(subjects: Sequence[Subject]) -> str:
     explanation = subjects[0].explanation
     given = [_pictures(subjects), f"methods={list(dict.fromkeys(a.method.id for a in explanation))!r}"]
     given += [_target(subjects), _layer(explanation), _options(explanation), f"seed={explanation.seed}"]
+    given += ["inputs=...,  # what goes along with the pictures"] if explanation.model.inputs else []
     arguments = "".join(f"    {line}{'' if '  #' in line else ','}\n" for line in given if line)
     return (
         f"import pellucid\n\nmodel = {_model(explanation.model)}\n"
@@ -28,6 +30,8 @@ def snippet(subjects: Sequence[Subject]) -> str:
 
 def _model(model: Model) -> str:
     given = [] if model.preprocess is None else [f"preprocess=pellucid.{model.preprocess!r}"]
+    if model.output is not None:
+        given.append(f"output={model.output.path!r}" if isinstance(model.output, Part) else "output=...")
     if model.source.startswith("embedded:"):
         return f"pellucid.load({model.source!r})"
     if model.source:

@@ -88,6 +88,8 @@ def logits(output: Any, model: Model) -> Tensor:
         BadOutput: there are none, or several tensors could be meant.
     """
     scores = scores_of(output, model)
+    if isinstance(scores, Tensor) and scores.ndim == 4 and scores.shape[2:] == (1, 1):
+        scores = scores.flatten(1)  # a convolutional head that was not flattened
     if not isinstance(scores, Tensor) or scores.ndim != 2 or not scores.is_floating_point():
         raise BadOutput(
             f"Expected class scores [batch, class] from {model.name}, got {described(scores)}. "

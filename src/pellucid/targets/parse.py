@@ -54,7 +54,9 @@ def parse_targets(target: TargetLike, model: Model) -> tuple[Target, ...]:
 
 
 def _of_text(text: str, model: Model) -> Target:
-    """One target; see `FORMS`."""
+    """One target; see `FORMS`. What is word for word the name of a class is that class."""
+    if model.classes and text.strip().lower() in map(str.lower, model.classes.names):
+        return Logit(class_index(text, model))
     kind, _, rest = text.strip().partition(":")
     if kind == "like":
         return Similarity(rest.strip())

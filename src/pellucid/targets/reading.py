@@ -24,10 +24,12 @@ def read(output: Any, model: Model) -> Reading:
         scores = scores_of(output, model)
         if isinstance(scores, Candidates):
             return Detections.of_output(scores)
+        classes = class_scores(output, model)
+        if isinstance(classes, Tensor):
+            return ClassScores(classes)
         if isinstance(scores, Tensor) and scores.ndim == 4 and scores.is_floating_point():
             return PixelClasses.of_scores(scores)
-        classes = class_scores(output, model)
-        return ClassScores(classes) if isinstance(classes, Tensor) else Unread(classes)
+        return Unread(classes)
 
 
 @dataclass(frozen=True)

@@ -117,7 +117,8 @@ class PixelClasses:
     """Reading of a network that scores every pixel.
 
     Attributes:
-        winners: the class with the highest score, `[n, row, column]`.
+        winners: the class with the highest score, `[n, row, column]`. A lone class wins where its score is above 0;
+            -1 where nothing does.
         shares: of the picture that each class wins, `[n, class]`.
         scores: mean score of each class where it wins, `[n, class]`; 0 where it wins nothing.
         chances: its mean probability there, after softmax, `[n, class]`.
@@ -136,11 +137,14 @@ class PixelClasses:
         """From the scores `[n, class, row, column]`."""
         scores = full_precision(scores.detach())
         best, winners = scores.max(1)
-        chance = (best - scores.logsumexp(1)).exp()
-        empty = scores.new_zeros(scores.shape[:2])
+        if scores.shape[1] == 1:
+            winners, chance = winners.masked_fill(best <= 0, -1), best.sigmoid()
+        else:
+            chance = (best - scores.logsumexp(1)).exp()
+        empty, seen = scores.new_zeros(scores.shape[:2]), winners >= 0
 
         def by_class(values: Tensor) -> Tensor:
-            return empty.scatter_add(1, winners.flatten(1), values.flatten(1))
+            return empty.scatter_add(1, winners.clamp(min=0).flatten(1), (values * seen).flatten(1))
 
         count = by_class(torch.ones_like(best))
         shown = count.clamp(min=1)
@@ -179,9 +183,8 @@ class PixelClasses:
         order, classes = self._order(model), [0] * len(self.winners)
         for k in self.samples:
             if rank >= len(order[k]):
-                raise BadOption(
-                    f"There is no rank {rank + 1}: {model.name} sees {len(order[k])} classes in picture {k}."
-                )
+                seen = f"{len(order[k])} class{'es' * (len(order[k]) > 1)}" if order[k] else "nothing"
+                raise BadOption(f"There is no rank {rank + 1}: {model.name} sees {seen} in picture {k}.")
             classes[k] = order[k][rank]
         return self._region(classes)
 
@@ -212,7 +215,8 @@ class PixelClasses:
         weights = on_grid(mask.to(self.winners.device), (self.winners.shape[1], self.winners.shape[2]))
         count = self.shares.new_zeros(self.shares.shape)
         for k in self.samples:
-            count[k].index_add_(0, self.winners[k].flatten(), weights[k].flatten().to(count))
+            seen = weights[k] * (self.winners[k] >= 0)
+            count[k].index_add_(0, self.winners[k].clamp(min=0).flatten(), seen.flatten().to(count))
         return tuple(count.argmax(1).tolist())
 
     def _order(self, model: Model) -> list[list[int]]:
