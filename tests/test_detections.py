@@ -305,6 +305,15 @@ def test_a_layers_map_lies_on_the_picture():
     )
 
 
+def test_one_pass_answers_for_the_default_target(retina):
+    """Channels last is not tried: a detector makes a plane of its own out of the pictures."""
+    passes = []
+    handle = retina.backbone.register_forward_hook(lambda *_: passes.append(1))
+    pellucid.explain(retina, IMAGE[:1], ["grad-cam", "saliency"], layer="backbone.first")
+    handle.remove()
+    assert len(passes) == 1
+
+
 def test_a_spot_is_found_where_it_is():
     """The canvas is twice as wide as the picture on it; a map stretched over the picture would be far off."""
     net = make("RetinaNet")

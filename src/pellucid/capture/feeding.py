@@ -30,7 +30,8 @@ def feed(model: Model, image: Tensor) -> Tensor:
     Must run inside `guarded` and outside any `Tape`: the first call for a model runs it twice.
     """
     kind = input_type(model, image)
-    if image.ndim == 4 and image.device.type == "cpu":
+    lays_out = model.canvas is not None  # pictures anew, so their order of memory is lost on it
+    if image.ndim == 4 and image.device.type == "cpu" and not lays_out:
         first = torch.zeros(1, dtype=torch.int64)
         if may_be_last(model.module, image, kind, manner(model), lambda given: forward(model, given, first)):
             return image.detach().to(kind, copy=True, memory_format=torch.channels_last)
