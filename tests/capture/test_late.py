@@ -9,7 +9,7 @@ import tiny
 from pellucid.capture.budget import Budget
 from pellucid.capture.guard import guarded
 from pellucid.capture.probe import Meter, Probe
-from pellucid.errors import Refused
+from pellucid.errors import BadSite, Refused
 from pellucid.targets import Logit
 from pellucid.types import Grid, Site
 
@@ -136,6 +136,50 @@ def test_layer_that_returns_its_own_input_changes_for_all_who_hold_it():
             b[:, k - 1] = 0
         expected.append(net.fc((b + net.conv2(b)).mean((2, 3)))[:, 1].detach())
     torch.testing.assert_close(late(net, image, "act", 9).score, torch.stack(expected, 1))
+
+
+def rows_seen(part, run):
+    rows = []
+    handle = part.register_forward_pre_hook(lambda module, args: rows.append(len(args[0])))
+    run()
+    handle.remove()
+    return rows
+
+
+def test_an_in_place_layer_that_no_one_else_holds_starts_late():
+    net, image = tiny.build(tiny.Pooled), tiny.images(1)  # features.5 is a ReLU in place
+    got = []
+    seen = rows_seen(net.features[0], lambda: got.append(late(net, image, "features.5", 9)))
+    assert set(seen) == {1}
+    torch.testing.assert_close(got[0].score, by_hand(net, image, "features.5", 9))
+
+
+def test_an_in_place_layer_on_a_buffer_of_the_model_does_not_spoil_it():
+    class Constant(tiny.Plain):
+        def __init__(self):
+            super().__init__()
+            self.register_buffer("maps", torch.rand(1, 8, 4, 4))
+            self.act3 = nn.ReLU(inplace=True)
+
+        def forward(self, x):
+            return self.fc(self.features(x).mean((2, 3)) + self.act3(self.maps).mean((2, 3)))
+
+    net, image = tiny.build(Constant), tiny.images(1)
+    before = net.maps.clone()
+    with pytest.raises(BadSite, match="'act3' hands on a tensor that belongs to the model"):
+        late(net, image, "act3", 3)
+    assert torch.equal(net.maps, before)
+
+
+def test_without_a_late_start_no_more_rows_run_at_once_than_of_the_whole_network():
+    net, image = tiny.build(tiny.InPlaceSkip), tiny.images(1)
+    model, site = pellucid.wrap(net), Site("act")
+    with guarded(net):
+        probe = Probe(model, image, Logit((1,)), site, Budget(image.device, 4), Meter())
+        probe.budget.chunks = lambda total, bytes_per_row, run, most=None: iter([run(0, total)])
+        seen = rows_seen(net.fc, lambda: probe.late(9, silence))
+    assert max(seen) == 10  # tried late, which the skip forbids
+    assert max(rows_seen(net.conv1, lambda: late(net, image, "act", 9, chunk=4))) <= 5
 
 
 def test_change_may_return_new_rows():

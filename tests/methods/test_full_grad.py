@@ -171,7 +171,7 @@ def test_constants_that_are_joined_or_chosen_are_named():
             return super().forward(x)
 
     for join, named in (
-        (lambda x: torch.cat([x[:, :2], torch.ones_like(x[:, :1])], 1), "cat"),
+        (lambda x: torch.cat([x[:, :2], torch.ones_like(x[:, :1])], 1), "constants joined"),
         (lambda x: torch.maximum(x, torch.tensor(0.5)), "maximum"),
         (lambda x: torch.where(x > 0.5, x, 0.5), "where"),
     ):

@@ -45,6 +45,7 @@ _BIASED = frozenset(
     """.split()  # noqa: SIM905
 )
 _JOINS_CONSTANTS = frozenset({"cat", "maximum", "minimum", "stack"})
+_WORDS = OTHER_ACTIVATIONS | dict.fromkeys(("CatBackward", "StackBackward"), "constants joined to values")
 
 
 class Biases(Rewriting):
@@ -74,7 +75,7 @@ class Biases(Rewriting):
 
     def uncovered(self, score: Tensor) -> tuple[str, ...]:
         """Operations that are neither affine nor rectifiers, and those whose bias was out of sight."""
-        return strangers(score, self._knows, OTHER_ACTIVATIONS)
+        return strangers(score, self._knows, _WORDS)
 
     def _knows(self, node: Any) -> bool:
         name = plain_name(node)

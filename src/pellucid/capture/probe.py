@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from pellucid.capture.budget import Budget, is_out_of_memory
-from pellucid.capture.feeding import feed, forward
+from pellucid.capture.feeding import feed, forward, input_type
 from pellucid.capture.passes import activations, read_grid
 from pellucid.capture.patches.scoring import incremental
 from pellucid.capture.sites import footprint
@@ -217,10 +217,7 @@ class Probe:
                 start: int, stop: int, k: int = k, plain: Tensor = plain, grid: Grid = grid
             ) -> tuple[Tensor, Tensor | None]:
                 numbers = torch.arange(start, stop, device=self.image.device)
-                samples = torch.full_like(numbers, k)
-                answers = self._ask_late(k, plain, site, _swap(grid, samples, numbers, change), len(numbers) + 1)
-                self.meter.tick(k * count + stop, batch * count)
-                return answers
+                return self._ask_late(k, plain, site, grid, numbers, change, k * count + start, batch * count)
 
             most = max(1, _LATE_BYTES // values.nbytes)
             chunks += self.budget.chunks(count, 2 * values.nbytes, run, most=most)
@@ -313,28 +310,56 @@ class Probe:
         return score, tape.taps[site].value
 
     def _ask_late(
-        self, k: int, plain: Tensor, site: Site, swap: Callable[[Tensor], Tensor], rows: int
+        self, k: int, plain: Tensor, site: Site, grid: Grid, numbers: Tensor, change: Change, done: int, total: int
     ) -> tuple[Tensor, Tensor | None]:
-        samples = torch.full((rows,), k, device=self.image.device)
-        image = self.image[k : k + 1]
-        for repeats in (1, rows):
-            try:
-                given = feed(self.model, image.repeat(repeats, 1, 1, 1))
-                with torch.inference_mode(), Tape(self.model.module, (), changes={site: swap}):
-                    output = forward(self.model, given, samples[:repeats])
-                score, top = self._read_answers(output, samples)
-            except Exception as error:
-                if repeats == rows or is_out_of_memory(error):
-                    raise
-                continue
-            # sqrt(eps): more than another batch size changes in the last digits, far less than a mixed batch changes
-            tolerance = torch.finfo(given.dtype).eps ** 0.5 * score.abs().max()
-            if score.shape == samples.shape and bool((score[0] - plain[0]).abs() <= tolerance):
-                return score[1:], None if top is None else top[1:]
-        raise Refused(
-            f"{self.model.name} gave {float(score[0]):.6g} for the unchanged activation at '{site}' in a batch of "
-            f"{rows}, but {float(plain):.6g} for the picture alone. Its answers depend on the rest of the batch."
-        )
+        try:
+            score, top = self._ask_changed(k, site, grid, numbers, change, repeats=1)
+            starts_late = self._agrees(score, plain, len(numbers) + 1)
+        except Exception as error:
+            if is_out_of_memory(error):
+                raise
+            starts_late = False
+        if not starts_late:
+            return self._ask_in_full(k, plain, site, grid, numbers, change, done, total)
+        self.meter.tick(done + len(numbers), total)
+        return score[1:], None if top is None else top[1:]
+
+    def _ask_in_full(
+        self, k: int, plain: Tensor, site: Site, grid: Grid, numbers: Tensor, change: Change, done: int, total: int
+    ) -> tuple[Tensor, Tensor | None]:
+        """As `_ask_late`, but the whole network runs on every variant, so fewer fit at once."""
+        rows = self.budget.rows(4 * footprint(self.model, self.image).largest + self._row_bytes())
+        parts = []
+        for some in torch.split(numbers, max(1, rows - 1)):
+            score, top = self._ask_changed(k, site, grid, some, change, repeats=len(some) + 1)
+            if not self._agrees(score, plain, len(some) + 1):
+                raise Refused(
+                    f"{self.model.name} gave {float(score[0]):.6g} for the unchanged activation at '{site}' in a batch "
+                    f"of {len(some) + 1}, but {float(plain):.6g} for the picture alone. Its answers depend on the rest "
+                    "of the batch."
+                )
+            parts.append((score[1:], None if top is None else top[1:]))
+            done += len(some)
+            self.meter.tick(done, total)
+        tops = [top for _, top in parts if top is not None]
+        return torch.cat([score for score, _ in parts]), torch.cat(tops) if tops else None
+
+    def _ask_changed(
+        self, k: int, site: Site, grid: Grid, numbers: Tensor, change: Change, *, repeats: int
+    ) -> tuple[Tensor, Tensor | None]:
+        """Score the activation as it is and its variants, beginning with so many copies of the picture."""
+        samples = torch.full((len(numbers) + 1,), k, device=self.image.device)
+        given = feed(self.model, self.image[k : k + 1].repeat(repeats, 1, 1, 1))
+        swap = _swap(grid, samples[1:], numbers, change)
+        with torch.inference_mode(), Tape(self.model.module, (), changes={site: swap}):
+            output = forward(self.model, given, samples[:repeats])
+        return self._read_answers(output, samples)
+
+    def _agrees(self, score: Tensor, plain: Tensor, rows: int) -> bool:
+        """Whether there is one score for each row, and the first row's is that of the picture alone."""
+        # sqrt(eps): more than another batch size changes in the last digits, far less than a mixed batch changes
+        tolerance = torch.finfo(input_type(self.model, self.image)).eps ** 0.5 * score.abs().max()
+        return score.shape == (rows,) and bool((score[0] - plain[0]).abs() <= tolerance)
 
 
 def _swap(grid: Grid, samples: Tensor, numbers: Tensor, change: Change) -> Callable[[Tensor], Tensor]:

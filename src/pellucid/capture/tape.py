@@ -137,7 +137,7 @@ class Tape:
     def _record(self, site: Site, tensor: Tensor, inputs: tuple[Any, ...]) -> Tensor:
         if site in self.changes:
             self.taps[site] = Tap(tensor.new_empty(0))  # met; the values are the caller's own
-            return _replaced(tensor, self.changes[site](tensor), inputs)
+            return self._replaced(site, tensor, self.changes[site](tensor), inputs)
         if not self.graph:
             self.taps[site] = Tap(tensor.detach().clone())
             return tensor
@@ -161,6 +161,24 @@ class Tape:
         self.taps[site] = Tap(tensor.detach().clone(), get_gradient_edge(tensor))
         return tensor
 
+    def _replaced(self, site: Site, tensor: Tensor, changed: Tensor, inputs: tuple[Any, ...]) -> Tensor:
+        """The changed value; written into the tensor itself if the layer's input is that tensor, for all its holders.
+
+        Where it does not fit, the tensor is spoilt: if anyone but the next layer holds it, the network's answer shows.
+
+        Raises:
+            BadSite: it does not fit, and the tensor is the model's own.
+        """
+        if not any(t is tensor for t in tree_leaves(inputs)):
+            return changed
+        if changed.shape == tensor.shape:
+            return tensor.copy_(changed)
+        own = [t for part in walk(self.module) for t in (*part._parameters.values(), *part._buffers.values())]
+        if any(t is not None and t.untyped_storage().data_ptr() == tensor.untyped_storage().data_ptr() for t in own):
+            raise BadSite(f"The layer '{site}' hands on a tensor that belongs to the model, so no one may change it.")
+        tensor.fill_(torch.nan)
+        return changed
+
     def _is_alone(self, tensor: Tensor, inputs: tuple[Any, ...]) -> bool:
         """Whether this object is the only one that stands for its memory, and does not belong to the model."""
         if tensor._is_view() or any(tensor is kept for part in walk(self.module) for kept in part._buffers.values()):
@@ -180,19 +198,6 @@ class Tape:
                     f"The layer '{site}' was called {calls} times in this pass, so it has nothing to show. "
                     "Does the network skip it in evaluation mode?"
                 )
-
-
-def _replaced(tensor: Tensor, changed: Tensor, inputs: tuple[Any, ...]) -> Tensor:
-    """The changed value; written into the tensor itself where the layer's input is that tensor, for all its holders.
-
-    Raises:
-        ValueError: it would have to be written there and does not fit.
-    """
-    if not any(t is tensor for t in tree_leaves(inputs)):
-        return changed
-    if changed.shape != tensor.shape:
-        raise ValueError(f"a value of shape {list(changed.shape)} does not fit into one of {list(tensor.shape)}")
-    return tensor.copy_(changed)
 
 
 def find_module(module: nn.Module, path: str) -> nn.Module:
