@@ -186,9 +186,11 @@ def test_the_verdict_of_networks_that_say_where():
     parts = tuple(Prediction(k, name, 1.0, 0.9, share) for k, (name, share) in enumerate([("cat", 0.3), ("sky", 0.02)]))
     found = subjects(replace(explanation(), predictions=(parts,)))[0]
     assert facts.verdict(found) == "It sees “cat” in 30 %, “sky” in 2.0 % of the picture."
-    things = (Prediction(1, "cat", 1.0, 0.9, box=(1, 2, 3, 4)), Prediction(2, "dog", 1.0, 0.25, box=(0, 0, 9, 9)))
+    boxes = [("cat", 0.9, (1, 2, 3, 4)), ("dog", 0.25, (0, 0, 9, 9)), ("cat", 0.12, (0, 0, 5, 5))]
+    things = tuple(Prediction(k, name, 1.0, chance, box=box) for k, (name, chance, box) in enumerate(boxes))
     found = subjects(replace(explanation(), predictions=(things,)))[0]
-    assert facts.verdict(found) == "It detects “cat” (90 %), “dog” (25 %)."
+    assert facts.verdict(found) == "It detects “cat” (90 %, 12 %), “dog” (25 %)."
+    assert [facts.named(p) for p in (*things, *parts)][1:4] == ["dog in 0, 0, 9, 9", "cat in 0, 0, 5, 5", "cat"]
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ import torch
 import pellucid
 from pellucid.explanation import Explanation
 from pellucid.report.subjects import Subject
-from pellucid.types import Paper, Preprocess
+from pellucid.types import Paper, Prediction, Preprocess
 
 _SURE = 0.5
 
@@ -66,11 +66,18 @@ def seen(subject: Subject) -> str:
     width, height = picture.image.size
     rows, columns = picture.tensor.shape[-2:]
     left, top, right, bottom = picture.box
-    resized = f"resized to {columns} × {rows}"
+    resized = "at its own size" if (columns, rows) == (width, height) else f"resized to {columns} × {rows}"
     if max(left, top, width - right, height - bottom) < 0.5:
         return f"The model saw the whole picture of {width} × {height} pixels, {resized}."
     wide, high = round(right - left), round(bottom - top)
     return f"The model saw the framed part only: {wide} × {high} of {width} × {height} pixels, {resized}."
+
+
+def named(prediction: Prediction) -> str:
+    """A prediction's class, and where it is if that is known."""
+    if prediction.box is None:
+        return prediction.name
+    return f"{prediction.name} in {', '.join(f'{edge:.0f}' for edge in prediction.box)}"
 
 
 def fed(preprocess: Preprocess) -> str:
@@ -88,7 +95,11 @@ def verdict(subject: Subject) -> str:
         parts = [f"“{p.name}” in {percent(p.share)}" for p in found if p.share is not None]
         return f"It sees {', '.join(parts)} of the picture."
     if found and found[0].box is not None:
-        return f"It detects {', '.join(f'“{p.name}” ({percent(p.probability)})' for p in found)}."
+        chances: dict[str, list[str]] = {}
+        for p in found:
+            chances.setdefault(p.name, []).append(percent(p.probability))
+        things = (f"“{name}” ({', '.join(its)})" for name, its in chances.items())
+        return f"It detects {', '.join(things)}."
     if len(found) < 2:
         return ""
     first, second = found[:2]
