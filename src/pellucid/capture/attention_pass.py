@@ -27,6 +27,7 @@ from torch import Tensor
 from torch.autograd.graph import GradientEdge
 
 from pellucid.capture.attention import Attending
+from pellucid.capture.backward import gradients
 from pellucid.capture.budget import is_out_of_memory
 from pellucid.capture.feeding import feed, forward
 from pellucid.capture.layout import close
@@ -219,7 +220,7 @@ class _Pass(Attending):
         try:
             with torch.enable_grad():
                 total = score.sum()  # rows do not influence each other, so one pass gives every row its own gradient
-            torch.autograd.grad(total, self.starts, retain_graph=True, allow_unused=True)
+            gradients(total, self.starts, retain_graph=True, allow_unused=True)
         finally:
             for handle in handles:
                 handle.remove()

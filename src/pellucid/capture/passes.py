@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from pellucid.capture.attention_pass import look_at_attention
+from pellucid.capture.backward import gradients
 from pellucid.capture.catalogue import PLAIN, Rule
 from pellucid.capture.feeding import feed, forward
 from pellucid.capture.graph import in_words, operations
@@ -273,7 +274,7 @@ def _curvature(gradient: Tensor, tap: Tap) -> Tensor:
     if not gradient.requires_grad:
         return torch.zeros_like(tap.value)
     ends: list[Any] = [tap.edge]
-    product = torch.autograd.grad(gradient, ends, tap.value, retain_graph=True, allow_unused=True)[0]
+    product = gradients(gradient, ends, tap.value, retain_graph=True, allow_unused=True)[0]
     return torch.zeros_like(tap.value) if product is None else product
 
 
@@ -289,9 +290,7 @@ def _differentiate(
     if start is None:
         with torch.enable_grad():
             result = score.sum()  # rows do not influence each other, so one pass gives every row its own gradient
-    signals = torch.autograd.grad(
-        result, ends, start, retain_graph=retain or twice, create_graph=twice, allow_unused=True
-    )
+    signals = gradients(result, ends, start, retain_graph=retain or twice, create_graph=twice, allow_unused=True)
     if any(signal is None for signal in signals):
         raise BadSite(f"The target does not depend on {_places(wish)}: its gradient there does not exist.")
     return signals

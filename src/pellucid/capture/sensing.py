@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.autograd.graph import GradientEdge, get_gradient_edge
 from torch.utils.hooks import RemovableHandle
 
+from pellucid.capture.backward import gradients
 from pellucid.capture.feeding import forward, input_type
 from pellucid.capture.guard import guarded
 from pellucid.capture.rewriting import Rewriting, frozen
@@ -169,7 +170,7 @@ class _Rescued(torch.autograd.Function):
 
 def gradient(value: Tensor, inside: GradientEdge) -> Tensor | None:
     """The gradient of value.sum() at `inside`, held fixed; None where they do not meet. The graph stays for more."""
-    (found,) = torch.autograd.grad(value, inside, torch.ones_like(value), retain_graph=True, allow_unused=True)
+    (found,) = gradients(value, [inside], torch.ones_like(value), retain_graph=True, allow_unused=True)
     return None if found is None else found.detach()
 
 
@@ -181,5 +182,5 @@ def in_graph(compute: Callable[[], T]) -> T:
 
 def slopes(value: Tensor, parameters: Sequence[Tensor]) -> list[Tensor]:
     """The gradient of value.sum() for each parameter; zero where they do not meet."""
-    found = torch.autograd.grad(value, list(parameters), torch.ones_like(value), allow_unused=True)
+    found = gradients(value, parameters, torch.ones_like(value), allow_unused=True)
     return [torch.zeros_like(p) if g is None else g for p, g in zip(parameters, found, strict=True)]

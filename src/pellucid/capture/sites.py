@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.graph import get_gradient_edge
 
+from pellucid.capture.backward import gradients
 from pellucid.capture.feeding import feed, forward, manner
 from pellucid.capture.graph import ROUTING, operations
 from pellucid.capture.grids import grid_of
@@ -306,8 +307,8 @@ def _reached(makers: list[_Seen], grids: list[Grid], score: Tensor | None) -> li
     tracked = [s for s in makers if s.edge is not None]
     if score is None or not tracked:
         return [score is None] * len(makers)
-    gradients = torch.autograd.grad(score, [s.edge for s in tracked], allow_unused=True)
-    by_maker = {id(s): g for s, g in zip(tracked, gradients, strict=True)}
+    found = gradients(score, [s.edge for s in tracked], allow_unused=True)
+    by_maker = {id(s): g for s, g in zip(tracked, found, strict=True)}
 
     def nonzero(s: _Seen, grid: Grid) -> bool:
         gradient = by_maker.get(id(s))

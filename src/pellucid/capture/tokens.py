@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from torch.autograd.graph import GradientEdge
 
+from pellucid.capture.backward import gradients
 from pellucid.capture.graph import plain_name
 from pellucid.numerics import full_precision
 
@@ -62,7 +63,7 @@ def fed(tokens: Tensor, edge: GradientEdge, shape: str, batch: int) -> Tensor | 
 
 def _arrived(tokens: Tensor, edge: GradientEdge, seed: Tensor, shape: str, batch: int) -> Tensor | None:
     """What a signal at the tokens sends to the tensor below, `[batch, place, feature]`; None if nothing."""
-    signal = torch.autograd.grad(tokens, [edge], seed, retain_graph=True, allow_unused=True)[0]
+    signal = gradients(tokens, [edge], seed, retain_graph=True, allow_unused=True)[0]
     return None if signal is None else by_place(signal, shape, batch)
 
 
