@@ -18,7 +18,7 @@ import pytest
         (("--oclusion.window", "8"), "Did you mean '--occlusion.window'"),
         (("--methd", "cam"), "Did you mean '--method'"),
         (("--occlusion.window", "wide"), "--occlusion.window, got 'wide'"),
-        (("--occlusion.stride", "99"), "stride 99"),
+        (("--occlusion.stride", "0"), "stride 0"),
         (("--grad-cam.rectify", "maybe"), "got 'maybe'"),
         (("--smoothgrad.samples", "3"), "Add --method smoothgrad"),
         (("--chunk", "0"), "0 is not in the range"),

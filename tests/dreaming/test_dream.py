@@ -4,7 +4,7 @@ import json
 
 import pytest
 import torch
-from nets import small
+from dreaming_nets import small
 from torch import nn
 
 import pellucid

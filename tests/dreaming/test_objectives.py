@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from nets import small
+from dreaming_nets import small
 from PIL import Image
 
 from pellucid.capture.sensing import sensing
