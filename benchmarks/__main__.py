@@ -18,7 +18,7 @@ pellucid.keep_freed_memory()  # as the command line does; the peers in this proc
 
 import torch  # noqa: E402
 
-from benchmarks import hiding, peers  # noqa: E402
+from benchmarks import hiding, many_passes, peers  # noqa: E402
 from benchmarks.measure import (  # noqa: E402
     Row,
     at_most,
@@ -184,13 +184,17 @@ def relevance(device: str) -> Iterator[Row]:
         yield at_most("lrp epsilon-plus", name, 1, "zennit", in_turn(ours(model, image, ["lrp"]), theirs, 7), 1)
 
 
-PARTS = [cam_family, panel, gradients, relevance, occlusion, rise, ablation, cold_start, memory]
+PARTS = [
+    cam_family, panel, gradients, relevance, occlusion, rise, ablation, *many_passes.PARTS, cold_start, memory
+]  # fmt: skip
 
 
 def line(row: Row) -> str:
     def show(value: float) -> str:
         if row.unit == "B":
             return f"{value / 2**20:.0f} MiB"
+        if not row.unit:
+            return f"{value:.2g}"
         return f"{value * 1e3:.1f} ms" if value < 10 else f"{value:.0f} s"
 
     met = "" if row.met is None else "yes" if row.met else "**no**"

@@ -69,6 +69,11 @@ def faster(what: str, network: str, batch: int, against: str, timed: tuple[float
     return Row(what, network, batch, ours, theirs, "s", against, 1 / ratio, f">= {bar:g} x faster", 1 / ratio >= bar)
 
 
+def number_at_most(what: str, network: str, batch: int, against: str, value: float, bar: float) -> Row:
+    """A row about a number that is no time, such as a difference."""
+    return Row(what, network, batch, value, 0.0, "", against, value, f"<= {bar:g}", value <= bar)
+
+
 def processes(ours: list[str], theirs: list[str], runs: int = 7) -> tuple[float, float, float]:
     """Whole processes in turn: median wall seconds and the median ratio."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Callable
 
@@ -23,6 +24,15 @@ def grad_cam_ablation(net: nn.Module, site: str, image: Tensor) -> Callable[[], 
     from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 
     cam = AblationCAM(net, [net.get_submodule(site)])
+    return lambda: cam(image, [ClassifierOutputTarget(3)] * len(image))
+
+
+def grad_cam_score(net: nn.Module, site: str, image: Tensor) -> Callable[[], object]:
+    os.environ["TQDM_DISABLE"] = "1"  # its progress bar cannot be turned off otherwise
+    from pytorch_grad_cam import ScoreCAM
+    from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
+
+    cam = ScoreCAM(net, [net.get_submodule(site)])
     return lambda: cam(image, [ClassifierOutputTarget(3)] * len(image))
 
 
@@ -112,5 +122,33 @@ def plain_rise(net: nn.Module, image: Tensor, masks: Tensor, batch: int) -> Call
                 score = net(image * part[:, None])[:, 3]
                 total += torch.tensordot(score, part, 1)
         return total / masks.sum(0)
+
+    return run
+
+
+def plain_score_cam(net: nn.Module, site: str, image: Tensor, target: int) -> Tensor:
+    """Score-CAM as its paper's algorithm 1 reads, one channel after the other, in batches of 32: the raw map."""
+    seen: list[Tensor] = []
+    handle = net.get_submodule(site).register_forward_hook(lambda *args: seen.append(args[2]))
+    with torch.inference_mode():
+        net(image)
+        handle.remove()
+        maps = seen[0][0]
+        masks = nn.functional.interpolate(maps[None], image.shape[2:], mode="bilinear")[0]
+        low, high = masks.amin((1, 2), keepdim=True), masks.amax((1, 2), keepdim=True)
+        masks = (masks - low) / (high - low)
+        scores = torch.cat([net(image * part[:, None])[:, target] for part in masks.split(32)])
+        return (scores.softmax(0)[:, None, None] * maps).sum(0).relu()[None]
+
+
+def plain_gradients(net: nn.Module, points: Tensor, target: int, batch: int) -> Callable[[], object]:
+    """The gradient of a class at many points, in batches."""
+
+    def run() -> object:
+        found = []
+        for part in points.split(batch):
+            leaf = part.detach().requires_grad_()
+            found.append(torch.autograd.grad(net(leaf)[:, target].sum(), leaf)[0])
+        return torch.cat(found)
 
     return run
