@@ -13,7 +13,9 @@ DRAWN_FILLS = {"feature-ablation", "occlusion", "partition-shap"}  # they draw n
 METHODS = [
     name
     for name, method in pellucid.methods().items()
-    if ("rng" not in method.needs or name in DRAWN_FILLS) and not method.at_attention  # which no network here has
+    if ("rng" not in method.needs or name in DRAWN_FILLS)
+    and not method.at_attention  # which no network here has
+    and name != "refine-cam"  # it joins grids of several sizes, which no network here has either
 ]
 CLASSLESS = {"eigen-cam", "fem", "kpca-cam"}  # they show the layer; the target settles a sign at most
 SEGMENTS = {"xrai"}  # the segmentation goes through the picture from its upper left corner
@@ -22,6 +24,7 @@ OPTIONS = {  # windows and regions that tile the picture, so that it can be turn
     "feature-ablation": {"regions": "2x4"},
     "partition-shap": {"regions": "2x4"},
     "occlusion": {"window": 4, "stride": 2},
+    "sensitivity": {"cells": 4, "step": 0.3},
 }
 
 
