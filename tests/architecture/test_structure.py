@@ -251,3 +251,9 @@ print(sorted({"timm", "torchvision"} & set(sys.modules)))
 """
     ran = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     assert ran.stdout.split() == ["[]", "[]"]
+
+
+def test_no_two_test_files_share_a_name():
+    """Tests are collected by their bare file names, so that the second of a name would not be found."""
+    names = [path.name for path in Path(__file__).parents[1].rglob("*.py") if path.name != "conftest.py"]
+    assert sorted({name for name in names if names.count(name) > 1}) == []
