@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import json
-import platform
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
@@ -18,7 +15,7 @@ pellucid.keep_freed_memory()  # as the command line does; the peers in this proc
 
 import torch  # noqa: E402
 
-from benchmarks import hiding, many_passes, peers  # noqa: E402
+from benchmarks import hiding, many_passes, peers, records  # noqa: E402
 from benchmarks.measure import (  # noqa: E402
     Row,
     at_most,
@@ -31,26 +28,25 @@ from benchmarks.measure import (  # noqa: E402
 )
 from benchmarks.networks import SITES, network  # noqa: E402
 
-RESULTS = Path(__file__).parent / "results"
 FAMILY = ["grad-cam", "grad-cam++", "hires-cam", "layer-cam", "xgrad-cam"]
 TARGET = 3
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--only", help="run the parts whose name contains this")
+    parser.add_argument("--only", help="run the parts whose name contains this; what is known of the others stays")
     parser.add_argument("--device", default="cpu")
     options = parser.parse_args()
-    torch.manual_seed(0)
-    rows: list[Row] = []
     for part in PARTS:
         if options.only and options.only not in part.__name__:
             continue
+        torch.manual_seed(0)
+        rows = []
         for row in part(options.device):
             rows.append(row)
-            print(line(row), flush=True)
-    if not options.only:
-        write(rows, options.device)
+            print(row.line(), flush=True)
+        if rows:
+            records.keep(part.__name__, rows, options.device, [each.__name__ for each in PARTS])
 
 
 def ours(
@@ -187,46 +183,6 @@ def relevance(device: str) -> Iterator[Row]:
 PARTS = [
     cam_family, panel, gradients, relevance, occlusion, rise, ablation, *many_passes.PARTS, cold_start, memory
 ]  # fmt: skip
-
-
-def line(row: Row) -> str:
-    def show(value: float) -> str:
-        if row.unit == "B":
-            return f"{value / 2**20:.0f} MiB"
-        if not row.unit:
-            return f"{value:.2g}"
-        return f"{value * 1e3:.1f} ms" if value < 10 else f"{value:.0f} s"
-
-    met = "" if row.met is None else "yes" if row.met else "**no**"
-    return (
-        f"| {row.what} | {row.network} | {row.batch} | {row.against} | {show(row.ours)} | {show(row.theirs)} "
-        f"| {row.ratio:.2f} | {row.bar} | {met} |"
-    )
-
-
-def write(rows: list[Row], device: str) -> None:
-    stem = "cpu" if device == "cpu" else torch.cuda.get_device_name().lower().replace(" ", "-")
-    about = {
-        "when": datetime.now(UTC).isoformat(timespec="minutes"),
-        "processor": platform.processor() or platform.machine(),
-        "threads": torch.get_num_threads(),
-        "device": device if device == "cpu" else torch.cuda.get_device_name(),
-        "torch": torch.__version__,
-        "python": platform.python_version(),
-        "pellucid": pellucid.__version__,
-    }
-    RESULTS.mkdir(exist_ok=True)
-    (RESULTS / f"{stem}.json").write_text(json.dumps({"about": about, "rows": [r.json() for r in rows]}, indent=1))
-    head = (
-        "# Side by side\n\nWritten by `make bench`. Each figure is the median of at least 7 runs of both, in turn, in\n"
-        "one process that keeps freed memory (the peer's Ablation-CAM: one run; whole commands and memory: processes\n"
-        "of their own). Ratios are medians of pairwise ratios: ours / theirs where the bar says `<=`, theirs / ours\n"
-        "elsewhere. Pellucid feeds pictures channels last on the CPU, hence figures below 1.\n\n"
-        f"{', '.join(f'{k} {v}' for k, v in about.items())}\n\n"
-        "| what | network | batch | against | ours | theirs | ratio | bar | met |\n"
-        "|---|---|---|---|---|---|---|---|---|\n"
-    )
-    (RESULTS / f"{stem}.md").write_text(head + "\n".join(line(r) for r in rows) + "\n")
 
 
 if __name__ == "__main__":

@@ -27,13 +27,28 @@ class Row:
     met: bool | None
 
     def json(self) -> dict[str, object]:
+        """As it is kept."""
         return asdict(self)
+
+    def line(self) -> str:
+        """As a line of the table."""
+        met = "" if self.met is None else "yes" if self.met else "**no**"
+        cells = self.what, self.network, self.batch, self.against, self._show(self.ours), self._show(self.theirs)
+        return f"| {' | '.join(map(str, cells))} | {self.ratio:.3g} | {self.bar} | {met} |"
+
+    def _show(self, value: float) -> str:
+        if self.unit == "B":
+            return f"{value / 2**20:.0f} MiB"
+        if not self.unit:
+            return f"{value:.2g}"
+        return f"{value * 1e3:.1f} ms" if value < 10 else f"{value:.1f} s"
 
 
 def in_turn(ours: Callable[[], object], theirs: Callable[[], object], runs: int = 9) -> tuple[float, float, float]:
-    """Median seconds of both, and the median of the ratios ours / theirs, pair by pair."""
+    """Median seconds of both, and of the ratios ours / theirs pair by pair; a single run is not warmed up."""
     pairs = []
-    ours(), theirs()
+    if runs > 1:
+        ours(), theirs()
     gc.collect()
     for _ in range(runs):
         pairs.append((in_seconds(ours), in_seconds(theirs)))
