@@ -75,6 +75,15 @@ def test_readme_code_runs(tmp_path, monkeypatch):
     assert (tmp_path / "report.html").exists()
 
 
+def test_the_page_of_localisation_works_as_written(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    space: dict = {}
+    for block in code_blocks("docs/localisation.md"):
+        exec(block, space)
+    assert (tmp_path / "cat-box.png").exists()
+    assert (tmp_path / "cat-found" / "localisation.json").exists()
+
+
 def test_readme_table_is_current():
     spec = importlib.util.spec_from_file_location("generate", ROOT / "docs" / "generate.py")
     generate = importlib.util.module_from_spec(spec)

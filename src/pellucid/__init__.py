@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from pellucid.inspection import look as look
     from pellucid.inspection import top_pictures as top_pictures
     from pellucid.inspection.advice import layers as layers
+    from pellucid.localise import Localisation as Localisation
+    from pellucid.localise import locate as locate
     from pellucid.memory import keep_freed_memory as keep_freed_memory
     from pellucid.models import load as load
     from pellucid.models import wrap as wrap
@@ -59,6 +61,7 @@ _HOME = {
     "Dissection": "inspection",
     "Explanation": "explanation",
     "Inspection": "inspection",
+    "Localisation": "localise",
     "Logit": "targets",
     "Look": "inspection",
     "Margin": "targets",
@@ -81,6 +84,7 @@ _HOME = {
     "layers": "inspection",
     "keep_freed_memory": "memory",
     "load": "models",
+    "locate": "localise",
     "look": "inspection",
     "top_pictures": "inspection",
     "wrap": "models",
@@ -98,6 +102,7 @@ __all__ = [
     "Dissection",
     "Explanation",
     "Inspection",
+    "Localisation",
     "Logit",
     "Look",
     "Margin",
@@ -121,6 +126,7 @@ __all__ = [
     "keep_freed_memory",
     "layers",
     "load",
+    "locate",
     "look",
     "methods",
     "top_pictures",

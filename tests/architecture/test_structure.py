@@ -57,7 +57,7 @@ LAYERS = (  # each may import from its own row and those above it
     {"arguments", "fusing"},
     {"engine", "explanation", "inspection"},
     {"api", "report"},
-    {"dreaming", "fooling", "training"},
+    {"dreaming", "fooling", "localise", "training"},
     {"__main__", "cli"},
 )
 RANK = {part: k for k, row in enumerate(LAYERS) for part in row}

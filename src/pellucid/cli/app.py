@@ -23,6 +23,7 @@ from pellucid.cli.flags import Call
 from pellucid.cli.fool import fool
 from pellucid.cli.inspect import inspect
 from pellucid.cli.layers import layers
+from pellucid.cli.locate import locate
 from pellucid.cli.look import look
 from pellucid.cli.methods import methods
 from pellucid.cli.models import models
@@ -52,7 +53,23 @@ def program() -> None:
     """
 
 
-for each in (explain, inspect, look, top, dissect, dream, sheet, fool, train, camify, methods, models, layers, doctor):
+for each in (
+    explain,
+    inspect,
+    look,
+    top,
+    dissect,
+    dream,
+    sheet,
+    fool,
+    locate,
+    train,
+    camify,
+    methods,
+    models,
+    layers,
+    doctor,
+):
     program.add_command(each)
 
 

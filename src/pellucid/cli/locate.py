@@ -1,0 +1,196 @@
+"""`pellucid locate`: boxes and masks from a network that was never shown any."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from pellucid.cli import show
+from pellucid.cli.flags import MODEL_FLAGS, Call, json_flag, load_model, model_flags
+from pellucid.cli.options import CommandWithMethods, given_options, normalise
+from pellucid.cli.show import plain
+from pellucid.errors import BadOption, BadPicture, Cancelled, OutOfMemory, PellucidError, Refused
+
+if TYPE_CHECKING:
+    from pellucid.localise import Localisation, Located
+    from pellucid.localise.coco import Document
+    from pellucid.pictures import Found
+    from pellucid.types import Model
+
+
+@click.command(
+    cls=CommandWithMethods,
+    short_help="Find where the class is: boxes and masks in the picture's pixels.",
+    context_settings={"token_normalize_func": normalise},
+)
+@click.argument("pictures", metavar="PICTURE...", nargs=-1, required=True)
+@click.option("--model", "spec", metavar="SPEC", help="The model; `pellucid models` says how. [default: embedded]")
+@click.option("--method", "-m", default="grad-cam", show_default=True, metavar="ID", help="Whose map is used.")
+@click.option("--target", metavar="WHAT", help="A class, top5, ... as for explain. [default: the top class]")
+@click.option("--layer", metavar="SITE|auto", help="Where layer methods look.")
+@click.option("--threshold", type=float, help="Share of the map's maximum. [default: as published for the method]")
+@click.option("--objects", type=click.IntRange(min=1), default=1, show_default=True, help="Parts at most, by size.")
+@click.option("--out", default="pellucid-out", show_default=True, metavar="DIR", help="Folder for the results.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Of all random draws.")
+@click.option("--chunk", type=click.IntRange(min=1), help="Samples at once. [default: what memory allows]")
+@model_flags
+@json_flag
+@click.pass_context
+def locate(ctx: click.Context, /, pictures: tuple[str, ...], as_json: bool, **given: Any) -> int:
+    r"""Find where in pictures the class is, with a classifier that never saw a box.
+
+    PICTURE is a file, a folder or a sample. Writes a folder per picture with the boxes drawn, each mask as PNG, the
+    map and a manifest, and localisation.json for all of them: COCO's format, boxes as [left, top, width, height] in
+    pixels of the original picture.
+
+    \b
+    pellucid locate sample:cat --method cam
+    pellucid locate photos/ --target dog --objects 3
+    """
+    from pellucid.localise.rules import threshold_for
+    from pellucid.pictures import find_pictures
+    from pellucid.registry import find_method
+
+    call: Call = ctx.obj
+    options = given_options(ctx)
+    threshold_for(find_method(given["method"]), given["threshold"])  # misuse is said before the model is loaded
+    for strange in set(options) - {given["method"]}:
+        name = next(iter(options[strange])).replace("_", "-")
+        raise BadOption(f"--{strange}.{name} was given, but the method is {given['method']}. Add --method {strange}.")
+    out = Path(given["out"]).expanduser()
+    if out.exists() and not out.is_dir():
+        raise BadOption(f"{str(out)!r} is a file. Name a folder for the results with --out.")
+    model = load_model(given["spec"] or "efficientnet-lite0", {name: given[name] for name in MODEL_FLAGS})
+    loop = _Loop(model, options, given, out, call.command, quiet=as_json)
+    loop.run(find_pictures(pictures))
+    document = loop.finish()
+    if as_json:
+        show.document(document)
+    return loop.exit_code
+
+
+class _Loop:
+    """Each picture is read, looked at and saved alone, so that a bad one never stops the others."""
+
+    def __init__(
+        self, model: Model, options: Any, given: dict[str, Any], out: Path, command: str, *, quiet: bool
+    ) -> None:
+        from pellucid.localise.coco import Document
+
+        self.model, self.options, self.given = model, options, given
+        self.out, self.command, self.quiet = out, command, quiet
+        self.found: Document = Document()
+        self.failed: list[tuple[Found, PellucidError]] = []
+        self.interrupted = ""
+
+    @property
+    def exit_code(self) -> int:
+        """Interrupted, or the gravest failure, or 0."""
+        if self.interrupted:
+            return Cancelled.exit_code
+        return max((error.exit_code for _, error in self.failed), default=0)
+
+    def run(self, pictures: list[Found]) -> None:
+        """Look at all pictures, or at those before Ctrl-C."""
+        from pellucid.cli.progress import Bar
+        from pellucid.report.names import picture_slug, unique
+
+        bar = Bar(len(pictures))
+        try:
+            folders = unique(picture_slug(found.name) for found in pictures)
+            for found, folder in zip(pictures, folders, strict=True):
+                self._one(found, self.out / folder, bar)
+        except KeyboardInterrupt as stop:  # Cancelled is one
+            self.interrupted = str(stop) or "Interrupted."
+        finally:
+            bar.finish_picture()
+
+    def _one(self, found: Found, folder: Path, bar: Any) -> None:
+        from pellucid.localise import locate as find
+        from pellucid.models.preprocessing import preprocessing_of
+        from pellucid.pictures import prepare
+
+        given = self.given
+        try:
+            picture = prepare(found.source, preprocessing_of(self.model), found.name)
+        except PellucidError as error:
+            self._fail(found, error)
+            return
+        try:
+            located = find(
+                self.model,
+                picture,
+                given["method"],
+                given["target"],
+                given["layer"],
+                self.options,
+                given["seed"],
+                threshold=given["threshold"],
+                objects=given["objects"],
+                chunk=given["chunk"],
+                progress=bar.tick,
+            )
+        except (BadPicture, OutOfMemory, Refused) as error:
+            self._fail(found, error)
+            return
+        finally:
+            bar.finish_picture()
+        located.save(folder, command=self.command)
+        self.found.add(located.pictures[0], source=found.source, folder=str(folder))
+        if not self.quiet:
+            _print(located, folder)
+
+    def _fail(self, found: Found, error: PellucidError) -> None:
+        self.failed.append((found, error))
+
+    def finish(self) -> dict[str, Any]:
+        """Write the document of all pictures, say what failed, and return the document with both."""
+        from pellucid import __version__
+        from pellucid.report.folder import write_text
+        from pellucid.report.manifest import as_json
+
+        document = {
+            "info": {"description": "found by pellucid locate", "version": __version__, "command": self.command},
+            **self.found.as_dict(),
+        }
+        if self.found.images:
+            write_text(self.out / "localisation.json", as_json(document))
+        for _, error in self.failed:
+            show.error(str(error))
+        if self.interrupted:
+            kept = f"What was finished is in {self.out}." if self.found.images else "Nothing was finished."
+            show.note(f"{self.interrupted} {kept}")
+        elif not self.quiet and self.found.images:
+            show.line(plain(f"All boxes: {self.out / 'localisation.json'}"), style="bold")
+        return {
+            **document,
+            "failed": [{"source": found.source, "message": str(error)} for found, error in self.failed],
+            "interrupted": self.interrupted or None,
+            "exit_code": self.exit_code,
+        }
+
+
+def _print(located: Localisation, folder: Path) -> None:
+    first = located.pictures[0][0]
+    show.line()
+    show.line(plain(f"{first.name}, {first.size[1]} x {first.size[0]} pixels"), style="bold")
+    show.line(plain(f"{located.attribution.method.title}, {first.rule.text}"))
+    rows = [row for each in located for row in _rows(each)]
+    numbers = tuple((name, "right") for name in ("probability", "left", "top", "width", "height", "of the picture"))
+    if rows:
+        show.table(("found", *numbers), rows)
+    for note in dict.fromkeys(f"{each.target}: {note}" if each is not first else note for each in located
+                              for note in each.notes):  # fmt: skip
+        show.line(plain(f"Note: {note}"))
+    show.line(plain(f"Wrote boxes, masks, maps and manifest to {folder}"))
+
+
+def _rows(located: Located) -> list[tuple[str, ...]]:
+    chance = "" if located.probability is None else f"{located.probability:.1%}"
+    whole = located.size[0] * located.size[1]
+    return [
+        (plain(located.target), chance, *map(str, segment.bbox), f"{segment.area / whole:.1%}")
+        for segment in located.segments
+    ]

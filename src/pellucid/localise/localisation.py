@@ -1,0 +1,253 @@
+"""`pellucid.locate`: where in a picture the class is, from a network that was never shown a box."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from torch import nn
+
+from pellucid import arguments
+from pellucid.api import explain
+from pellucid.errors import BadOption, UnknownName
+from pellucid.explanation import Explanation
+from pellucid.localise.rules import Threshold, threshold_for
+from pellucid.localise.segments import Segment, above, nothing_in, segments
+from pellucid.pictures.geometry import stretch, window
+from pellucid.registry import find_method
+from pellucid.targets import Logit, Target, TargetLike, Top, parse_targets
+from pellucid.targets.classes import class_index
+from pellucid.types import Attribution, Box, Frame, Model, Prediction, Site
+
+_SEEN = 0.99
+"""Shares of a picture below this are worth a note when they are all that the model sees of it."""
+
+
+@dataclass(frozen=True, eq=False)
+class Located:
+    """Where one target is in one picture.
+
+    Attributes:
+        name: of the picture, for people; untrusted text.
+        size: rows and columns of the picture.
+        seen: the part of it that the map covers: left, top, right, bottom.
+        image: the picture; None when a tensor was given.
+        target: what was looked for, in words.
+        label: the class's number in the model's output; None for targets that are no class.
+        probability: of the class in this picture, 0 to 1; None where it is not known.
+        values: the map `[row, column]`, signed, at the resolution of the model's input.
+        rule: how the map became a mask.
+        segments: what was found, the largest part first; empty when there is nothing.
+        notes: what the reader must know ("nothing found: the map has no positive evidence").
+    """
+
+    name: str
+    size: tuple[int, int]
+    seen: Box
+    image: Image.Image | None
+    target: str
+    label: int | None
+    probability: float | None
+    values: NDArray[np.float64]
+    rule: Threshold
+    segments: tuple[Segment, ...]
+    notes: tuple[str, ...] = ()
+
+    @property
+    def box(self) -> Box | None:
+        """Left, top, right, bottom of the largest part; None when nothing was found."""
+        return self.segments[0].box if self.segments else None
+
+    def draw(self) -> Image.Image:
+        """The picture with boxes and masks; for tensors the map, drawn the same way."""
+        from pellucid.localise.drawing import draw
+
+        return draw(self)
+
+
+@dataclass(frozen=True, eq=False)
+class Localisation:
+    """What one call of `pellucid.locate` found.
+
+    Attributes:
+        explanation: the maps and predictions that it rests on.
+        pictures: one entry per picture, each with one `Located` per target.
+    """
+
+    explanation: Explanation
+    pictures: tuple[tuple[Located, ...], ...]
+
+    @property
+    def attribution(self) -> Attribution:
+        """The map of the first target."""
+        return self.explanation.attributions[0]
+
+    def __getitem__(self, index: int) -> Located:
+        """What was found of the first target in a picture.
+
+        Raises:
+            UnknownName: there is no such picture.
+        """
+        if not -len(self) <= index < len(self):
+            raise UnknownName(f"There is no picture {index}: {len(self)} were looked at.")
+        return self.pictures[index][0]
+
+    def __len__(self) -> int:
+        return len(self.pictures)
+
+    def __iter__(self) -> Iterator[Located]:
+        return (each for located in self.pictures for each in located)
+
+    def __repr__(self) -> str:
+        found = sum(bool(each.segments) for each in self)
+        return f"<Localisation by {self.attribution.method.id}: found {found} of {sum(1 for _ in self)}>"
+
+    def coco(self) -> dict[str, Any]:
+        """Images, annotations (with `bbox` in pixels of the picture) and categories, as COCO writes them."""
+        from pellucid.localise.coco import document
+
+        return document(self.pictures)
+
+    def save(self, folder: str | Path, *, command: str = "") -> Path:
+        """Write pictures with boxes, masks, maps, `localisation.json` (COCO) and a manifest; returns the folder.
+
+        Several pictures get a folder each. What could not be written completely is removed again.
+
+        Raises:
+            BadOption: the folder cannot be written to.
+        """
+        from pellucid.localise.saving import save
+
+        return save(self, Path(folder), command=command)
+
+
+def locate(
+    model: Model | nn.Module,
+    pictures: Any,
+    method: str = "grad-cam",
+    target: TargetLike = None,
+    layer: str | Site | None = None,
+    options: Mapping[str, Mapping[str, Any]] | None = None,
+    seed: int = 0,
+    *,
+    threshold: float | None = None,
+    objects: int = 1,
+    chunk: int | None = None,
+    progress: Callable[[str, int, int], None] | None = None,
+    cancel: Callable[[], bool] | None = None,
+) -> Localisation:
+    """Find where a class is in pictures, with a network that was trained on classes only.
+
+    The method's map is resized to the picture's own pixels (bilinearly, with half-pixel centres), what lies above a
+    share of its maximum is kept, and connected parts (of pixels that share an edge or a corner) get a box each. Where
+    the model sees a central crop only, nothing is found outside of it.
+
+    Args:
+        model: a `Model` or any `nn.Module`.
+        pictures: as for `pellucid.explain`.
+        method: id of the method whose map is used.
+        target: as for `pellucid.explain`; `top5` gives five answers for each picture.
+        layer: where layer methods look, or `auto`.
+        options: of the method, as for `pellucid.explain`.
+        seed: of all random draws.
+        threshold: share of the map's maximum; None takes the published one (CAM 0.2, Grad-CAM 0.15), for other
+            methods 0.2, with a note.
+        objects: how many parts at most, the largest first.
+        chunk: samples at once, as for `pellucid.explain`.
+        progress: told how far the work is, likewise.
+        cancel: asked whether to stop, likewise.
+
+    Returns:
+        A `Localisation`; `result[0].box` is the box in the first picture, None when nothing was found.
+
+    Raises:
+        BadOption, UnknownName, BadPicture, BadSite, Refused, Cancelled: as `pellucid.explain`.
+
+    Reference:
+        CAM: arXiv:1512.04150, section 3.2; Grad-CAM: arXiv:1610.02391, section 4.1.
+    """
+    objects = arguments.whole_number(objects, "objects", "a positive number of objects", least=1)
+    names = arguments.method_names(method)
+    if len(names) != 1:
+        raise BadOption(f"Expected one method to locate with, got {len(names)}. Call locate once for each.")
+    rule = threshold_for(find_method(names[0]), threshold)
+    explanation = explain(
+        model, pictures, names, target, layer, options, seed, chunk=chunk, progress=progress, cancel=cancel
+    )
+    wanted = parse_targets(target, explanation.model)
+    count = len(explanation.attributions[0].target)
+    found = (
+        tuple(
+            _located(explanation, attribution, each, index, rule, objects)
+            for attribution, each in zip(explanation, wanted, strict=True)
+        )
+        for index in range(count)
+    )
+    return Localisation(explanation, tuple(found))
+
+
+def _located(
+    explanation: Explanation,
+    attribution: Attribution,
+    target: Target,
+    index: int,
+    rule: Threshold,
+    objects: int,
+) -> Located:
+    picture = explanation.pictures[index] if explanation.pictures else None
+    values = attribution.values[index].detach().cpu().double().numpy()
+    frame = picture.frame if picture else Frame.whole((values.shape[0], values.shape[1]))
+    found, trouble = _segments(values, frame, rule, objects)
+    prediction = _prediction(target, explanation, index)
+    return Located(
+        name=picture.name if picture else f"sample {index + 1}",
+        size=frame.picture,
+        seen=frame.box,
+        image=picture.image if picture else None,
+        target=attribution.target[index],
+        label=prediction[0],
+        probability=prediction[1],
+        values=values,
+        rule=rule,
+        segments=found,
+        notes=tuple(note for note in (trouble, _partly(frame), rule.note, *attribution.notes) if note),
+    )
+
+
+def _segments(
+    values: NDArray[np.float64], frame: Frame, rule: Threshold, objects: int
+) -> tuple[tuple[Segment, ...], str]:
+    """What a map points at, and why that is nothing."""
+    if reason := nothing_in(values):
+        return (), f"Nothing found: {reason}."
+    seen = window(frame.box)
+    strength = values / values.max()  # evidence may be smaller than float32 holds, in which maps are resized
+    shown = stretch(strength, frame.box, seen).astype(np.float64)
+    return segments(above(shown, rule.share), shown, seen[:2], frame.picture, objects), ""
+
+
+def _partly(frame: Frame) -> str:
+    rows, columns = frame.picture
+    left, top, right, bottom = frame.box
+    share = (min(right, columns) - max(left, 0)) * (min(bottom, rows) - max(top, 0)) / (rows * columns)
+    if share >= _SEEN:
+        return ""
+    return f"The model sees {share:.0%} of the picture, its central part; nothing can be found outside of that."
+
+
+def _prediction(target: Target, explanation: Explanation, index: int) -> tuple[int | None, float | None]:
+    """Number and probability of the class that a target stands for in a picture, as far as they are known."""
+    ranked: Sequence[Prediction] = explanation.predictions[index] if explanation.predictions else ()
+    classes = target.classes if isinstance(target, Logit) else None
+    if isinstance(target, Top) or (isinstance(target, Logit) and classes is None):
+        rank = target.rank if isinstance(target, Top) else 0
+        return (ranked[rank].index, ranked[rank].probability) if rank < len(ranked) else (None, None)
+    if classes is None:
+        return None, None
+    label = class_index(classes[index % len(classes)], explanation.model)
+    return label, next((each.probability for each in ranked if each.index == label), None)
