@@ -55,7 +55,7 @@ def test_naive_loops():
                 for n in range(count)
             ]
             error = np.sqrt((count - 1) / count * ((left - np.mean(left)) ** 2).sum())
-            close(got.extras["error"][k, i, j], error)
+            close(got.extras["standard error"][k, i, j], error)
 
 
 def test_cells_without_influence_scatter_around_zero():
@@ -64,12 +64,12 @@ def test_cells_without_influence_scatter_around_zero():
     net.weight.data[0] = torch.eye(4)[:1].T @ torch.ones(1, 4, dtype=torch.float32)  # the uppermost row only
     found = [run(net, 0, image, cells=4, masks=200, seed=seed) for seed in range(8)]
     values = np.concatenate([numbers(f.raw[0, 1:]).ravel() for f in found])
-    errors = np.concatenate([numbers(f.extras["error"][0, 1:]).ravel() for f in found])
+    errors = np.concatenate([numbers(f.extras["standard error"][0, 1:]).ravel() for f in found])
     assert abs(values.mean()) < 3 * values.std() / len(values) ** 0.5
     assert 0.9 < (errors**2).mean() ** 0.5 / values.std() < 1.8
     assert (values < 0).any()
     for f in found:
-        assert (f.raw[0, 0] > 2 * f.extras["error"][0, 0]).all()
+        assert (f.raw[0, 0] > 2 * f.extras["standard error"][0, 0]).all()
 
 
 def test_a_score_that_is_one_cell():
@@ -102,7 +102,7 @@ def test_chunks_change_nothing(chunk, monkeypatch):
     monkeypatch.setattr(source, "_ROWS", 7)
     other = run(pooled_net(), masks=30, chunk=chunk)
     close(other.raw, numbers(one.raw))
-    close(other.extras["error"], numbers(one.extras["error"]))
+    close(other.extras["standard error"], numbers(one.extras["standard error"]))
 
 
 def test_stopped_midway_it_is_the_estimate_from_fewer_masks():

@@ -5,7 +5,7 @@ import torch
 from nets import close, numbers, random_maps
 
 from pellucid.fills import blurred
-from pellucid.methods._masks import Climb, Fade, cells_to_pixels, fade_of, nothing_lost
+from pellucid.methods._masks import Climb, Fade, cells_to_pixels, fade_of, readings
 
 IMAGE = random_maps(1, (2, 3, 6, 7))
 
@@ -77,7 +77,11 @@ def test_climb_is_adam():
         close(ours.here, numbers(theirs))
 
 
-def test_a_score_that_hiding_does_not_lower_is_named():
-    before, after = torch.tensor([1.0, 2.0, 3.0]), torch.tensor([1.0, 1.0, 4.0])
-    assert nothing_lost(before, before - 1) == ()
-    assert nothing_lost(before, after)[0].startswith("The score of picture 0, 2 does not fall when all is hidden")
+def test_readings():
+    areas, scores = torch.tensor([[0.1, 0.25], [0.5, 0.123]]), torch.tensor([[3.0, 4.5678], [-1.0, 0.0]])
+    notes = readings("shown", areas, scores, torch.tensor([5.0, 2.0]), torch.tensor([1.0, 2.0]))
+    assert notes == (
+        "With 10.0 %, 25.0 % of picture 0 shown the score is 3, 4.57; with all of it seen 5, with none 1.",
+        "With 50.0 %, 12.3 % of picture 1 shown the score is -1, 0; with all of it seen 2, with none 2. This fill "
+        "hides nothing that speaks for the target.",
+    )

@@ -101,7 +101,10 @@ def test_nothing_to_hide():
     """A score that only grows when the picture is hidden: the mask stays away, and says so."""
     got = run(Square(), 0, -torch.ones(1, 1, 12, 12, dtype=torch.float64), steps=8, fill=0.0)
     assert bool((got.values == 0).all())
-    assert got.notes[0].startswith("The score does not fall when all is hidden")
+    assert got.notes[0] == (
+        "With 0.0 % of the picture hidden the score is -1; with all of it seen -1, with none 0. This fill hides "
+        "nothing that speaks for the target."
+    )
     assert "zero everywhere" in got.notes[1]
 
 

@@ -51,7 +51,7 @@ def test_naive_loops():
             error = np.sqrt((each**2).sum()) / len(masks)
             close(got.raw[k, i, j], mean)
             close(got.values[k, i, j], mean - scores.mean())
-            close(got.extras["error"][k, i, j], error)
+            close(got.extras["standard error"][k, i, j], error)
 
 
 def covariance(cells, keep, size):
@@ -70,7 +70,7 @@ def test_expectation_and_error_on_a_linear_model():
     part = numbers((net.weight[2] * image[0]).sum(0))
     expected = np.einsum("kl,ijkl->ij", part, covariance(3, 0.5, (6, 9))) / 0.5
     off = [
-        (numbers(got.values[0]) - expected) / numbers(got.extras["error"][0])
+        (numbers(got.values[0]) - expected) / numbers(got.extras["standard error"][0])
         for got in (run(net, 2, image, masks=800, seed=seed) for seed in range(12))
     ]
     assert 0.8 < np.sqrt(np.mean(np.square(off))) < 1.2
@@ -81,8 +81,14 @@ def test_a_constant_score_gives_an_empty_map():
     """Divided by the masks' expected sum, as in the paper's eq. 6, it would give one of noise."""
     got = run(lambda_net(lambda x: 5 + 0 * x.mean((1, 2, 3))), 0, masks=20)
     close(got.values, np.zeros((2, 7, 10)))
-    close(got.extras["error"], np.zeros((2, 7, 10)), atol=1e-9)
+    close(got.extras["standard error"], np.zeros((2, 7, 10)), atol=1e-9)
     close(got.raw, np.full((2, 7, 10), 5.0))
+
+
+def test_the_note_compares_the_error_with_the_map():
+    got = run(pooled_net(), masks=20)
+    error, largest = got.extras["standard error"].max(), got.values.abs().max()
+    assert got.notes == (f"The standard error of a pixel is at most {error:.2g}; the largest value is {largest:.2g}.",)
 
 
 def lambda_net(function):
@@ -97,7 +103,7 @@ def lambda_net(function):
 def test_chunks_change_nothing(chunk):
     one, other = run(pooled_net(), masks=25), run(pooled_net(), masks=25, chunk=chunk)
     close(other.values, numbers(one.values))
-    close(other.extras["error"], numbers(one.extras["error"]))
+    close(other.extras["standard error"], numbers(one.extras["standard error"]))
 
 
 def test_masks_are_never_all_in_memory(monkeypatch):
@@ -126,7 +132,7 @@ def test_stopped_midway_it_is_the_estimate_from_fewer_masks():
     got, fewer = caught.value.finished["rise"], run(pooled_net(), masks=120)
     assert got.partial == (120, 200)
     close(got.values, numbers(fewer.values))
-    close(got.extras["error"], numbers(fewer.extras["error"]))
+    close(got.extras["standard error"], numbers(fewer.extras["standard error"]))
 
 
 @pytest.mark.parametrize(

@@ -47,6 +47,7 @@ def test_a_straight_network_agrees_whatever_the_step():
     got = run(net, step=2.0)
     close(got.raw, numbers(got.extras["gradient"]))
     close(got.extras["agreement"], [1, 1])
+    assert got.notes == ("What was measured and what the gradient foresaw correlate by 1.00, 1.00.",)
     close(got.extras["excess"], [0, 0])
 
 

@@ -45,7 +45,7 @@ def test_naive_loops():
         got = run(net, seed=4, cells=cells, designs=designs, fill=0.3)
         variance = np.var(plain, ddof=1)
         close(got.raw[k], (lost.mean(0) / variance).reshape(cells, cells))
-        close(got.extras["error"][k], (lost.std(0, ddof=1) / designs**0.5 / variance).reshape(cells, cells))
+        close(got.extras["standard error"][k], (lost.std(0, ddof=1) / designs**0.5 / variance).reshape(cells, cells))
 
 
 def test_an_additive_score():

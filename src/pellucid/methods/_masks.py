@@ -84,13 +84,27 @@ def ends(probe: ProbeLike, fade: Fade) -> tuple[Scores, Scores]:
     return score[:, 0], score[:, 1]
 
 
-def nothing_lost(whole: Scores, hidden: Scores) -> tuple[str, ...]:
-    """A note on the pictures whose scores do not fall when all is hidden."""
-    which = (hidden >= whole).nonzero()[:, 0].tolist()
-    if not which:
-        return ()
-    named = "" if len(whole) == 1 else f" of picture {', '.join(map(str, which))}"
-    return (f"The score{named} does not fall when all is hidden: this fill hides nothing that speaks for the target.",)
+def readings(verb: str, areas: Tensor, scores: Tensor, whole: Scores, hidden: Scores) -> tuple[str, ...]:
+    """For each picture what its masks do to its score, as notes.
+
+    Args:
+        verb: `shown` or `hidden`: what happens to the area.
+        areas: shares of the picture `[batch, count]`.
+        scores: of the masked pictures `[batch, count]`.
+        whole: scores of the pictures as they are `[batch]`.
+        hidden: scores with all hidden `[batch]`.
+    """
+    notes = []
+    for k, (all_, none) in enumerate(zip(whole.tolist(), hidden.tolist(), strict=True)):
+        shares = ", ".join(f"{100 * share:.1f} %" for share in areas[k].tolist())
+        found = ", ".join(f"{score:.3g}" for score in scores[k].tolist())
+        subject = "the picture" if len(whole) == 1 else f"picture {k}"
+        weak = "" if none < all_ else " This fill hides nothing that speaks for the target."
+        notes.append(
+            f"With {shares} of {subject} {verb} the score is {found}; with all of it seen {all_:.3g}, with none "
+            f"{none:.3g}.{weak}"
+        )
+    return tuple(notes)
 
 
 def score_and_slope(probe: ProbeLike, fade: Fade, masks: Tensor) -> tuple[Tensor, Tensor]:

@@ -74,9 +74,3 @@ def game_of(method: str, image: Maps, probe: ProbeLike, rng: Noise, regions: int
     if isinstance(regions, int) and regions < 2:
         raise BadOption(f"{method} compares regions and needs at least two, got {regions}.")
     return Game(regions_of(method, regions, image, probe), fill_of(method, fill, image, probe, rng), probe)
-
-
-def precision(error: Tensor, values: Tensor) -> str:
-    """A note on the largest standard error of any region, both `[batch, region]`."""
-    largest = float(values.abs().max())
-    return f"The standard error of a region is at most {float(error.max()):.2g}; the largest value is {largest:.2g}."

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from pellucid.errors import BadOption
-from pellucid.methods._masks import Climb, Fade, ends, fade_of, nothing_lost, score_and_slope
+from pellucid.methods._masks import Climb, Fade, ends, fade_of, readings, score_and_slope
 from pellucid.numerics import product, resize, safe_divide
 from pellucid.types import Evidence, Maps, Method, Noise, Paper, ProbeLike
 
@@ -93,8 +93,9 @@ def extremal_perturbation(
             weight = _FIRST * (_LAST / _FIRST) ** (step / max(1, steps - 1))
             climb.step(bumps.back(climb.here, slope / unit - weight * _area_slope(mask, slope, shares)))
     mask, score = found
-    extras = {"masks": mask, "areas": mask.mean((2, 3)), "scores": score, "score": whole, "score hidden": hidden}
-    return Evidence(mask.mean(1), extras=extras, notes=nothing_lost(whole, hidden))
+    covered, verb = mask.mean((2, 3)), "hidden" if variant == "delete" else "shown"
+    extras = {"masks": mask, "areas": covered, "scores": score, "score": whole, "score hidden": hidden}
+    return Evidence(mask.mean(1), extras=extras, notes=readings(verb, covered, score, whole, hidden))
 
 
 def _shares(areas: str) -> list[float]:

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from pellucid.errors import BadOption
 from pellucid.fills import fill_of
+from pellucid.methods._estimates import precision
 from pellucid.methods._masks import cells_to_pixels
 from pellucid.numerics import product
 from pellucid.types import Evidence, Maps, Method, Noise, Paper, ProbeLike
@@ -42,8 +43,8 @@ def hsic(
             `blur`, `noise`, `inpaint` or another picture (see `pellucid.fills`).
 
     Returns:
-        raw `[batch, cell, cell]`: HSIC, from about 0 to 1/4; extras `error` of the same shape: its standard error by
-        leaving out one mask at a time (for cells without influence right on average only: it varies with the value).
+        raw `[batch, cell, cell]`: HSIC, from about 0 to 1/4; extras `standard error` of the same shape, by leaving out
+        one mask at a time (for cells without influence right on average only: it varies with the value).
 
     Raises:
         BadOption: fewer than 5 masks, or no cells.
@@ -63,7 +64,7 @@ def hsic(
     signs = 2 * seen(torch.arange(score.shape[1])).flatten(1).to("cpu", torch.float64) - 1
     found = [_dependence(signs, one.to("cpu", torch.float64)) for one in score]
     values, error = (torch.stack(part).reshape(-1, cells, cells).to(image) for part in zip(*found, strict=True))
-    return Evidence(values, extras={"error": error})
+    return Evidence(values, extras={"standard error": error}, notes=(precision(error, values, "cell"),))
 
 
 def _dependence(signs: Tensor, score: Tensor) -> tuple[Tensor, Tensor]:

@@ -5,7 +5,8 @@ import math
 import torch
 
 from pellucid.errors import BadOption
-from pellucid.methods._players import game_of, precision
+from pellucid.methods._estimates import precision
+from pellucid.methods._players import game_of
 from pellucid.types import Evidence, Maps, Method, Noise, Paper, ProbeLike
 
 _EACH = 4
@@ -70,7 +71,11 @@ def kernel_shap(
         pairs = misfit.reshape(len(image), -1, 2, m - 1).sum(2)
         freedom = pairs.shape[1] / (pairs.shape[1] - m + 1)
         error = ((pairs @ inverse @ span.T).square().sum(1) * freedom).sqrt()
-    note = "All sets were asked for: these are the exact Shapley values." if complete else precision(error, values)
+    note = (
+        "All sets were asked for: these are the exact Shapley values."
+        if complete
+        else precision(error, values, "region")
+    )
     return game.evidence(values, note, **{"standard error": error, "score": everybody, "baseline": nobody})
 
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from pellucid.errors import BadOption
-from pellucid.methods._masks import Climb, ends, fade_of, nothing_lost, score_and_slope
+from pellucid.methods._masks import Climb, ends, fade_of, readings, score_and_slope
 from pellucid.numerics import product
 from pellucid.types import Evidence, Maps, Method, Noise, Paper, ProbeLike
 
@@ -84,7 +84,8 @@ def meaningful_perturbation(
             climb.step(area - smooth * _roughness_slope(mask) - above[:, None, None].to(pull.dtype) * pull)
     cut, gone, score = found
     extras = {"score": whole, "score hidden": hidden, "score masked": score}
-    return Evidence(cut, values=gone, extras=extras, notes=nothing_lost(whole, hidden))
+    notes = readings("hidden", gone.mean((1, 2))[:, None], score[:, None], whole, hidden)
+    return Evidence(cut, values=gone, extras=extras, notes=notes)
 
 
 def _spread(length: int, cells: int, like: Tensor) -> Tensor:

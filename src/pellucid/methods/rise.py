@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from pellucid.errors import BadOption
+from pellucid.methods._estimates import precision
 from pellucid.methods._masks import fade_of
 from pellucid.numerics import product, resize, safe_divide
 from pellucid.types import Evidence, Map, Maps, Method, Noise, Paper, ProbeLike
@@ -44,7 +45,7 @@ def rise(
 
     Returns:
         raw `[batch, row, column]` at the size of the input: S; the map: S less the mean score of all masked pictures,
-        signed. extras `error` of the same shape: the map's standard error.
+        signed. extras `standard error` of the same shape, of the map.
 
     Raises:
         BadOption: fewer than 2 masks, no cells, or a probability out of range.
@@ -58,7 +59,12 @@ def rise(
 
     score = probe.score(masks, show, least=_LEAST).score
     values, error = _shifts(score, draw, image)
-    return Evidence(values + score.mean(1)[:, None, None], values=values, extras={"error": error})
+    return Evidence(
+        values + score.mean(1)[:, None, None],
+        values=values,
+        extras={"standard error": error},
+        notes=(precision(error, values, "pixel"),),
+    )
 
 
 class _Masks:

@@ -3,7 +3,8 @@
 import torch
 
 from pellucid.errors import BadOption
-from pellucid.methods._players import game_of, precision
+from pellucid.methods._estimates import precision
+from pellucid.methods._players import game_of
 from pellucid.types import Evidence, Maps, Method, Noise, Paper, ProbeLike
 
 
@@ -60,7 +61,7 @@ def shapley_sampling(
     added = added.reshape(len(image), -1, group, players).mean(2)  # the two orders of a pair are not independent
     values, error = added.mean(1), added.std(1) / added.shape[1] ** 0.5
     ends = {"score": everybody, "baseline": nobody}
-    return game.evidence(values, precision(error, values), **{"standard error": error}, **ends)
+    return game.evidence(values, precision(error, values, "region"), **{"standard error": error}, **ends)
 
 
 def _ranks(rng: Noise, permutations: int, players: int, *, antithetic: bool) -> torch.Tensor:

@@ -7,6 +7,7 @@ from torch import Tensor
 from torch.quasirandom import SobolEngine
 
 from pellucid.errors import BadOption
+from pellucid.methods._estimates import precision
 from pellucid.methods._masks import cells_to_pixels, fade_of
 from pellucid.numerics import safe_divide
 from pellucid.types import Evidence, Maps, Method, Noise, Paper, ProbeLike
@@ -35,8 +36,8 @@ def sobol(
             training data), `mean`, `blur`, `noise` or another picture (see `pellucid.fills`).
 
     Returns:
-        raw `[batch, cell, cell]`: T, never negative, 0 everywhere if no mask changes the score; extras `error` of the
-        same shape: its standard error, as if the points were drawn independently and Var f were known.
+        raw `[batch, cell, cell]`: T, never negative, 0 everywhere if no mask changes the score; extras `standard error`
+        of the same shape, as if the points were drawn independently and Var f were known.
 
     Raises:
         BadOption: fewer than 2 designs, or a number of cells out of range.
@@ -61,7 +62,7 @@ def sobol(
     lost = (score[:, :, :1] - score[:, :, 2:]) ** 2 / 2
     found = lost.mean(1), lost.std(1) / lost.shape[1] ** 0.5
     total, error = (safe_divide(part, variance.expand_as(part)).reshape(-1, cells, cells) for part in found)
-    return Evidence(total, extras={"error": error})
+    return Evidence(total, extras={"standard error": error}, notes=(precision(error, total, "cell"),))
 
 
 def _points(count: int, places: int, image: Maps, rng: Noise) -> Tensor:
