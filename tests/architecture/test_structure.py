@@ -58,7 +58,7 @@ LAYERS = (  # each may import from its own row and those above it
     {"engine", "explanation", "inspection"},
     {"api", "report"},
     {"dreaming", "fooling", "localise", "training"},
-    {"__main__", "cli"},
+    {"__main__", "cli", "compat"},
 )
 RANK = {part: k for k, row in enumerate(LAYERS) for part in row}
 UPWARDS = {  # (importing file, imported part): why
@@ -135,6 +135,10 @@ def test_imports_go_one_way():
     assert {part_of(name) for name, _ in parts} <= set(RANK), "a new part needs its place in LAYERS"
     upwards = {(name, wanted) for name, wanted in parts if RANK.get(wanted, 0) > RANK[part_of(name)]}
     assert upwards == set(UPWARDS)
+
+
+def test_nothing_imports_the_faces_of_other_libraries():
+    assert not [name for name in NAMES if part_of(name) != "compat" and "compat" in set(imported_parts(tree(name)))]
 
 
 def test_methods_know_nothing_of_networks():

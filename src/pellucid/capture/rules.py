@@ -70,9 +70,9 @@ class Rectifiers(Rewriting):
 
     freezes = False
 
-    def __init__(self) -> None:
+    def __init__(self, rule: str = "plain") -> None:
         super().__init__()
-        self.rule = "plain"
+        self.rule = rule
 
     def __torch_function__(
         self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None

@@ -17,7 +17,7 @@ from pellucid.capture.backward import gradients
 from pellucid.capture.feeding import forward, input_type
 from pellucid.capture.guard import guarded
 from pellucid.capture.rewriting import Rewriting, frozen
-from pellucid.capture.rules import as_rectifier
+from pellucid.capture.rules import Rectifiers, as_rectifier
 from pellucid.capture.tape import Stop, find_module
 from pellucid.errors import BadOption, BadSite
 from pellucid.targets import logits
@@ -61,16 +61,19 @@ class Sensing:
                 )
         return {site: tuple(tensor.shape) for site, tensor in seen.items()}
 
-    def see(self, pictures: Tensor, *, rescue: bool = False) -> tuple[dict[Site, Tensor], Tensor | None]:
+    def see(
+        self, pictures: Tensor, *, rescue: bool = False, rule: str = "plain"
+    ) -> tuple[dict[Site, Tensor], Tensor | None]:
         """Values at the sites, and scores `[batch, class]` if they are wanted; all part of the graph.
 
         Args:
             pictures: `[batch, channel, row, column]`.
             rescue: lead the gradient around rectifiers that are dead for a whole picture.
+            rule: what rectifiers send back, see `capture/rules.py`: `plain`, `guided` or `deconvnet`.
         """
         if not pictures.requires_grad:
             pictures = pictures.detach().requires_grad_()
-        mode = _Redirected(self) if rescue else nullcontext()
+        mode = _Redirected(self) if rescue else nullcontext() if rule == "plain" else Rectifiers(rule)
         with torch.enable_grad(), mode:
             return self._run(pictures, whole=self.scores)
 

@@ -30,6 +30,11 @@ def walk(module: nn.Module) -> list[nn.Module]:
     return found
 
 
+def paths(module: nn.Module) -> dict[str, nn.Module]:
+    """Every module by its dotted path, in the order and under the names in which torch prints them."""
+    return {path: part for path, part in module.named_modules() if path}
+
+
 @contextmanager
 def walked_once(module: nn.Module) -> Iterator[list[nn.Module]]:
     """Walk now, and answer `walk` from that until the end; for the one who holds the model's lock."""

@@ -277,30 +277,42 @@ class Energy(Named):
 @entry("blur")
 @dataclass(frozen=True)
 class Blur(Named):
-    """Squared difference of the picture from itself blurred by 3 x 3 (the blurred one held fixed). Subtract it."""
+    """Squared difference of the picture from itself `smoothed` by 3 x 3 (which is held fixed). Subtract it."""
 
     def value(self, seen: Seen) -> Tensor:
         """Summed over channels and places, halved."""
         x = seen.pictures
-        smooth = F.avg_pool2d(F.pad(x, (1, 1, 1, 1), mode="replicate"), 3, 1).detach()
-        return 0.5 * (x - smooth).square().sum((1, 2, 3))
+        return 0.5 * (x - smoothed(x).detach()).square().sum((1, 2, 3))
+
+
+def smoothed(pictures: Tensor, width: int = 3) -> Tensor:
+    """Each value's mean with its neighbours within the picture, `width` x `width`, those on the rim half as heavy."""
+
+    def total(x: Tensor) -> Tensor:
+        wide = F.avg_pool2d(x, width, 1, width // 2, divisor_override=1)
+        return wide + F.avg_pool2d(x, width - 2, 1, width // 2 - 1, divisor_override=1)
+
+    return total(pictures) / total(torch.ones_like(pictures[:1, :1]))
 
 
 @entry("boundary")
 @dataclass(frozen=True)
 class Boundary(Named):
-    """How much goes on near the edge: squares of differences within `width` pixels of it. Subtract it."""
+    """How much goes on near the edge: difference from the `smoothed` picture and from a grey level. Subtract it.
+
+    Sum within `width` pixels of the edge of (x - smoothed(x, 5))^2 + 0.8 (x - level)^2, as in lucid.
+    """
 
     width: int = 20
+    level: float = 0.5
 
     def value(self, seen: Seen) -> Tensor:
-        """Mean square of neighbours' differences in the margin."""
+        """Summed over channels and the margin's places."""
         x, w = seen.pictures, self.width
         inside = torch.zeros_like(x[:1, :1])
         inside[:, :, w : -w or None, w : -w or None] = 1
-        margin = 1 - inside
-        rough = (x.diff(dim=2)[..., :-1].square() + x.diff(dim=3)[:, :, :-1].square()) * margin[:, :, :-1, :-1]
-        return rough.sum((1, 2, 3)) / margin.sum().clamp(min=1) / x.shape[1]
+        away = (x - smoothed(x, 5)).square() + 0.8 * (x - self.level).square()
+        return (away * (1 - inside)).sum((1, 2, 3))
 
 
 @entry("alignment")

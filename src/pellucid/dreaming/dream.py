@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from pellucid.dreaming.images import IMAGES, Image, Plain
-from pellucid.dreaming.objectives import Objective, parse
+from pellucid.dreaming.objectives import Objective, parse, rebuilt
 from pellucid.dreaming.optimise import Climb, Progress, Watch, climb, photograph
 from pellucid.dreaming.transforms import find_transform
 from pellucid.errors import BadOption, unknown
@@ -212,16 +212,18 @@ def _image(
 
 def _of(wanted: Objective, some: Sequence[int], count: int) -> Objective:
     """The objective of some of the pictures: where one unit is named for each, theirs."""
-    changes: dict[str, Any] = {}
-    for name in getattr(wanted, "__dataclass_fields__", {}):
-        value = getattr(wanted, name)
-        if isinstance(value, Objective):
-            changes[name] = _of(value, some, count)
-        elif name in ("unit", "target") and isinstance(value, tuple):
-            if len(value) != count:
-                raise BadOption(f"{wanted} names {len(value)} units for {count} pictures. Give one, or one for each.")
-            changes[name] = tuple(value[k] for k in some)
-    return replace(wanted, **changes) if changes else wanted  # type: ignore[type-var]
+
+    def theirs(part: Objective) -> Objective:
+        changes: dict[str, Any] = {}
+        for name in ("unit", "target"):
+            value = getattr(part, name, None)
+            if isinstance(value, tuple):
+                if len(value) != count:
+                    raise BadOption(f"{part} names {len(value)} units for {count} pictures. Give one, or one for each.")
+                changes[name] = tuple(value[k] for k in some)
+        return replace(part, **changes) if changes else part  # type: ignore[type-var]
+
+    return rebuilt(wanted, theirs)
 
 
 def _counting(progress: Progress | None, done: int, chunks: int) -> Progress | None:

@@ -40,6 +40,18 @@ class Image(ABC):
         return len(self.parameters[0])
 
 
+class Coloured(Image):
+    """Pictures whose numbers are independent colours of any size: mixed to RGB and through a sigmoid."""
+
+    @abstractmethod
+    def colours(self) -> Tensor:
+        """The colours before they are mixed, `[batch, channel, row, column]`."""
+
+    def pictures(self) -> Tensor:
+        """The pictures."""
+        return torch.sigmoid(correlate(self.colours()))
+
+
 def noise(shape: Sequence[int], seed: int, numbers: Sequence[int], spread: float) -> Tensor:
     """Normal noise `[batch, *shape]`; that of a picture depends on the seed and its own number only."""
     rows = [torch.randn(*shape, generator=torch.Generator().manual_seed(seed * 1_000_003 + k)) for k in numbers]
@@ -51,7 +63,7 @@ def frequencies(rows: int, columns: int) -> Tensor:
     return torch.hypot(torch.fft.fftfreq(rows)[:, None], torch.fft.rfftfreq(columns)[None])
 
 
-class Pixels(Image):
+class Pixels(Coloured):
     """One number per channel and pixel, through a sigmoid.
 
     Args:
@@ -72,9 +84,9 @@ class Pixels(Image):
             first = first + decorrelate(start.clamp(_ALMOST, 1 - _ALMOST).logit())
         self.parameters = [first.requires_grad_()]
 
-    def pictures(self) -> Tensor:
-        """The pictures."""
-        return torch.sigmoid(correlate(self.parameters[0]))
+    def colours(self) -> Tensor:
+        """See `Coloured`."""
+        return self.parameters[0]
 
 
 class Plain(Image):
@@ -96,7 +108,7 @@ class Plain(Image):
         return self.parameters[0] * self.std + self.mean
 
 
-class Fourier(Image):
+class Fourier(Coloured):
     """A spectrum per channel, scaled by 1 / frequency^decay, through a sigmoid; Olah et al. (lucid), `fft_image`.
 
     Args: as of `Pixels`, and
@@ -117,13 +129,14 @@ class Fourier(Image):
             first = first + torch.view_as_real(wanted / self.scale)
         self.parameters = [first.requires_grad_()]
 
-    def pictures(self) -> Tensor:
-        """The pictures."""
+    def colours(self) -> Tensor:
+        """See `Coloured`."""
         spectrum = torch.view_as_complex(self.parameters[0]) * self.scale
-        return torch.sigmoid(correlate(torch.fft.irfft2(spectrum, s=self.size)))
+        colours: Tensor = torch.fft.irfft2(spectrum, s=self.size)
+        return colours
 
 
-class Laplacian(Image):
+class Laplacian(Coloured):
     """A sum of pictures of several sizes, each half of the one before, through a sigmoid; arguments as of `Pixels`."""
 
     LEVELS = 4
@@ -139,10 +152,10 @@ class Laplacian(Image):
             for k, side in enumerate(sides)
         ]
 
-    def pictures(self) -> Tensor:
-        """The pictures."""
+    def colours(self) -> Tensor:
+        """See `Coloured`."""
         grown = [F.interpolate(p, self.size, mode="bilinear", align_corners=False) for p in self.parameters]
-        return torch.sigmoid(correlate(torch.stack(grown).sum(0)))
+        return torch.stack(grown).sum(0)
 
 
 class Pattern(Image):
@@ -174,7 +187,7 @@ class Pattern(Image):
         return torch.sigmoid(torch.einsum("boi,bihw->bohw", self.parameters[-1], x))
 
 
-class Maco(Image):
+class Maco(Coloured):
     """Phases of a spectrum whose magnitude stays that of photographs: Fel et al., MACO, arXiv:2306.06805.
 
     Args: as of `Pixels`, and
@@ -193,14 +206,14 @@ class Maco(Image):
         self.magnitude = usual if magnitude is None else resized_spectrum(magnitude, size)
         self.parameters = [noise((channels, *lengths.shape), seed, numbers, 1.0).requires_grad_()]
 
-    def pictures(self) -> Tensor:
-        """The pictures."""
+    def colours(self) -> Tensor:
+        """See `Coloured`."""
         phase = self.parameters[0]
         phase = (phase - phase.mean((1, 2, 3), keepdim=True)) / (phase.std((1, 2, 3), keepdim=True) + 1e-5)
         colours = torch.fft.irfft2(torch.polar(self.magnitude.expand_as(phase), phase), s=self.size)
         colours = colours - colours.mean((1, 2, 3), keepdim=True)
-        colours = colours / colours.std((1, 2, 3), keepdim=True).clamp(min=1e-5)
-        return torch.sigmoid(correlate(colours))
+        even: Tensor = colours / colours.std((1, 2, 3), keepdim=True).clamp(min=1e-5)
+        return even
 
 
 def resized_spectrum(magnitude: Tensor, size: tuple[int, int]) -> Tensor:

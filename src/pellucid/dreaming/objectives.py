@@ -9,7 +9,7 @@ from __future__ import annotations
 import ast
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import torch
@@ -62,6 +62,11 @@ class Objective(ABC):
         return None
 
     @property
+    def sites(self) -> tuple[Site, ...]:
+        """The layers that it looks at by itself, without its parts."""
+        return () if self.site is None else (self.site,)
+
+    @property
     def needs_scores(self) -> bool:
         """Whether it looks at the network's output."""
         return False
@@ -112,6 +117,14 @@ class Constant(Objective):
 
     def __str__(self) -> str:
         return f"{self.number:g}"
+
+
+def rebuilt(objective: Objective, change: Callable[[Objective], Objective]) -> Objective:
+    """The expression with every part put through `change`, the innermost first."""
+    names = [each.name for each in fields(objective)]  # type: ignore[arg-type]
+    parts = {name: part for name in names if isinstance(part := getattr(objective, name), Objective)}
+    inner = {name: rebuilt(part, change) for name, part in parts.items()}
+    return change(replace(objective, **inner) if inner else objective)  # type: ignore[type-var]
 
 
 _STRENGTH = {"+": 1, "-": 1, "*": 2, "/": 2}

@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import cache
-from typing import Any
+from functools import cache, partial
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -14,8 +14,9 @@ from torch import Tensor
 from pellucid.capture.sensing import Sensing, in_graph, sensing, slopes
 from pellucid.dreaming.images import Image
 from pellucid.dreaming.objectives import Objective, Seen
-from pellucid.dreaming.transforms import NONE, Transform
+from pellucid.dreaming.transforms import NONE
 from pellucid.errors import BadOption
+from pellucid.numerics import resize
 from pellucid.pictures import prepare
 from pellucid.types import Model, Preprocess, Site
 
@@ -27,9 +28,18 @@ OPTIMISERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
     "nadam": torch.optim.NAdam,
     "sgd": torch.optim.SGD,
 }
+Optimiser = Callable[[list[Tensor]], torch.optim.Optimizer]
+"""Makes an optimiser of the numbers behind an image; as every optimiser of torch it makes a loss small."""
 Progress = Callable[[str, int, int], None]
 Watch = Callable[[int, Tensor, Callable[[], Tensor]], None]
 """Called after each step with its number, the objective of each picture, and a way to see the pictures."""
+
+
+class Moving(Protocol):
+    """What pictures are put through before the network sees them."""
+
+    def apply(self, pictures: Tensor, step: int, steps: int, seed: int, numbers: Sequence[int]) -> Tensor:
+        """See `Transform.apply`."""
 
 
 @dataclass
@@ -66,8 +76,9 @@ def climb(
     preprocess: Preprocess,
     steps: int = 256,
     rate: float = 0.05,
-    optimiser: str = "adam",
-    transform: Transform = NONE,
+    optimiser: str | Optimiser = "adam",
+    transform: Moving = NONE,
+    fed: tuple[int, int] | None = None,
     seed: int = 0,
     numbers: Sequence[int] = (0,),
     snapshot: int | None = None,
@@ -87,8 +98,9 @@ def climb(
         preprocess: how pictures from 0 to 1 become the network's input.
         steps: how many.
         rate: of the optimiser.
-        optimiser: `adam`, `nadam` or `sgd`.
+        optimiser: `adam`, `nadam` or `sgd`; or a function that makes one of the numbers behind the image.
         transform: what the pictures are put through before the network sees them.
+        fed: rows and columns that the network is given; None is those of the pictures.
         seed: of the transforms.
         numbers: of the pictures of this batch, for their own draws.
         snapshot: keep the pictures every so many steps.
@@ -98,26 +110,28 @@ def climb(
     Raises:
         BadSite, BadOption: the objective does not fit the network.
     """
-    if optimiser not in OPTIMISERS or steps < 0 or not rate > 0:
+    if (isinstance(optimiser, str) and optimiser not in OPTIMISERS) or steps < 0 or not rate > 0:
         raise BadOption(
             f"Expected adam, nadam or sgd, steps of 0 or more and a rate above 0; got {optimiser!r}, {steps}, {rate}."
         )
     start = time.perf_counter()
-    sites = [part.site for part in objective.walk() if part.site is not None]
+    sites = [site for part in objective.walk() for site in part.sites]
     scores = any(part.needs_scores for part in objective.walk())
     history: list[Tensor] = []
     snapshots: list[tuple[int, Tensor]] = []
     stopped = False
     with sensing(model, sites, scores=scores) as eyes:
-        state = OPTIMISERS[optimiser](image.parameters, lr=rate, maximize=True)
-        look = _Look(model, eyes, preprocess, objective)
+        make = partial(OPTIMISERS[optimiser], lr=rate) if isinstance(optimiser, str) else optimiser
+        state = make(image.parameters)
+        look = _Look(model, eyes, preprocess, objective, fed)
         with torch.no_grad():
             first = image.pictures()
             eyes.check(look.input(first))
         attention = torch.zeros(len(first), *first.shape[2:])
         try:
             for step in range(steps):
-                value, sensitivity = _step(image, look, state, transform, step, steps, seed, numbers)
+                move = partial(transform.apply, step=step, steps=steps, seed=seed, numbers=numbers)
+                value, sensitivity = _step(image, look, state, move, rescue=step < RESCUED_STEPS)
                 history.append(value)
                 attention += sensitivity
                 if snapshot and (step + 1) % snapshot == 0:
@@ -146,9 +160,12 @@ def climb(
 class _Look:
     """From pictures to an objective's value."""
 
-    def __init__(self, model: Model, eyes: Sensing, preprocess: Preprocess, objective: Objective) -> None:
+    def __init__(
+        self, model: Model, eyes: Sensing, preprocess: Preprocess, objective: Objective,
+        fed: tuple[int, int] | None = None,
+    ) -> None:  # fmt: skip
         self.model, self.eyes, self.objective = model, eyes, objective
-        self.preprocess = preprocess
+        self.preprocess, self.fed = preprocess, fed
         self.mean, self.std = (torch.tensor(v).view(1, -1, 1, 1) for v in (preprocess.mean, preprocess.std))
         device = next((p.device for p in model.module.parameters()), torch.device("cpu"))
         self.device = device
@@ -157,7 +174,8 @@ class _Look:
 
     def input(self, pictures: Tensor) -> Tensor:
         """What the network is given."""
-        return ((pictures - self.mean) / self.std).to(self.device)
+        sized = pictures if self.fed is None else resize(pictures, self.fed)
+        return ((sized - self.mean) / self.std).to(self.device)
 
     def value(self, pictures: Tensor, moved: Tensor, *, rescue: bool) -> Tensor:
         """Of each picture, `[batch]`; views of one picture count together by their mean."""
@@ -201,20 +219,25 @@ def photograph(source: Any, preprocess: Preprocess) -> Tensor:
 
 
 def _step(
-    image: Image, look: _Look, state: torch.optim.Optimizer, transform: Transform, step: int, steps: int, seed: int,
-    numbers: Sequence[int],
-) -> tuple[Tensor, Tensor]:  # fmt: skip
+    image: Image, look: _Look, state: torch.optim.Optimizer, move: Callable[[Tensor], Tensor], *, rescue: bool
+) -> tuple[Tensor, Tensor]:
+    """The objective of each picture before the step, and where the gradient went."""
+    seen: list[tuple[Tensor, Tensor]] = []
+
     def draw_and_look() -> tuple[Tensor, Tensor]:
         pictures = image.pictures()
-        moved = transform.apply(pictures, step, steps, seed, numbers)
-        return look.value(pictures, moved, rescue=step < RESCUED_STEPS), pictures
+        return look.value(pictures, move(pictures), rescue=rescue), pictures
 
-    value, pictures = in_graph(draw_and_look)
-    *climbs, towards = slopes(value, [*image.parameters, pictures])
-    for parameter, slope in zip(image.parameters, climbs, strict=True):
-        parameter.grad = slope
-    state.step()
-    return value.detach(), towards.abs().sum(1).cpu()
+    def loss() -> Tensor:
+        value, pictures = in_graph(draw_and_look)
+        *climbs, towards = slopes(value, [*image.parameters, pictures])
+        for parameter, slope in zip(image.parameters, climbs, strict=True):
+            parameter.grad = -slope
+        seen.append((value.detach(), towards.abs().sum(1).cpu()))
+        return -value.detach().sum()
+
+    state.step(loss)  # type: ignore[arg-type]
+    return seen[0]
 
 
 @torch.no_grad()
