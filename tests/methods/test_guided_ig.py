@@ -92,6 +92,23 @@ def test_it_avoids_what_is_steep():
     close(guided, np.array([11.0, 0.0]), atol=0.02)  # the step round the corner moves both
 
 
+class Pooled(torch.nn.Module):
+    """Max pooling, with an error of the size of rounding before it."""
+
+    def __init__(self, seed):
+        super().__init__()
+        self.error, self.weight = 1e-14 * random_maps(seed, (1, 2, 6, 6)), random_maps(7, (3, 18))
+
+    def forward(self, x):
+        return F.max_pool2d(x + self.error, 2).flatten(1) @ self.weight.T
+
+
+def test_rounding_does_not_decide_the_ties_of_a_picture_of_one_colour():
+    image = random_maps(1, (1, 2, 6, 6))
+    one, other = (run(Pooled(seed), image, 0, steps=2, baseline=0.0).raw for seed in (2, 3))
+    close(one, numbers(other), atol=1e-9)
+
+
 def test_bad_options():
     with pytest.raises(BadOption, match=r"got steps 200, fraction 0\.0 and distance 0\.02"):
         run(LinearScore(classes=4), fraction=0.0)

@@ -6,6 +6,10 @@ from pellucid.errors import BadOption
 from pellucid.methods._paths import completeness_gap, plain_gradient, read_baselines
 from pellucid.types import Evidence, Maps, Method, Paper, ProbeLike
 
+_OFF = 1e-4
+"""Of the way from the baseline to the picture. In a picture of one colour the windows of a max pooling are ties, and
+rounding decides where their gradient goes; just off it, the side to which the path leaves does."""
+
 
 def guided_ig(
     image: Maps,
@@ -22,8 +26,8 @@ def guided_ig(
     with the smallest |dS/dI| moves as far as it may, then the next, until the step's distance is covered; no feature
     may be further than `distance` from the straight line, as a fraction of its way. raw = sum over the steps of the
     move times the mean of dS/dI at its two ends: the trapezoid rule, as the gradient at the start alone, by which moves
-    are chosen, would be small on purpose. `extras["gap"]` is what it misses of S(I) - S(B). Each picture goes its own
-    way.
+    are chosen, would be small on purpose. The first gradient is taken just off B, on the side of I: B itself may be a
+    tie. `extras["gap"]` is what it misses of S(I) - S(B). Each picture goes its own way.
 
     Args:
         image: I, `[batch, channel, row, column]`.
@@ -49,7 +53,8 @@ def guided_ig(
     here, move, raw = first.clone(), torch.zeros_like(first), torch.zeros_like(first)
 
     def there(rows: Maps, pictures: torch.Tensor, numbers: torch.Tensor) -> Maps:
-        return here[numbers, pictures].reshape(rows.shape).to(rows.dtype)
+        points = here + _OFF * (last - first) if step == 1 else here
+        return points[numbers, pictures].reshape(rows.shape).to(rows.dtype)
 
     for step in range(1, steps + 2):
         for pictures, numbers, gradient in probe.each(len(starts), there, plain_gradient):
