@@ -13,7 +13,7 @@ from pellucid.capture.budget import Budget
 from pellucid.capture.guard import guarded
 from pellucid.capture.patches import scoring
 from pellucid.capture.patches.grouping import group, sizes
-from pellucid.capture.patches.passes import RULES
+from pellucid.capture.patches.passes import RULES, Memo
 from pellucid.capture.patches.spans import Slide, Span
 from pellucid.capture.probe import Meter, Probe
 from pellucid.targets import Custom, Logit
@@ -304,9 +304,18 @@ class MapForEach(tiny.Skip):
         return self.fc(self.conv2(torch.relu(self.conv1(x) * self.place + self.gate) / 2).amax((2, 3)))
 
 
-@pytest.mark.parametrize("make", [LooksAtValues, GlobalNorm, MapForEach])
-def test_what_has_no_rule_becomes_an_ordinary_tensor(make):
-    check(tiny.build(make), tiny.images(), local(boxes_of(16, 16, 5, 4)), Logit((1, 0)))
+class SqueezeExcite(tiny.Skip):
+    """A gate of each variant's own, computed where values are ordinary tensors, on a map that is none."""
+
+    def forward(self, x):
+        z = torch.relu(self.conv1(x))
+        return self.fc(self.conv2(z * torch.sigmoid(z.mean((2, 3)) * 3)[:, :, None, None]).mean((2, 3)))
+
+
+@pytest.mark.parametrize("make", [LooksAtValues, GlobalNorm, MapForEach, SqueezeExcite])
+@pytest.mark.parametrize("chunk", [None, 1, 3])
+def test_what_has_no_rule_becomes_an_ordinary_tensor(make, chunk):
+    check(tiny.build(make), tiny.images(), local(boxes_of(16, 16, 5, 4)), Logit((1, 0)), chunk=chunk)
 
 
 def test_a_wrong_rule_is_noticed(monkeypatch):
@@ -314,6 +323,13 @@ def test_a_wrong_rule_is_noticed(monkeypatch):
         return run.pointwise(args[0], args[0].patch * 1.01, lambda still: still)
 
     monkeypatch.setitem(RULES, F.relu, wrong)
+    net, image, change = tiny.build(tiny.Plain), tiny.images(), local(boxes_of(16, 16, 5, 4))
+    assert both(net, image, change)[0] is None
+
+
+def test_a_wrong_value_kept_from_an_earlier_pass_is_noticed(monkeypatch):
+    keep = Memo.keep
+    monkeypatch.setattr(Memo, "keep", lambda memo, key, value: keep(memo, key, value * 1.01))
     net, image, change = tiny.build(tiny.Plain), tiny.images(), local(boxes_of(16, 16, 5, 4))
     assert both(net, image, change)[0] is None
 
