@@ -412,7 +412,7 @@ def _own(tensor: Tensor) -> Tensor:
 
 def _arguments(found: Findings, k: int, site: Site | None, step: Step) -> dict[str, Any]:
     """Reserved parameters by name, as far as the pass brought them back."""
-    rule = step.rule
+    rule, end = step.rule, site if "relevance" in step.method.needs else None
     return {
         **{name: found.attentions[k, summary] for name, summary in step.summaries.items()},
         "activation": found.activation.get(site) if site else None,
@@ -423,8 +423,8 @@ def _arguments(found: Findings, k: int, site: Site | None, step: Step) -> dict[s
         "relevance": found.relevance.get((k, rule, site)) if site else None,
         "score": found.score.get((k, rule)),
         "collected": found.collected.get((k, rule)),
-        "uncovered": found.uncovered.get(rule, ()),
-        "assumed": found.assumed.get(rule, ()),
+        "uncovered": found.uncovered.get((rule, end), ()),
+        "assumed": found.assumed.get((rule, end), ()),
     }
 
 
@@ -438,7 +438,7 @@ def _join(chunks: Sequence[Findings]) -> Findings:
 
     def words(name: str) -> Any:
         found = [getattr(chunk, name) for chunk in chunks]
-        return {rule: tuple(sorted({word for f in found for word in f[rule]})) for rule in found[0]}
+        return {key: tuple(sorted({word for f in found for word in f[key]})) for key in found[0]}
 
     return Findings(
         reading=first.reading.join([c.reading for c in chunks[1:]]),

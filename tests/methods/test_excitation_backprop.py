@@ -87,3 +87,18 @@ def test_only_what_lies_above_the_layer_needs_rules():
     assert explain("excitation-backprop", tiny.build(Smooth), "act2", None, image).min() >= 0
     with pytest.raises(Refused, match="excitation-backprop has no rule for gelu"):
         explain("excitation-backprop", tiny.build(Smooth), "conv1", None, image)
+
+
+@pytest.mark.parametrize("method", ["excitation-backprop", "contrastive-excitation-backprop"])
+def test_other_methods_that_look_further_down_need_no_rules_of_it(method):
+    smooth = seeded(
+        lambda: nn.Sequential(
+            nn.Conv2d(3, 4, 2), nn.SiLU(), nn.Conv2d(4, 3, 2, stride=2), nn.ReLU(), nn.Flatten(), nn.Linear(12, 3)
+        )
+    )
+    image = torch.randn(1, 3, 6, 6, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    together = pellucid.explain(smooth, image, ["refine-cam", "lrp", method], 0)
+    assert together["refine-cam"].site != together[method].site
+    torch.testing.assert_close(together[method].raw, pellucid.explain(smooth, image, method, 0)[method].raw)
+    with pytest.raises(Refused, match="silu"):
+        pellucid.explain(smooth, image, method, 0, layer="0")

@@ -11,7 +11,7 @@ all that lies below it adds up to nothing and the decomposition, though exact, s
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 import torch
@@ -73,9 +73,9 @@ class Biases(Rewriting):
             "map": sum(maps, torch.zeros_like(self.rows[:, 0])),
         }
 
-    def uncovered(self, score: Tensor) -> tuple[str, ...]:
+    def uncovered(self, made: Collection[Any]) -> tuple[str, ...]:
         """Operations that are neither affine nor rectifiers, and those whose bias was out of sight."""
-        return strangers(score, self._knows, _WORDS)
+        return strangers(made, self._knows, _WORDS)
 
     def _knows(self, node: Any) -> bool:
         name = plain_name(node)

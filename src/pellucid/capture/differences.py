@@ -13,7 +13,7 @@ kinds. Linear operations need nothing: their derivative is the quotient. Then su
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 import torch
@@ -70,10 +70,10 @@ class Differences(Rewriting):
         """The references' scores."""
         return {"reference_score": self.reference_scores[number]}
 
-    def uncovered(self, score: Tensor) -> tuple[str, ...]:
+    def uncovered(self, made: Collection[Any]) -> tuple[str, ...]:
         """Operations that are neither linear nor rewritten here."""
         known = (DifferenceStep, MaxPoolStep, MidpointStep)
-        return strangers(score, lambda n: made_by(n) in known if made_by(n) else is_linear(n), OTHER_ACTIVATIONS)
+        return strangers(made, lambda n: made_by(n) in known if made_by(n) else is_linear(n), OTHER_ACTIVATIONS)
 
     def __torch_function__(
         self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None

@@ -72,22 +72,32 @@ def made_by(node: Any) -> type | None:
     return getattr(node, "_forward_cls", type(node)) if isinstance(node, BackwardCFunction) else None
 
 
-def operations(result: Tensor, end: GradientEdge | Tensor | None) -> tuple[str, ...]:
-    """Names of the operations in the graph between a site's edge and `result`, such as `mean` or `addmm`."""
-    site = end.node if isinstance(end, GradientEdge) else get_gradient_edge(end).node if end is not None else None
+def between(result: Tensor, end: GradientEdge | Tensor | None) -> set[Any]:
+    """The nodes of the graph between a site's edge and `result`, without what passes the site by."""
+    site = _node_of(end)
     users: dict[Any, list[Any]] = {}
     for node in nodes(result, site):
         for below in _below(node):
             users.setdefault(below, []).append(node)
-    between: set[Any] = set()
+    found: set[Any] = set()
     stack = [site]
-    while stack:  # upwards from the site, so that what passes it by is left out
+    while stack:  # upwards from the site
         for node in users.get(stack.pop(), ()):
-            if node not in between:
-                between.add(node)
+            if node not in found:
+                found.add(node)
                 stack.append(node)
-    inside = between | {site}
-    return tuple(sorted({_with_operands(node, inside) for node in between}))
+    return found
+
+
+def _node_of(end: GradientEdge | Tensor | None) -> Any:
+    return end.node if isinstance(end, GradientEdge) else get_gradient_edge(end).node if end is not None else None
+
+
+def operations(result: Tensor, end: GradientEdge | Tensor | None) -> tuple[str, ...]:
+    """Names of the operations in the graph between a site's edge and `result`, such as `mean` or `addmm`."""
+    found = between(result, end)
+    inside = found | {_node_of(end)}
+    return tuple(sorted({_with_operands(node, inside) for node in found}))
 
 
 def _with_operands(node: Any, inside: set[Any]) -> str:
@@ -124,15 +134,15 @@ def nearest(start: Any, wanted: Callable[[Any], bool]) -> list[Any]:
     return found
 
 
-def strangers(result: Tensor, known: Callable[[Any], bool], names: dict[str, str]) -> tuple[str, ...]:
-    """Plain names of the operations in the graph of `result` that are not `known`, for people.
+def strangers(made: Iterable[Any], known: Callable[[Any], bool], names: dict[str, str]) -> tuple[str, ...]:
+    """Plain names of those of some nodes that are not `known`, for people.
 
     Args:
-        result: the score.
+        made: nodes of a graph.
         known: whether a node is covered.
         names: better names for people, by a node's own name without its number.
     """
-    return tuple(sorted({_describe(node, names) for node in nodes(result) if not known(node)}))
+    return tuple(sorted({_describe(node, names) for node in made if not known(node)}))
 
 
 def _describe(node: Any, names: dict[str, str]) -> str:

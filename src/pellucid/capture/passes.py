@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
@@ -15,7 +15,7 @@ from pellucid.capture.attention_pass import look_at_attention
 from pellucid.capture.backward import gradients
 from pellucid.capture.catalogue import PLAIN, Rule
 from pellucid.capture.feeding import feed, forward
-from pellucid.capture.graph import in_words, operations
+from pellucid.capture.graph import between, in_words, nodes, operations
 from pellucid.capture.grids import check_grid, grid_of
 from pellucid.capture.rewriting import Rewriting, frozen
 from pellucid.capture.sites import has_no_gradient, survey
@@ -104,8 +104,9 @@ class Findings:
         relevance: by (target number, rule, site).
         score: by (target number, rule), `[batch]`, as the pass under that rule computed it.
         collected: by (target number, rule), what the rewriting gathered on the way back.
-        uncovered: by rule, the network's operations that the rule does not cover.
-        assumed: by rule, what it took for granted.
+        uncovered: by (rule, site), the operations between the site, or the input where that is None, and the score that
+            the rule does not cover.
+        assumed: by (rule, site), what the rule took for granted there.
         attentions: by (target number, summary).
     """
 
@@ -119,8 +120,8 @@ class Findings:
     relevance: dict[tuple[int, Rule, Site], Maps] = field(default_factory=dict)
     score: dict[tuple[int, Rule], Tensor] = field(default_factory=dict)
     collected: dict[tuple[int, Rule], Mapping[str, Tensor]] = field(default_factory=dict)
-    uncovered: dict[Rule, tuple[str, ...]] = field(default_factory=dict)
-    assumed: dict[Rule, tuple[str, ...]] = field(default_factory=dict)
+    uncovered: dict[tuple[Rule, Site | None], tuple[str, ...]] = field(default_factory=dict)
+    assumed: dict[tuple[Rule, Site | None], tuple[str, ...]] = field(default_factory=dict)
     attentions: dict[tuple[int, str], Attentions] = field(default_factory=dict)
 
     def add(self, other: Findings) -> None:
@@ -219,11 +220,23 @@ def _look(
         places = [(k, site) for k in range(len(targets)) for site in wish.sites]
         found.head = {(k, site): in_words(operations(scores[k], tape.taps[site].edge)) for k, site in places}
     if rewritten:
-        found.uncovered = dict.fromkeys(wish.order, _union(map(rewriting.uncovered, scores)))
-        found.assumed = dict.fromkeys(wish.order, _union(map(rewriting.assumed, scores)))
+        _note_gaps(tape, scores, rewriting, wish, found)
     found.score = {(k, rule): full_precision(s.detach()) for k, s in enumerate(scores) for rule in wish.order}
     _send_back(model, image, leaf if from_image else None, tape, scores, rewriting, wish, found)
     return found
+
+
+def _note_gaps(tape: Tape, scores: Sequence[Tensor], rewriting: Rewriting, wish: Wish, found: Findings) -> None:
+    """What the rules do not cover, and what they took for granted, each on the way that its signal goes."""
+    ways: dict[Site | None, list[Collection[Any]]] = {}
+    if wish.rules:
+        ways[None] = [list(nodes(score)) for score in scores]
+    for site in wish.sites if wish.site_rules else ():
+        ways[site] = [between(score, tape.taps[site].edge) for score in scores]
+    for end, made in ways.items():
+        keys = [(rule, end) for rule in (wish.rules if end is None else wish.site_rules)]
+        found.uncovered |= dict.fromkeys(keys, _union(map(rewriting.uncovered, made)))
+        found.assumed |= dict.fromkeys(keys, _union(map(rewriting.assumed, made)))
 
 
 def _union(words: Iterable[tuple[str, ...]]) -> tuple[str, ...]:

@@ -22,7 +22,7 @@ Whatever else the score went through is named by `uncovered`.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 import torch
@@ -106,13 +106,12 @@ class Relevance(Rewriting):
         """The score itself is what is handed out."""
         return score.detach()
 
-    def uncovered(self, score: Tensor) -> tuple[str, ...]:
+    def uncovered(self, made: Collection[Any]) -> tuple[str, ...]:
         """Every operation that has no rule here."""
-        return strangers(score, _has_rule, OTHER_ACTIVATIONS)
+        return strangers(made, _has_rule, OTHER_ACTIVATIONS)
 
-    def assumed(self, score: Tensor) -> tuple[str, ...]:
+    def assumed(self, made: Collection[Any]) -> tuple[str, ...]:
         """Which activations were taken for ReLUs, and what was held constant."""
-        made = list(nodes(score))
         passed = {n.function.__name__.strip("_") for n in made if _passed(n, "activation", "squashing")}
         kinds = {n.operation.kind for n in made if made_by(n) is AffineStep}
         held_constant = {

@@ -7,7 +7,7 @@ model is touched. After the pass it names every operation in the score's graph t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -47,12 +47,12 @@ class Rewriting(TorchFunctionMode):
         """Take gradients under this one of the rules that share the forward pass."""
         yield
 
-    def uncovered(self, score: Tensor) -> tuple[str, ...]:  # noqa: ARG002
-        """Operations in the graph of `score` that no rule covers, in words for people."""
+    def uncovered(self, made: Collection[Any]) -> tuple[str, ...]:  # noqa: ARG002
+        """Operations among these nodes of a score's graph that no rule covers, in words for people."""
         return ()
 
-    def assumed(self, score: Tensor) -> tuple[str, ...]:  # noqa: ARG002
-        """What the rules took for granted in the graph of `score`, as sentences for people."""
+    def assumed(self, made: Collection[Any]) -> tuple[str, ...]:  # noqa: ARG002
+        """What the rules took for granted at these nodes of a score's graph, as sentences for people."""
         return ()
 
     def collected(self, number: int) -> Mapping[str, Tensor]:  # noqa: ARG002

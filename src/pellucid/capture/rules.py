@@ -17,7 +17,7 @@ What cannot be told apart from other arithmetic is treated as such: a rectifier 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -26,7 +26,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
-from pellucid.capture.graph import made_by, nodes
+from pellucid.capture.graph import made_by
 from pellucid.capture.rewriting import Rewriting, bind
 
 # Elementwise activations that have no rectifier rule, by the names of their nodes in the graph.
@@ -93,9 +93,9 @@ class Rectifiers(Rewriting):
         finally:
             self.rule = before
 
-    def uncovered(self, score: Tensor) -> tuple[str, ...]:
+    def uncovered(self, made: Collection[Any]) -> tuple[str, ...]:
         """Activations that no rectifier rule covers."""
-        return other_activations(score)
+        return other_activations(made)
 
 
 class _Rectified(torch.autograd.Function):
@@ -158,13 +158,13 @@ def as_rectifier(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tu
     return None
 
 
-def other_activations(result: Tensor) -> tuple[str, ...]:
-    """Names of the activations in the graph of `result` that no rectifier rule covers.
+def other_activations(made: Iterable[Any]) -> tuple[str, ...]:
+    """Names of the activations among these nodes of a graph that no rectifier rule covers.
 
     The graph is the authority: an activation that reached it by any road (a custom function, TorchScript, a compiled
     part, a function that the mode does not know) is found here, so nothing is silently treated as plain.
     """
-    return tuple(sorted({name for node in nodes(result) if (name := _activation_name(node))}))
+    return tuple(sorted({name for node in made if (name := _activation_name(node))}))
 
 
 def _activation_name(node: Any) -> str | None:
