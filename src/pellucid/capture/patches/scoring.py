@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.utils._pytree import tree_leaves, tree_map
 
-from pellucid.capture.budget import Budget
+from pellucid.capture.budget import Budget, is_out_of_memory
 from pellucid.capture.feeding import feed, forward, input_type
 from pellucid.capture.patches import pointwise, reshaping, windows  # noqa: F401 - they register their rules
 from pellucid.capture.patches.grouping import group, sizes
@@ -102,7 +102,12 @@ class Incremental:
             parts = parts.contiguous(memory_format=torch.channels_last)
         with torch.inference_mode(), torch.autocast(picture.device.type, torch.bfloat16, enabled=self.fast):
             given = Pass(self.memo, writes_log=writes_log).begin(picture, parts, spans)
-            output = tree_map(ordinary, forward(self.model, given, samples))
+            try:
+                output = tree_map(ordinary, forward(self.model, given, samples))
+            except Exception as error:
+                if asked == 1 and is_out_of_memory(error):
+                    raise NotLocal("there is no memory for two variants at once") from error
+                raise
         if self.checked < len(_CHECKED):
             self._check(output, which, samples, _CHECKED[self.checked])
         score, top = self.read(output, samples)
