@@ -9,13 +9,29 @@ import pkgutil
 from collections.abc import Callable, Mapping
 from functools import cache
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Protocol
 
 from pellucid.errors import BadOption, unknown
 from pellucid.types import Method
 
 DEFAULT_METHODS = ("grad-cam", "guided-backprop", "saliency", "occlusion")
 """What `explain` runs when no method is named: where in a late layer, where in pixels, and what if it were hidden."""
+
+
+class HasOptions(Protocol):
+    """What options belong to: a method, or another record with a function whose keyword-only parameters they are."""
+
+    @property
+    def id(self) -> str:
+        """As on the command line."""
+
+    @property
+    def function(self) -> Callable[..., Any]:
+        """Its annotations say which types the options take."""
+
+    @property
+    def options(self) -> Mapping[str, Any]:
+        """Option names with their default values."""
 
 
 @cache
@@ -44,7 +60,7 @@ def find_method(name: str) -> Method:
     return methods()[name]
 
 
-def fill_options(method: Method, given: Mapping[str, Any]) -> dict[str, Any]:
+def fill_options(method: HasOptions, given: Mapping[str, Any]) -> dict[str, Any]:
     """All options of a method: the given ones over the defaults, numbers and switches checked by type.
 
     Raises:
@@ -57,7 +73,7 @@ def fill_options(method: Method, given: Mapping[str, Any]) -> dict[str, Any]:
     return {name: _check(method, name, given.get(name, default)) for name, default in method.options.items()}
 
 
-def _check(method: Method, name: str, value: Any) -> Any:
+def _check(method: HasOptions, name: str, value: Any) -> Any:
     kinds = _kinds(method, name)
     if isinstance(value, float) and not math.isfinite(value):
         raise BadOption(f"Expected a finite number for the option {name!r} of {method.id!r}, got {value}.")
@@ -69,7 +85,7 @@ def _check(method: Method, name: str, value: Any) -> Any:
     raise BadOption(f"Expected {' | '.join(kinds)} for the option {name!r} of {method.id!r}, got {value!r}.")
 
 
-def _kinds(method: Method, name: str) -> list[str]:
+def _kinds(method: HasOptions, name: str) -> list[str]:
     """Names of the types that an option takes, as its annotation has them."""
     annotation = inspect.formatannotation(inspect.signature(method.function, eval_str=True).parameters[name].annotation)
     return [part.strip() for part in annotation.split("|")]
@@ -85,7 +101,7 @@ _READERS: Mapping[str, Callable[[str], Any]] = {
 }
 
 
-def parse_option(method: Method, name: str, text: str) -> Any:
+def parse_option(method: HasOptions, name: str, text: str) -> Any:
     """An option's value from the command line's text, read as the types that the option takes.
 
     Raises:

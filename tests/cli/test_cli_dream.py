@@ -34,6 +34,40 @@ def test_class_gallery_sheet_and_objective(spec, tmp_path, capsys):
     assert "tv()" in capsys.readouterr().out
 
 
+def test_composed_recipes_with_their_options(spec, tmp_path, capsys):
+    line = [
+        "dream",
+        *spec,
+        "--recipe",
+        "interpolation",
+        "--layer",
+        "0",
+        "--units",
+        "0,3",
+        "--interpolation.frames",
+        "3",
+    ]
+    assert main([*line, "--out", str(tmp_path / "i.png"), "--json"]) == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert answer["made_by"] == {"recipe": "interpolation", "options": {"frames": 3, "alignment": 0.1}}
+    assert answer["titles"][0] == "100% of 0, 0% of 3"
+    line = [
+        "dream",
+        *spec,
+        "--recipe",
+        "deep-dream",
+        "--layer",
+        "0",
+        "--start",
+        "sample:cat",
+        "--deep-dream.octaves",
+        "1",
+    ]
+    assert main([*line, "--out", str(tmp_path / "d.png")]) == 0
+    assert main(["dream", "--help"]) == 0
+    assert "--deep-dream.octaves" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("line", "words"),
     [
@@ -43,6 +77,10 @@ def test_class_gallery_sheet_and_objective(spec, tmp_path, capsys):
         (["--class", "7"], "7"),
         (["--class", "1", "--out", "x.jpg"], "ends in .png"),
         (["--layer", "0", "--units", "6"], "units run from 0 to 5"),
+        (["--recipe", "interpolation", "--layer", "0"], "needs units of the layer"),
+        (["--recipe", "interpolation", "--class", "1"], "makes its objective itself"),
+        (["--class", "1", "--deep-dream.octaves", "2"], "Add --recipe deep-dream"),
+        (["--class", "1", "--recipe", "deep"], "deep-dream"),
     ],
 )
 def test_misuse(spec, line, words, capsys, tmp_path, monkeypatch):

@@ -60,7 +60,8 @@ def test_simonyan_finds_the_optimum_of_a_linear_network():
     torch.manual_seed(0)
     linear = nn.Sequential(nn.Flatten(), nn.Linear(3 * 64, 2))
     model = pellucid.wrap(linear, size=8, mean=(0.5,) * 3, std=(0.25,) * 3)
-    made = pellucid.dream(model, "logit(1)", "simonyan", penalty="0.5 * energy()", optimiser="sgd", rate=0.5, steps=60)
+    paper = {"penalty": "0.5 * energy()", "transform": "none", "optimiser": "sgd", "rate": 0.5, "steps": 60}
+    made = pellucid.dream(model, "logit(1)", "simonyan", **paper)
     best = linear[1].weight[1].detach().view(1, 3, 8, 8)  # of w.x - |x|^2 / 2
     torch.testing.assert_close((made.pictures - 0.5) / 0.25, best, atol=1e-4, rtol=0)
     assert made.terms["energy()"] == pytest.approx(float(best.square().sum()), rel=1e-3)
@@ -159,7 +160,8 @@ def test_snapshots_watch_and_files(tmp_path):
     )
     assert [step for step, _ in made.snapshots] == [2, 4, 6]
     assert len(seen) == 6
-    files = save_dream(made, tmp_path / "bee.png", titles=["bee"])
+    made.titles = ["bee"]
+    files = save_dream(made, tmp_path / "bee.png")
     assert sorted(f.name for f in files) == ["bee.gif", "bee.json", "bee.png"]
     written = json.loads((tmp_path / "bee.json").read_text())
     assert written["objective"] == "logit(1)"

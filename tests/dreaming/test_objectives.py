@@ -45,6 +45,7 @@ PICTURES = torch.rand(2, 3, 16, 16, generator=torch.Generator().manual_seed(0))
         'facet("conv1", (1.0, 0.0), channel("conv2", 1))',
         "-logit(2)",
         'channel("a", 1) * -2',
+        '(1.0, 0.123456789, 0.0) * channel("a", 1) + (0, 0.5, 1) * channel("a", 2)',
     ],
 )
 def test_what_is_written_is_read_back(text):
@@ -153,7 +154,7 @@ def test_facet_by_autograd():
     ("text", "error", "words"),
     [
         ('channel("conv1", 6)', BadOption, "units run from 0 to 5"),
-        ('channel("conv1", (1, 2, 3))', BadOption, "names 3 units for 2 pictures"),
+        ('channel("conv1", (1, 2, 3))', BadOption, "names 3 values for 2 pictures"),
         ('channel("fc", 1)', BadSite, "needs a layer with 4 axes"),
         ('channel("conv9", 1)', UnknownName, "conv9"),
         ('neuron("conv1", 1, 20, 0)', BadOption, "outside of 16 rows"),

@@ -9,14 +9,21 @@ import click
 
 from pellucid.cli import show
 from pellucid.cli.flags import MODEL_FLAGS, Call, json_flag, load_model, model_flags
+from pellucid.cli.options import CommandWithMethods, given_options, normalise
 from pellucid.cli.progress import Bar
 from pellucid.errors import BadOption, Cancelled
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pellucid.dreaming.dream import Dream
+    from pellucid.registry import HasOptions
     from pellucid.types import Model
 
 _CHOICES = (
-    click.option("--recipe", default="fourier", show_default=True, metavar="NAME", help="fourier, maco or simonyan."),
+    click.option(
+        "--recipe", default="fourier", show_default=True, metavar="NAME", help="fourier, maco, simonyan, or below."
+    ),
     click.option("--image", metavar="NAME", help="fourier, laplacian, maco, pattern, pixels or plain."),
     click.option("--transform", metavar="NAME", help="lucid, captum, horama, maco or none."),
     click.option("--optimiser", metavar="NAME", help="adam, nadam or sgd."),
@@ -34,10 +41,37 @@ def _choices(function: Any) -> Any:
     return function
 
 
-@click.command(short_help="Draw what a class, a unit or any objective asks for.")
+class _Dream(CommandWithMethods):
+    """Takes the options of composed recipes; its help ends with what these draw."""
+
+    def records(self) -> Mapping[str, HasOptions]:
+        """The composed recipes."""
+        from pellucid.dreaming.recipes import recipes
+
+        return recipes()
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        """List them, with what each needs."""
+        from pellucid.dreaming.recipes import recipes
+
+        flags = {"layer": "--layer", "layers": "--layer", "units": "--units", "picture": "--start"}
+        with formatter.section("Composed recipes"):
+            formatter.write_dl(
+                [
+                    (r.id, f"{r.summary} Needs {', '.join(flags[n] for n in r.needs if n not in r.spared)}.")
+                    for r in recipes().values()
+                ]
+            )
+
+
+@click.command(
+    cls=_Dream,
+    short_help="Draw what a class, a unit or any objective asks for.",
+    context_settings={"token_normalize_func": normalise},
+)
 @click.argument("spec", metavar="MODEL")
 @click.option("--class", "names", multiple=True, metavar="NAME", help="A class, by number or name; several: a gallery.")
-@click.option("--layer", metavar="PATH", help="With --units: the layer that they are in.")
+@click.option("--layer", "layers", multiple=True, metavar="PATH", help="With --units: the layer that they are in.")
 @click.option("--units", metavar="N|A..B|A,B", help="Channels of the layer, one picture each.")
 @click.option("--objective", metavar="EXPR", help="""As in 'channel("head", 12) - 0.001 * tv()'.""")
 @click.option("--count", type=click.IntRange(min=1), default=1, help="Pictures of one --objective.")
@@ -52,12 +86,32 @@ def dream(ctx: click.Context, /, spec: str, as_json: bool, **given: Any) -> int:
     """Draw what a class, a unit or any objective asks for.
 
     pellucid dream efficientnet-lite0 --class goose --recipe maco --out goose.png
+
+    pellucid dream efficientnet-lite0 --recipe deep-dream --layer blocks.4 --start sample:cat
     """
+    from pellucid.dreaming.dream import RECIPES
+    from pellucid.dreaming.recipes import find_composition
+
+    options = given_options(ctx)
+    stray = [name for name in options if name != given["recipe"]]
+    if stray:
+        raise BadOption(
+            f"Options of {stray[0]} were given, but the recipe is {given['recipe']}. Add --recipe {stray[0]}."
+        )
+    if given["recipe"] not in RECIPES:
+        find_composition(given["recipe"])
+        if given["names"] or given["objective"] or given["count"] > 1:
+            raise BadOption(
+                f"The recipe {given['recipe']} makes its objective itself: no --class, --objective, --count."
+            )
+        model = load_model(spec, {name: given[name] for name in MODEL_FLAGS})
+        changes = {"layer": given["layers"] or None, "units": given["units"] and units(given["units"])}
+        return _run(ctx, model, None, [], given, as_json=as_json, **changes, **options.get(given["recipe"], {}))
     chosen = [name for name in ("names", "units", "objective") if given[name]]
-    if len(chosen) != 1 or (given["layer"] is None) != (given["units"] is None):
+    if len(chosen) != 1 or len(given["layers"]) != (given["units"] is not None):
         raise BadOption("Expected one of --class NAME, --layer PATH with --units, and --objective EXPR.")
     model = load_model(spec, {name: given[name] for name in MODEL_FLAGS})
-    wanted, titles = _wanted(model, given)
+    wanted, titles = _wanted(model, {**given, "layer": "".join(given["layers"])})
     return _run(ctx, model, wanted, titles, given, as_json=as_json)
 
 
@@ -112,7 +166,14 @@ def _wanted(model: Model, given: dict[str, Any]) -> tuple[Any, list[str]]:
 
 
 def _run(
-    ctx: click.Context, model: Model, wanted: Any, titles: list[str], given: dict[str, Any], *, as_json: bool
+    ctx: click.Context,
+    model: Model,
+    wanted: Any,
+    titles: list[str],
+    given: dict[str, Any],
+    *,
+    as_json: bool,
+    **own: Any,
 ) -> int:
     from pellucid.dreaming.dream import dream as make
     from pellucid.dreaming.saving import manifest, save_dream
@@ -121,40 +182,45 @@ def _run(
     if out.suffix.lower() != ".png":
         raise BadOption(f"Expected a file that ends in .png for --out, got {str(out)!r}.")
     call: Call = ctx.obj
-    changes = {k: given[k] for k in ("image", "transform", "optimiser", "steps", "rate") if given[k] is not None}
+    own |= {k: given[k] for k in ("image", "transform", "optimiser", "steps", "rate") if given[k] is not None}
     bar = Bar(1)
     try:
         made = make(
             model,
             wanted,
             given["recipe"],
-            count=len(titles),
+            count=len(titles) or 1,
             size=given["side"],
             seed=given["seed"],
             start=given["start"],
             chunk=given["chunk"],
             snapshot=given["snapshot"],
             progress=bar.tick,
-            **changes,
+            **own,
         )
     finally:
         bar.finish_picture()
-    titles = titles[: len(made.pictures)]
-    files = save_dream(made, out, titles=titles, command=call.command)
+    made.titles = made.titles or titles[: len(made.pictures)]
+    files = save_dream(made, out, command=call.command)
     if as_json:
-        show.document({"files": [str(f) for f in files], **manifest(made, titles, call.command)})
+        show.document({"files": [str(f) for f in files], **manifest(made, call.command)})
     else:
-        for note in made.notes:
-            show.note(note)
-        names = list(made.terms)
-        show.table(
-            ("picture", ("objective", "right"), *[(name, "right") for name in names], ("spectrum slope", "right")),
-            [
-                (show.plain(titles[k] or str(k)), f"{made.final[k]:.4g}", *[f"{made.terms[n][k]:.4g}" for n in names],
-                 f"{made.slope[k]:.2f}")
-                for k in range(len(made.pictures))
-            ],
-            title=f"{made.recipe.steps} steps, {made.seconds:.0f} s; values of the untransformed pictures",
-        )  # fmt: skip
+        _present(made)
         show.line("\n".join(map(str, files)))
     return Cancelled.exit_code if made.stopped else 0
+
+
+def _present(made: Dream) -> None:
+    for note in made.notes:
+        show.note(note)
+    names = list(made.terms)
+    slopes = made.slope
+    show.table(
+        ("picture", ("objective", "right"), *[(name, "right") for name in names], ("spectrum slope", "right")),
+        [
+            (show.plain((made.titles[k] if made.titles else "") or str(k)), f"{made.final[k]:.4g}",
+             *[f"{made.terms[n][k]:.4g}" for n in names], f"{slopes[k]:.2f}")
+            for k in range(len(made.pictures))
+        ],
+        title=f"{made.recipe.steps} steps, {made.seconds:.0f} s; values of the untransformed pictures",
+    )  # fmt: skip

@@ -1,4 +1,4 @@
-"""Flags of the methods, made from the methods' signatures: `--occlusion.window 32`."""
+"""Flags of the methods and of other records, made from their functions' signatures: `--occlusion.window 32`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import click
 from pellucid.errors import unknown
 
 if TYPE_CHECKING:
-    from pellucid.types import Method
+    from pellucid.registry import HasOptions
 
 _GIVEN = "pellucid.method_options"
 
@@ -20,7 +20,7 @@ _GIVEN = "pellucid.method_options"
 class MethodFlag(click.Option):
     """One option of one method; what is given is collected by `given_options`."""
 
-    def __init__(self, number: int, method: Method, name: str) -> None:
+    def __init__(self, number: int, method: HasOptions, name: str) -> None:
         self.method, self.option = method, name
         super().__init__(
             [f"method_option_{number}", flag(method, name)],
@@ -44,7 +44,21 @@ class CommandWithMethods(click.Command):
 
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:
         """The command's own parameters and the methods'."""
-        return [*super().get_params(ctx), *_flags(ctx)]
+        return [*super().get_params(ctx), *self._flags(ctx)]
+
+    def records(self) -> Mapping[str, HasOptions]:
+        """What the options belong to, by id."""
+        from pellucid.registry import methods
+
+        return methods()
+
+    def _flags(self, ctx: click.Context) -> list[MethodFlag]:
+        key = "pellucid.method_flags"
+        if key not in ctx.meta:
+            pairs = [(record, name) for record in self.records().values() for name in record.options]
+            ctx.meta[key] = [MethodFlag(number, record, name) for number, (record, name) in enumerate(pairs)]
+        flags: list[MethodFlag] = ctx.meta[key]
+        return flags
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the command's own options, then those of each method under its name."""
@@ -52,7 +66,7 @@ class CommandWithMethods(click.Command):
         with formatter.section("Options"):
             formatter.write_dl(own)
         groups: dict[str, list[tuple[str, str]]] = {}
-        for each in _flags(ctx):
+        for each in self._flags(ctx):
             groups.setdefault(each.method.id, []).append(each.get_help_record(ctx) or ("", ""))
         for method, records in groups.items():
             with formatter.section(f"Options of {method}"):
@@ -73,12 +87,12 @@ def given_options(ctx: click.Context) -> dict[str, dict[str, Any]]:
     return found
 
 
-def flag(method: Method, name: str) -> str:
+def flag(method: HasOptions, name: str) -> str:
     """How an option is written on the command line."""
     return f"--{method.id}.{name.replace('_', '-')}"
 
 
-def value_kind(method: Method, name: str) -> str:
+def value_kind(method: HasOptions, name: str) -> str:
     """The type that an option's value has, for people."""
     kind = method.function.__annotations__.get(name, type(method.options[name]))
     text = kind if isinstance(kind, str) else getattr(kind, "__name__", str(kind))
@@ -86,7 +100,7 @@ def value_kind(method: Method, name: str) -> str:
     return "|".join(words.get(part.strip(), part.strip()) for part in text.split("|"))
 
 
-def described_arguments(method: Method) -> Mapping[str, str]:
+def described_arguments(method: HasOptions) -> Mapping[str, str]:
     """What the docstring's `Args:` says about each parameter, in one line each."""
     _, _, rest = (inspect.getdoc(method.function) or "").partition("\nArgs:\n")
     section = re.split(r"\n(?=\S)", rest)[0]
@@ -94,26 +108,15 @@ def described_arguments(method: Method) -> Mapping[str, str]:
     return {name: " ".join(text.split()) for name, text in found}
 
 
-def _help(method: Method, name: str) -> str:
+def _help(method: HasOptions, name: str) -> str:
     text = described_arguments(method).get(name, "")
     return f"{text[:1].upper()}{text[1:]} [default: {default_text(method, name)}]".strip()
 
 
-def default_text(method: Method, name: str) -> str:
+def default_text(method: HasOptions, name: str) -> str:
     """An option's default as one would type it."""
     value = method.options[name]
     return ("yes" if value else "no") if isinstance(value, bool) else str(value)
-
-
-def _flags(ctx: click.Context) -> list[MethodFlag]:
-    from pellucid.registry import methods
-
-    key = "pellucid.method_flags"
-    if key not in ctx.meta:
-        pairs = [(method, name) for method in methods().values() for name in method.options]
-        ctx.meta[key] = [MethodFlag(number, method, name) for number, (method, name) in enumerate(pairs)]
-    flags: list[MethodFlag] = ctx.meta[key]
-    return flags
 
 
 def normalise(token: str) -> str:

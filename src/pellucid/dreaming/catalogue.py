@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from pellucid.capture.sensing import gradient
-from pellucid.dreaming.objectives import CATALOGUE, Named, Objective, Seen, entry
+from pellucid.dreaming.objectives import CATALOGUE, Named, Objective, Seen, entry, one_each
 from pellucid.errors import BadOption, BadSite
 from pellucid.targets.classes import class_index
 from pellucid.types import Site
@@ -38,10 +38,7 @@ class OfLayer(Named):
 
 def pick(value: Tensor, unit: Units, axis: int, where: str) -> Tensor:
     """One unit of each picture, along `axis`; views of one picture stand side by side."""
-    units = torch.tensor([unit] if isinstance(unit, int) else list(unit))
-    if not len(units) or len(value) % len(units):
-        raise BadOption(f"{where} names {len(units)} units for {len(value)} pictures. Give one, or one for each.")
-    units = units.repeat_interleave(len(value) // len(units))
+    units = torch.tensor(one_each(unit, len(value), where))
     if bool(((units < 0) | (units >= value.shape[axis])).any()):
         raise BadOption(f"{where}: units run from 0 to {value.shape[axis] - 1}.")
     chosen: Tensor = value.movedim(axis, 1)[torch.arange(len(value)), units.to(value.device)]
@@ -53,6 +50,7 @@ def pick(value: Tensor, unit: Units, axis: int, where: str) -> Tensor:
 class Channel(OfLayer):
     """Mean of a channel over all places."""
 
+    each = ("unit",)
     layer: str
     unit: Units
 
@@ -67,6 +65,7 @@ class Channel(OfLayer):
 class Neuron(OfLayer):
     """A channel at one place; the centre (rows // 2, columns // 2) unless told otherwise."""
 
+    each = ("unit",)
     layer: str
     unit: Units
     row: int | None = None
@@ -91,6 +90,7 @@ def place(maps: Tensor, row: int | None, column: int | None) -> Tensor:
 class Unit(OfLayer):
     """One output of a linear layer."""
 
+    each = ("unit",)
     layer: str
     unit: Units
 
@@ -104,6 +104,7 @@ class Unit(OfLayer):
 class Token(OfLayer):
     """One feature of one token of a transformer's layer `[batch, token, feature]`."""
 
+    each = ("unit",)
     layer: str
     position: int
     unit: Units
@@ -198,6 +199,7 @@ class DeepDream(OfLayer):
 class Logit(Named):
     """Score of a class before any softmax, by number or name; or of one class for each picture."""
 
+    each = ("target",)
     target: int | str | tuple[int, ...]
 
     @property
@@ -323,6 +325,7 @@ class Alignment(OfLayer):
     Squared distances of pictures 1 to 4 apart, each half as heavy as the one before it.
     """
 
+    together = True
     layer: str
     decay: float = 2.0
 
@@ -341,6 +344,7 @@ class Alignment(OfLayer):
 class Diversity(OfLayer):
     """How alike the batch's pictures are in texture: mean cosine of their Gram matrices at a layer. Subtract it."""
 
+    together = True
     layer: str
 
     def value(self, seen: Seen) -> Tensor:

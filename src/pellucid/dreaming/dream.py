@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import PIL.Image
 import torch
 from torch import Tensor
 
 from pellucid.dreaming.images import IMAGES, Image, Plain
-from pellucid.dreaming.objectives import Objective, parse, rebuilt
+from pellucid.dreaming.objectives import Objective, one_each, parse, rebuilt
 from pellucid.dreaming.optimise import Climb, Progress, Watch, climb, photograph
-from pellucid.dreaming.transforms import find_transform
+from pellucid.dreaming.transforms import Transform, find_transform
 from pellucid.errors import BadOption, unknown
 from pellucid.models.preprocessing import preprocessing_of
 from pellucid.types import Model, Preprocess
@@ -43,7 +44,8 @@ class Recipe:
 RECIPES = {
     "fourier": Recipe(),
     "maco": Recipe("maco", "maco", "nadam", 1.0),
-    "simonyan": Recipe("plain", "none", "adam", 0.05, 200, "0.0001 * energy()"),
+    # The paper moves nothing; without it, networks with strides answer to noise. "none" is the paper's.
+    "simonyan": Recipe("plain", "lucid", "adam", 0.05, 200, "0.01 * energy()"),
 }
 
 
@@ -66,6 +68,12 @@ class Dream:
         stopped: whether it was interrupted.
         seconds: in all.
         notes: what the reader must know.
+        snapshots: pictures on the way, with the step after which they were taken.
+        titles: of the pictures, or "".
+        columns: of the sheet that shows them; None lets it choose.
+        beside: further images that belong to these, with titles.
+        made_by: the composed recipe, where there was one.
+        options: of that recipe.
     """
 
     model: Model
@@ -83,6 +91,11 @@ class Dream:
     seconds: float
     notes: list[str] = field(default_factory=list)
     snapshots: list[tuple[int, Tensor]] = field(default_factory=list)
+    titles: list[str] = field(default_factory=list)
+    columns: int | None = None
+    beside: list[tuple[PIL.Image.Image, str]] = field(default_factory=list)
+    made_by: str = ""
+    options: dict[str, Any] = field(default_factory=dict)
 
     @property
     def slope(self) -> list[float]:
@@ -92,7 +105,7 @@ class Dream:
 
 def dream(
     model: Model,
-    objective: Objective | str,
+    objective: Objective | str | None = None,
     recipe: Recipe | str = "fourier",
     *,
     count: int = 1,
@@ -111,15 +124,16 @@ def dream(
         model: from `pellucid.load` or `pellucid.wrap`; afterwards exactly as it was.
         objective: an expression, as text or made of `pellucid.dreaming.catalogue`. It is always made large.
         recipe: `fourier`, `maco`, `simonyan`, or a `Recipe`; single choices can be changed by name: `steps=512`.
+            Or a composed recipe of `pellucid.dreaming.recipes`, which makes the objective itself: `deep-dream`, ...
         count: number of pictures; units given as a tuple have one for each.
         size: rows and columns; None takes the model's.
         seed: of the first pictures and the transforms; picture k is the same whatever `count` and `chunk` are.
-        start: a photograph to start from.
+        start: a photograph to start from; or `[1, channel, row, column]` of the size that is drawn, 0 to 1.
         chunk: pictures that are optimised together. Objectives that compare pictures need all of them in one chunk.
         snapshot: keep the pictures every so many steps.
         progress: called with what is going on, steps done and steps in all.
         watch: called after each step with its number, the objective of each picture, and a way to see the pictures.
-        **changes: fields of the recipe.
+        **changes: fields of the recipe; for composed ones also what they wish for (`layer`, `units`) and their options.
 
     Raises:
         BadOption: choices that cannot be, or an objective that does not fit the model.
@@ -129,13 +143,24 @@ def dream(
         What comes out is what the network responds to, not what it responds to in photographs: a unit can be brought to
         any value by patterns that no photograph has.
     """
+    if isinstance(recipe, str) and recipe not in RECIPES:
+        from pellucid.dreaming.recipes import find_composition, follow
+
+        find_composition(recipe)
+        if objective is not None or count != 1:
+            raise BadOption(
+                f"The recipe {recipe!r} makes its objective and counts its pictures itself. Leave both out."
+            )
+        return follow(recipe, Draw(model, size, seed, chunk, snapshot, progress, watch), start, changes)
+    if objective is None:
+        raise BadOption("Expected an objective such as 'logit(\"goose\")', got none.")
     recipe = _recipe(recipe, changes)
     wanted = parse(objective) if isinstance(objective, str) else objective
     if recipe.penalty:
         wanted = wanted - parse(recipe.penalty)
     preprocess, sides = _sized(preprocessing_of(model), size)
     transform = find_transform(recipe.transform)
-    _check(wanted, count, chunk)
+    _check(wanted, count, chunk, transform)
     parts, numbers = [], list(range(count))
     for first in range(0, count, chunk):
         some = numbers[first : first + chunk]
@@ -162,10 +187,92 @@ def dream(
     return _joined(model, wanted, recipe, seed, sides, parts)
 
 
+@dataclass(frozen=True)
+class Draw:
+    """`dream` with everything settled but the objective: what composed recipes draw with.
+
+    Attributes:
+        model, size, seed, chunk, snapshot, progress, watch: as of `dream`.
+        changes: fields of `Recipe` that the caller has chosen; they win over those that a recipe asks for.
+    """
+
+    model: Model
+    size: int | tuple[int, int] | None = None
+    seed: int = 0
+    chunk: int = 16
+    snapshot: int | None = None
+    progress: Progress | None = None
+    watch: Watch | None = None
+    changes: Mapping[str, Any] = field(default_factory=dict)
+
+    def __call__(
+        self,
+        objective: Objective | str,
+        *,
+        count: int = 1,
+        titles: Sequence[str] = (),
+        size: int | tuple[int, int] | None = None,
+        start: Any = None,
+        **own: Any,
+    ) -> Dream:
+        """Dream; `size` and the fields of `Recipe` in `own` are what is taken where the caller has not chosen."""
+        made = dream(
+            self.model,
+            objective,
+            count=count,
+            size=self.size or size,
+            seed=self.seed,
+            start=start,
+            chunk=self.chunk,
+            snapshot=self.snapshot,
+            progress=self.progress,
+            watch=self.watch,
+            **{**own, **self.changes},
+        )
+        made.titles = list(titles)[: len(made.pictures)]
+        return made
+
+    def fed(self) -> tuple[Preprocess, tuple[int, int]]:
+        """How pictures of the size that is drawn become the network's input; and rows and columns of that size."""
+        return _sized(preprocessing_of(self.model), self.size)
+
+    def seen(self, picture: Any) -> Tensor:
+        """What is seen of a photograph at the size that is drawn: `[1, channel, row, column]`, 0 to 1."""
+        return photograph(picture, self.fed()[0])
+
+    def whole(self, picture: Any) -> Tensor:
+        """A whole photograph in its own shape, shorter side as drawn: `[1, channel, row, column]`, 0 to 1."""
+        preprocess, sides = self.fed()
+        return photograph(picture, replace(preprocess, size=None, resize=min(sides)))
+
+
+def gathered(dreams: Iterable[Dream]) -> Dream:
+    """Several dreams of one size as one; none is begun after one that was interrupted."""
+    parts: list[Dream] = []
+    for part in dreams:
+        parts.append(part)
+        if part.stopped:
+            break
+    steps = min(len(part.objectives) for part in parts)
+    return replace(
+        parts[0],
+        objective="; ".join(dict.fromkeys(part.objective for part in parts)),
+        pictures=torch.cat([part.pictures for part in parts]),
+        objectives=torch.cat([part.objectives[:steps] for part in parts], 1),
+        final=torch.cat([part.final for part in parts]),
+        terms={},
+        attention=torch.cat([part.attention for part in parts]),
+        rescued=sum(part.rescued for part in parts),
+        stopped=any(part.stopped for part in parts),
+        seconds=sum(part.seconds for part in parts),
+        notes=list(dict.fromkeys(note for part in parts for note in part.notes)),
+        titles=[title for part in parts for title in part.titles],
+        snapshots=[],
+    )
+
+
 def _recipe(recipe: Recipe | str, changes: dict[str, Any]) -> Recipe:
     if isinstance(recipe, str):
-        if recipe not in RECIPES:
-            raise unknown("recipe", recipe, RECIPES, f"Recipes: {', '.join(RECIPES)}.")
         recipe = RECIPES[recipe]
     try:
         recipe = replace(recipe, **changes)
@@ -183,15 +290,20 @@ def _sized(preprocess: Preprocess, size: int | tuple[int, int] | None) -> tuple[
     sides = (size, size) if isinstance(size, int) else tuple(size)
     if len(sides) != 2 or min(sides) < 8:
         raise BadOption(f"Expected a size of 8 pixels at least, got {size}.")
-    return replace(preprocess, size=(sides[0], sides[1]), resize=None), (sides[0], sides[1])
+    return replace(preprocess, size=(sides[0], sides[1]), resize=min(sides)), (sides[0], sides[1])
 
 
-def _check(wanted: Objective, count: int, chunk: int) -> None:
+def _check(wanted: Objective, count: int, chunk: int, transform: Transform) -> None:
     if count < 1 or chunk < 1:
         raise BadOption(f"Expected at least one picture, and one at a time; got {count} and {chunk}.")
-    together = [part for part in wanted.walk() if type(part).__name__ in ("Diversity", "Alignment")]
+    together = [part for part in wanted.walk() if part.together]
     if together and count > chunk:
         raise BadOption(f"{together[0]} compares all {count} pictures, so they need one chunk. Set chunk to {count}.")
+    if together and transform.crops > 1:
+        raise BadOption(
+            f"{together[0]} compares pictures, but each is looked at in {transform.crops} views. Set the transform to "
+            "lucid."
+        )
 
 
 def _image(
@@ -206,7 +318,7 @@ def _image(
     if start is not None:
         if recipe.image not in ("fourier", "pixels"):
             raise BadOption(f"A {recipe.image} image cannot start from a photograph; fourier and pixels can.")
-        options["start"] = photograph(start, preprocess)
+        options["start"] = start if isinstance(start, Tensor) else photograph(start, preprocess)
     return IMAGES[recipe.image](size, channels, **options)
 
 
@@ -215,12 +327,11 @@ def _of(wanted: Objective, some: Sequence[int], count: int) -> Objective:
 
     def theirs(part: Objective) -> Objective:
         changes: dict[str, Any] = {}
-        for name in ("unit", "target"):
-            value = getattr(part, name, None)
+        for name in part.each:
+            value = getattr(part, name)
             if isinstance(value, tuple):
-                if len(value) != count:
-                    raise BadOption(f"{part} names {len(value)} units for {count} pictures. Give one, or one for each.")
-                changes[name] = tuple(value[k] for k in some)
+                each = one_each(value, count, str(part))
+                changes[name] = tuple(each[k] for k in some)
         return replace(part, **changes) if changes else part  # type: ignore[type-var]
 
     return rebuilt(wanted, theirs)

@@ -10,13 +10,14 @@ import ast
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, fields, replace
-from typing import Any
+from typing import Any, ClassVar, TypeVar
 
-import torch
 from torch import Tensor
 
 from pellucid.errors import BadOption, unknown
 from pellucid.types import Model, Site
+
+T = TypeVar("T")
 
 
 @dataclass
@@ -45,7 +46,15 @@ class Seen:
 
 
 class Objective(ABC):
-    """What a picture shall bring about: a number per picture, to be made large. Combine with + - * and /."""
+    """What a picture shall bring about: a number per picture, to be made large. Combine with + - * and /.
+
+    Attributes:
+        each: names of fields that may hold a tuple, one value for each picture of the batch.
+        together: whether it compares the pictures of a batch with each other.
+    """
+
+    each: ClassVar[tuple[str, ...]] = ()
+    together: ClassVar[bool] = False
 
     @abstractmethod
     def value(self, seen: Seen) -> Tensor:
@@ -77,46 +86,66 @@ class Objective(ABC):
         for part in self.parts:
             yield from part.walk()
 
-    def __add__(self, other: Objective | float) -> Objective:
+    def __add__(self, other: Weight) -> Objective:
         return Combined("+", self, _lift(other))
 
-    def __radd__(self, other: float) -> Objective:
+    def __radd__(self, other: Weight) -> Objective:
         return Combined("+", _lift(other), self)
 
-    def __sub__(self, other: Objective | float) -> Objective:
+    def __sub__(self, other: Weight) -> Objective:
         return Combined("-", self, _lift(other))
 
-    def __rsub__(self, other: float) -> Objective:
+    def __rsub__(self, other: Weight) -> Objective:
         return Combined("-", _lift(other), self)
 
-    def __mul__(self, other: Objective | float) -> Objective:
+    def __mul__(self, other: Weight) -> Objective:
         return Combined("*", self, _lift(other))
 
-    def __rmul__(self, other: float) -> Objective:
+    def __rmul__(self, other: Weight) -> Objective:
         return Combined("*", _lift(other), self)
 
-    def __truediv__(self, other: Objective | float) -> Objective:
+    def __truediv__(self, other: Weight) -> Objective:
         return Combined("/", self, _lift(other))
 
-    def __rtruediv__(self, other: float) -> Objective:
+    def __rtruediv__(self, other: Weight) -> Objective:
         return Combined("/", _lift(other), self)
 
     def __neg__(self) -> Objective:
         return Combined("*", Constant(-1.0), self)
 
 
+Weight = Objective | float | tuple[float, ...]
+"""What joins an objective: another, a number, or a number for each picture."""
+
+
+def one_each(given: T | tuple[T, ...], rows: int, where: str) -> list[T]:
+    """One value for each of `rows` pictures, from one or from a tuple; views of one picture stand side by side."""
+    values = list(given) if isinstance(given, tuple) else [given]
+    if not values or rows % len(values):
+        raise BadOption(f"{where} names {len(values)} values for {rows} pictures. Give one, or one for each.")
+    return [value for value in values for _ in range(rows // len(values))]
+
+
 @dataclass(frozen=True)
 class Constant(Objective):
-    """A number."""
+    """A number; or one for each picture, as in `(1.0, 0.5, 0.0) * channel("layer4", 3)`."""
 
-    number: float
+    each = ("number",)
+    number: float | tuple[float, ...]
 
     def value(self, seen: Seen) -> Tensor:
         """The number, for every picture."""
-        return torch.full((len(seen.pictures),), self.number, dtype=seen.pictures.dtype, device=seen.pictures.device)
+        return seen.pictures.new_tensor(one_each(self.number, len(seen.pictures), str(self)))
 
     def __str__(self) -> str:
-        return f"{self.number:g}"
+        if isinstance(self.number, tuple):
+            return f"({', '.join(map(_short, self.number))},)"
+        return _short(self.number)
+
+
+def _short(number: float) -> str:
+    """A number in as few digits as say it exactly."""
+    return f"{number:g}" if float(f"{number:g}") == number else repr(number)
 
 
 def rebuilt(objective: Objective, change: Callable[[Objective], Objective]) -> Objective:
@@ -157,7 +186,7 @@ class Combined(Objective):
         strength = _STRENGTH.get(part.sign, 3) if isinstance(part, Combined) else 3
         own = _STRENGTH[self.sign]
         weak = strength < own or (tie and strength == own)
-        negative = isinstance(part, Constant) and part.number < 0 and tie
+        negative = isinstance(part, Constant) and not isinstance(part.number, tuple) and part.number < 0 and tie
         return f"({part})" if weak or negative else str(part)
 
 
@@ -256,4 +285,6 @@ def _lift(value: object) -> Objective:
         return value
     if isinstance(value, int | float) and not isinstance(value, bool):
         return Constant(float(value))
+    if isinstance(value, tuple) and value and all(isinstance(each, int | float) for each in value):
+        return Constant(tuple(float(each) for each in value))
     raise BadOption(f"Expected an objective or a number, got {value!r}.")

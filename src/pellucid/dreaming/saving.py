@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from pellucid.pictures import sheet
 from pellucid.report import facts
 from pellucid.report.folder import complete
 
+_LEAST = 48  # pixels of a picture on a sheet
 _FRAME = 80  # milliseconds of one frame of an animation
 
 
@@ -26,7 +26,7 @@ def as_image(picture: Tensor) -> Image.Image:
     return Image.fromarray((rgb.clamp(0, 1) * 255).round().byte().permute(1, 2, 0).contiguous().numpy())
 
 
-def save_dream(made: Dream, path: Path, *, titles: Sequence[str] = (), command: str = "") -> list[Path]:
+def save_dream(made: Dream, path: Path, *, command: str = "") -> list[Path]:
     """Write `path` (one picture, or a contact sheet of several), `path` with .json, and .gif where there are snapshots.
 
     Raises:
@@ -34,18 +34,11 @@ def save_dream(made: Dream, path: Path, *, titles: Sequence[str] = (), command: 
     """
     if path.suffix.lower() != ".png":
         raise BadOption(f"Expected a file that ends in .png for the picture, got {str(path)!r}.")
-    images = [as_image(picture) for picture in made.pictures]
-    if len(images) == 1:
-        whole = images[0]
-    else:
-        columns = max(1, round(len(images) ** 0.5))
-        whole = sheet(
-            list(zip(images, titles or [""] * len(images), strict=True)), columns=columns, cell=images[0].width
-        )
+    whole = as_sheet(made)
     names = [path.name, f"{path.stem}.json"]
     with complete(path.parent) as staging:
         whole.save(staging / names[0])
-        (staging / names[1]).write_text(json.dumps(manifest(made, titles, command), indent=2))
+        (staging / names[1]).write_text(json.dumps(manifest(made, command), indent=2))
         if made.snapshots:
             names.append(f"{path.stem}.gif")
             frames = [as_image(pictures[0]) for _, pictures in made.snapshots]
@@ -53,7 +46,22 @@ def save_dream(made: Dream, path: Path, *, titles: Sequence[str] = (), command: 
     return [path.with_name(name) for name in names]
 
 
-def manifest(made: Dream, titles: Sequence[str] = (), command: str = "") -> dict[str, Any]:
+def as_sheet(made: Dream) -> Image.Image:
+    """The picture, or all of them on a contact sheet, what belongs to them first."""
+    images = [_enlarged(as_image(picture)) for picture in made.pictures]
+    cells = [*made.beside, *zip(images, made.titles or [""] * len(images), strict=True)]
+    if len(cells) == 1:
+        return images[0]
+    return sheet(cells, columns=made.columns or max(1, round(len(cells) ** 0.5)), cell=max(images[0].size))
+
+
+def _enlarged(image: Image.Image) -> Image.Image:
+    """Tiny pictures with every pixel as a square."""
+    factor = max(1, _LEAST // max(image.size))
+    return image.resize((image.width * factor, image.height * factor), Image.Resampling.NEAREST)
+
+
+def manifest(made: Dream, command: str = "") -> dict[str, Any]:
     """All that has to be known to make the same again, and what was reached."""
     return {
         "schema_version": 1,
@@ -61,10 +69,11 @@ def manifest(made: Dream, titles: Sequence[str] = (), command: str = "") -> dict
         "command": command,
         "model": {"name": made.model.name, "source": made.model.source, "fingerprint": made.model.fingerprint},
         "objective": made.objective,
+        "made_by": {"recipe": made.made_by, "options": made.options} if made.made_by else None,
         "recipe": asdict(made.recipe),
         "seed": made.seed,
         "size": list(made.size),
-        "titles": list(titles),
+        "titles": made.titles,
         "final": made.final.tolist(),
         "terms": {name: values.tolist() for name, values in made.terms.items()},
         "objective_per_step": made.objectives.tolist(),

@@ -1,0 +1,95 @@
+"""Composed recipes: found by looking, each draws what it says, and bad wishes are answered in a sentence."""
+
+import numpy as np
+import pytest
+import torch
+from dreaming_nets import small
+from PIL import Image
+
+import pellucid
+from pellucid.cli.options import described_arguments
+from pellucid.dreaming.recipes import recipes
+from pellucid.errors import BadOption, UnknownName
+
+QUICK = {"steps": 3, "transform": "none"}
+
+
+@pytest.fixture
+def photo(tmp_path):
+    pixels = np.random.default_rng(0).integers(0, 256, (24, 36, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "photo.png")
+    return str(tmp_path / "photo.png")
+
+
+def test_every_recipe_is_found_and_described():
+    assert {"deep-dream", "diversity", "interpolation"} <= set(recipes())
+    for recipe in recipes().values():
+        described = described_arguments(recipe)
+        assert list(described) == ["draw", *recipe.needs, *recipe.options], recipe.id
+        assert all((recipe.summary, recipe.title, recipe.caveat, recipe.reference.where))
+
+
+def test_interpolation_ends_at_the_units_themselves():
+    wishes = {"layer": "conv2", "units": (1, 5), **QUICK}
+    made = pellucid.dream(small(), recipe="interpolation", frames=3, alignment=0.0, **wishes)
+    alone = pellucid.dream(small(), 'channel("conv2", (1, 5, 5))', count=3, **QUICK)
+    torch.testing.assert_close(made.pictures[2], alone.pictures[2], atol=1e-5, rtol=0)
+    torch.testing.assert_close(made.final[0], alone.final[0], atol=1e-5, rtol=0)
+    first, last = (made.terms[f'channel("conv2", {unit})'.replace('"', "'")] for unit in (1, 5))
+    torch.testing.assert_close(made.final[1], (first[1] + last[1]) / 2)
+    assert made.titles[1] == "50% of 1, 50% of 5"
+    assert (made.made_by, made.options) == ("interpolation", {"frames": 3, "alignment": 0.0})
+
+
+def test_alignment_holds_neighbours_alike():
+    wishes = {"layer": "conv2", "units": (1, 5), "frames": 3, "steps": 15, "transform": "none"}
+    alone, held = (pellucid.dream(small(), recipe="interpolation", alignment=a, **wishes) for a in (0.0, 3.0))
+    apart = [(m.pictures[0] - m.pictures[1]).square().mean() for m in (alone, held)]
+    assert apart[1] < apart[0]
+
+
+def test_facets_are_less_alike_than_without_diversity():
+    wishes = {"layer": "conv1", "units": 1, "facets": 3, "steps": 15, "transform": "none"}
+    alone, facets = (pellucid.dream(small(), recipe="diversity", weight=w, **wishes) for w in (1e-6, 3.0))
+    alike = [m.terms["diversity('conv1')"].mean() for m in (alone, facets)]
+    assert alike[1] < alike[0] - 0.01
+    assert len(facets.pictures) == 3
+
+
+def test_deep_dream_keeps_the_photographs_shape_and_climbs(photo):
+    wishes = {"layer": "conv2", "start": photo, "transform": "none"}
+    still = pellucid.dream(small(), recipe="deep-dream", octaves=2, steps=0, **wishes)
+    made = pellucid.dream(small(), recipe="deep-dream", octaves=2, steps=5, **wishes)
+    assert made.pictures.shape == (1, 3, 16, 24)
+    assert made.final > still.final
+    with Image.open(photo) as image:
+        own = torch.from_numpy(np.asarray(image.resize((24, 16), Image.Resampling.BICUBIC)).copy()) / 255
+    torch.testing.assert_close(still.pictures[0], own.permute(2, 0, 1), atol=0.02, rtol=0)  # 0 steps: noise alone
+
+
+def test_an_interrupted_octave_is_the_last(photo):
+    def stop(_label, done, _all):
+        raise KeyboardInterrupt
+
+    made = pellucid.dream(small(), recipe="deep-dream", layer="conv2", start=photo, octaves=2, progress=stop)
+    assert made.stopped
+    assert made.pictures.shape == (1, 3, 11, 17)
+
+
+@pytest.mark.parametrize(
+    ("wishes", "error", "words"),
+    [
+        ({"recipe": "deep-dreams"}, UnknownName, "deep-dream"),
+        ({"recipe": "deep-dream", "layer": "conv2"}, BadOption, "needs a picture to start from"),
+        ({"recipe": "diversity", "layer": "conv2", "units": (1, 2)}, BadOption, "needs one unit"),
+        ({"recipe": "diversity", "layer": ("conv1", "conv2"), "units": 1}, BadOption, "Expected one layer"),
+        ({"recipe": "interpolation", "layer": "conv2", "units": 1}, BadOption, "two units"),
+        ({"recipe": "interpolation", "layer": "conv2", "units": (1, 2), "octaves": 3}, BadOption, "no use for octaves"),
+        ({"recipe": "interpolation", "objective": "logit(1)"}, BadOption, "makes its objective"),
+        ({"recipe": "diversity", "layer": "conv2", "units": 1, "transform": "maco"}, BadOption, "views"),
+        ({}, BadOption, "Expected an objective"),
+    ],
+)
+def test_wishes_that_cannot_be_met(wishes, error, words):
+    with pytest.raises(error, match=words):
+        pellucid.dream(small(), **wishes)
