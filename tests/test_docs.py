@@ -44,6 +44,31 @@ def test_adding_a_method_names_every_reserved_parameter():
     assert all(f"| `{name}` |" in table for name in RESERVED)
 
 
+def test_adding_a_metric_works_as_written(monkeypatch):
+    space: dict = {}
+    for block in code_blocks("docs/adding-a-metric.md"):
+        exec(block, space)
+    for name in [n for n in space if n.startswith("test_")]:
+        space[name]()
+    metric = space["METRIC"]
+    known = dict(registry.metrics())
+    monkeypatch.setattr(registry, "metrics", lambda: {**known, metric.id: metric})
+    nn = torch.nn
+    net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(16, 3))
+    image = torch.randn(2, 3, 12, 12, generator=torch.Generator().manual_seed(0))
+    score = pellucid.explain(net, image, "saliency")["saliency"].score("bright-share", quantile=0.8)
+    assert 0 < score.mean < 1
+    assert score.options == {"quantile": 0.8}
+    assert float(score.extras["bright"][0]) == pytest.approx(0.2, abs=0.01)
+
+
+def test_adding_a_metric_names_every_reserved_parameter():
+    from pellucid.judging import Metric
+
+    table = (ROOT / "docs/adding-a-metric.md").read_text()
+    assert all(f"| `{name}` |" in table for name in Metric.reserved)
+
+
 def test_every_target_of_the_page_works_as_written():
     """Random networks at small sizes; that the numbers are right is the business of the targets' own tests."""
     with torch.random.fork_rng(devices=[]):

@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from pellucid.api import explain as explain
     from pellucid.dreaming.dream import dream as dream
     from pellucid.errors import PellucidError as PellucidError
+    from pellucid.evaluation import Evaluation as Evaluation
+    from pellucid.evaluation import Metric as Metric
+    from pellucid.evaluation import Score as Score
+    from pellucid.evaluation import evaluate as evaluate
     from pellucid.explanation import Explanation as Explanation
     from pellucid.inspection import Dissection as Dissection
     from pellucid.inspection import Inspection as Inspection
@@ -27,9 +31,10 @@ if TYPE_CHECKING:
     from pellucid.localise import Localisation as Localisation
     from pellucid.localise import locate as locate
     from pellucid.memory import keep_freed_memory as keep_freed_memory
-    from pellucid.models import load as load
-    from pellucid.models import wrap as wrap
+    from pellucid.models.load import load as load
+    from pellucid.models.wrap import wrap as wrap
     from pellucid.registry import methods as methods
+    from pellucid.registry import metrics as metrics
     from pellucid.targets import Candidates as Candidates
     from pellucid.targets import Custom as Custom
     from pellucid.targets import Detection as Detection
@@ -59,6 +64,7 @@ _HOME = {
     "Custom": "targets",
     "Detection": "targets",
     "Dissection": "inspection",
+    "Evaluation": "evaluation",
     "Explanation": "explanation",
     "Inspection": "inspection",
     "Localisation": "localise",
@@ -66,12 +72,14 @@ _HOME = {
     "Look": "inspection",
     "Margin": "targets",
     "Method": "types",
+    "Metric": "evaluation",
     "Model": "types",
     "PellucidError": "errors",
     "Picture": "types",
     "Preprocess": "types",
     "Probability": "targets",
     "Region": "targets",
+    "Score": "evaluation",
     "Similarity": "targets",
     "Site": "types",
     "Target": "targets",
@@ -79,6 +87,7 @@ _HOME = {
     "TopPictures": "inspection",
     "dissect": "inspection",
     "dream": "dreaming",
+    "evaluate": "evaluation",
     "explain": "api",
     "inspect": "inspection",
     "layers": "inspection",
@@ -89,8 +98,8 @@ _HOME = {
     "top_pictures": "inspection",
     "wrap": "models",
 }
-_MODULES = ("arithmetic", "methods")
-"""Modules that are public as such; that of the methods is callable: `pellucid.methods()` is the registry."""
+_MODULES = ("arithmetic", "methods", "metrics")
+"""Modules that are public as such; the last two are callable: `pellucid.methods()` is the registry."""
 
 __all__ = [
     "Attribution",
@@ -100,6 +109,7 @@ __all__ = [
     "Custom",
     "Detection",
     "Dissection",
+    "Evaluation",
     "Explanation",
     "Inspection",
     "Localisation",
@@ -107,12 +117,14 @@ __all__ = [
     "Look",
     "Margin",
     "Method",
+    "Metric",
     "Model",
     "PellucidError",
     "Picture",
     "Preprocess",
     "Probability",
     "Region",
+    "Score",
     "Similarity",
     "Site",
     "Target",
@@ -121,6 +133,7 @@ __all__ = [
     "arithmetic",
     "dissect",
     "dream",
+    "evaluate",
     "explain",
     "inspect",
     "keep_freed_memory",
@@ -129,6 +142,7 @@ __all__ = [
     "locate",
     "look",
     "methods",
+    "metrics",
     "top_pictures",
     "wrap",
 ]

@@ -159,7 +159,7 @@ def _check_tensor(tensor: Tensor) -> Maps:
         )
     if not bool(tensor.isfinite().all()):
         raise BadOption("Expected finite numbers in the tensor to explain, got NaN or infinity.")
-    return tensor.detach()
+    return tensor.detach().clone()  # results hold their input, which the caller may go on writing to
 
 
 def _pack(

@@ -22,6 +22,14 @@ def method_names(given: Any) -> list[str]:
     return names
 
 
+def metric_names(given: Any) -> list[str]:
+    """Ids of metrics, from one or several."""
+    names = _list(given, str, "an id of a metric such as 'deletion', or a list of ids, as metrics")
+    if not names or not all(isinstance(name, str) for name in names):
+        raise BadOption(f"Expected ids of metrics such as 'deletion', got {names!r}.")
+    return names
+
+
 def method_options(given: Any) -> Mapping[str, Mapping[str, Any]]:
     """Options by method and name."""
     form = "options={'occlusion': {'window': 32}}"

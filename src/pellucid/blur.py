@@ -8,23 +8,22 @@ from torch import Tensor
 from pellucid.numerics import product
 from pellucid.types import Maps
 
-_REACH = 4.0
 
-
-def gaussian_blur(maps: Maps, sigma: Tensor) -> Maps:
+def gaussian_blur(maps: Maps, sigma: Tensor, truncate: float = 4.0) -> Maps:
     """Blur `[n, channel, row, column]` by `sigma` `[n]` pixels, each row by its own; 0 leaves it as it is.
 
-    The kernel reaches 4 sigma and the world outside the picture is 0, as in `scipy.ndimage.gaussian_filter` with
-    `mode="constant"`. A convolution with a different kernel for each row is one product with banded matrices.
+    The kernel reaches `truncate` times sigma and the world outside the picture is 0, as in
+    `scipy.ndimage.gaussian_filter` with `mode="constant"`. A convolution with a different kernel for each row
+    is one product with banded matrices.
     """
-    down, across = (_kernel(length, sigma.to(maps.dtype))[:, None] for length in maps.shape[2:])
+    down, across = (_kernel(length, sigma.to(maps.dtype), truncate)[:, None] for length in maps.shape[2:])
     return product(product(down, maps), across)
 
 
-def _kernel(length: int, sigma: Tensor) -> Tensor:
+def _kernel(length: int, sigma: Tensor, truncate: float) -> Tensor:
     """The blur along one axis as symmetric matrices `[n, length, length]`."""
     place = torch.arange(length, device=sigma.device, dtype=sigma.dtype)
-    reach = torch.floor(_REACH * sigma + 0.5)[:, None, None]
+    reach = torch.floor(truncate * sigma + 0.5)[:, None, None]
     weights = _bell((place[:, None] - place).abs()[None], sigma[:, None, None], reach)
     steps = torch.arange(1, int(reach.max()) + 1, device=sigma.device, dtype=sigma.dtype)[None, None]
     return weights / (1 + 2 * _bell(steps, sigma[:, None, None], reach).sum(2, keepdim=True))

@@ -27,7 +27,20 @@ from pellucid.numerics import max_abs, onto_picture
 from pellucid.pictures import prepare, read_labels
 from pellucid.registry import fill_options, find_method
 from pellucid.targets import Reading, Target, Unread
-from pellucid.types import Attentions, Attribution, Cost, Evidence, Frame, Map, Maps, Method, Model, Site, Tally
+from pellucid.types import (
+    Attentions,
+    Attribution,
+    Cost,
+    Evidence,
+    Frame,
+    Map,
+    Maps,
+    Method,
+    Model,
+    Question,
+    Site,
+    Tally,
+)
 
 _WHOLE_BATCH = 8
 """Batches up to this size are run at once without asking how much memory a sample takes."""
@@ -238,10 +251,15 @@ class Engine:
                     continue
                 try:
                     parts = [self._attribute(step, found, k, resolved, site, shared) for site in sites]
-                    self.done.append(fused(parts, fuse) if fuse and step.at_site else parts[0])
+                    whole = fused(parts, fuse) if fuse and step.at_site else parts[0]
+                    self.done.append(replace(whole, question=self._question(step, resolved, sites, fuse)))
                 except (Refused, BadSite) as error:
                     self._refuse([step], error)
         self._obey()
+
+    def _question(self, step: Step, target: Target, sites: Sequence[Site | None], fuse: str | None) -> Question:
+        places = tuple(site for site in sites if site) if step.at_site else ()
+        return Question(self.image, tuple(self.frames), target, places, fuse if places else None, step)
 
     def _obey(self) -> None:
         """Grant the user's wish to stop, once the method that it came in has made do with what it had."""

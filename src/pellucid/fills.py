@@ -15,6 +15,7 @@ Every method that hides something takes the same `fill`:
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -23,7 +24,7 @@ from torch.nn import functional as F
 from pellucid.blur import gaussian_blur
 from pellucid.errors import BadOption
 from pellucid.numerics import crops
-from pellucid.types import Maps, Noise, ProbeLike
+from pellucid.types import Maps, Noise
 
 NAMED = ("mean", "blur", "noise", "inpaint")
 
@@ -31,6 +32,13 @@ BLUR = 0.1
 """Standard deviation of the blur, as a fraction of the picture's shorter side."""
 _RESIDUE = 1e-12
 """Inpainting stops when the squared error has fallen to this fraction of what it was; float32 carries 1e-14."""
+
+
+class ReadsPictures(Protocol):
+    """What reads other pictures for a model: a probe, or what a metric asks."""
+
+    def picture(self, name: str) -> Maps:
+        """A file or a sample, as the model's input `[1, channel, row, column]`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,7 +78,7 @@ class Fill:
         return inpaint(wide, holes, inside(picture, corners - 1, wide.shape))[:, :, 1:-1, 1:-1]
 
 
-def fill_of(method: str, kind: float | str, image: Maps, probe: ProbeLike, rng: Noise) -> Fill:
+def fill_of(method: str, kind: float | str, image: Maps, probe: ReadsPictures, rng: Noise) -> Fill:
     """What the option `fill` names; errors name the `method`.
 
     Raises:
@@ -105,8 +113,14 @@ def blurred(image: Maps, width: float) -> Maps:
 
     Weights outside the picture are left out instead of counted as 0, so that edges keep their tone.
     """
-    sigma = image.new_full((len(image),), width * min(image.shape[2:]))
-    return gaussian_blur(image, sigma) / gaussian_blur(torch.ones_like(image[:, :1]), sigma)
+    return smoothed(image, width * min(image.shape[2:]))
+
+
+def smoothed(image: Maps, sigma: float, truncate: float = 4.0) -> Maps:
+    """Pictures blurred by `sigma` pixels, as far as `truncate` times that, weights outside left out."""
+    widths = image.new_full((len(image),), sigma)
+    weight = gaussian_blur(torch.ones_like(image[:, :1]), widths, truncate)
+    return gaussian_blur(image, widths, truncate) / weight
 
 
 def inpaint(pictures: Maps, hidden: Tensor, there: Tensor | None = None) -> Maps:

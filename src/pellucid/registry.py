@@ -1,4 +1,4 @@
-"""Every explanation method, found by looking: a module in `methods/` with a `METHOD` constant is registered."""
+"""Methods and metrics, found by looking: a module in `methods/` with a `METHOD`, in `metrics/` with a `METRIC`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from types import MappingProxyType
 from typing import Any, Protocol
 
 from pellucid.errors import BadOption, unknown
-from pellucid.types import Method
+from pellucid.judging import Metric
+from pellucid.types import Entry, Method
 
 DEFAULT_METHODS = ("grad-cam", "guided-backprop", "saliency", "occlusion")
 """What `explain` runs when no method is named: where in a late layer, where in pixels, and what if it were hidden."""
@@ -20,6 +21,10 @@ DEFAULT_METHODS = ("grad-cam", "guided-backprop", "saliency", "occlusion")
 
 class HasOptions(Protocol):
     """What options belong to: a method, or another record with a function whose keyword-only parameters they are."""
+
+    @property
+    def kind(self) -> str:
+        """What such a record is called."""
 
     @property
     def id(self) -> str:
@@ -37,15 +42,25 @@ class HasOptions(Protocol):
 @cache
 def methods() -> Mapping[str, Method]:
     """All methods by id, in alphabetical order."""
-    found: dict[str, Method] = {}
-    package = importlib.import_module("pellucid.methods")
+    return _found("methods", "METHOD")
+
+
+@cache
+def metrics() -> Mapping[str, Metric]:
+    """All metrics by id, in alphabetical order."""
+    return _found("metrics", "METRIC")
+
+
+def _found(folder: str, constant: str) -> Mapping[str, Any]:
+    found: dict[str, Entry] = {}
+    package = importlib.import_module(f"pellucid.{folder}")
     for info in pkgutil.iter_modules(package.__path__):
-        method = getattr(importlib.import_module(f"pellucid.methods.{info.name}"), "METHOD", None)
-        if method is None:
+        entry = getattr(importlib.import_module(f"pellucid.{folder}.{info.name}"), constant, None)
+        if entry is None:
             continue
-        if method.id in found:
-            raise RuntimeError(f"two methods are called {method.id!r}; the second is in {info.name}.py")
-        found[method.id] = method
+        if entry.id in found:
+            raise RuntimeError(f"two {folder} are called {entry.id!r}; the second is in {info.name}.py")
+        found[entry.id] = entry
     return MappingProxyType(dict(sorted(found.items())))
 
 
@@ -60,34 +75,45 @@ def find_method(name: str) -> Method:
     return methods()[name]
 
 
-def fill_options(method: HasOptions, given: Mapping[str, Any]) -> dict[str, Any]:
-    """All options of a method: the given ones over the defaults, numbers and switches checked by type.
+def find_metric(name: str) -> Metric:
+    """The metric with this id.
+
+    Raises:
+        UnknownName: there is none; the message offers near ids.
+    """
+    if name not in metrics():
+        raise unknown("metric", name, metrics(), "`pellucid.metrics()` lists all.")
+    return metrics()[name]
+
+
+def fill_options(entry: HasOptions, given: Mapping[str, Any]) -> dict[str, Any]:
+    """All options of a record: the given ones over the defaults, numbers and switches checked by type.
 
     Raises:
         BadOption: an unknown option, or a value of another type than the default's.
     """
     for name in given:
-        if name not in method.options:
-            known = ", ".join(method.options) or "none"
-            raise BadOption(f"The method {method.id!r} has no option {name!r}. Its options: {known}.")
-    return {name: _check(method, name, given.get(name, default)) for name, default in method.options.items()}
+        if name not in entry.options:
+            known = ", ".join(entry.options) or "none"
+            raise BadOption(f"The {entry.kind} {entry.id!r} has no option {name!r}. Its options: {known}.")
+    return {name: _check(entry, name, given.get(name, default)) for name, default in entry.options.items()}
 
 
-def _check(method: HasOptions, name: str, value: Any) -> Any:
-    kinds = _kinds(method, name)
+def _check(entry: HasOptions, name: str, value: Any) -> Any:
+    kinds = _kinds(entry, name)
     if isinstance(value, float) and not math.isfinite(value):
-        raise BadOption(f"Expected a finite number for the option {name!r} of {method.id!r}, got {value}.")
+        raise BadOption(f"Expected a finite number for the option {name!r} of {entry.id!r}, got {value}.")
     given = "None" if value is None else type(value).__name__
     if given in kinds:
         return value
     if "float" in kinds and given == "int":
         return float(value)
-    raise BadOption(f"Expected {' | '.join(kinds)} for the option {name!r} of {method.id!r}, got {value!r}.")
+    raise BadOption(f"Expected {' | '.join(kinds)} for the option {name!r} of {entry.id!r}, got {value!r}.")
 
 
-def _kinds(method: HasOptions, name: str) -> list[str]:
+def _kinds(entry: HasOptions, name: str) -> list[str]:
     """Names of the types that an option takes, as its annotation has them."""
-    annotation = inspect.formatannotation(inspect.signature(method.function, eval_str=True).parameters[name].annotation)
+    annotation = inspect.formatannotation(inspect.signature(entry.function, eval_str=True).parameters[name].annotation)
     return [part.strip() for part in annotation.split("|")]
 
 
@@ -101,19 +127,19 @@ _READERS: Mapping[str, Callable[[str], Any]] = {
 }
 
 
-def parse_option(method: HasOptions, name: str, text: str) -> Any:
+def parse_option(entry: HasOptions, name: str, text: str) -> Any:
     """An option's value from the command line's text, read as the types that the option takes.
 
     Raises:
         BadOption: the text is no such value, or there is no such option.
     """
-    if name not in method.options:
-        fill_options(method, {name: text})  # says what there is
-    kinds = _kinds(method, name)
+    if name not in entry.options:
+        fill_options(entry, {name: text})  # says what there is
+    kinds = _kinds(entry, name)
     for kind, read in _READERS.items():
         if kind in kinds:
             try:
                 return read(text)
             except (ValueError, KeyError):
                 continue
-    raise BadOption(f"Expected {' | '.join(kinds)} for --{method.id}.{name.replace('_', '-')}, got {text!r}.")
+    raise BadOption(f"Expected {' | '.join(kinds)} for --{entry.id}.{name.replace('_', '-')}, got {text!r}.")

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, TypeAlias
 
 from torch import Tensor, nn
 
@@ -19,6 +19,8 @@ from pellucid.errors import BadOption, UnknownName, unknown
 
 if TYPE_CHECKING:
     from PIL.Image import Image
+
+    from pellucid.judging import Score
 
 Maps: TypeAlias = Tensor
 """Float tensor `[batch, channel, row, column]`."""
@@ -483,40 +485,60 @@ RESERVED = frozenset({*_FOUND, "image", "probe", "rng"})
 
 
 @dataclass(frozen=True)
-class Method:
-    """One explanation method: a function and the facts about it.
+class Entry:
+    """A function of a registry and the facts about it: what methods and metrics share.
 
     Attributes:
-        function: its parameters name what it needs (`RESERVED`); keyword-only parameters are the user's options.
+        function: its parameters name what it needs (`reserved`); keyword-only parameters are the user's options.
         id: as on the command line.
         title: for people.
         reference: paper and equation.
-        caveat: one sentence on when the picture misleads.
+        caveat: one sentence on when it misleads.
+        kind: what such an entry is called.
+        reserved: names of parameters that are filled in; all others are the user's options.
+    """
+
+    function: Callable[..., Any]
+    id: str
+    title: str
+    reference: Paper
+    caveat: str = ""
+    kind: ClassVar[str]
+    reserved: ClassVar[frozenset[str]]
+
+    @cached_property
+    def needs(self) -> frozenset[str]:
+        """The reserved names that the function asks for."""
+        return frozenset(inspect.signature(self.function).parameters) & self.reserved
+
+    @cached_property
+    def options(self) -> Mapping[str, Any]:
+        """Option names with their default values."""
+        parameters = inspect.signature(self.function).parameters.values()
+        return {p.name: p.default for p in parameters if p.name not in self.reserved}
+
+    @property
+    def summary(self) -> str:
+        """The first line of the function's docstring."""
+        return (inspect.getdoc(self.function) or "").partition("\n")[0]
+
+
+@dataclass(frozen=True)
+class Method(Entry):
+    """One explanation method: its function returns a map, or `Evidence`.
+
+    Attributes:
         rule: backward rule of `image_gradient` and `relevance`: a name in `capture/catalogue.py`.
         reduce: how `raw` loses its channel axis: `sum` (evidence that adds up) or `max-abs` (sensitivity, Simonyan et
             al.); `of` takes the rule of the method named by the option `of`; "" for maps without channels.
         fuse: how the method joins its maps of several layers, a rule of `fusing.py`; "" for methods that look at one.
     """
 
-    function: Callable[..., Tensor | Evidence]
-    id: str
-    title: str
-    reference: Paper
-    caveat: str = ""
     rule: str = "plain"
     reduce: Literal["", "sum", "max-abs", "of"] = ""
     fuse: Literal["", "max", "mean", "product"] = ""
-
-    @cached_property
-    def needs(self) -> frozenset[str]:
-        """The reserved names that the function asks for."""
-        return frozenset(inspect.signature(self.function).parameters) & RESERVED
-
-    @cached_property
-    def options(self) -> Mapping[str, Any]:
-        """Option names with their default values."""
-        parameters = inspect.signature(self.function).parameters.values()
-        return {p.name: p.default for p in parameters if p.name not in RESERVED}
+    kind: ClassVar[str] = "method"
+    reserved: ClassVar[frozenset[str]] = RESERVED
 
     @property
     def at_site(self) -> bool:
@@ -533,11 +555,6 @@ class Method:
         """Whether the raw map is a gradient at the input, under some backward rule, and nothing else."""
         return "image_gradient" in self.needs and self.needs <= {"image_gradient", "uncovered"}
 
-    @property
-    def summary(self) -> str:
-        """The first line of the function's docstring."""
-        return (inspect.getdoc(self.function) or "").partition("\n")[0]
-
 
 @dataclass(frozen=True)
 class Cost:
@@ -551,6 +568,28 @@ class Cost:
     seconds: float
     forward: int
     backward: int
+
+
+@dataclass(frozen=True, eq=False)
+class Question:
+    """What was asked of the model for one attribution, so that it can be judged, and asked again of changed pictures.
+
+    Attributes:
+        image: the model's input `[batch, channel, row, column]`. All attributions of a call hold the same one, apart
+            from whatever the caller gave; it is not to be written to.
+        frames: how each picture lies in it.
+        target: the resolved `targets.Target`.
+        sites: where the method looked; none for methods that look at the input only.
+        fuse: how the maps at these sites were joined, None if there was one.
+        step: the method with all options filled in, also those of a method that it builds on (`engine.Step`).
+    """
+
+    image: Maps
+    frames: tuple[Frame, ...]
+    target: Any
+    sites: tuple[Site, ...]
+    fuse: str | None
+    step: Any
 
 
 @dataclass(frozen=True, eq=False)
@@ -583,6 +622,24 @@ class Attribution:
     extras: Mapping[str, Tensor] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     partial: tuple[int, int] | None = None
+    question: Question | None = None
+
+    def score(self, metric: str, *, seed: int = 0, **options: Any) -> Score:
+        """Judge the map by one metric, beside the controls; see `pellucid.evaluate` for several at once.
+
+        Args:
+            metric: id, as in `pellucid.metrics()`.
+            seed: of all random draws and of the interval.
+            options: the metric's own.
+
+        Raises:
+            UnknownName: there is no such metric.
+            BadOption: an option that does not fit, or an attribution that was put together by hand.
+            Refused: the metric has no answer for this model.
+        """
+        from pellucid.evaluation import evaluate
+
+        return evaluate(self, metric, options={metric: options}, seed=seed)[self.method.id, metric]
 
     def __repr__(self) -> str:
         place = f" at '{self.site}'" if self.site else ""

@@ -13,6 +13,7 @@ import pytest
 
 import pellucid
 from pellucid.cli.options import described_arguments
+from pellucid.judging import Metric
 from pellucid.types import Method
 
 ROOT = Path(pellucid.__file__).parent
@@ -52,11 +53,12 @@ ALLOWED = {  # (file, call): why
 LAYERS = (  # each may import from its own row and those above it
     {"errors"},
     {"types"},
+    {"judging"},
     {"arithmetic", "blur", "fills", "memory", "numerics", "regions", "targets", "zoo"},
-    {"capture", "methods", "registry", "pictures", "models"},
+    {"capture", "methods", "metrics", "registry", "pictures", "models"},
     {"arguments", "fusing"},
     {"engine", "explanation", "inspection"},
-    {"api", "report"},
+    {"api", "evaluation", "report"},
     {"dreaming", "fooling", "localise", "training"},
     {"__main__", "cli", "compat"},
 )
@@ -66,6 +68,7 @@ UPWARDS = {  # (importing file, imported part): why
     ("inspection/overview.py", "report"): "results save themselves; imported when asked to",
     ("inspection/units.py", "report"): "results save themselves; imported when asked to",
     ("inspection/value.py", "report"): "results save themselves; imported when asked to",
+    ("types.py", "evaluation"): "an attribution is judged when asked to",
     ("types.py", "models"): "the fingerprint is computed when first read",
 }
 
@@ -148,6 +151,13 @@ def test_methods_know_nothing_of_networks():
     assert not [name for name in files if "torch.nn" in (ROOT / name).read_text()]
 
 
+def test_metrics_know_nothing_of_networks():
+    files = [name for name in NAMES if part_of(name) == "metrics" and name != "metrics/__init__.py"]
+    parts = {wanted for name in files for wanted in imported_parts(tree(name))}
+    assert parts <= {"metrics", "judging", "types", "errors", "numerics", "blur", "fills", "regions"}
+    assert not [name for name in files if "torch.nn" in (ROOT / name).read_text()]
+
+
 def test_capture_knows_nothing_of_methods():
     parts = {wanted for name in NAMES if part_of(name) == "capture" for wanted in imported_parts(tree(name))}
     assert parts <= {"capture", "errors", "numerics", "targets", "types"}
@@ -224,10 +234,20 @@ def test_every_file_in_methods_is_a_method_or_private():
         assert path.stem == method.function.__name__
 
 
-@pytest.mark.parametrize("name", pellucid.methods())
-def test_records_are_complete(name):
-    method = pellucid.methods()[name]
-    assert method.id == name
+def test_every_file_in_metrics_is_a_metric_or_private():
+    for path in sorted((ROOT / "metrics").glob("[!_]*.py")):
+        metric = importlib.import_module(f"pellucid.metrics.{path.stem}").METRIC
+        assert isinstance(metric, Metric)
+        assert pellucid.metrics()[metric.id] is metric
+        assert path.stem == metric.function.__name__ == metric.id.replace("-", "_")
+
+
+ENTRIES = [*pellucid.methods().values(), *pellucid.metrics().values()]
+every_entry = pytest.mark.parametrize("method", ENTRIES, ids=lambda entry: entry.id)
+
+
+@every_entry
+def test_records_are_complete(method):
     assert method.title
     assert method.caveat
     assert method.summary
@@ -238,9 +258,8 @@ def test_records_are_complete(name):
     assert all(p.default is not p.empty and p.annotation is not p.empty for p in keyword_only)
 
 
-@pytest.mark.parametrize("name", pellucid.methods())
-def test_what_is_described_under_args_are_the_parameters(name):
-    method = pellucid.methods()[name]
+@every_entry
+def test_what_is_described_under_args_are_the_parameters(method):
     parameters = inspect.signature(method.function).parameters
     assert list(described_arguments(method)) == list(parameters)
     assert all(described_arguments(method).values())

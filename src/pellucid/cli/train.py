@@ -173,6 +173,10 @@ def _save(made: Study | Waves, out: Path) -> Path:
     return path
 
 
+def _known(own: Comparison) -> dict[str, Any]:
+    return {name: {metric: s.known for metric, s in each.items()} for name, each in own.scores.items()}
+
+
 def _tell(made: Study, own: Comparison | None, weights: Path, out: Path, *, as_json: bool) -> None:
     from dataclasses import asdict
 
@@ -189,7 +193,7 @@ def _tell(made: Study, own: Comparison | None, weights: Path, out: Path, *, as_j
                 "ended": made.trained.ended,
                 "seconds": made.seconds,
                 "notes": made.notes,
-                "masks": {name: asdict(each) for name, each in own.scores.items()} if own else None,
+                "masks": _known(own) if own else None,
             }
         )
         return
@@ -209,7 +213,7 @@ def _tell(made: Study, own: Comparison | None, weights: Path, out: Path, *, as_j
     if own:
         show.table(
             ("map", ("deletion, smaller is better", "right"), ("insertion, larger is better", "right")),
-            [(name, each.of("deletion"), each.of("insertion")) for name, each in own.scores.items()],
+            [(name, each["deletion"].text, each["insertion"].text) for name, each in own.scores.items()],
             title=f"Its own mask beside Grad-CAM, {len(own.pictures)} held-out pictures, with 95 % intervals",
         )
     show.line(f"{weights}\n{out / 'report.html'}")

@@ -23,6 +23,7 @@ from pellucid.targets.outputs import Part, class_scores, leaves, logits, scores_
 from pellucid.targets.parse import FORMS, parse_targets
 from pellucid.targets.reading import Unread, read
 from pellucid.targets.regions import PixelClasses, Region
+from pellucid.targets.rows import as_probability, of_rows
 from pellucid.targets.similarity import Similarity
 from pellucid.targets.somewhere import Somewhere
 
@@ -51,9 +52,11 @@ __all__ = [
     "Top",
     "Unread",
     "are_probabilities",
+    "as_probability",
     "class_scores",
     "leaves",
     "logits",
+    "of_rows",
     "parse_targets",
     "probabilities",
     "read",

@@ -10,13 +10,14 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from pellucid.evaluation import Score
 from pellucid.pictures import decode
 from pellucid.report import facts
 from pellucid.report.charts import curves
 from pellucid.report.document import document
 from pellucid.report.packing import photograph
 from pellucid.training.loop import Pass, Settings, Trained
-from pellucid.training.masks import SHARES, Comparison
+from pellucid.training.masks import Comparison
 from pellucid.training.study import Study
 from pellucid.training.waves import FITTED, Waves
 
@@ -70,7 +71,7 @@ def _own(own: Comparison) -> dict[str, Any]:
         (
             title,
             curves(
-                {name: list(zip(SHARES, getattr(each, field), strict=True)) for name, each in own.scores.items()},
+                {name: _mean_curve(each[metric]) for name, each in own.scores.items()},
                 across="share of the pixels",
                 up="probability of the first answer",
                 low=0.0,
@@ -78,16 +79,20 @@ def _own(own: Comparison) -> dict[str, Any]:
             ),
             remark,
         )
-        for title, field, remark in (
-            ("Hiding what matters most first", "deleted", "a faithful map falls fast"),
-            ("Showing what matters most first", "inserted", "a faithful map rises fast"),
+        for title, metric, remark in (
+            ("Hiding what matters most first", "deletion", "a faithful map falls fast"),
+            ("Showing what matters most first", "insertion", "a faithful map rises fast"),
         )
     ]
-    rows = [(name, each.of("deletion"), each.of("insertion")) for name, each in own.scores.items()]
+    rows = [(name, *(each[metric].text for metric in ("deletion", "insertion"))) for name, each in own.scores.items()]
     spread = slice(None, None, -(-len(own.pictures) // _SHOWN_MASKS))
     sheets = [("picture", _strip(own.pictures[spread].mean(1)))]
-    sheets += [(name, _strip(maps[spread])) for name, maps in own.maps.items() if name != "random"]
+    sheets += [(name, _strip(maps[spread])) for name, maps in own.maps.items()]
     return {"charts": charts, "rows": rows, "sheets": sheets, "count": len(own.pictures)}
+
+
+def _mean_curve(score: Score) -> list[tuple[float, float]]:
+    return list(zip(score.axis, score.extras["curve"].mean(0).tolist(), strict=True))
 
 
 def _strip(maps: Tensor) -> str:

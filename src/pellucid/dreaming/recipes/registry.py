@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
 from functools import cache, cached_property
 from types import MappingProxyType
-from typing import Any
+from typing import Any, ClassVar
 
 from pellucid.dreaming.dream import RECIPES, Draw, Dream, Recipe
 from pellucid.errors import BadOption, unknown
@@ -39,6 +39,7 @@ class Composition:
     title: str
     reference: Paper
     caveat: str
+    kind: ClassVar[str] = "recipe"
 
     @property
     def id(self) -> str:

@@ -1,0 +1,170 @@
+"""What metrics ask: scores of changed pictures for all maps of them at once, and the maps made anew."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from pellucid.capture.budget import Budget
+from pellucid.capture.probe import Meter, Probe
+from pellucid.capture.randomness import Draws
+from pellucid.engine import Engine
+from pellucid.targets import Target, of_rows
+from pellucid.types import Answers, Attribution, Change, Map, Maps, Model, Noise, Question
+
+
+@dataclass
+class Asker:
+    """Answers a metric's questions about several maps of each picture together; see `judging.Asking`.
+
+    Row `m * batch + k` is map m of picture k.
+
+    Attributes:
+        plain: asks for the target's own score.
+        sure: asks for its probability.
+        maps: how many maps of each picture are judged.
+        certain: whether `sure` gives a probability, as it does for the scores of classes only.
+        shared: passes that all maps rest on.
+        own: passes that each map rests on alone.
+        notes: what the reader of the numbers must know.
+    """
+
+    plain: Probe
+    sure: Probe
+    maps: int
+    certain: bool = True
+    notes: tuple[str, ...] = ()
+    shared: int = 0
+    own: int = 0
+
+    def score(self, count: int, change: Change, *, shared: bool = False) -> Answers:
+        """The target's score of variants."""
+        return self._ask(self.plain, count, change, shared=shared)
+
+    def probability(self, count: int, change: Change, *, shared: bool = False) -> Answers:
+        """The probability of variants."""
+        if not self.certain:
+            self.notes = ("The target is no class's score, so the score itself stands for a probability.",)
+        return self._ask(self.sure, count, change, shared=shared)
+
+    def picture(self, name: str) -> Maps:
+        """Another picture as the model's input."""
+        return self.plain.picture(name)
+
+    def _ask(self, probe: Probe, count: int, change: Change, *, shared: bool) -> Answers:
+        batch, before = len(probe.image), probe.meter.forward
+        if shared:
+            asked = probe.score(count, change)
+            self.shared += probe.meter.forward - before
+            top = None if asked.top is None else asked.top.repeat(self.maps, 1)
+            return Answers(asked.score.repeat(self.maps, 1), top)
+
+        def each(rows: Tensor, samples: Tensor, numbers: Tensor) -> Tensor:
+            return change(rows, numbers // count * batch + samples, numbers % count)
+
+        asked = probe.score(self.maps * count, each)
+        self.own += (probe.meter.forward - before) // self.maps
+        return Answers(self._by_row(asked.score), None if asked.top is None else self._by_row(asked.top))
+
+    def _by_row(self, answers: Tensor) -> Tensor:
+        """`[batch, map and variant]` as `[map and picture, variant]`."""
+        return answers.reshape(len(answers), self.maps, -1).transpose(0, 1).flatten(0, 1)
+
+
+@dataclass
+class Remaker:
+    """Makes the judged maps anew; see `judging.Explaining`.
+
+    Attributes:
+        model: with what it takes besides the pictures.
+        image: the pictures `[batch, channel, row, column]`.
+        pictures: which pictures of the attributions these are, `[batch]`.
+        makers: for each map what makes it: an attribution's own question, or a control.
+        seed: of the controls.
+        costs: of each map so far: forward and backward passes.
+    """
+
+    model: Model
+    image: Maps
+    pictures: Tensor
+    makers: Sequence[Attribution | Callable[[Maps, Noise], Map]]
+    seed: int
+    budget: Budget
+    meter: Meter
+    costs: dict[int, tuple[int, int]] = field(default_factory=dict)
+
+    def changed(self, count: int, change: Change) -> Iterator[tuple[Tensor, Tensor, Map]]:
+        """The maps of variants of each picture."""
+        batch = len(self.image)
+
+        def run(start: int, stop: int) -> tuple[Tensor, Tensor, list[Map]]:
+            flat = torch.arange(start, stop, device=self.image.device)
+            samples, numbers = flat % batch, flat // batch
+            found = self.make(change(self.image[samples], samples, numbers), samples)
+            self.meter.tick(stop, batch * count)
+            return samples, numbers, found
+
+        row_bytes = self.image[0].nbytes * (8 + len(self.makers))  # the passes themselves have a budget of their own
+        for samples, numbers, found in self.budget.chunks(batch * count, row_bytes, run):
+            for number, maps in enumerate(found):
+                yield samples + number * batch, numbers, maps
+
+    def make(self, rows: Maps, samples: Tensor, model: Model | None = None) -> list[Map]:
+        """Each maker's map of `rows`, where row i is a variant of `image[samples[i]]`."""
+        found: dict[int, Map] = {}
+        asked = [(k, m, m.question) for k, m in enumerate(self.makers) if isinstance(m, Attribution) and m.question]
+        for group in _groups(asked):
+            engine = self._engine(rows, samples, group, model or self.model)
+            engine.run()
+            by_method = {a.method.id: a for a in engine.done}
+            for number, old, _ in group:
+                new = by_method[old.method.id]
+                found[number] = new.values
+                before = self.costs.get(number, (0, 0))
+                self.costs[number] = (before[0] + new.cost.forward, before[1] + new.cost.backward)
+        for number, maker in enumerate(self.makers):
+            if not isinstance(maker, Attribution):
+                found[number] = maker(rows, Draws(self.seed))
+        return [found[number] for number in range(len(self.makers))]
+
+    def _engine(self, rows: Maps, samples: Tensor, group: Sequence[_Asked], model: Model) -> Engine:
+        question, pictures = group[0][2], self.pictures[samples]
+        targets: list[Target] = [of_rows(question.target, pictures)]
+        frames = tuple(question.frames[k] for k in pictures.tolist())
+        engine = Engine(
+            with_rows(model, samples), rows, frames, targets, [q.step for _, _, q in group],
+            seed=group[0][1].seed, budget=self.budget, meter=Meter(None, self.meter.cancel), strict=True,
+            fuse=question.fuse,
+        )  # fmt: skip
+        engine.sites = engine.stages = question.sites
+        return engine
+
+
+_Asked = tuple[int, Attribution, Question]
+
+
+def _groups(asked: Sequence[_Asked]) -> list[list[_Asked]]:
+    """Those that one engine answers together: the same target, layers and seed, and each method once."""
+    groups: list[tuple[Any, list[_Asked]]] = []
+    for each in sorted(asked, key=lambda a: not a[2].sites):  # those without a layer join whoever has one
+        _, attribution, question = each
+        key = (id(question.target), attribution.seed)
+        for (known, sites, fuse), group in groups:
+            fits = not question.sites or (sites, fuse) == (question.sites, question.fuse)
+            if known == key and fits and all(a.method.id != attribution.method.id for _, a, _ in group):
+                group.append(each)
+                break
+        else:
+            groups.append(((key, question.sites, question.fuse), [each]))
+    return [group for _, group in groups]
+
+
+def with_rows(model: Model, pictures: Tensor) -> Model:
+    """The model with what goes along with each picture, for pictures put together anew."""
+    if isinstance(model.inputs, Mapping):
+        return replace(model, inputs={name: tensor[pictures] for name, tensor in model.inputs.items()})
+    return replace(model, inputs=tuple(tensor[pictures] for tensor in model.inputs)) if model.inputs else model

@@ -1,0 +1,47 @@
+"""Maps that know nothing of the network: what a score is worth is what it is beyond theirs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from pellucid.numerics import CHANNEL
+from pellucid.types import Map, Maps, Noise
+
+_WIDTH = 0.25
+"""Standard deviation of the hill in the centre, as a fraction of the picture's height and width."""
+
+
+def random_map(image: Maps, rng: Noise) -> Map:
+    """Uniform noise, the same for all pictures."""
+    return rng.uniform(torch.zeros(1, dtype=torch.long), image[:1, 0]).expand(len(image), -1, -1)
+
+
+def centre_map(image: Maps, rng: Noise) -> Map:  # noqa: ARG001 - controls share one signature
+    """A Gaussian hill in the middle, where photographers put things."""
+    bells = []
+    for length in image.shape[2:]:
+        place = (torch.arange(length, dtype=image.dtype, device=image.device) + 0.5) / length - 0.5
+        bells.append(torch.exp(-0.5 * (place / _WIDTH) ** 2))
+    return (bells[0][:, None] * bells[1]).expand(len(image), -1, -1)
+
+
+def edge_map(image: Maps, rng: Noise) -> Map:  # noqa: ARG001 - controls share one signature
+    """The length of the picture's gradient by Sobel's filter, of the mean over its channels."""
+    grey = F.pad(image.mean(CHANNEL, keepdim=True), (1, 1, 1, 1), mode="replicate")
+    smooth = grey[:, :, :-2] + 2 * grey[:, :, 1:-1] + grey[:, :, 2:]
+    across = smooth[..., 2:] - smooth[..., :-2]
+    smooth = grey[..., :-2] + 2 * grey[..., 1:-1] + grey[..., 2:]
+    down = smooth[:, :, 2:] - smooth[:, :, :-2]
+    length: Tensor = (across**2 + down**2).sqrt()[:, 0]
+    return length
+
+
+CONTROLS: Mapping[str, Callable[[Maps, Noise], Map]] = MappingProxyType(
+    {"random": random_map, "centre": centre_map, "edges": edge_map}
+)
+"""By name: a map `[batch, row, column]` from the model's input `[batch, channel, row, column]`."""

@@ -1,0 +1,46 @@
+"""Deletion: how fast the answer goes when the pixels that the map names are hidden."""
+
+from __future__ import annotations
+
+from pellucid.fills import fill_of
+from pellucid.judging import Asking, Judgement, Metric
+from pellucid.metrics._curves import curve_of
+from pellucid.types import Map, Maps, Noise, Paper
+
+
+def deletion(
+    values: Map, image: Maps, probe: Asking, rng: Noise, *, steps: int = 28, baseline: float | str = 0.0
+) -> Judgement:
+    """The area under the probability while pixels are hidden, those with the largest values first.
+
+    All channels of a pixel are hidden together. Pixels that tie go in reading order, so a constant map deletes row by
+    row. The paper hides 224 pixels at a time, 224 steps for its pictures; fewer steps are a coarser trapezoid.
+
+    Args:
+        values: the maps `[batch, row, column]`; only their order counts.
+        image: the model's input `[batch, channel, row, column]`.
+        probe: asks for the probability of the target's class.
+        rng: draws the noise of the baseline `noise`.
+        steps: into how many equal parts the pixels are divided.
+        baseline: what hides: the paper's 0 of the model's normalised space, another value, `mean`, `blur`, `noise`,
+            `inpaint` or another picture (see `pellucid.fills`).
+
+    Returns:
+        The area, 0 to 1. extras `curve` `[batch, steps + 1]`: the probability; axis: the share that is hidden.
+
+    Raises:
+        BadOption: no step, more steps than pixels, or an unknown baseline.
+    """
+    fill = fill_of(METRIC.id, baseline, image, probe, rng)
+    return curve_of(values, probe, steps, fill, METRIC.id, shown=False)
+
+
+METRIC = Metric(
+    deletion,
+    id="deletion",
+    title="Deletion",
+    reference=Paper("arXiv:1806.07421", "algorithm 1"),
+    better="lower",
+    caveat="Pictures with holes are unlike any that the network was trained on: a map that makes such pictures quickly "
+    "scores well whether it shows what mattered or not.",
+)

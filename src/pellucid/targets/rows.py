@@ -1,0 +1,51 @@
+"""Targets of pictures put together anew, and the probability that belongs to a score."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor
+
+from pellucid.targets.base import Reading, Scene, Target
+from pellucid.targets.classes import Logit, Probability
+from pellucid.types import Frame, Model, Scores
+
+
+@dataclass(frozen=True, eq=False)
+class OfRows:
+    """A resolved target whose pictures come in another order, some of them several times.
+
+    Attributes:
+        target: of the pictures as they were.
+        pictures: which of them each picture is now, `[n]`.
+    """
+
+    target: Target
+    pictures: Tensor
+
+    def fit(self, scene: Scene) -> Target:
+        return self
+
+    def resolve(self, reading: Reading, model: Model) -> Target:
+        return self
+
+    def score(self, output: Any, samples: Tensor, model: Model) -> Scores:
+        return self.target.score(output, self.pictures[samples], model)
+
+    def labels(self, model: Model, frames: Sequence[Frame]) -> tuple[str, ...]:
+        return ("the target of a changed picture",) * len(frames)
+
+
+def of_rows(target: Target, pictures: Tensor) -> Target:
+    """The resolved target of pictures, for a batch of which row i is `pictures[i]`."""
+    if isinstance(target, Logit) and target.classes is not None:  # methods ask whether a target is a plain class
+        own = target.classes
+        return target if len(own) == 1 else type(target)(tuple(own[k] for k in pictures.tolist()))
+    return OfRows(target, pictures)
+
+
+def as_probability(target: Target) -> Target:
+    """The probability of the class that a target scores; the target itself when it is no class's score."""
+    return Probability(target.classes) if type(target) is Logit else target
