@@ -6,6 +6,7 @@ import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import torch
@@ -15,15 +16,33 @@ from torch.utils.hooks import RemovableHandle
 
 from pellucid.capture.backward import gradients
 from pellucid.capture.feeding import forward, input_type
+from pellucid.capture.graph import nodes
 from pellucid.capture.guard import guarded
 from pellucid.capture.rewriting import Rewriting, frozen
-from pellucid.capture.rules import Rectifiers, as_rectifier
+from pellucid.capture.rules import Rectifiers, as_rectifier, other_activations
 from pellucid.capture.tape import Stop, find_module
 from pellucid.errors import BadOption, BadSite
 from pellucid.targets import logits
 from pellucid.types import Model, Site
 
 T = TypeVar("T")
+
+
+@dataclass(frozen=True, eq=False)
+class Answer:
+    """What `Sensing.ask` found.
+
+    Attributes:
+        value: `[batch]`.
+        gradient: of its sum.
+        layers: what the sites give.
+        uncovered: activations on the way that the rule does not cover, in words.
+    """
+
+    value: Tensor
+    gradient: Tensor
+    layers: dict[Site, Tensor]
+    uncovered: tuple[str, ...]
 
 
 class Sensing:
@@ -77,13 +96,47 @@ class Sensing:
         with torch.enable_grad(), mode:
             return self._run(pictures, whole=self.scores)
 
+    def ask(
+        self,
+        pictures: Tensor,
+        value: Callable[[dict[Site, Tensor], Tensor | None], Tensor],
+        *,
+        rule: str = "plain",
+        at: Site | None = None,
+    ) -> Answer:
+        """A number per picture, made of what layers and scores are, and its gradient at the pictures or at a layer.
+
+        Args:
+            pictures: as of `see`.
+            value: of layers and scores, `[batch]`.
+            rule: as of `see`.
+            at: the layer whose gradient is wanted; None is that of the pictures.
+
+        Raises:
+            BadSite: the value does not depend on the layer.
+        """
+        given = pictures.detach().requires_grad_()
+        layers, scores = self.see(given, rule=rule)
+        asked = in_graph(lambda: value(layers, scores))
+        uncovered = () if rule == "plain" else other_activations(nodes(asked))
+        if at is None:
+            found = slopes(asked, [given])[0]
+        else:
+            towards = gradient(asked, self.edges[at]) if at in self.edges else None
+            if towards is None:
+                raise BadSite(f"What is asked for does not depend on the layer '{at}'. Name a layer before it.")
+            found = towards
+        return Answer(asked.detach(), found, {site: layer.detach() for site, layer in layers.items()}, uncovered)
+
     def slope(self, pictures: Tensor, value: Callable[[Tensor], Tensor]) -> Tensor:
         """The gradient at the pictures of a number per picture, `[batch]`, that is made of the scores."""
-        given = pictures.detach().requires_grad_()
-        _, scores = self.see(given)
-        if scores is None:
-            raise BadOption("The network's output has no class scores.")
-        return slopes(in_graph(lambda: value(scores)), [given])[0]
+
+        def of_scores(_: dict[Site, Tensor], scores: Tensor | None) -> Tensor:
+            if scores is None:
+                raise BadOption("The network's output has no class scores.")
+            return value(scores)
+
+        return self.ask(pictures, of_scores).gradient
 
     def _run(self, pictures: Tensor, *, whole: bool) -> tuple[dict[Site, Tensor], Tensor | None]:
         seen: dict[Site, Tensor] = {}
