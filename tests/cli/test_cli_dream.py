@@ -27,7 +27,8 @@ def test_class_gallery_sheet_and_objective(spec, tmp_path, capsys):
     assert len(answer["final"]) == 2
     with Image.open(out) as picture:
         assert picture.size[0] > 16
-    assert main(["sheet", *spec, "--layer", "0", "--units", "0..3", "--out", str(tmp_path / "s.png")]) == 0
+    assert main(["sheet", *spec, "--layer", "0", "--units", "all", "--out", str(tmp_path / "s.png")]) == 0
+    assert json.loads((tmp_path / "s.json").read_text())["titles"] == [f"0 {k}" for k in range(6)]
     line = ["dream", *spec, "--objective", 'channel("0", 1) - 0.1 * tv()', "--recipe", "maco", "--snapshot", "1"]
     assert main([*line, "--out", str(tmp_path / "o.png")]) == 0
     assert (tmp_path / "o.gif").is_file()

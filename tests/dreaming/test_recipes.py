@@ -76,6 +76,41 @@ def test_an_interrupted_octave_is_the_last(photo):
     assert made.pictures.shape == (1, 3, 11, 17)
 
 
+def test_inversion_finds_the_photograph_from_an_early_layer(photo):
+    wishes = {"layer": ("conv1", "conv2"), "start": photo}
+    made = pellucid.dream(small(), recipe="inversion", steps=150, **wishes)
+    assert made.titles == ["conv1", "conv2"]
+    assert made.final[0] > -0.1
+    own = made.beside[0][0]
+    goal = torch.from_numpy(np.asarray(own).copy()).permute(2, 0, 1) / 255
+    errors = (made.pictures - goal).square().mean((1, 2, 3))
+    assert errors[0] < 0.3 * (goal - 0.5).square().mean(), "most of the photograph is known at the first layer"
+    assert errors[0] < errors[1], "less of it is known at the second"
+
+
+def test_caricature_points_where_the_photograph_does(photo):
+    wishes = {"layer": "conv1", "start": photo, "transform": "none"}
+    still, made = (pellucid.dream(small(), recipe="caricature", steps=steps, **wishes) for steps in (0, 15))
+    assert made.final > 2 * still.final
+
+
+def test_kernels_of_the_first_layer_prefer_their_own_weights():
+    model = small()
+    made = pellucid.dream(model, recipe="kernels", layer="conv1", steps=120)
+    weights = model.module.conv1.weight.detach()
+    assert made.pictures.shape == (6, 3, 3, 3)
+    signs = (weights.sign() * (made.pictures - 0.5).sign() * weights.abs()).sum((1, 2, 3)) / weights.abs().sum(
+        (1, 2, 3)
+    )
+    assert (signs > 0.9).all(), "white where a weight is positive, black where it is negative"
+    best = 2 * weights.abs().sum((1, 2, 3)) + model.module.conv1.bias  # pictures reach -2 to 2 for the network
+    assert (made.final > 0.9 * best).all()
+    some = pellucid.dream(model, recipe="kernels", layer="conv2", units=(7, 2), steps=2)
+    assert some.titles == ["7", "2"]
+    assert some.pictures.shape == (2, 3, 5, 5)
+    assert "receptive field, 5 x 5" in some.notes[-1]
+
+
 @pytest.mark.parametrize(
     ("wishes", "error", "words"),
     [

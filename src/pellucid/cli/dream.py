@@ -118,7 +118,7 @@ def dream(ctx: click.Context, /, spec: str, as_json: bool, **given: Any) -> int:
 @click.command(short_help="Draw every unit of a layer on one sheet.")
 @click.argument("spec", metavar="MODEL")
 @click.option("--layer", required=True, metavar="PATH", help="The layer.")
-@click.option("--units", default="0..15", show_default=True, metavar="N|A..B|A,B", help="Its channels.")
+@click.option("--units", default="0..15", show_default=True, metavar="all|N|A..B|A,B", help="Its channels.")
 @click.option("--out", default="sheet.png", show_default=True, metavar="FILE.png", help="Where the sheet goes.")
 @_choices
 @model_flags
@@ -130,6 +130,10 @@ def sheet(ctx: click.Context, /, spec: str, as_json: bool, **given: Any) -> int:
     pellucid sheet efficientnet-lite0 --layer blocks.5 --units 0..15 --side 128
     """
     model = load_model(spec, {name: given[name] for name in MODEL_FLAGS})
+    if given["units"].strip() == "all":
+        from pellucid.dreaming.dream import Draw
+
+        given["units"] = f"0..{Draw(model, given['side']).shape(given['layer'])[1] - 1}"
     wanted, titles = _wanted(model, given)
     given |= {"start": None, "snapshot": None, "count": 1}
     return _run(ctx, model, wanted, titles, given, as_json=as_json)

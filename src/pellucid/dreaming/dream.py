@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from pellucid.dreaming.images import IMAGES, Image, Plain
+from pellucid.dreaming.looking import layer_maps
 from pellucid.dreaming.objectives import Objective, one_each, parse, rebuilt
 from pellucid.dreaming.optimise import Climb, Progress, Watch, climb, photograph
 from pellucid.dreaming.transforms import Transform, find_transform
@@ -244,6 +245,12 @@ class Draw:
         """A whole photograph in its own shape, shorter side as drawn: `[1, channel, row, column]`, 0 to 1."""
         preprocess, sides = self.fed()
         return photograph(picture, replace(preprocess, size=None, resize=min(sides)))
+
+    def shape(self, layer: str) -> tuple[int, ...]:
+        """What a layer gives for one picture of the size that is drawn: `[1, channel, row, column]`."""
+        preprocess, sides = self.fed()
+        grey = torch.full((1, len(preprocess.mean), *sides), 0.5)
+        return tuple(layer_maps(self.model, layer, grey, preprocess).shape)
 
 
 def gathered(dreams: Iterable[Dream]) -> Dream:

@@ -16,7 +16,7 @@ from pellucid.pictures import sheet
 from pellucid.report import facts
 from pellucid.report.folder import complete
 
-_LEAST = 48  # pixels of a picture on a sheet
+_LEAST = 96  # pixels of a picture on a sheet
 _FRAME = 80  # milliseconds of one frame of an animation
 
 
