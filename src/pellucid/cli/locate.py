@@ -30,7 +30,9 @@ if TYPE_CHECKING:
 @click.option("--method", "-m", default="grad-cam", show_default=True, metavar="ID", help="Whose map is used.")
 @click.option("--target", metavar="WHAT", help="A class, top5, ... as for explain. [default: the top class]")
 @click.option("--layer", metavar="SITE|auto", help="Where layer methods look.")
+@click.option("--by", default="threshold", show_default=True, metavar="RULE", help="threshold or graph-cut.")
 @click.option("--threshold", type=float, help="Share of the map's maximum. [default: as published for the method]")
+@click.option("--crops/--no-crops", default=None, help="Average over ten crops. [default: for graph-cut only]")
 @click.option("--objects", type=click.IntRange(min=1), default=1, show_default=True, help="Parts at most, by size.")
 @click.option("--out", default="pellucid-out", show_default=True, metavar="DIR", help="Folder for the results.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of all random draws.")
@@ -48,14 +50,15 @@ def locate(ctx: click.Context, /, pictures: tuple[str, ...], as_json: bool, **gi
     \b
     pellucid locate sample:cat --method cam
     pellucid locate photos/ --target dog --objects 3
+    pellucid locate photos/ --method saliency --by graph-cut
     """
-    from pellucid.localise.rules import threshold_for
+    from pellucid.localise.rules import rule_for
     from pellucid.pictures import find_pictures
     from pellucid.registry import find_method
 
     call: Call = ctx.obj
     options = given_options(ctx)
-    threshold_for(find_method(given["method"]), given["threshold"])  # misuse is said before the model is loaded
+    rule_for(find_method(given["method"]), given["by"], given["threshold"])  # misuse is said before the model is loaded
     for strange in set(options) - {given["method"]}:
         name = next(iter(options[strange])).replace("_", "-")
         raise BadOption(f"--{strange}.{name} was given, but the method is {given['method']}. Add --method {strange}.")
@@ -127,7 +130,9 @@ class _Loop:
                 given["layer"],
                 self.options,
                 given["seed"],
+                by=given["by"],
                 threshold=given["threshold"],
+                crops=given["crops"],
                 objects=given["objects"],
                 chunk=given["chunk"],
                 progress=bar.tick,

@@ -10,14 +10,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from torch import nn
+from torch import Tensor, nn
 
 from pellucid import arguments
 from pellucid.api import explain
 from pellucid.errors import BadOption, UnknownName
 from pellucid.explanation import Explanation
-from pellucid.localise.rules import Threshold, threshold_for
-from pellucid.localise.segments import Segment, above, nothing_in, segments
+from pellucid.localise.rules import Rule, rule_for
+from pellucid.localise.segments import Segment, nothing_in, segments
+from pellucid.localise.views import averaged
 from pellucid.pictures.geometry import stretch, window
 from pellucid.registry import find_method
 from pellucid.targets import Logit, Target, TargetLike, Top, parse_targets
@@ -40,7 +41,7 @@ class Located:
         target: what was looked for, in words.
         label: the class's number in the model's output; None for targets that are no class.
         probability: of the class in this picture, 0 to 1; None where it is not known.
-        values: the map `[row, column]`, signed, at the resolution of the model's input.
+        values: the map `[row, column]` of what was seen, signed, at the resolution at which the model sees it.
         rule: how the map became a mask.
         segments: what was found, the largest part first; empty when there is nothing.
         notes: what the reader must know ("nothing found: the map has no positive evidence").
@@ -54,7 +55,7 @@ class Located:
     label: int | None
     probability: float | None
     values: NDArray[np.float64]
-    rule: Threshold
+    rule: Rule
     segments: tuple[Segment, ...]
     notes: tuple[str, ...] = ()
 
@@ -135,7 +136,9 @@ def locate(
     options: Mapping[str, Mapping[str, Any]] | None = None,
     seed: int = 0,
     *,
+    by: str = "threshold",
     threshold: float | None = None,
+    crops: bool | None = None,
     objects: int = 1,
     chunk: int | None = None,
     progress: Callable[[str, int, int], None] | None = None,
@@ -147,6 +150,10 @@ def locate(
     share of its maximum is kept, and connected parts (of pixels that share an edge or a corner) get a box each. Where
     the model sees a central crop only, nothing is found outside of it.
 
+    `locate(model, picture, "saliency", by="graph-cut")` is the method of Simonyan et al.: the map, averaged over ten
+    crops, only says from which pixels the colours of object and background are learned; a graph cut does the rest. See
+    `pellucid.localise.graph_cut`. The picture misleads where object and background share their colours.
+
     Args:
         model: a `Model` or any `nn.Module`.
         pictures: as for `pellucid.explain`.
@@ -155,8 +162,12 @@ def locate(
         layer: where layer methods look, or `auto`.
         options: of the method, as for `pellucid.explain`.
         seed: of all random draws.
+        by: `threshold` or `graph-cut`.
         threshold: share of the map's maximum; None takes the published one (CAM 0.2, Grad-CAM 0.15), for other
             methods 0.2, with a note.
+        crops: whether to average the map over five crops (corners and middle) and their mirror images, each explained
+            for the class that was found in the usual view; this also shows what lies outside of a central crop. None:
+            for graph cuts only, as in the paper. Takes ten times the work.
         objects: how many parts at most, the largest first.
         chunk: samples at once, as for `pellucid.explain`.
         progress: told how far the work is, likewise.
@@ -169,66 +180,114 @@ def locate(
         BadOption, UnknownName, BadPicture, BadSite, Refused, Cancelled: as `pellucid.explain`.
 
     Reference:
-        CAM: arXiv:1512.04150, section 3.2; Grad-CAM: arXiv:1610.02391, section 4.1.
+        CAM: arXiv:1512.04150, section 3.2; Grad-CAM: arXiv:1610.02391, section 4.1; saliency and graph cut:
+        arXiv:1312.6034, section 3.2.
     """
     objects = arguments.whole_number(objects, "objects", "a positive number of objects", least=1)
     names = arguments.method_names(method)
     if len(names) != 1:
         raise BadOption(f"Expected one method to locate with, got {len(names)}. Call locate once for each.")
-    rule = threshold_for(find_method(names[0]), threshold)
-    explanation = explain(
-        model, pictures, names, target, layer, options, seed, chunk=chunk, progress=progress, cancel=cancel
-    )
+    rule = rule_for(find_method(names[0]), by, threshold, seed)
+    crops = rule.needs_colours if crops is None else crops
+    if isinstance(pictures, Tensor) and (crops or rule.needs_colours):
+        raise BadOption("Crops and graph cuts need the picture itself. Give pictures, not tensors.")
+
+    def explained(what: Any, whose: TargetLike) -> Explanation:
+        return explain(model, what, names, whose, layer, options, seed, chunk=chunk, progress=progress, cancel=cancel)
+
+    explanation = explained(pictures, target)
     wanted = parse_targets(target, explanation.model)
-    count = len(explanation.attributions[0].target)
-    found = (
-        tuple(
-            _located(explanation, attribution, each, index, rule, objects)
-            for attribution, each in zip(explanation, wanted, strict=True)
-        )
-        for index in range(count)
-    )
+    found = []
+    for index in range(len(explanation.attributions[0].target)):
+        maps = [_seen(explanation, attribution, index) for attribution in explanation]
+        known = [_prediction(each, explanation, index) for each in wanted]
+        if crops:
+            maps = [_cropped(explanation, index, label, explained) for label, _ in known]
+        found.append(tuple(
+            _located(explanation, attribution, index, seen, which, rule, objects)
+            for attribution, seen, which in zip(explanation, maps, known, strict=True)
+        ))  # fmt: skip
     return Localisation(explanation, tuple(found))
+
+
+@dataclass(frozen=True, eq=False)
+class _Seen:
+    """A map and what it covers of a picture."""
+
+    values: NDArray[np.float64]
+    frame: Frame
+    notes: tuple[str, ...]
+
+
+def _seen(explanation: Explanation, attribution: Attribution, index: int) -> _Seen:
+    values = attribution.values[index].detach().cpu().double().numpy()
+    picture = explanation.pictures[index] if explanation.pictures else None
+    frame = picture.frame if picture else Frame.whole((values.shape[0], values.shape[1]))
+    return _Seen(values, frame, (*(text for text in [_partly(frame)] if text), *attribution.notes))
+
+
+def _cropped(
+    explanation: Explanation, index: int, label: int | None, explained: Callable[[Any, TargetLike], Explanation]
+) -> _Seen:
+    if label is None:
+        raise BadOption(
+            "Averaging over crops needs a class, which every crop can be asked about. Name one as target, or set crops "
+            "to False."
+        )
+    model, picture = explanation.model, explanation.pictures[index]
+    preprocess = model.preprocess
+    whole = preprocess is None or preprocess.resize is None
+    notes: list[str] = []
+
+    def maps_of(inputs: Tensor) -> Tensor:
+        attribution = explained(inputs, label).attributions[0]
+        notes.extend(attribution.notes)
+        return attribution.values
+
+    values, count = averaged(model, picture, maps_of, whole)
+    size = picture.image.height, picture.image.width
+    box = (0.0, 0.0, float(size[1]), float(size[0]))
+    frame = Frame(size, box, (values.shape[0], values.shape[1]))
+    return _Seen(values, frame, (f"The map is the mean over {count} crops and mirror images.", *dict.fromkeys(notes)))
 
 
 def _located(
     explanation: Explanation,
     attribution: Attribution,
-    target: Target,
     index: int,
-    rule: Threshold,
+    seen: _Seen,
+    which: tuple[int | None, float | None],
+    rule: Rule,
     objects: int,
 ) -> Located:
     picture = explanation.pictures[index] if explanation.pictures else None
-    values = attribution.values[index].detach().cpu().double().numpy()
-    frame = picture.frame if picture else Frame.whole((values.shape[0], values.shape[1]))
-    found, trouble = _segments(values, frame, rule, objects)
-    prediction = _prediction(target, explanation, index)
+    found, trouble = _segments(seen, rule, objects, picture.image if picture else None)
     return Located(
         name=picture.name if picture else f"sample {index + 1}",
-        size=frame.picture,
-        seen=frame.box,
+        size=seen.frame.picture,
+        seen=seen.frame.box,
         image=picture.image if picture else None,
         target=attribution.target[index],
-        label=prediction[0],
-        probability=prediction[1],
-        values=values,
+        label=which[0],
+        probability=which[1],
+        values=seen.values,
         rule=rule,
         segments=found,
-        notes=tuple(note for note in (trouble, _partly(frame), rule.note, *attribution.notes) if note),
+        notes=tuple(note for note in (trouble, rule.note, *seen.notes) if note),
     )
 
 
-def _segments(
-    values: NDArray[np.float64], frame: Frame, rule: Threshold, objects: int
-) -> tuple[tuple[Segment, ...], str]:
+def _segments(seen: _Seen, rule: Rule, objects: int, image: Image.Image | None) -> tuple[tuple[Segment, ...], str]:
     """What a map points at, and why that is nothing."""
+    values, frame = seen.values, seen.frame
     if reason := nothing_in(values):
         return (), f"Nothing found: {reason}."
-    seen = window(frame.box)
+    left, top, right, bottom = pixels = window(frame.box)
     strength = values / values.max()  # evidence may be smaller than float32 holds, in which maps are resized
-    shown = stretch(strength, frame.box, seen).astype(np.float64)
-    return segments(above(shown, rule.share), shown, seen[:2], frame.picture, objects), ""
+    shown = stretch(strength, frame.box, pixels).astype(np.float64)
+    colours = np.asarray(image.convert("RGB"))[top:bottom, left:right] if image else None
+    found = segments(rule.mask(shown, colours), shown, (left, top), frame.picture, objects)
+    return found, "" if found else "Nothing found: the cut leaves no foreground."
 
 
 def _partly(frame: Frame) -> str:

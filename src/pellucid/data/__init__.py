@@ -1,0 +1,1 @@
+"""Pictures whose truth is known exactly, made from what packages carry."""
