@@ -34,6 +34,37 @@ def test_smallest_distance_and_sheet(line, tmp_path, capsys):
     assert "l2 distance" in capsys.readouterr().out
 
 
+def test_noise_that_is_taken_for_a_class(line, tmp_path, capsys):
+    flat = NET.replace("nn.AdaptiveAvgPool2d(1), ", "").replace("nn.Linear(6, 3)", "nn.Linear(6 * 22 * 22, 3)")
+    (tmp_path / "net.py").write_text(flat)
+    out = tmp_path / "n.png"
+    noise = ["fool", *line[2:], "--from-noise", "--class", "1", "--out", str(out)]
+    assert main([*noise, "--sure", "0.7", "--json"]) == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert answer["attack"] == "from noise"
+    assert answer["changed"]
+    assert answer["after"]["probability"] >= 0.7
+    with Image.open(out) as page:
+        assert page.width > 900
+    assert main([*noise, "--sure", "1", "--steps", "1"]) == 0
+    assert "not as sure as wanted" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("typed", "words"),
+    [
+        (["--from-noise"], "say --class NAME"),
+        (["--from-noise", "--class", "1", "--eps", "1"], "leave --eps out"),
+        (["sample:cat", "--from-noise", "--class", "1"], "leave PICTURE out"),
+        (["sample:cat", "--sure", "0.5"], "--sure is of --from-noise"),
+        ([], "Expected a PICTURE"),
+    ],
+)
+def test_noise_and_pictures_are_told_apart(line, typed, words, tmp_path, capsys):
+    assert main(["fool", *typed, *line[2:], "--out", str(tmp_path / "n.png")]) == 2
+    assert words in capsys.readouterr().err
+
+
 def test_heat_maps_are_of_the_changed_numbers_themselves(line, tmp_path, monkeypatch):
     """Changes far below one step of 8 bits must reach the explanation."""
     from pellucid import api

@@ -12,56 +12,51 @@ from pellucid.cli.flags import MODEL_FLAGS, json_flag, load_model, model_flags
 from pellucid.errors import BadOption
 
 
-@click.command(short_help="Change a picture a little so that the answer changes.")
-@click.argument("picture", metavar="PICTURE")
+@click.command(short_help="Change a picture a little so that the answer changes; or make one of noise.")
+@click.argument("picture", metavar="[PICTURE]", required=False)
 @click.option("--model", "spec", metavar="SPEC", help="The model. [default: embedded]")
 @click.option("--attack", metavar="NAME", help="fgsm, iterated or pgd. [default: fgsm; iterated with --smallest]")
-@click.option("--norm", default="linf", show_default=True, metavar="NAME", help="linf or l2.")
+@click.option("--norm", metavar="NAME", help="linf or l2. [default: linf]")
 @click.option("--eps", metavar="NUMBER", help="Distance, values from 0 to 1; 8/255 is fine too. [default: 2/255]")
-@click.option("--target", metavar="CLASS", help="The answer wanted. [default: any other]")
+@click.option("--target", "--class", metavar="CLASS", help="The answer wanted. [default: any other]")
 @click.option("--smallest", is_flag=True, help="Find the smallest distance that changes the answer, by bisection.")
-@click.option("--steps", type=click.IntRange(min=1), default=10, show_default=True, help="Of iterated attacks.")
+@click.option("--from-noise", is_flag=True, help="No PICTURE: make noise that is taken for --class.")
+@click.option("--sure", type=click.FloatRange(0, 1, min_open=True), help="Probability wanted of noise. [default: 0.99]")
+@click.option("--steps", type=click.IntRange(min=1), help="Of iterated attacks. [default: 10; 255 with --from-noise]")
 @click.option("--method", default="grad-cam", show_default=True, metavar="ID", help="Of the heat maps beside it.")
-@click.option("--seed", type=int, default=0, show_default=True, help="Of the random start of pgd.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Of the random start of pgd, and of noise.")
 @click.option("--out", default="fooled.png", show_default=True, metavar="FILE.png", help="Where the sheet goes.")
 @model_flags
 @json_flag
-def fool(picture: str, spec: str | None, as_json: bool, **given: Any) -> int:
+def fool(picture: str | None, spec: str | None, as_json: bool, **given: Any) -> int:
     """Change a picture a little so that the answer changes, and show the heat maps before and after.
 
     pellucid fool sample:cat --smallest
+
+    pellucid fool --from-noise --class zebra
     """
-    from pellucid.dreaming.optimise import photograph
-    from pellucid.fooling import fool as attack
-    from pellucid.fooling import smallest
-    from pellucid.models.preprocessing import preprocessing_of
     from pellucid.report.folder import complete
     from pellucid.targets.classes import class_index
 
     out = Path(given["out"]).expanduser()
     if out.suffix.lower() != ".png":
         raise BadOption(f"Expected a file that ends in .png for --out, got {str(out)!r}.")
-    if given["eps"] is not None and given["smallest"]:
-        raise BadOption("--smallest finds the distance itself; leave --eps out.")
-    given["attack"] = given["attack"] or ("iterated" if given["smallest"] else "fgsm")
-    eps = _number(given["eps"] or "2/255")
+    _check(picture, given)
     model = load_model(spec or "efficientnet-lite0", {name: given[name] for name in MODEL_FLAGS})
     wanted = given["target"]
     target = None if wanted is None else class_index(int(wanted) if wanted.isdecimal() else wanted, model)
-    pictures = photograph(picture, preprocessing_of(model))
-    options: dict[str, Any] = {
-        name: given[name] for name in ("attack", "norm", "steps", "seed")
-    } | {"target": target}  # fmt: skip
-    made = smallest(model, pictures, **options) if given["smallest"] else attack(model, pictures, eps=eps, **options)
+    made, name = _made(model, picture, target, given)
     answers = [_answer(model, scores[0]) for scores in (made.scores_before, made.scores_after)]
     page = _sheet(model, made, [text for text, _ in answers], given["method"])
     with complete(out.parent) as staging:
         page.save(staging / out.name)
     reached = bool(made.flipped[0]) if target is None else answers[1][1]["class"] == target
+    if given["from_noise"]:
+        reached = float(made.scores_after[0].softmax(0)[target]) >= (given["sure"] or _SURE)
     if as_json:
         show.document({
             "file": str(out), "changed": reached, "distance": float(made.distance[0]), "eps": float(made.eps[0]),
-            "norm": made.norm, "attack": given["attack"], "before": answers[0][1], "after": answers[1][1],
+            "norm": made.norm, "attack": name, "before": answers[0][1], "after": answers[1][1],
         })  # fmt: skip
         return 0
     show.table(
@@ -70,11 +65,63 @@ def fool(picture: str, spec: str | None, as_json: bool, **given: Any) -> int:
             (when, show.plain(found["name"]), f"{found['probability']:.1%}")
             for when, (_, found) in zip(("before", "after"), answers, strict=True)
         ],
-        title=f"{given['attack']}, {made.norm} distance {float(made.distance[0]):.4g} "
-        f"({'the answer changed' if reached else 'not enough'})",
+        title=f"{name}, {made.norm} distance {float(made.distance[0]):.4g} "
+        f"({_OUTCOMES[given['from_noise'], reached]})",
     )  # fmt: skip
     show.line(str(out))
     return 0
+
+
+_SURE = 0.99
+_OUTCOMES = {
+    (False, True): "the answer changed",
+    (False, False): "not enough",
+    (True, True): "sure of nothing",
+    (True, False): "not as sure as wanted",
+}
+
+
+def _check(picture: str | None, given: dict[str, Any]) -> None:
+    """What does not go together.
+
+    Raises:
+        BadOption: of noise and of pictures other things can be said.
+    """
+    if given["from_noise"]:
+        idle = [name for name in ("attack", "norm", "eps", "smallest") if given[name]]
+        if picture is not None or given["target"] is None or idle:
+            raise BadOption(
+                "--from-noise starts from nothing, for a class: leave "
+                f"{f'--{idle[0]}' if idle else 'PICTURE'} out and say --class NAME."
+            )
+        return
+    if picture is None:
+        raise BadOption("Expected a PICTURE, or --from-noise --class NAME.")
+    if given["sure"] is not None:
+        raise BadOption("--sure is of --from-noise; of a picture say --eps or --smallest.")
+    if given["eps"] is not None and given["smallest"]:
+        raise BadOption("--smallest finds the distance itself; leave --eps out.")
+
+
+def _made(model: Any, picture: str | None, target: int | None, given: dict[str, Any]) -> tuple[Any, str]:
+    """The pictures before and after, and what was done, in words."""
+    from pellucid.dreaming.optimise import photograph
+    from pellucid.fooling import fool as attack
+    from pellucid.fooling import from_noise, smallest
+    from pellucid.models.preprocessing import preprocessing_of
+
+    if picture is None:
+        numbers = {name: given[name] for name in ("sure", "steps") if given[name] is not None}
+        return from_noise(model, target or 0, seed=given["seed"], **numbers), "from noise"
+    name = given["attack"] or ("iterated" if given["smallest"] else "fgsm")
+    options: dict[str, Any] = {
+        "attack": name, "norm": given["norm"] or "linf", "steps": given["steps"] or 10, "seed": given["seed"],
+        "target": target,
+    }  # fmt: skip
+    pictures = photograph(picture, preprocessing_of(model))
+    if given["smallest"]:
+        return smallest(model, pictures, **options), name
+    return attack(model, pictures, eps=_number(given["eps"] or "2/255"), **options), name
 
 
 def _number(text: str) -> float:

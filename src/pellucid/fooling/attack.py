@@ -15,7 +15,7 @@ from pellucid.types import Model
 
 ATTACKS = ("fgsm", "iterated", "pgd")
 NORMS = ("linf", "l2")
-_HALVINGS = 12
+_HALVINGS = {"linf": 12, "l2": 18}
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,7 +94,7 @@ def fool(
     preprocess = preprocessing_of(model)
     mean, std = (torch.tensor(v, dtype=pictures.dtype).view(1, -1, 1, 1) for v in (preprocess.mean, preprocess.std))
     with sensing(model, (), scores=True) as eyes:
-        before = _scores(eyes, (pictures - mean) / std)
+        before = class_scores(eyes, (pictures - mean) / std)
         known = before.argmax(1) if labels is None else labels
         if target is not None and not 0 <= target < before.shape[1]:
             raise BadOption(f"Expected a class from 0 to {before.shape[1] - 1} as target, got {target}.")
@@ -108,12 +108,12 @@ def fool(
         for _ in range(count):
             slope = sign * _slope(eyes, moved, wanted, mean, std)
             moved = _project(moved + _along(slope, size, norm), pictures, far, norm, clip=clip)
-        after = _scores(eyes, (moved - mean) / std)
+        after = class_scores(eyes, (moved - mean) / std)
     return Fooled(pictures, moved, before, after, far, norm)
 
 
 def smallest(
-    model: Model, pictures: Tensor, *, attack: str = "iterated", norm: str = "linf", most: float = 0.25,
+    model: Model, pictures: Tensor, *, attack: str = "iterated", norm: str = "linf", most: float | None = None,
     target: int | None = None, steps: int = 10, seed: int = 0,
 ) -> Fooled:  # fmt: skip
     """The smallest distance, by bisection, at which an attack changes the answer; it is an upper bound of the smallest.
@@ -123,15 +123,18 @@ def smallest(
         pictures: as of `fool`.
         attack: likewise.
         norm: likewise.
-        most: the largest distance that is tried; a picture that withstands it comes back moved by it, not flipped.
+        most: the largest distance that is tried; None is 0.25, in l2 that of every value moved by 0.25. A picture
+            that withstands it comes back moved by it, not flipped.
         target: likewise.
         steps: likewise.
         seed: likewise.
     """
+    if most is None:
+        most = 0.25 if norm == "linf" else 0.25 * pictures[0].numel() ** 0.5
     if not most > 0:
         raise BadOption(f"Expected a largest distance above 0, got {most}.")
     low, high = torch.zeros(len(pictures)), torch.full((len(pictures),), float(most))
-    for _ in range(_HALVINGS):
+    for _ in range(_HALVINGS.get(norm, 0)):
         middle = (low + high) / 2
         tried = fool(model, pictures, attack=attack, norm=norm, eps=middle, target=target, steps=steps, seed=seed)
         done = tried.flipped if target is None else tried.scores_after.argmax(1) == target
@@ -139,7 +142,8 @@ def smallest(
     return fool(model, pictures, attack=attack, norm=norm, eps=high, target=target, steps=steps, seed=seed)
 
 
-def _scores(eyes: Sensing, given: Tensor) -> Tensor:
+def class_scores(eyes: Sensing, given: Tensor) -> Tensor:
+    """The scores `[picture, class]` of what the network is given, without a graph."""
     _, scores = eyes.see(given)
     if scores is None:
         raise BadOption("The network's output has no class scores, so there is no answer to change.")
