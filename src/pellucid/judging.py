@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Literal, Protocol
 from torch import Tensor
 
 from pellucid.errors import UnknownName
+from pellucid.regions import Regions
 from pellucid.types import Answers, Attribution, Change, Cost, Entry, Map, Maps, Scores
 
 TRUTH = frozenset({"boxes", "mask"})
@@ -69,6 +70,9 @@ class Asking(Protocol):
 
     def picture(self, name: str) -> Maps:
         """Another picture, a file or a sample, as the model's input `[1, channel, row, column]`."""
+
+    def regions(self, metric: str, kind: int | str) -> Regions:
+        """The parts that the option `regions` names, for each row; see `pellucid.regions`."""
 
 
 class Explaining(Protocol):

@@ -95,7 +95,7 @@ def regions_of(method: str, kind: int | str, image: Maps, probe: ProbeLike) -> R
     else:
         if kind > rows * columns:
             raise BadOption(f"Pictures of {rows} x {columns} pixels cannot be cut into {kind} regions for {method}.")
-        labels, count = _superpixels(image, probe, kind), kind
+        labels, count = _superpixels(image, probe, kind) if kind > 1 else image.new_zeros(0), kind
     if count < 2:
         raise BadOption(f"{method} compares regions and needs at least two, got {count}.")
     return Regions(labels.to(image.device).expand(len(image), rows, columns), count)

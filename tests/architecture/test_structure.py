@@ -53,8 +53,8 @@ ALLOWED = {  # (file, call): why
 LAYERS = (  # each may import from its own row and those above it
     {"errors"},
     {"types"},
-    {"judging"},
     {"arithmetic", "blur", "fills", "memory", "numerics", "regions", "targets", "zoo"},
+    {"judging"},
     {"capture", "methods", "metrics", "registry", "pictures", "models"},
     {"arguments", "fusing"},
     {"engine", "explanation", "inspection"},

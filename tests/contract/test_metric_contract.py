@@ -16,6 +16,20 @@ METRICS = tuple(pellucid.metrics())
 QUICK = {  # defaults made for pictures of 224 pixels, cut down to 16
     "deletion": {"steps": 4, "baseline": "noise"},  # so that the seed matters
     "insertion": {"steps": 4},
+    "average-drop": {"baseline": "noise"},
+    "pixel-flipping": {"steps": 4},
+    "monotonicity": {"steps": 4},
+    "effective-complexity": {"steps": 4},
+    "faithfulness-correlation": {"subsets": 6},
+    "sensitivity-n": {"sizes": 2, "subsets": 4},
+    "mu-fidelity": {"subsets": 6, "cells": 4},
+    "infidelity": {"squares": 5},
+    "irof": {"regions": "4x4", "steps": 4},
+    "road": {"steps": 2},
+    "max-sensitivity": {"samples": 2},
+    "average-sensitivity": {"samples": 2},
+    "local-lipschitz": {"samples": 2},
+    "relative-input-stability": {"samples": 2},
 }
 METHODS = ["saliency", "grad-cam", "smoothgrad"]
 OPTIONS = {"smoothgrad": {"samples": 2}}
@@ -178,6 +192,9 @@ def test_no_trace(metric):
 @pytest.mark.parametrize("error", [RuntimeError("midway"), KeyboardInterrupt()], ids=repr)
 def test_no_trace_after_a_failure(metric, error):
     explaining, total = calls_of(metric)
+    if total == explaining:
+        assert not {"probe", "explain"} & pellucid.metrics()[metric].needs
+        return
     for at in sorted({explaining + 1, (explaining + total + 1) // 2, total} - set(range(explaining + 1))):
         net, image = habits("grad-cam", tiny.Fuse(at, error)), tiny.images()
         result = explained(net, image, ["grad-cam"])

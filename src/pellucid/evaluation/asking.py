@@ -13,6 +13,7 @@ from pellucid.capture.budget import Budget
 from pellucid.capture.probe import Meter, Probe
 from pellucid.capture.randomness import Draws
 from pellucid.engine import Engine
+from pellucid.regions import Regions, regions_of
 from pellucid.targets import Target, of_rows
 from pellucid.types import Answers, Attribution, Change, Map, Maps, Model, Noise, Question
 
@@ -54,6 +55,11 @@ class Asker:
     def picture(self, name: str) -> Maps:
         """Another picture as the model's input."""
         return self.plain.picture(name)
+
+    def regions(self, metric: str, kind: int | str) -> Regions:
+        """The parts of each row's picture; every picture is cut once."""
+        found = regions_of(metric, kind, self.plain.image, self.plain)
+        return Regions(found.labels.repeat(self.maps, 1, 1), found.count)
 
     def _ask(self, probe: Probe, count: int, change: Change, *, shared: bool) -> Answers:
         batch, before = len(probe.image), probe.meter.forward

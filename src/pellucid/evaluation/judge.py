@@ -21,7 +21,7 @@ from pellucid.evaluation.bootstrap import mean_and_interval
 from pellucid.evaluation.controls import CONTROLS
 from pellucid.judging import TRUTH, Evaluation, Judgement, Metric, Score
 from pellucid.models.preprocessing import preprocessing_of
-from pellucid.pictures import prepare
+from pellucid.pictures import prepare, read_labels
 from pellucid.registry import fill_options, find_metric
 from pellucid.targets import Probability, as_probability, of_rows
 from pellucid.types import Attribution, Cost, Map, Maps, Noise, Question
@@ -243,7 +243,12 @@ class _Judge:
         question, maps = case.question, len(subjects)
         image, model = question.image[pictures], with_rows(case.attributions[0].model, pictures)
         budget = Budget(image.device, self.chunk)
-        readers = (None, None, lambda name: prepare(name, preprocessing_of(model)).tensor[None])
+        readers = (
+            None,
+            None,
+            lambda name: prepare(name, preprocessing_of(model)).tensor[None],
+            lambda name: torch.from_numpy(read_labels(name, [question.frames[k] for k in pictures.tolist()])),
+        )
         targets = [of_rows(target, pictures) for target in (question.target, as_probability(question.target))]
         plain, sure = (Probe(model, image, target, None, budget, self.meter, *readers) for target in targets)
         asker = Asker(plain, sure, maps, certain=isinstance(sure.target, Probability))

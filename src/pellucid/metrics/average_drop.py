@@ -1,0 +1,46 @@
+"""Average drop: how much of the answer goes when only what the map shows is left."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from pellucid.fills import fill_of
+from pellucid.judging import Asking, Judgement, Metric
+from pellucid.metrics._shown import behind_the_map
+from pellucid.types import Map, Maps, Noise, Paper
+
+
+def average_drop(values: Map, image: Maps, probe: Asking, rng: Noise, *, baseline: float | str = 0.0) -> Judgement:
+    """Which share of the probability is lost when the picture is seen through the map.
+
+    max(0, Y - O) / Y, with Y the probability for the picture and O for the picture behind the map, its negative values
+    cut off and its maximum scaled to 1. The paper prints the mean in per cent; this is a fraction. Public code leaves
+    the division out in one place (pytorch-grad-cam).
+
+    Args:
+        values: the maps `[batch, row, column]`.
+        image: the model's input `[batch, channel, row, column]`.
+        probe: asks for the probability of the target's class.
+        rng: draws the noise of the baseline `noise`.
+        baseline: what is seen where the map is 0 (see `pellucid.fills`, all but `inpaint`); the paper multiplies the
+            picture, which is 0 in the model's normalised space.
+
+    Returns:
+        The share lost, 0 to 1; NaN where Y is 0. extras `whole` and `behind`: Y and O, `[batch]`.
+
+    Raises:
+        BadOption: an unknown baseline.
+    """
+    whole, behind = behind_the_map(METRIC.id, values, fill_of(METRIC.id, baseline, image, probe, rng), probe)
+    lost: Tensor = (whole - behind).clamp(min=0) / whole  # 0 / 0 is NaN: no answer
+    return Judgement(lost.where(whole > 0, lost.new_tensor(float("nan"))), {"whole": whole, "behind": behind})
+
+
+METRIC = Metric(
+    average_drop,
+    id="average-drop",
+    title="Average drop",
+    reference=Paper("arXiv:1710.11063", "section 4.1.1"),
+    better="lower",
+    caveat="A map that shows everything loses nothing: it must be read together with how much the map shows.",
+)

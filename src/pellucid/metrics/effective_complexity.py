@@ -1,0 +1,62 @@
+"""Effective complexity: how much of the picture, in the map's order, the answer needs."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from pellucid.errors import BadOption
+from pellucid.fills import fill_of
+from pellucid.judging import Asking, Judgement, Metric
+from pellucid.metrics._curves import curve_of
+from pellucid.types import Map, Maps, Noise, Paper
+
+
+def effective_complexity(
+    values: Map,
+    image: Maps,
+    probe: Asking,
+    rng: Noise,
+    *,
+    steps: int = 28,
+    loss: float = 0.1,
+    baseline: float | str = 0.0,
+) -> Judgement:
+    """The smallest share of the pixels, largest absolute values first, that keeps the answer.
+
+    min k such that p(x_k) >= (1 - loss) p(x), x_k showing the first k pixels. The paper asks for the expected loss over
+    what the others may be; here they are hidden.
+
+    Args:
+        values: the maps `[batch, row, column]`; only the order of their absolute values counts.
+        image: the model's input `[batch, channel, row, column]`.
+        probe: asks for the probability of the target's class.
+        rng: draws the noise of the baseline `noise`.
+        steps: into how many equal parts the pixels are divided; the answer is as fine as this.
+        loss: the share of the probability that may be lost, from 0 and below 1.
+        baseline: what hides the rest (see `pellucid.fills`).
+
+    Returns:
+        A share of the pixels, 0 to 1. extras `curve` `[batch, steps + 1]`: the probability; axis: the share shown.
+
+    Raises:
+        BadOption: no step, more steps than pixels, a loss out of range, or an unknown baseline.
+    """
+    if not 0 <= loss < 1:
+        raise BadOption(f"Expected 0 <= loss < 1 for {METRIC.id}, got {loss}.")
+    fill = fill_of(METRIC.id, baseline, image, probe, rng)
+    shown = curve_of(values.abs(), probe, steps, fill, METRIC.id, shown=True)
+    curve = shown.extras["curve"]
+    enough = curve >= (1 - loss) * curve[:, -1:]
+    enough[:, -1] = True
+    first: Tensor = enough.int().argmax(1)
+    return Judgement(curve.new_tensor(shown.axis)[first], shown.extras, shown.axis)
+
+
+METRIC = Metric(
+    effective_complexity,
+    id="effective-complexity",
+    title="Effective complexity",
+    reference=Paper("arXiv:2007.07584", "section 2.3"),
+    better="lower",
+    caveat="A class that the network sees in an empty picture needs nothing, whatever the map: look at the controls.",
+)

@@ -1,0 +1,41 @@
+"""Increase in confidence: whether the answer is surer when only what the map shows is left."""
+
+from __future__ import annotations
+
+from pellucid.fills import fill_of
+from pellucid.judging import Asking, Judgement, Metric
+from pellucid.metrics._shown import behind_the_map
+from pellucid.types import Map, Maps, Noise, Paper
+
+
+def increase(values: Map, image: Maps, probe: Asking, rng: Noise, *, baseline: float | str = 0.0) -> Judgement:
+    """In which share of the pictures the probability rises when the picture is seen through the map.
+
+    1 where O > Y, else 0, with Y and O as in `average-drop`; the mean is the paper's "increase in confidence", as a
+    fraction.
+
+    Args:
+        values: the maps `[batch, row, column]`.
+        image: the model's input `[batch, channel, row, column]`.
+        probe: asks for the probability of the target's class.
+        rng: draws the noise of the baseline `noise`.
+        baseline: what is seen where the map is 0 (see `pellucid.fills`, all but `inpaint`).
+
+    Returns:
+        0 or 1. extras `whole` and `behind`: Y and O, `[batch]`.
+
+    Raises:
+        BadOption: an unknown baseline.
+    """
+    whole, behind = behind_the_map(METRIC.id, values, fill_of(METRIC.id, baseline, image, probe, rng), probe)
+    return Judgement((behind > whole).to(whole), {"whole": whole, "behind": behind})
+
+
+METRIC = Metric(
+    increase,
+    id="increase",
+    title="Increase in confidence",
+    reference=Paper("arXiv:1710.11063", "section 4.1.2"),
+    better="higher",
+    caveat="Counts a rise of a millionth like one of a half, and a map that shows everything never rises.",
+)

@@ -1,0 +1,73 @@
+"""IROF: how fast the answer goes when superpixels are removed in the order of the map."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from pellucid.errors import BadOption
+from pellucid.fills import fill_of
+from pellucid.judging import Asking, Judgement, Metric
+from pellucid.types import Map, Maps, Noise, Paper
+
+
+def irof(
+    values: Map,
+    image: Maps,
+    probe: Asking,
+    rng: Noise,
+    *,
+    regions: int | str = 64,
+    steps: int = 16,
+    baseline: float | str = "mean",
+) -> Judgement:
+    """The area over the probability while superpixels are removed, those with the largest mean value first.
+
+    1 - area under p(x_l) / p(x), x_l without the first l regions; probabilities above the picture's own count as they
+    are. The paper cuts pictures by SLIC and removes regions one by one.
+
+    Args:
+        values: the maps `[batch, row, column]`; the mean over each region counts.
+        image: the model's input `[batch, channel, row, column]`.
+        probe: asks for the probability of the target's class.
+        rng: draws the noise of the baseline `noise`.
+        regions: a number of superpixels, a grid such as `7x7`, or a label map (see `pellucid.regions`).
+        steps: how often the probability is asked, at most once for each region.
+        baseline: what hides a region; the paper's is the picture's mean colour (see `pellucid.fills`).
+
+    Returns:
+        The area over the curve, at most 1; NaN where p(x) is 0. extras `curve` `[batch, steps + 1]`: p(x_l) / p(x);
+        axis: the share of the regions that is removed.
+
+    Raises:
+        BadOption: no step, more steps than regions, regions that do not fit, or an unknown baseline.
+    """
+    parts = probe.regions(METRIC.id, regions)
+    if not 1 <= steps <= parts.count:
+        raise BadOption(f"Expected steps from 1 to {parts.count}, the number of regions, for {METRIC.id}, got {steps}.")
+    fill, labels = fill_of(METRIC.id, baseline, image, probe, rng), parts.labels.flatten(1)
+    zero = values.new_zeros(len(values), parts.count)
+    sums = zero.scatter_add(1, labels, values.flatten(1))
+    means = sums / zero.scatter_add(1, labels, torch.ones_like(values.flatten(1)))
+    order = means.argsort(dim=1, descending=True, stable=True)
+    place = torch.empty_like(order).scatter_(1, order, torch.arange(parts.count, device=order.device).expand_as(order))
+    counts = (torch.arange(steps + 1, device=values.device) * parts.count / steps).round().long()
+
+    def change(rows: Maps, samples: Tensor, numbers: Tensor) -> Maps:
+        shown = place[samples] >= counts[numbers, None]
+        return fill.hide(rows, samples, parts.hidden(shown, samples))
+
+    found = probe.probability(len(counts), change).score
+    curve = (found / found[:, :1]).where(found[:, :1] > 0, found.new_tensor(float("nan")))
+    axis = counts.to(curve) / parts.count
+    return Judgement(1 - torch.trapezoid(curve, axis, dim=1), {"curve": curve}, tuple(axis.tolist()))
+
+
+METRIC = Metric(
+    irof,
+    id="irof",
+    title="IROF",
+    reference=Paper("arXiv:2003.08747", "section 3, eq. 1"),
+    better="higher",
+    caveat="The cut into superpixels decides with the map: fine maps are judged by their means over regions.",
+)

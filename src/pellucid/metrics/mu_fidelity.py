@@ -1,0 +1,74 @@
+"""mu-Fidelity: whether what the map says of cells of the picture goes with what hiding them costs."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from pellucid.errors import BadOption
+from pellucid.fills import fill_of
+from pellucid.judging import Asking, Judgement, Metric
+from pellucid.metrics._agreement import spearman
+from pellucid.metrics._subsets import check_subsets, drops, random_parts, sums
+from pellucid.types import Map, Maps, Noise, Paper
+
+
+def mu_fidelity(
+    values: Map,
+    image: Maps,
+    probe: Asking,
+    rng: Noise,
+    *,
+    subsets: int = 128,
+    cells: int = 9,
+    share: float = 0.2,
+    baseline: float | str = 0.0,
+) -> Judgement:
+    """Rank correlation, over random sets of cells, of the map's sum with the fall of the score when they are hidden.
+
+    As `faithfulness-correlation`, with a grid of cells instead of single pixels and Spearman's correlation, as the
+    measure is used for pictures.
+
+    Args:
+        values: the maps `[batch, row, column]`, read as contributions that add up.
+        image: the model's input `[batch, channel, row, column]`.
+        probe: asks for the target's score.
+        rng: draws the sets, the same for all maps and pictures.
+        subsets: how many sets; public code takes 200.
+        cells: of the grid, vertically and horizontally.
+        share: of the cells that are hidden, above 0 and below 1.
+        baseline: what hides (see `pellucid.fills`).
+
+    Returns:
+        Spearman's correlation, -1 to 1; NaN where the sums or the scores are all alike.
+
+    Raises:
+        BadOption: fewer than 3 sets, a grid that does not fit, a share that hides none or all, or an unknown baseline.
+    """
+    check_subsets(METRIC.id, subsets)
+    size = round(share * cells * cells)
+    if not 1 <= cells <= min(values.shape[1:]) or not 1 <= size < cells * cells:
+        raise BadOption(
+            f"Expected cells from 1 to the picture's shorter side, and a share that hides some and not all of them, "
+            f"for {METRIC.id}; got {cells} and {share}."
+        )
+    coarse = random_parts(values.new_empty(1, cells, cells), rng, torch.full((subsets,), size))
+    masks = _enlarged(coarse, values.shape)
+    cost = drops(probe, fill_of(METRIC.id, baseline, image, probe, rng), masks)
+    return Judgement(spearman(sums(values, masks), cost))
+
+
+def _enlarged(coarse: Tensor, shape: torch.Size) -> Tensor:
+    """Cells as pixels; their sides differ by one at most."""
+    down, across = (torch.arange(n, device=coarse.device) * coarse.shape[1] // n for n in shape[1:])
+    return coarse[:, down][:, :, across]
+
+
+METRIC = Metric(
+    mu_fidelity,
+    id="mu-fidelity",
+    title="mu-Fidelity",
+    reference=Paper("arXiv:2005.00631", "definition 3; cells and ranks as in arXiv:2009.04521"),
+    better="higher",
+    caveat="Holes in a grid are unlike any picture that the network was trained on.",
+)

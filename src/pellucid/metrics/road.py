@@ -1,0 +1,63 @@
+"""ROAD: what removing the most and the least important pixels costs, without the holes giving it away."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from pellucid.errors import BadOption
+from pellucid.judging import Asking, Judgement, Metric
+from pellucid.metrics._curves import ranks
+from pellucid.metrics._imputation import imputed
+from pellucid.types import Map, Maps, Noise, Paper
+
+
+def road(values: Map, probe: Asking, rng: Noise, *, steps: int = 9, noise: float = 0.01) -> Judgement:
+    """Half the difference of the probability without the least and without the most important pixels.
+
+    Mean over the percentiles 10, 20, ..., 90 of (p(x, least first) - p(x, most first)) / 2. Removed pixels become noisy
+    linear imputations: each the weighted mean of its eight neighbours, 1/6 for those at its sides and 1/12 at its
+    corners, solved exactly for all removed pixels together, plus noise, so that the shape of the hole says little.
+
+    Args:
+        values: the maps `[batch, row, column]`; only their order counts.
+        probe: asks for the probability of the target's class.
+        rng: draws the noise, the same for all maps and pictures.
+        steps: how many percentiles, equally spaced between none and all; 9 are the paper's.
+        noise: its standard deviation in the model's normalised space.
+
+    Returns:
+        -0.5 to 0.5. extras `curve` `[batch, steps]`: half the difference at each percentile, `most` and `least`: the
+        probabilities without them; axis: the share that is removed.
+
+    Raises:
+        BadOption: no step, more than there are pixels between none and all, or negative noise.
+    """
+    pixels = values[0].numel()
+    if not 1 <= steps < pixels or noise < 0:
+        raise BadOption(f"Expected steps from 1 to {pixels - 1} and noise >= 0 for {METRIC.id}, got {steps}, {noise}.")
+    place, shares = ranks(values), torch.arange(1, steps + 1, device=values.device) / (steps + 1)
+    counts = (shares * pixels).round().long()
+
+    def change(rows: Maps, samples: Tensor, numbers: Tensor) -> Maps:
+        count, most = counts[numbers % steps, None, None], (numbers < steps)[:, None, None]
+        removed = torch.where(most, place[samples] < count, place[samples] >= pixels - count)
+        drawn = noise * rng.normal(numbers, rows)
+        return torch.where(removed[:, None], imputed(rows, removed) + drawn, rows)
+
+    most, least = probe.probability(2 * steps, change).score.chunk(2, 1)
+    curve = (least - most) / 2
+    return Judgement(
+        curve.mean(1), {"curve": curve, "most": most, "least": least}, tuple((counts.double() / pixels).tolist())
+    )
+
+
+METRIC = Metric(
+    road,
+    id="road",
+    title="ROAD",
+    reference=Paper("arXiv:2202.00449", "section 4; both orders as in the authors' figure 5"),
+    better="higher",
+    caveat="Takes a sparse system for each map, picture and percentile, so it is slower than its passes; a large "
+    "smooth imputation is still no natural picture.",
+)
