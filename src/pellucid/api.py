@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from itertools import chain
 from typing import Any
 
@@ -17,6 +18,7 @@ from pellucid.capture.guard import guarded
 from pellucid.capture.probe import Meter
 from pellucid.engine import Engine, plan
 from pellucid.errors import BadOption, Cancelled
+from pellucid.evaluation import judge_trust
 from pellucid.explanation import Explanation
 from pellucid.fusing import check_fuse
 from pellucid.models import wrap
@@ -40,6 +42,7 @@ def explain(
     *,
     inputs: Tensor | Sequence[Tensor] | Mapping[str, Tensor] | None = None,
     fuse: str | None = None,
+    trust: bool = False,
     chunk: int | None = None,
     progress: Callable[[str, int, int], None] | None = None,
     cancel: Callable[[], bool] | None = None,
@@ -63,6 +66,8 @@ def explain(
         inputs: what the network takes besides the picture: tensors with one row per picture, in a tuple or by name.
             They are held as they are, so no map shows what they contribute.
         fuse: `max`, `mean` or `product` of the maps at all layers given; see `pellucid.fusing` for how each is scaled.
+        trust: whether each map is judged too, beside maps that know nothing of the network: `Explanation.evaluation`,
+            which `pellucid.evaluation.trust_of` sums up in a sentence. It takes many passes.
         chunk: samples at once; None decides by the memory that is free. Never changes a result beyond rounding.
         progress: called now and then with (method id, samples done, samples in all).
         cancel: asked now and then; True stops with `Cancelled`, which carries what is finished and, of a method that
@@ -114,7 +119,19 @@ def explain(
         except KeyboardInterrupt as stop:
             partial = _pack(engine, decoded, choices, target, time.perf_counter() - start)
             raise Cancelled(_stopped(str(stop), partial, engine.total), partial) from stop
-    return _pack(engine, decoded, choices, target, time.perf_counter() - start)
+    found = _pack(engine, decoded, choices, target, time.perf_counter() - start)
+    return _with_trust(found, start, chunk=chunk, progress=progress, cancel=cancel) if trust and len(found) else found
+
+
+def _with_trust(found: Explanation, start: float, **how: Any) -> Explanation:
+    """The explanation with its scores; when that is stopped, with those that are finished."""
+    try:
+        evaluation = judge_trust(found, found.seed, **how)
+    except Cancelled as stop:
+        seconds = time.perf_counter() - start
+        partial = replace(found, evaluation=stop.finished, seconds=seconds)
+        raise Cancelled(f"{stop} All {len(found)} maps are finished.", partial) from stop
+    return replace(found, evaluation=evaluation, seconds=time.perf_counter() - start)
 
 
 def _stopped(why: str, explanation: Explanation, total: int) -> str:

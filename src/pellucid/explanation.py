@@ -13,6 +13,8 @@ from pellucid.types import Attribution, Model, Picture, Prediction
 if TYPE_CHECKING:
     from PIL.Image import Image
 
+    from pellucid.judging import Evaluation
+
 
 @dataclass(frozen=True, eq=False)
 class Explanation:
@@ -30,6 +32,7 @@ class Explanation:
         target: as it was asked for, if that was a number or a text.
         seed: of all random draws.
         seconds: wall-clock time of the call.
+        evaluation: how far its maps can be trusted, if that was asked for (`explain(..., trust=True)`).
     """
 
     model: Model
@@ -42,6 +45,7 @@ class Explanation:
     target: int | str | None = None
     seed: int = 0
     seconds: float = 0.0
+    evaluation: Evaluation | None = None
 
     def __getitem__(self, method: str) -> Attribution:
         """The first attribution of a method.

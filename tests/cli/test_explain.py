@@ -214,3 +214,26 @@ def test_one_layer_cannot_be_fused(explain, draw):
     answer = explain(draw(), "--layer", "act", "-m", "layer-cam", "--fuse", "max")
     assert answer.code == 2
     assert "layers" in answer.err
+
+
+def test_trust_says_in_a_sentence_what_to_make_of_each_map(explain, draw, folder):
+    answer = explain(draw("a.png"), draw("b.png", seed=1), "-m", "saliency,grad-cam", "--trust")
+    assert answer.code == 0, answer.err
+    text = " ".join(answer.out.split())
+    assert text.count("evidence, on one picture: ") == 4
+    for said in ("deletion, lower is better", "(random)", "(edges)", "Over 2 pictures: mean (95 % bootstrap interval)"):
+        assert said in text, said
+    record = manifest(folder, "a")["methods"][1]["trust"]
+    assert record["sentence"] in text
+    assert record["scores"][0]["interval"] is None, "one picture has no interval over pictures"
+    assert set(record["scores"][0]["controls"]) == {"random", "centre", "edges"}
+    page = (folder / "pellucid-out" / "a" / "report.html").read_text()
+    assert record["sentence"].replace("'", "&#39;") in page
+    assert page.count('class="chart"') >= 4
+
+
+def test_trust_in_json(explain, draw):
+    (picture,) = json.loads(explain(draw(), "-m", "saliency", "--trust", "--json").out)["pictures"]
+    assert picture["attributions"][0]["trust"]["scores"][1]["metric"] == "insertion"
+    (picture,) = json.loads(explain(draw(), "-m", "saliency", "--json").out)["pictures"]
+    assert picture["attributions"][0]["trust"] is None

@@ -46,3 +46,13 @@ def test_points_are_not_joined():
     svg = curves({"ideal": line, "answers": line}, across="target", up="answer", points=("answers",))
     assert len(polylines(svg)) == 1
     assert len(list(ET.fromstring(str(svg)).iter("circle"))) == 2
+
+
+def test_small_charts_have_a_key_and_quiet_series_lie_below():
+    series = {"own": [(0, 0.0), (1, 1.0)], "random": [(0, 1.0), (1, 0.0)], "edges": [(0, 0.5), (1, 0.5)]}
+    svg = curves(series, across="share", up="p", quiet={"random", "edges"}, small=True)
+    kinds = [line.get("class") for line in ET.fromstring(str(svg)).iter("polyline")]
+    assert sorted(kinds) == ["l0", "l0", "lq0", "lq0", "lq1", "lq1"], "each with its line in the key"
+    assert kinds[-2] == "l0", "what matters is drawn last"
+    places = {text.text: float(text.get("y")) for text in ET.fromstring(str(svg)).iter("text") if text.get("x")}
+    assert places["own"] < places["random"] < places["edges"]

@@ -34,6 +34,9 @@ class _Explain(CommandWithMethods):
 @click.option("--target", metavar="WHAT", help="A class, or any other form listed below. [default: the top class]")
 @click.option("--layer", "layers", metavar="SITE|auto", multiple=True, help="Where layer methods look; several may be.")
 @click.option("--fuse", type=click.Choice(["max", "mean", "product"]), help="Join the maps of several layers into one.")
+@click.option(
+    "--trust", is_flag=True, help="Judge each map: hide and show what it names, beside maps that know nothing."
+)
 @click.option("--out", default="pellucid-out", show_default=True, metavar="DIR", help="Folder for the results.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of all random draws.")
 @click.option("--chunk", type=click.IntRange(min=1), help="Samples at once. [default: what memory allows]")
@@ -64,6 +67,7 @@ def explain(ctx: click.Context, /, pictures: tuple[str, ...], as_json: bool, **g
         seed=given["seed"],
         chunk=given["chunk"],
         fuse=given["fuse"],
+        trust=given["trust"],
         out=Path(given["out"]).expanduser(),
         command=call.command,
     )

@@ -6,6 +6,8 @@ from typing import Any
 
 from pellucid import __version__
 from pellucid.cli.work import Done, Failed, Result, Work
+from pellucid.evaluation import trust_of
+from pellucid.explanation import Explanation
 from pellucid.report.manifest import partial
 from pellucid.types import Attribution
 
@@ -44,7 +46,7 @@ def _done(done: Done) -> dict[str, Any]:
         "notes": [*done.picture.notes, *explanation.notes],
         "predictions": [prediction.known for prediction in predictions],
         "choices": dict(explanation.choices),
-        "attributions": [_attribution(attribution) for attribution in explanation],
+        "attributions": [_attribution(attribution, explanation) for attribution in explanation],
         "refused": dict(explanation.refused),
         "seconds": explanation.seconds,
         "folder": str(done.folder),
@@ -52,7 +54,8 @@ def _done(done: Done) -> dict[str, Any]:
     }
 
 
-def _attribution(attribution: Attribution) -> dict[str, Any]:
+def _attribution(attribution: Attribution, explanation: Explanation) -> dict[str, Any]:
+    judged = explanation.evaluation
     return {
         "method": attribution.method.id,
         "target": attribution.target[0],
@@ -61,6 +64,7 @@ def _attribution(attribution: Attribution) -> dict[str, Any]:
         "seed": attribution.seed,
         "notes": list(attribution.notes),
         "partial": partial(attribution),
+        "trust": None if judged is None else trust_of(attribution, judged).known(0),
         **vars(attribution.cost),
     }
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 from pellucid.cli import show
 from pellucid.cli.show import plain
 from pellucid.cli.work import Done, Failed, Result, Work
+from pellucid.evaluation import Evaluation, Metric, Score, Trust, joined, trust_of
 from pellucid.explanation import Explanation
 
 
@@ -39,6 +42,8 @@ class Presenter:
         for text in (*outcome.picture.notes, *explanation.notes):
             show.line(plain(f"Note: {text}"))
         _costs(explanation)
+        if explanation.evaluation is not None:
+            _trust(explanation, explanation.evaluation)
         for method, reason in explanation.refused.items():
             show.line(plain(f"Left out: {method}. {reason}"))
         _files(outcome)
@@ -47,6 +52,8 @@ class Presenter:
         """Say which pictures failed, and whether all were reached."""
         for failed in result.failed:
             show.error(str(failed.error))
+        if not self.quiet:
+            _trust_in_all([done.explanation for done in result.done])
         if result.failed and result.pictures > 1:
             show.note(f"{len(result.failed)} of {result.pictures} pictures could not be explained.")
         if result.interrupted:
@@ -109,6 +116,59 @@ def _costs(explanation: Explanation) -> None:
     target = ("class",) if several else ()
     numbers = (("seconds", "right"), ("forward", "right"), ("backward", "right"))
     show.table(("method", *target, "looked at", *numbers, "notes" if any(row[-1] for row in rows) else ""), rows)
+
+
+def _trust(explanation: Explanation, evaluation: Evaluation) -> None:
+    """The scores of each map, those of the controls under them, and what to make of it."""
+    for target in dict.fromkeys(attribution.target for attribution in explanation):
+        judged = [(a, trust_of(a, evaluation)) for a in explanation if a.target == target]
+        metrics = list(
+            {score.metric.id: score.metric for _, trust in judged for score in trust.scores.values()}.values()
+        )
+        if not metrics:
+            continue
+        rows = [(a.method.id, *_cells(trust.scores, metrics), trust.level) for a, trust in judged]
+        show.table(
+            ("method", *map(_heading, metrics), "evidence"), [*rows, *_of_controls(judged[0][1].scores, metrics)]
+        )
+        for attribution, trust in judged:
+            show.line(plain(f"{attribution.method.title}: {trust.sentence}"))
+
+
+def _trust_in_all(explanations: Sequence[Explanation]) -> None:
+    """Where several pictures were judged: means over all of them, with their intervals."""
+    parts = [explanation.evaluation for explanation in explanations if explanation.evaluation is not None]
+    if len(parts) < 2 or any(len({a.target for a in explanation}) > 1 for explanation in explanations):
+        return
+    scores: dict[str, dict[str, Score]] = {}
+    for score in joined(parts):
+        scores.setdefault(score.subject, {})[score.metric.id] = score
+    metrics = list({score.metric.id: score.metric for each in scores.values() for score in each.values()}.values())
+    rows = [(name, *_cells(each, metrics), Trust(each, {}).level) for name, each in scores.items()]
+    rows += _of_controls(next(iter(scores.values()), {}), metrics)
+    show.line()
+    show.table(
+        ("method", *map(_heading, metrics), "evidence"), rows,
+        title=f"Over {len(parts)} pictures: mean (95 % bootstrap interval)",
+    )  # fmt: skip
+
+
+def _heading(metric: Metric) -> tuple[str, str]:
+    return f"{metric.id}, {metric.better} is better", "right"
+
+
+def _of_controls(scores: Mapping[str, Score], metrics: Sequence[Metric]) -> list[tuple[str, ...]]:
+    """A row for each map that knows nothing of the network."""
+    names = dict.fromkeys(name for score in scores.values() for name in score.controls)
+    found = {
+        control: {name: score.controls[control] for name, score in scores.items() if control in score.controls}
+        for control in names
+    }
+    return [(f"({control})", *_cells(each, metrics), "") for control, each in found.items()]
+
+
+def _cells(scores: Mapping[str, Score], metrics: Sequence[Metric]) -> list[str]:
+    return [scores[metric.id].text if metric.id in scores else "" for metric in metrics]
 
 
 def _files(done: Done) -> None:

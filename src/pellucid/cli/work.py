@@ -32,6 +32,7 @@ class Work:
     seed: int
     chunk: int | None
     fuse: str | None
+    trust: bool
     out: Path
     command: str
 
@@ -155,6 +156,7 @@ def _explain_one(work: Work, found: Found, folder: Path, bar: Bar) -> Done:
             work.seed,
             chunk=work.chunk,
             fuse=work.fuse,
+            trust=work.trust,
             progress=bar.tick,
         )
     except (BadPicture, OutOfMemory, Refused) as error:

@@ -1,7 +1,20 @@
 """Judging maps: `pellucid.evaluate`, and what it lets metrics ask of the model."""
 
 from pellucid.evaluation.controls import CONTROLS
+from pellucid.evaluation.joining import joined
 from pellucid.evaluation.judge import evaluate
+from pellucid.evaluation.trust import Trust, judge_trust, trust_of
 from pellucid.judging import Evaluation, Judgement, Metric, Score
 
-__all__ = ["CONTROLS", "Evaluation", "Judgement", "Metric", "Score", "evaluate"]
+__all__ = [
+    "CONTROLS",
+    "Evaluation",
+    "Judgement",
+    "Metric",
+    "Score",
+    "Trust",
+    "evaluate",
+    "joined",
+    "judge_trust",
+    "trust_of",
+]

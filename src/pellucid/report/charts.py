@@ -3,13 +3,27 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 from markupsafe import Markup, escape
 
-_WIDTH, _HEIGHT = 520, 250
-_LEFT, _RIGHT, _TOP, _BOTTOM = 52, 96, 12, 34
-_TICKS = 4
+
+@dataclass(frozen=True)
+class _Sheet:
+    """Size of a drawing and of the margins around its plot, in pixels; about how many ticks an axis has."""
+
+    width: int
+    height: int
+    left: int
+    right: int
+    top: int
+    bottom: int
+    ticks: int
+
+
+_WIDE = _Sheet(520, 250, 52, 96, 12, 34, 4)
+_SMALL = _Sheet(290, 150, 34, 84, 6, 32, 2)
 
 
 def curves(
@@ -22,6 +36,8 @@ def curves(
     logarithmic: bool = False,
     marks: Mapping[str, float] | None = None,
     points: Collection[str] = (),
+    quiet: Collection[str] = (),
+    small: bool = False,
 ) -> Markup:
     """Curves, each in its own colour and named at its end.
 
@@ -34,6 +50,8 @@ def curves(
         logarithmic: of the upright axis; values must be positive.
         marks: by name, places on the level axis at which a dashed line stands.
         points: names of the series whose points are dots, and not joined by a line.
+        quiet: names of the series that are there to compare with, drawn thin and grey.
+        small: a drawing that is to stand beside many others.
     """
     drawn = {name: [(x, y) for x, y in line if math.isfinite(x) and math.isfinite(y)] for name, line in series.items()}
     if logarithmic:
@@ -42,88 +60,99 @@ def curves(
     ys = [y for line in drawn.values() for _, y in line]
     if not xs:
         return Markup("<p class='why'>Nothing to draw.</p>")
-    level = _Axis(min(xs), max(xs), _LEFT, _WIDTH - _RIGHT)
-    upright = _Axis(min(ys) if low is None else low, max(ys) if high is None else high, _HEIGHT - _BOTTOM, _TOP)
-    body = [*_grid(level, upright, across, up, logarithmic=logarithmic)]
+    sheet = _SMALL if small else _WIDE
+    foot, end = sheet.height - sheet.bottom, sheet.width - sheet.right
+    level = _Axis(min(xs), max(xs), sheet.left, end, sheet.ticks)
+    upright = _Axis(min(ys) if low is None else low, max(ys) if high is None else high, foot, sheet.top, sheet.ticks)
+    body = [*_grid(sheet, level, upright, across, up, logarithmic=logarithmic)]
     for name, x in (marks or {}).items():
         body.append(
-            Markup('<line class="mark" x1="{0}" x2="{0}" y1="{1}" y2="{2}"/>').format(
-                level.at(x), _TOP, _HEIGHT - _BOTTOM
-            )
+            Markup('<line class="mark" x1="{0}" x2="{0}" y1="{1}" y2="{2}"/>').format(level.at(x), sheet.top, foot)
         )
-        body.append(Markup('<text class="tick" x="{}" y="{}">{}</text>').format(level.at(x) + 4, _TOP + 10, name))
-    ends = _spread([(upright.at(line[-1][1]), name) for name, line in drawn.items() if line])
-    for number, (name, line) in enumerate(drawn.items()):
-        body.append(_line(line, level, upright, number, points=name in points))
-        if line:
-            body.append(
-                Markup('<text class="c{}" x="{}" y="{}">{}</text>').format(
-                    number % 6, _WIDTH - _RIGHT + 6, ends[name] + 4, name
-                )
-            )
+        body.append(Markup('<text class="tick" x="{}" y="{}">{}</text>').format(level.at(x) + 4, sheet.top + 10, name))
+    ends = _spread([(upright.at(line[-1][1]), name) for name, line in drawn.items() if line], foot)
+    kinds = _kinds(drawn, quiet)
+    for number, (name, kind) in enumerate(sorted(kinds.items(), key=lambda pair: pair[1], reverse=True)):
+        line, last = drawn[name], len(kinds) - 1 - number
+        body.append(_line(line, level, upright, kind, points=name in points))
+        if line and small:  # many of these end in one point, so that a key says more than labels there
+            body.append(_key(name, kind, end + 8, sheet.top + 8 + 17 * last))
+        elif line:
+            body.append(Markup('<text class="c{}" x="{}" y="{}">{}</text>').format(kind, end + 6, ends[name] + 4, name))
     label = escape(f"{up} over {across}: {', '.join(series)}")
     return Markup('<svg class="chart" viewBox="0 0 {} {}" role="img" aria-label="{}">{}</svg>').format(
-        _WIDTH, _HEIGHT, label, Markup("").join(body)
+        sheet.width, sheet.height, label, Markup("").join(body)
+    )
+
+
+def _kinds(names: Iterable[str], quiet: Collection[str]) -> dict[str, str]:
+    """What the style sheet calls the series' colours; those that matter come first, and are drawn last, on top."""
+    loud = [name for name in names if name not in quiet]
+    calm = [name for name in names if name in quiet]
+    return {**{name: f"{k % 6}" for k, name in enumerate(loud)}, **{name: f"q{k % 3}" for k, name in enumerate(calm)}}
+
+
+def _key(name: str, kind: str, x: float, y: float) -> Markup:
+    return Markup('<polyline class="l{}" points="{},{} {},{}"/><text class="tick" x="{}" y="{}">{}</text>').format(
+        kind, x, y, x + 14, y, x + 19, y + 4, name
     )
 
 
 class _Axis:
     """From values to pixels."""
 
-    def __init__(self, low: float, high: float, start: float, stop: float) -> None:
+    def __init__(self, low: float, high: float, start: float, stop: float, ticks: int) -> None:
         self.low, self.high = (low, high) if high > low else (low - 0.5, low + 0.5)
-        self.start, self.stop = start, stop
+        self.start, self.stop, self.count = start, stop, ticks
 
     def at(self, value: float) -> float:
         share = (min(max(value, self.low), self.high) - self.low) / (self.high - self.low)
         return round(self.start + share * (self.stop - self.start), 1)
 
     def ticks(self) -> list[float]:
-        rough = (self.high - self.low) / _TICKS
+        rough = (self.high - self.low) / self.count
         size = 10 ** math.floor(math.log10(rough))
         step = next(k * size for k in (1, 2, 2.5, 5, 10) if k * size >= rough * 0.999)
         first = math.ceil(self.low / step - 1e-9)
         return [k * step for k in range(first, math.floor(self.high / step + 1e-9) + 1)]
 
 
-def _grid(level: _Axis, upright: _Axis, across: str, up: str, *, logarithmic: bool) -> list[Markup]:
+def _grid(sheet: _Sheet, level: _Axis, upright: _Axis, across: str, up: str, *, logarithmic: bool) -> list[Markup]:
     parts = []
+    foot, end = sheet.height - sheet.bottom, sheet.width - sheet.right
     for value in upright.ticks():
         y, text = upright.at(value), f"{10**value:.3g}" if logarithmic else f"{value:g}"
-        parts.append(
-            Markup('<line class="rule" x1="{}" x2="{}" y1="{y}" y2="{y}"/>').format(_LEFT, _WIDTH - _RIGHT, y=y)
-        )
-        parts.append(Markup('<text class="tick end" x="{}" y="{}">{}</text>').format(_LEFT - 7, y + 4, text))
+        parts.append(Markup('<line class="rule" x1="{}" x2="{}" y1="{y}" y2="{y}"/>').format(sheet.left, end, y=y))
+        parts.append(Markup('<text class="tick end" x="{}" y="{}">{}</text>').format(sheet.left - 7, y + 4, text))
     for value in level.ticks():
         parts.append(
-            Markup('<text class="tick middle" x="{}" y="{}">{}</text>').format(
-                level.at(value), _HEIGHT - _BOTTOM + 15, f"{value:g}"
+            Markup('<text class="tick middle" x="{}" y="{}">{}</text>').format(level.at(value), foot + 15, f"{value:g}")
+        )
+    middle = (sheet.left + end) / 2
+    parts.append(Markup('<text class="tick middle" x="{}" y="{}">{}</text>').format(middle, sheet.height - 4, across))
+    if sheet is _WIDE:  # beside many others, a title says it
+        parts.append(
+            Markup('<text class="tick middle" transform="translate(11 {}) rotate(-90)">{}</text>').format(
+                (sheet.top + foot) / 2, up
             )
         )
-    middle = (_LEFT + _WIDTH - _RIGHT) / 2
-    parts.append(Markup('<text class="tick middle" x="{}" y="{}">{}</text>').format(middle, _HEIGHT - 4, across))
-    parts.append(
-        Markup('<text class="tick middle" transform="translate(11 {}) rotate(-90)">{}</text>').format(
-            (_TOP + _HEIGHT - _BOTTOM) / 2, up
-        )
-    )
     return parts
 
 
-def _line(line: Sequence[tuple[float, float]], level: _Axis, upright: _Axis, number: int, *, points: bool) -> Markup:
+def _line(line: Sequence[tuple[float, float]], level: _Axis, upright: _Axis, kind: str, *, points: bool) -> Markup:
     places = [(level.at(x), upright.at(y)) for x, y in line]
     if points or len(places) == 1:
         dot = Markup('<circle class="f{}" cx="{}" cy="{}" r="2"/>')
-        return Markup("").join(dot.format(number % 6, x, y) for x, y in places)
+        return Markup("").join(dot.format(kind, x, y) for x, y in places)
     path = " ".join(f"{x},{y}" for x, y in places)
-    return Markup('<polyline class="l{}" points="{}"/>').format(number % 6, path)
+    return Markup('<polyline class="l{}" points="{}"/>').format(kind, path)
 
 
-def _spread(ends: Sequence[tuple[float, str]], gap: float = 14) -> dict[str, float]:
+def _spread(ends: Sequence[tuple[float, str]], foot: float, gap: float = 14) -> dict[str, float]:
     """Labels at the ends of their lines, moved apart where they would touch."""
     placed: dict[str, float] = {}
     lowest = -math.inf
     for y, name in sorted(ends):
         placed[name] = lowest = max(y, lowest + gap)
-    over = max(0.0, lowest - (_HEIGHT - _BOTTOM)) if placed else 0.0
+    over = max(0.0, lowest - foot) if placed else 0.0
     return {name: y - over for name, y in placed.items()}

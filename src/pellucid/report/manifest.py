@@ -87,6 +87,7 @@ def _method(finding: Finding) -> dict[str, Any]:
         "backward": attribution.cost.backward,
         "notes": list(attribution.notes),
         "partial": partial(attribution),
+        "trust": None if finding.trust is None else finding.trust.known(finding.index),
         "files": {"picture": f"{finding.key}.png", "maps": "maps.npz"},
         "arrays": [array_name(finding.key, name) for name in arrays],
     }

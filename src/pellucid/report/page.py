@@ -15,6 +15,7 @@ from pellucid.report.folder import write_text
 from pellucid.report.packing import half, photograph, script_json, tables
 from pellucid.report.reproduce import snippet
 from pellucid.report.subjects import Finding, Subject, subjects
+from pellucid.report.trust import panels
 
 
 def write_report(explanation: Explanation, path: Path, *, command: str = "") -> Path:
@@ -69,6 +70,7 @@ def _shown(subject: Subject) -> dict[str, Any]:
         "shown_size": size,
         "groups": _groups(subject),
         "methods": _methods(subject),
+        "panels": panels(subject.findings),
         "data": {
             "size": list(picture.image.size) if picture else None,
             "box": list(picture.box) if picture else None,

@@ -20,6 +20,7 @@ def snippet(subjects: Sequence[Subject]) -> str:
     explanation = subjects[0].explanation
     given = [_pictures(subjects), f"methods={list(dict.fromkeys(a.method.id for a in explanation))!r}"]
     given += [_target(subjects), _layer(explanation), _options(explanation), f"seed={explanation.seed}"]
+    given += ["trust=True"] if explanation.evaluation is not None else []
     given += ["inputs=...,  # what goes along with the pictures"] if explanation.model.inputs else []
     arguments = "".join(f"    {line}{'' if '  #' in line else ','}\n" for line in given if line)
     return (

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from pellucid.evaluation import Trust, trust_of
 from pellucid.explanation import Explanation
 from pellucid.report.names import keys, picture_slug, unique
 from pellucid.types import Attribution, Picture, Prediction
@@ -24,11 +25,13 @@ class Finding:
         key: name of its files; unique within the picture.
         attribution: of the whole batch.
         index: of the picture in the batch.
+        trust: what its scores say; None where it was not judged.
     """
 
     key: str
     attribution: Attribution
     index: int
+    trust: Trust | None = None
 
     @property
     def values(self) -> Tensor:
@@ -87,8 +90,11 @@ class Subject:
     def findings(self) -> tuple[Finding, ...]:
         """In the order of the explanation."""
         names = keys(self.explanation, self.index)
-        pairs = zip(names, self.explanation, strict=True)
-        return tuple(Finding(key, attribution, self.index) for key, attribution in pairs)
+        judged = self.explanation.evaluation
+        return tuple(
+            Finding(key, attribution, self.index, None if judged is None else trust_of(attribution, judged))
+            for key, attribution in zip(names, self.explanation, strict=True)
+        )
 
 
 def subjects(explanation: Explanation) -> list[Subject]:

@@ -1,0 +1,141 @@
+"""How far a map can be trusted: its scores beside those of maps that know nothing, and one plain sentence."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from pellucid.evaluation.bootstrap import mean_and_interval
+from pellucid.evaluation.judge import evaluate
+from pellucid.judging import Evaluation, Score
+from pellucid.registry import metrics
+from pellucid.types import Attribution
+
+FAITHFULNESS = ("deletion", "insertion")
+"""Metrics that ask the network whether the map names what mattered."""
+
+_ASKED: tuple[str, ...] = FAITHFULNESS
+_SAYS = {  # where the map is better than the controls, and where it is not
+    "deletion": ("hiding pixels in its order takes the answer away", "hiding them does not take it away"),
+    "insertion": ("showing pixels in its order brings the answer back", "showing them does not bring it back"),
+}
+_CONTROLS = {"random": "a random map", "centre": "a hill in the centre", "edges": "the picture's edges"}
+
+Level = Literal["good", "mixed", "weak", "unknown"]
+
+
+def judge_trust(
+    explained: Iterable[Attribution],
+    seed: int = 0,
+    *,
+    chunk: int | None = None,
+    progress: Callable[[str, int, int], None] | None = None,
+    cancel: Callable[[], bool] | None = None,
+) -> Evaluation:
+    """The scores that `Trust` speaks of, for each attribution; arguments and errors as `evaluate`."""
+    names = [name for name in _ASKED if name in metrics()]
+    return evaluate(explained, names, seed=seed, chunk=chunk, progress=progress, cancel=cancel)
+
+
+@dataclass(frozen=True, eq=False)
+class Trust:
+    """What is known about one attribution.
+
+    Attributes:
+        scores: by id of the metric.
+        refused: likewise, why there is none.
+    """
+
+    scores: Mapping[str, Score]
+    refused: Mapping[str, str]
+
+    @property
+    def pictures(self) -> int:
+        """How many pictures the scores of faithfulness rest on."""
+        return max((score.judged for score in self._faithful), default=0)
+
+    @property
+    def level(self) -> Level:
+        """`good` where hiding and showing both find the map better than every control, `weak` where neither does."""
+        won = [not unbeaten(score) for score in self._faithful]
+        if len(won) < len(FAITHFULNESS):
+            return "unknown"
+        return "good" if all(won) else "mixed" if any(won) else "weak"
+
+    @property
+    def sentence(self) -> str:
+        """What a person should make of it, in one sentence."""
+        if self.level == "unknown":
+            return f"Not known: {' '.join(dict.fromkeys(self.refused.values())) or 'it was not judged to the end.'}"
+        where = f"evidence, on {'one picture' if self.pictures == 1 else f'{self.pictures} pictures'}:"
+        if self.level == "good":
+            return (
+                f"Good {where} hiding pixels in its order takes the answer away, and showing them brings it back, "
+                "sooner than with maps that know nothing of the network."
+            )
+        lost = {score.metric.id: unbeaten(score) for score in self._faithful if unbeaten(score)}
+        if self.level == "weak":
+            names = dict.fromkeys(name for names in lost.values() for name in names)
+            return (
+                f"Weak {where} neither hiding nor showing pixels in its order moves the answer sooner than maps that "
+                f"know nothing of the network do ({_listed(names, 'and')})."
+            )
+        won = next(name for name in FAITHFULNESS if name not in lost)
+        ((other, better_ones),) = lost.items()
+        return (
+            f"Mixed {where} {_SAYS[won][0]} sooner than with maps that know nothing of the network, but "
+            f"{_SAYS[other][1]} sooner than with {_listed(better_ones, 'or')}."
+        )
+
+    @property
+    def _faithful(self) -> list[Score]:
+        return [self.scores[name] for name in FAITHFULNESS if name in self.scores and self.scores[name].judged]
+
+    def known(self, index: int) -> dict[str, Any]:
+        """What a manifest records about one picture."""
+        return {
+            "level": self.level,
+            "sentence": self.sentence,
+            "pictures": self.pictures,
+            "scores": [_of_picture(score, index) for score in self.scores.values()],
+            "refused": dict(self.refused),
+        }
+
+
+def trust_of(attribution: Attribution, evaluation: Evaluation) -> Trust:
+    """What an evaluation says about one attribution."""
+    scores = {score.metric.id: score for score in evaluation if score.attribution is attribution}
+    refused = {name: why for (subject, name), why in evaluation.refused.items() if subject == attribution.method.id}
+    return Trust(scores, {name: why for name, why in refused.items() if name not in scores})
+
+
+def unbeaten(score: Score) -> tuple[str, ...]:
+    """The controls that a score is not better than.
+
+    With one picture the larger number counts; with several, the 95 % bootstrap interval of the differences, picture by
+    picture, must lie on the better side of zero.
+    """
+    return tuple(name for name, control in score.controls.items() if not better(score, control))
+
+
+def better(score: Score, other: Score) -> bool:
+    """Whether one score is better than another of the same pictures, and not just by chance of which pictures."""
+    gain = score.values - other.values
+    mean, interval = mean_and_interval(gain if score.metric.better == "higher" else -gain, score.seed)
+    return mean > 0 if interval is None else interval[0] > 0
+
+
+def _listed(names: Iterable[str], joined: str) -> str:
+    *first, last = (_CONTROLS.get(name, name) for name in names)
+    return f"{', '.join(first)} {joined} {last}" if first else last
+
+
+def _of_picture(score: Score, index: int) -> dict[str, Any]:
+    known = {name: value for name, value in score.known.items() if name not in ("values", "curve", "controls")}
+    curve = {"curve": score.extras["curve"][index].tolist()} if "curve" in score.extras else {}
+    controls = {
+        name: {"value": float(s.values[index]), "mean": s.mean, "interval": s.interval}
+        for name, s in score.controls.items()
+    }
+    return {**known, "value": float(score.values[index]), **curve, "controls": controls}

@@ -1,0 +1,78 @@
+"""The panel that says, beside a map, how far it can be trusted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from markupsafe import Markup
+
+from pellucid.evaluation import Score, Trust
+from pellucid.report.charts import curves
+from pellucid.report.subjects import Finding
+
+_OWN = "this map"
+_ACROSS = {"deletion": "share hidden", "insertion": "share shown"}
+
+
+@dataclass(frozen=True)
+class Panel:
+    """What stands beside a map.
+
+    Attributes:
+        level: one word for the evidence.
+        sentence: what to make of it.
+        charts: curves of this picture: title, what is better, drawing.
+        columns: metrics of the table.
+        rows: of the table: whose scores, and the scores of this picture.
+        over: means and intervals over all pictures, by metric; nothing where there is one picture.
+    """
+
+    level: str
+    sentence: str
+    charts: tuple[tuple[str, str, Markup], ...]
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, tuple[str, ...]], ...]
+    over: tuple[tuple[str, str], ...]
+
+
+def panels(findings: Sequence[Finding]) -> list[Panel | None]:
+    """The panels of a picture's maps, None for one that was not judged; their curves share one scale."""
+    every = [score for f in findings if f.trust for s in f.trust.scores.values() for score in (s, *s.controls.values())]
+    index = findings[0].index if findings else 0
+    high = max((float(s.extras["curve"][index].max()) for s in every if "curve" in s.extras), default=1.0)
+    return [f.trust if f.trust is None else _panel(f.trust, f.index, high) for f in findings]
+
+
+def _panel(trust: Trust, index: int, high: float) -> Panel:
+    scores = list(trust.scores.values())
+    drawn = [score for score in scores if "curve" in score.extras]
+    several = trust.pictures > 1
+    controls = dict.fromkeys(name for score in scores for name in score.controls)
+    rows: list[tuple[str, list[Score | None]]] = [(_OWN, [*scores])]
+    rows += [(name, [s.controls.get(name) for s in scores]) for name in controls]
+    return Panel(
+        trust.level,
+        trust.sentence,
+        tuple((s.metric.title, f"{s.metric.better} is better", _chart(s, index, high)) for s in drawn),
+        tuple(score.metric.title for score in scores),
+        tuple((name, tuple(_number(score, index) for score in row)) for name, row in rows),
+        tuple((score.metric.title, score.text) for score in scores) if several else (),
+    )
+
+
+def _chart(score: Score, index: int, high: float) -> Markup:
+    shown = {_OWN: score, **score.controls}
+    return curves(
+        {name: list(zip(s.axis, s.extras["curve"][index].tolist(), strict=True)) for name, s in shown.items()},
+        across=_ACROSS.get(score.metric.id, ""),
+        up="probability",
+        low=0.0,
+        high=high,
+        quiet=set(score.controls),
+        small=True,
+    )
+
+
+def _number(score: Score | None, index: int) -> str:
+    return "" if score is None else f"{float(score.values[index]):.2f}"
