@@ -30,6 +30,7 @@ QUICK = {  # defaults made for pictures of 224 pixels, cut down to 16
     "average-sensitivity": {"samples": 2},
     "local-lipschitz": {"samples": 2},
     "relative-input-stability": {"samples": 2},
+    "top-k-intersection": {"k": 20},
 }
 METHODS = ["saliency", "grad-cam", "smoothgrad"]
 OPTIONS = {"smoothgrad": {"samples": 2}}

@@ -6,8 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from pellucid.components import box_of, boxes_of_parts, components
 from pellucid.localise.coco import from_run_lengths, run_lengths
-from pellucid.localise.segments import above, box_of, components, nothing_in, segments
+from pellucid.localise.segments import above, nothing_in, segments
 
 masks = arrays(np.bool_, st.tuples(st.integers(1, 7), st.integers(1, 7)))
 
@@ -32,6 +33,7 @@ def flooded(mask):
 def test_parts_are_those_of_a_flood_fill(mask):
     found = [{(int(r), int(c)) for r, c in zip(*np.nonzero(part), strict=True)} for part in components(mask, 99)]
     assert found == flooded(mask)
+    assert boxes_of_parts(mask) == [box_of(part) for part in components(mask)]
 
 
 @given(masks)

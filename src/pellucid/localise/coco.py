@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pellucid.localise.segments import Mask
+from pellucid.components import Mask
 
 if TYPE_CHECKING:
     from pellucid.localise.localisation import Located

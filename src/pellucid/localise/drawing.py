@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 from scipy import ndimage
 
-from pellucid.localise.segments import Mask
+from pellucid.components import Mask
 from pellucid.pictures import heat
 
 if TYPE_CHECKING:

@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from pellucid.localise.segments import Mask
+from pellucid.components import Mask
 
 Floats = NDArray[np.float64]
 

@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from pellucid.components import Mask
 from pellucid.errors import BadOption, unknown
 from pellucid.localise.graph_cut import Colours, graph_cut
-from pellucid.localise.segments import Mask, above
+from pellucid.localise.segments import above
 from pellucid.types import Method, Paper
 
 RULES = ("threshold", "graph-cut")

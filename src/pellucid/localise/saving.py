@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
+from pellucid.components import Mask
 from pellucid.localise.coco import document
-from pellucid.localise.segments import Mask
 from pellucid.report import facts
 from pellucid.report.folder import complete
 from pellucid.report.manifest import as_json

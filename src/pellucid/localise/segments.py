@@ -6,16 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
-from pellucid.pictures.geometry import Window
+from pellucid.components import Mask, box_of, components
 from pellucid.types import Box
-
-_TOUCHING = np.ones((3, 3), bool)
-"""Pixels belong together that share an edge or a corner, as in the contours of arXiv:2001.07437."""
-
-Mask = NDArray[np.bool_]
-"""`[row, column]`, True where the object is."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,20 +55,6 @@ def above(values: NDArray[np.float64], threshold: float) -> Mask:
     """
     peak = values.max(initial=0.0)
     return np.asarray((values > threshold * peak) & (values > 0))
-
-
-def components(mask: Mask, most: int) -> list[Mask]:
-    """The connected parts of a mask, the largest first; of equal ones the one that begins further up and left."""
-    labels, count = ndimage.label(mask, structure=_TOUCHING)
-    sizes = np.bincount(labels.ravel(), minlength=count + 1)[1:]
-    order = np.argsort(-sizes, kind="stable")[:most]
-    return [np.asarray(labels == number + 1) for number in order]
-
-
-def box_of(mask: Mask) -> Window:
-    """Left, top, right and bottom of a mask that is not empty; the last two are exclusive."""
-    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
-    return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
 
 
 def segments(mask: Mask, values: NDArray[np.float64], corner: tuple[int, int], size: tuple[int, int], most: int) -> (

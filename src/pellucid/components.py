@@ -1,0 +1,41 @@
+"""Connected parts of masks and their boxes, in whole pixels."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+Mask = NDArray[np.bool_]
+"""`[row, column]`, True where the thing is."""
+
+_TOUCHING = np.ones((3, 3), bool)
+"""Pixels belong together that share an edge or a corner."""
+
+
+def components(mask: Mask, most: int | None = None) -> list[Mask]:
+    """The connected parts of a mask, the largest first; of equal ones the one that begins further up and left."""
+    labels, order = _labelled(mask, most)
+    return [np.asarray(labels == number + 1) for number in order]
+
+
+def boxes_of_parts(mask: Mask, most: int | None = None) -> list[tuple[int, int, int, int]]:
+    """The boxes of the connected parts, in the order of `components`."""
+    from scipy import ndimage
+
+    labels, order = _labelled(mask, most)
+    slices = ndimage.find_objects(labels)
+    return [(s[1].start, s[0].start, s[1].stop, s[0].stop) for s in (slices[number] for number in order)]
+
+
+def box_of(mask: Mask) -> tuple[int, int, int, int]:
+    """Left, top, right and bottom of a mask that is not empty; the last two are exclusive."""
+    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+    return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
+
+
+def _labelled(mask: Mask, most: int | None) -> tuple[NDArray[np.int32], list[int]]:
+    from scipy import ndimage
+
+    labels, count = ndimage.label(mask, structure=_TOUCHING)
+    sizes = np.bincount(labels.ravel(), minlength=count + 1)[1:]
+    return labels, np.argsort(-sizes, kind="stable")[:most].tolist()

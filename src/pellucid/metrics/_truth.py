@@ -1,0 +1,135 @@
+"""What metrics of localisation share: ranks with ties, boxes at thresholds, overlaps. All pure, all row by row."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from pellucid.components import Mask, boxes_of_parts
+from pellucid.errors import BadOption
+from pellucid.types import Map, Scores
+
+THRESHOLDS = tuple(k / 100 for k in range(100))
+"""Shares of a map's range at which boxes are drawn: 0 to 0.99."""
+
+Boxes = NDArray[np.float64]
+"""`[box, 4]`: left, top, right, bottom."""
+
+
+def answered(answer: Tensor, known: Tensor) -> Scores:
+    """The answers, and NaN where nothing is known to compare with."""
+    return torch.where(known, answer.double(), torch.nan)
+
+
+def inside(boxes: Sequence[Tensor], like: Map) -> Tensor:
+    """Pixels whose centres lie in any box of their picture, bool `[batch, row, column]`."""
+    rows = torch.arange(like.shape[1], device=like.device) + 0.5
+    columns = torch.arange(like.shape[2], device=like.device) + 0.5
+    found = torch.zeros(like.shape, dtype=torch.bool, device=like.device)
+    for number, each in enumerate(boxes):
+        for left, top, right, bottom in each.tolist():
+            down, across = (rows > top) & (rows < bottom), (columns > left) & (columns < right)
+            found[number] |= down[:, None] & across[None]
+    return found
+
+
+def share_inside(values: Map, mask: Tensor) -> Scores:
+    """Which share of the positive evidence lies in the mask; 0 for maps without any, NaN for empty masks."""
+    weight = values.double().clamp(min=0)
+    peak = weight.flatten(1).amax(1)[:, None, None]
+    weight = weight / torch.where(peak > 0, peak, 1)  # so that sums neither overflow nor vanish
+    total = weight.sum((1, 2))
+    return answered((weight * mask).sum((1, 2)) / torch.where(total > 0, total, 1), mask.flatten(1).any(1))
+
+
+def top_share(values: Map, mask: Tensor, count: Tensor) -> Scores:
+    """Which share of each map's `count` `[batch]` largest values lies in the mask.
+
+    Where equal values straddle the border, each has the same part in it: the expectation over random orders.
+    """
+    flat, inner = values.flatten(1), mask.flatten(1)
+    ordered = flat.sort(dim=1, descending=True).values
+    border = ordered.gather(1, (count.clamp(min=1) - 1)[:, None])
+    over, tied = flat > border, flat == border
+    rest = count - over.sum(1)
+    hits = (over & inner).sum(1) + rest * (tied & inner).sum(1) / tied.sum(1)
+    return answered(hits / count.clamp(min=1), inner.any(1))
+
+
+def stretched(values: Map) -> Map:
+    """Each map from 0 to 1, its smallest and largest value; a map that is the same everywhere is 0."""
+    values = values.double()
+    low, high = values.flatten(1).amin(1)[:, None, None], values.flatten(1).amax(1)[:, None, None]
+    spread = high - low
+    return torch.where(spread > 0, (values - low) / torch.where(spread > 0, spread, 1), 0.0)
+
+
+def overlaps(first: Boxes, second: Boxes) -> NDArray[np.float64]:
+    """Intersection over union of the areas of every pair, `[first, second]`."""
+    a, b = np.asarray(first, float).reshape(-1, 1, 4), np.asarray(second, float).reshape(1, -1, 4)
+    sides = np.minimum(a[..., 2:], b[..., 2:]) - np.maximum(a[..., :2], b[..., :2])
+    shared = np.clip(sides, 0, None).prod(-1)
+    whole = (a[..., 2:] - a[..., :2]).prod(-1) + (b[..., 2:] - b[..., :2]).prod(-1) - shared
+    return np.asarray(shared / np.where(whole > 0, whole, 1))
+
+
+def best_overlaps(
+    values: NDArray[np.float64], truth: Boxes, thresholds: Sequence[float] = THRESHOLDS, *, parts: int | None = 1
+) -> NDArray[np.float64]:
+    """The best overlap of a drawn box with a true one, at each threshold.
+
+    Args:
+        values: a map from 0 to 1, `[row, column]`.
+        truth: at least one box.
+        thresholds: a box is drawn around what is above.
+        parts: how many connected parts get a box, the largest first; None: all.
+    """
+    best = np.zeros(len(thresholds))
+    above: Mask | None = None
+    for number, threshold in enumerate(thresholds):
+        now = values > threshold
+        if above is not None and np.array_equal(now, above):
+            best[number] = best[number - 1]
+            continue
+        above = now
+        drawn = boxes_of_parts(now, parts)
+        best[number] = overlaps(np.array(drawn), truth).max() if drawn else 0.0
+    return best
+
+
+def overlap_curves(values: Map, boxes: Sequence[Tensor], parts: int | None) -> tuple[Tensor, Tensor]:
+    """`best_overlaps` of every row, `[batch, threshold]`, and which rows have a true box."""
+    known = torch.tensor([len(each) > 0 for each in boxes], device=values.device)
+    arrays = stretched(values).cpu().numpy()
+    curves = [
+        best_overlaps(array, each.double().cpu().numpy(), parts=parts) if len(each) else np.zeros(len(THRESHOLDS))
+        for array, each in zip(arrays, boxes, strict=True)
+    ]
+    return torch.from_numpy(np.stack(curves)).to(values.device), known
+
+
+def nearest_threshold(metric: str, threshold: float) -> int:
+    """The number of a threshold among `THRESHOLDS`.
+
+    Raises:
+        BadOption: it is none.
+    """
+    share(metric, "threshold", threshold)
+    number = round(threshold * len(THRESHOLDS))
+    if number >= len(THRESHOLDS) or abs(THRESHOLDS[number] - threshold) > 1e-9:
+        raise BadOption(f"{metric} draws boxes at thresholds of 0, 0.01, ... 0.99, got {threshold}.")
+    return number
+
+
+def share(metric: str, name: str, value: float) -> None:
+    """Refuse what is no share below 1.
+
+    Raises:
+        BadOption: it is none.
+    """
+    if not 0 <= value < 1:
+        raise BadOption(f"Expected a share from 0 to below 1 for the option {name!r} of {metric}, got {value}.")

@@ -1,0 +1,43 @@
+"""Intersection over union."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from pellucid.judging import Metric
+from pellucid.metrics._truth import answered, share
+from pellucid.types import Map, Paper, Scores
+
+
+def iou(values: Map, mask: Tensor, *, threshold: float = 0.2) -> Scores:
+    """How well what the map marks covers the thing: pixels in both over pixels in either.
+
+    The map marks what is above a share of its maximum.
+
+    Args:
+        values: the maps `[batch, row, column]`.
+        mask: where the thing is, bool `[batch, row, column]`.
+        threshold: share of the maximum, 0 to 1; 0.2 is that of CAM. Choose it on other pictures than these.
+
+    Returns:
+        0 to 1; 0 for maps without positive evidence, NaN for empty masks.
+
+    Raises:
+        BadOption: a threshold that is no share.
+    """
+    share(METRIC.id, "threshold", threshold)
+    peak = values.flatten(1).amax(1)[:, None, None]
+    marked = (values > threshold * peak) & (values > 0)
+    both, either = ((marked & mask).sum((1, 2)), (marked | mask).sum((1, 2)))
+    return answered(both / torch.where(either > 0, either, 1), mask.flatten(1).any(1))
+
+
+METRIC = Metric(
+    iou,
+    id="iou",
+    title="Intersection over union",
+    reference=Paper("arXiv:1512.04150", "section 3.2, with masks for boxes"),
+    better="higher",
+    caveat="Depends on the threshold, which suits one method and not another.",
+)

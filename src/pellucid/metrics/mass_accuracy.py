@@ -1,0 +1,32 @@
+"""Relevance mass accuracy."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from pellucid.judging import Metric
+from pellucid.metrics._truth import share_inside
+from pellucid.types import Map, Paper, Scores
+
+
+def mass_accuracy(values: Map, mask: Tensor) -> Scores:
+    """Which share of the map's positive evidence lies on the thing itself.
+
+    Args:
+        values: the maps `[batch, row, column]`; negative evidence does not count.
+        mask: where the thing is, bool `[batch, row, column]`.
+
+    Returns:
+        0 to 1; 0 for maps without positive evidence, NaN for empty masks.
+    """
+    return share_inside(values, mask)
+
+
+METRIC = Metric(
+    mass_accuracy,
+    id="mass-accuracy",
+    title="Relevance mass accuracy",
+    reference=Paper("arXiv:2003.07258", "eq. 4"),
+    better="higher",
+    caveat="A larger thing gets a larger share of any map, and what the network rightly uses beside it counts against.",
+)

@@ -1,0 +1,75 @@
+"""The pointing game."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from pellucid.errors import BadOption
+from pellucid.judging import Metric
+from pellucid.metrics._truth import answered
+from pellucid.numerics import resize
+from pellucid.types import Frame, Map, Paper, Scores
+
+
+def pointing_game(values: Map, mask: Tensor, frames: Sequence[Frame], *, tolerance: float = 15.0) -> Scores:
+    """Whether the map's largest value lies on the thing, or within a few pixels of it.
+
+    The map is resized to the pixels of the original picture, of which it covers the part that the model sees, and its
+    largest value is a hit if the centre of a pixel of the mask is less than `tolerance` away, as in TorchRay. What is
+    equally large must all be hits, and a map that is the same everywhere never is one.
+
+    The published numbers are the mean over classes of each class's mean; on VOC, pictures in which all objects of the
+    class are marked difficult are left out, and the difficult set are those whose objects cover less than a quarter
+    of the picture beside another class. `pellucid locate --annotations` does that; here is one picture's answer.
+
+    Args:
+        values: the maps `[batch, row, column]`.
+        mask: where the thing is, bool `[batch, row, column]`.
+        frames: how each original picture lies in them.
+        tolerance: distance that still is a hit, in pixels of the original picture, exclusive.
+
+    Returns:
+        1 for a hit, 0 for none, NaN for empty masks.
+
+    Raises:
+        BadOption: a tolerance that is not positive.
+    """
+    if tolerance <= 0:
+        raise BadOption(f"Expected a positive tolerance in pixels for {METRIC.id}, got {tolerance}.")
+    hits = [
+        hit(*in_picture(each, truth, frame), tolerance) for each, truth, frame in zip(values, mask, frames, strict=True)
+    ]
+    return answered(torch.tensor(hits, dtype=torch.float64, device=values.device), mask.flatten(1).any(1))
+
+
+def in_picture(values: Tensor, mask: Tensor, frame: Frame) -> tuple[Tensor, Tensor]:
+    """A map at the size that its part of the original picture has, and the mask's pixel centres there, `[pixel, 2]`."""
+    left, top, right, bottom = frame.box
+    rows, columns = max(1, round(bottom - top)), max(1, round(right - left))
+    large = resize(values[None].double(), (rows, columns))[0]
+    scale = large.new_tensor([rows / mask.shape[0], columns / mask.shape[1]])
+    return large, (mask.nonzero() + 0.5) * scale - 0.5
+
+
+def hit(values: Tensor, centres: Tensor, tolerance: float) -> bool:
+    """Whether every largest value of a map `[row, column]` is near one of the centres `[pixel, 2]` (row, column)."""
+    peak = values.max()
+    if not bool(values.min() < peak) or not len(centres):
+        return False
+    peaks = (values == peak).nonzero().to(values.dtype)
+    distances = torch.cdist(peaks, centres.to(values.dtype), compute_mode="donot_use_mm_for_euclid_dist")
+    return bool((distances.amin(1) < tolerance).all())
+
+
+METRIC = Metric(
+    pointing_game,
+    id="pointing-game",
+    title="Pointing game",
+    reference=Paper("arXiv:1608.00507", "pointing game, by the rules of arXiv:1910.08485"),
+    better="higher",
+    caveat="Looks at a single pixel of the map; on pictures with one large thing in the middle, a hill in the centre "
+    "wins too.",
+)

@@ -1,0 +1,43 @@
+"""Top-k intersection."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from pellucid.errors import BadOption
+from pellucid.judging import Metric
+from pellucid.metrics._truth import top_share
+from pellucid.types import Map, Paper, Scores
+
+
+def top_k_intersection(values: Map, mask: Tensor, *, k: int = 1000) -> Scores:
+    """Which share of the map's k largest values lies on the thing.
+
+    Only the order of the values counts; equal ones share the places that are left.
+
+    Args:
+        values: the maps `[batch, row, column]`.
+        mask: where the thing is, bool `[batch, row, column]`.
+        k: how many values; the paper's 1,000 are 2 % of 224 x 224.
+
+    Returns:
+        0 to 1; NaN for empty masks.
+
+    Raises:
+        BadOption: no value, or more than the map has.
+    """
+    pixels = values.shape[1] * values.shape[2]
+    if not 1 <= k <= pixels:
+        raise BadOption(f"Expected 1 to {pixels:,} values (the map's pixels) as k of {METRIC.id}, got {k}.")
+    return top_share(values, mask, torch.full((len(values),), k, device=values.device))
+
+
+METRIC = Metric(
+    top_k_intersection,
+    id="top-k-intersection",
+    title="Top-k intersection",
+    reference=Paper("arXiv:2104.14995", "top-k intersection"),
+    better="higher",
+    caveat="Says nothing about what the map misses of the thing.",
+)
