@@ -6,6 +6,7 @@ import torch
 from dreaming_nets import small
 from PIL import Image
 
+import pellucid
 from pellucid.capture.sensing import sensing
 from pellucid.dreaming import described, parse
 from pellucid.dreaming.catalogue import L2, Channel, Facet, Logit, Neuron, TotalVariation
@@ -97,6 +98,54 @@ def test_values_by_hand():
     rough = PICTURES.diff(dim=2).abs().sum((1, 2, 3)) + PICTURES.diff(dim=3).abs().sum((1, 2, 3))
     close(values("tv()", PICTURES), rough)
     close(values("logit(1) / 2 - 3 * tv() + 1", PICTURES), scores[:, 1] / 2 - 3 * rough + 1)
+
+
+def test_penalties_by_hand():
+    def smooth(x, side):
+        kernel = torch.ones(side, side)
+        kernel[0] = kernel[-1] = kernel[:, 0] = kernel[:, -1] = 0.5
+        kernel = kernel.expand(3, 1, side, side)
+        one = torch.ones_like(x)
+        total, count = (torch.nn.functional.conv2d(v, kernel, padding=side // 2, groups=3) for v in (x, one))
+        return total / count
+
+    away = (PICTURES - smooth(PICTURES, 3)).square().sum((1, 2, 3)) / 2
+    torch.testing.assert_close(values("blur()", PICTURES), away)
+    rough = (PICTURES - smooth(PICTURES, 5)).square() + 0.8 * (PICTURES - 0.25).square()
+    margin = torch.ones(16, 16)
+    margin[3:-3, 3:-3] = 0
+    expected = (rough * margin).sum((1, 2, 3))
+    torch.testing.assert_close(values("boundary(width=3, level=0.25)", PICTURES), expected)
+
+
+class Tokens(torch.nn.Module):
+    """Four tokens of twelve features, mixed and projected."""
+
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.mix, self.proj, self.head = torch.nn.Linear(12, 12), torch.nn.Linear(12, 12), torch.nn.Linear(12, 4)
+
+    def forward(self, x):
+        tokens = torch.nn.functional.unfold(x, 8, stride=8).transpose(1, 2)[:, :, ::16]
+        return self.head(self.proj(self.mix(tokens)).mean(1))
+
+
+def test_tokens_and_heads_by_hand():
+    net = Tokens()
+    model = pellucid.wrap(net, size=16, mean=(0.5,) * 3, std=(0.25,) * 3)
+    with torch.no_grad():
+        given = torch.nn.functional.unfold((PICTURES - 0.5) / 0.25, 8, stride=8).transpose(1, 2)[:, :, ::16]
+        mixed = net.mix(given)
+    close = torch.testing.assert_close
+    close(values('token("mix", 2, 5)', PICTURES, model), mixed[:, 2, 5])
+    close(values('token("mix", 2, (5, 6))', PICTURES, model), torch.stack([mixed[0, 2, 5], mixed[1, 2, 6]]))
+    close(values('channel("mix", 5)', PICTURES, model), mixed[:, :, 5].mean(1))
+    # head 1 of 3 is features 4 to 7 of what goes into the projection
+    close(values('head("proj@input", 1, 3)', PICTURES, model), mixed[:, :, 4:8].square().mean((1, 2)))
+    for text, words in (('token("mix", 4, 0)', "tokens run from 0 to 3"), ('head("proj", 0, 5)', "do not split")):
+        with pytest.raises(BadOption, match=words):
+            values(text, PICTURES, model)
 
 
 def test_directions_by_hand():

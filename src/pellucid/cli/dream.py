@@ -25,7 +25,7 @@ _CHOICES = (
         "--recipe", default="fourier", show_default=True, metavar="NAME", help="fourier, maco, simonyan, or below."
     ),
     click.option("--image", metavar="NAME", help="fourier, laplacian, maco, pattern, pixels or plain."),
-    click.option("--transform", metavar="NAME", help="lucid, captum, horama, maco or none."),
+    click.option("--transform", metavar="NAME", help="lucid, lucid-atlas, captum, horama, maco or none."),
     click.option("--optimiser", metavar="NAME", help="adam, nadam or sgd."),
     click.option("--steps", type=click.IntRange(min=0), help="How many. [default: the recipe's]"),
     click.option("--rate", type=float, help="Of the optimiser. [default: the recipe's]"),

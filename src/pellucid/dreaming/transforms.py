@@ -27,7 +27,9 @@ class Transform:
         angles: one is drawn, in degrees.
         crops: views of the picture that are looked at together.
         box: side of a crop as a share of the picture, at the first and at the last step; None is the whole picture.
+        even: the side of each crop is drawn evenly between the two of `box` instead of going from one to the other.
         noise: standard deviation of what is added, in units of 0 to 1.
+        grain: width of what else is added, spread evenly around 0.
     """
 
     shifts: tuple[int, ...] = ()
@@ -35,7 +37,9 @@ class Transform:
     angles: tuple[float, ...] = (0.0,)
     crops: int = 1
     box: tuple[float, float] | None = None
+    even: bool = False
     noise: float = 0.0
+    grain: float = 0.0
 
     def apply(self, pictures: Tensor, step: int, steps: int, seed: int, numbers: Sequence[int]) -> Tensor:
         """The pictures as the network shall see them, `crops` views of each, those of one picture side by side.
@@ -51,10 +55,8 @@ class Transform:
         theta = _in_units(maps, height, width).to(pictures)
         grid = F.affine_grid(theta, list(rows.shape), align_corners=False)
         moved = F.grid_sample(rows, grid, mode="bilinear", padding_mode="reflection", align_corners=False)
-        if self.noise:
-            moved = moved + torch.cat([_noise(g, self.crops, pictures.shape[1:], self.noise) for _, g in draws]).to(
-                moved
-            )
+        if self.noise or self.grain:
+            moved = moved + torch.cat([self._noise(g, pictures.shape[1:]) for _, g in draws]).to(moved)
         return moved
 
     def _draw(
@@ -68,8 +70,7 @@ class Transform:
             angle = math.radians(self.angles[_below(len(self.angles), generator)])
             down, across = (float(sum(_below(2 * (n // 2) + 1, generator) - n // 2 for n in self.shifts)) for _ in "yx")
             if self.box is not None:
-                share = self.box[0] + (self.box[1] - self.box[0]) * step / max(1, steps - 1)
-                share = float((share + 0.05 * share * torch.randn((), generator=generator)).clamp(0.02, 1.0))
+                share = self._share(step / max(1, steps - 1), generator)
                 scale = scale / share
                 centre = (0.5 + 0.15 * torch.randn(2, generator=generator)).clamp(share / 2, 1 - share / 2) - 0.5
                 down, across = down + float(centre[0]) * size[0], across + float(centre[1]) * size[1]
@@ -77,13 +78,21 @@ class Transform:
             maps.append(torch.tensor([[cos, -sin, across], [sin, cos, down]]))
         return maps, generator
 
+    def _share(self, passed: float, generator: torch.Generator) -> float:
+        """Side of a crop as a share of the picture's."""
+        first, last = self.box or (1.0, 1.0)
+        if self.even:
+            return first + (last - first) * float(torch.rand((), generator=generator))
+        share = first + (last - first) * passed
+        return float((share + 0.05 * share * torch.randn((), generator=generator)).clamp(0.02, 1.0))
+
+    def _noise(self, generator: torch.Generator, shape: Sequence[int]) -> Tensor:
+        drawn = self.noise * torch.randn(self.crops, *shape, generator=generator)
+        return drawn + self.grain * (torch.rand(self.crops, *shape, generator=generator) - 0.5) if self.grain else drawn
+
 
 def _below(count: int, generator: torch.Generator) -> int:
     return int(torch.randint(count, (), generator=generator)) if count > 1 else 0
-
-
-def _noise(generator: torch.Generator, crops: int, shape: Sequence[int], spread: float) -> Tensor:
-    return spread * torch.randn(crops, *shape, generator=generator)
 
 
 def _in_units(maps: Tensor, height: int, width: int) -> Tensor:
@@ -102,15 +111,21 @@ _TURNS = (*range(-20, 20), *range(-10, 10), *range(-5, 5), *[0] * 5)
 PRESETS: dict[str, Transform] = {
     "none": NONE,
     "lucid": Transform((8, 4), tuple(1 + (k - 5) / 50 for k in range(11)), (*map(float, range(-10, 11)), *[0.0] * 5)),
+    "lucid-atlas": Transform((4, 4, 8, 8, 8, 2), _powers(0.998, range(20, 40)), tuple(map(float, _TURNS))),
     "captum": Transform(
-        (4,) * 10 + (2,),
+        (8,) * 10 + (4,),
         (*_powers(0.995, range(-5, 80)), *_powers(0.998, range(20, 40)), *_powers(0.998, range(20, 40))),
         tuple(map(float, _TURNS)),
     ),
-    "horama": Transform(crops=6, box=(0.25, 0.30), noise=0.05),
+    "horama": Transform(crops=6, box=(0.25, 0.30), even=True, noise=0.01, grain=0.01),
     "maco": Transform(crops=4, box=(0.6, 0.35), noise=0.08),
 }
-"""By name: those of lucid, captum (its unreleased optim-wip) and horama, as their code has them; and one for MACO."""
+"""By name: those of lucid, captum (its unreleased optim-wip) and horama, as their code has them; and one for MACO.
+
+lucid: its `standard_transforms`, and what it draws icons of atlases with. captum: a jitter of n goes n pixels each way
+there, half of n here. horama: says a box of 0.20 to 0.25 and draws 0.25 to 0.30; its noise of 0.05 is on a scale from
+-2.5 to 2.5. Their padding has no counterpart: what comes in from outside is the picture's mirror image.
+"""
 
 
 def find_transform(name: str) -> Transform:
