@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from pellucid.capture.sensing import gradient
+from pellucid.dreaming.grouping import channel_groups
 from pellucid.dreaming.objectives import CATALOGUE, Named, Objective, Seen, entry, one_each
 from pellucid.errors import BadOption, BadSite
 from pellucid.targets.classes import class_index
@@ -175,10 +176,15 @@ class DirectionNeuron(Direction):
 
 def along(maps: Tensor, vector: Tensor, power: float) -> Tensor:
     """Dot product with a direction at every place times max(0.1, cosine)^power, `[batch, row, column]`."""
-    dot = torch.einsum("bchw,c->bhw", maps, vector)
+    return along_each(maps, vector.expand(len(maps), -1), power)
+
+
+def along_each(maps: Tensor, directions: Tensor, power: float) -> Tensor:
+    """The same with a direction for each picture, `[batch, channel]`."""
+    dot = torch.einsum("bchw,bc->bhw", maps, directions)
     if not power:
         return dot
-    cosine = dot / (maps.norm(dim=1) * vector.norm()).clamp(min=1e-4)
+    cosine = dot / (maps.norm(dim=1) * directions.norm(dim=1)[:, None, None]).clamp(min=1e-4)
     return dot * torch.pow(cosine.clamp(min=0.1), power)
 
 
@@ -401,6 +407,58 @@ class Caricature(OfLayer):
         dot = (value * goal).sum(1)
         cosine = dot / (value.norm(dim=1) * goal.norm()).clamp(min=1e-4)
         return dot / value.shape[1] * torch.pow(cosine.clamp(min=0.1), self.power)
+
+
+@entry("spot")
+@dataclass(frozen=True)
+class Spot(OfLayer):
+    """What a layer gives at one place of a photograph, anywhere: dot product times max(0.1, cosine)^power.
+
+    The photograph is looked at in rows and columns of `size`, or else of the pictures that are drawn.
+    """
+
+    each = ("row", "column")
+    layer: str
+    picture: str
+    row: int | tuple[int, ...]
+    column: int | tuple[int, ...]
+    power: float = 1.0
+    size: tuple[int, int] | None = None
+
+    def value(self, seen: Seen) -> Tensor:
+        """Mean over places."""
+        goal, value = seen.of_picture(self.picture, self.site, self.size)[0], self.seen(seen, 4)
+        rows, columns = (one_each(each, len(value), str(self)) for each in (self.row, self.column))
+        directions = torch.stack([place(goal, r, c) for r, c in zip(rows, columns, strict=True)])
+        return along_each(value, directions, self.power).mean((1, 2))
+
+
+@entry("group")
+@dataclass(frozen=True)
+class Group(OfLayer):
+    """A group of channels that a photograph excites together: dot product times max(0.1, cosine)^power.
+
+    Group `index` of `of`, from 0, by non-negative factorisation of what the layer gives for the photograph.
+    """
+
+    each = ("index",)
+    layer: str
+    picture: str
+    index: int | tuple[int, ...]
+    of: int
+    power: float = 1.0
+    size: tuple[int, int] | None = None
+
+    def value(self, seen: Seen) -> Tensor:
+        """Mean over places."""
+        value = self.seen(seen, 4)
+        key = ("groups", self.picture, self.layer, self.of, self.size)
+        if key not in seen.kept:
+            seen.kept[key] = channel_groups(seen.of_picture(self.picture, self.site, self.size)[0], self.of)[1]
+        indices = one_each(self.index, len(value), str(self))
+        if not all(0 <= k < self.of for k in indices):
+            raise BadOption(f"{self}: groups run from 0 to {self.of - 1}.")
+        return along_each(value, seen.kept[key][indices].to(value), self.power).mean((1, 2))
 
 
 @entry("facet")

@@ -12,9 +12,9 @@ import torch
 from torch import Tensor
 
 from pellucid.dreaming.images import IMAGES, Image, Plain
-from pellucid.dreaming.looking import layer_maps
+from pellucid.dreaming.looking import layer_maps, takes
 from pellucid.dreaming.objectives import Objective, one_each, parse, rebuilt
-from pellucid.dreaming.optimise import Climb, Progress, Watch, climb, photograph
+from pellucid.dreaming.optimise import Climb, Progress, Watch, climb, photograph, sized
 from pellucid.dreaming.transforms import Transform, find_transform
 from pellucid.errors import BadOption, unknown
 from pellucid.models.preprocessing import preprocessing_of
@@ -72,6 +72,7 @@ class Dream:
         snapshots: pictures on the way, with the step after which they were taken.
         titles: of the pictures, or "".
         columns: of the sheet that shows them; None lets it choose.
+        mosaic: whether the pictures are parts of one, put together without gaps.
         beside: further images that belong to these, with titles.
         made_by: the composed recipe, where there was one.
         options: of that recipe.
@@ -94,6 +95,7 @@ class Dream:
     snapshots: list[tuple[int, Tensor]] = field(default_factory=list)
     titles: list[str] = field(default_factory=list)
     columns: int | None = None
+    mosaic: bool = False
     beside: list[tuple[PIL.Image.Image, str]] = field(default_factory=list)
     made_by: str = ""
     options: dict[str, Any] = field(default_factory=dict)
@@ -246,11 +248,22 @@ class Draw:
         preprocess, sides = self.fed()
         return photograph(picture, replace(preprocess, size=None, resize=min(sides)))
 
+    def small(self, side: int) -> int | None:
+        """A smaller size for icons, where the network takes one; None: the model's own."""
+        own = preprocessing_of(self.model).size
+        if own is None or side >= min(own):
+            return side if own is None else None
+        preprocess, _ = _sized(preprocessing_of(self.model), side)
+        return side if takes(self.model, len(preprocess.mean), side) else None
+
     def shape(self, layer: str) -> tuple[int, ...]:
         """What a layer gives for one picture of the size that is drawn: `[1, channel, row, column]`."""
         preprocess, sides = self.fed()
-        grey = torch.full((1, len(preprocess.mean), *sides), 0.5)
-        return tuple(layer_maps(self.model, layer, grey, preprocess).shape)
+        return tuple(self.maps(layer, torch.full((1, len(preprocess.mean), *sides), 0.5)).shape)
+
+    def maps(self, layer: str, pictures: Tensor) -> Tensor:
+        """What a layer gives for pictures from 0 to 1, `[batch, channel, row, column]`."""
+        return layer_maps(self.model, layer, pictures, preprocessing_of(self.model))
 
 
 def gathered(dreams: Iterable[Dream]) -> Dream:
@@ -297,7 +310,7 @@ def _sized(preprocess: Preprocess, size: int | tuple[int, int] | None) -> tuple[
     sides = (size, size) if isinstance(size, int) else tuple(size)
     if len(sides) != 2 or min(sides) < 8:
         raise BadOption(f"Expected a size of 8 pixels at least, got {size}.")
-    return replace(preprocess, size=(sides[0], sides[1]), resize=min(sides)), (sides[0], sides[1])
+    return sized(preprocess, sides), (sides[0], sides[1])
 
 
 def _check(wanted: Objective, count: int, chunk: int, transform: Transform) -> None:

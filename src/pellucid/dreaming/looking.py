@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 from pellucid.capture.guard import guarded
 from pellucid.capture.passes import activations, read_grid
 from pellucid.capture.receptive import ReceptiveField, receptive_fields
+from pellucid.capture.sensing import sensing
+from pellucid.errors import BadOption, BadSite
 from pellucid.inspection.inputs import device_of
 from pellucid.numerics import full_precision
 from pellucid.types import Grid, Model, Preprocess, Site
@@ -35,6 +38,16 @@ def layer_field(
     maps, grids = _maps(model, site, given)
     with guarded(model.module):
         return tuple(maps.shape), receptive_fields(model, given, grids)[site]
+
+
+def takes(model: Model, channels: int, side: int) -> bool:
+    """Whether the network takes pictures of another size than its own; some are built for one."""
+    try:
+        with sensing(model, [], scores=True) as eyes:
+            eyes.check(torch.zeros(1, channels, side, side, device=device_of(model)))
+    except (RuntimeError, ValueError, AssertionError, BadOption, BadSite):
+        return False
+    return True
 
 
 def _given(model: Model, pictures: Tensor, preprocess: Preprocess) -> Tensor:

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import ast
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, fields, replace
+from collections.abc import Callable, Hashable, Iterator, Mapping
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, ClassVar, TypeVar
 
 from torch import Tensor
@@ -32,7 +32,8 @@ class Seen:
         scores: `[batch, class]` before any softmax; None where no objective asks.
         edges: where gradients towards the layers flow to.
         picture: a photograph at the size of these, `[1, channel, row, column]`, 0 to 1, by its name.
-        of_picture: what a layer gives for a photograph.
+        of_picture: what a layer gives for a photograph, at the size of these pictures or at the one that is named.
+        kept: what an objective has worked out once and needs at every step, by a key of its own.
     """
 
     model: Model
@@ -41,8 +42,9 @@ class Seen:
     layers: Mapping[Site, Tensor]
     edges: Mapping[Site, Any]
     scores: Tensor | None
-    of_picture: Callable[[str, Site], Tensor]
+    of_picture: Callable[..., Tensor]
     picture: Callable[[str], Tensor]
+    kept: dict[Hashable, Any] = field(default_factory=dict)
 
 
 class Objective(ABC):

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cache, partial
 from typing import Any, Protocol
 
@@ -169,6 +169,7 @@ class _Look:
         self.mean, self.std = (torch.tensor(v).view(1, -1, 1, 1) for v in (preprocess.mean, preprocess.std))
         device = next((p.device for p in model.module.parameters()), torch.device("cpu"))
         self.device = device
+        self.kept: dict[Hashable, Any] = {}
         self.photograph = cache(self._photograph)
         self.of_photograph = cache(self._of_photograph)
 
@@ -202,14 +203,24 @@ class _Look:
             scores,
             self.of_photograph,
             self.photograph,
+            self.kept,
         )
 
     def _photograph(self, name: str) -> Tensor:
         return photograph(name, self.preprocess)
 
-    def _of_photograph(self, name: str, site: Site) -> Tensor:
-        layers, _ = self.eyes.see(self.input(self.photograph(name)))
+    def _of_photograph(self, name: str, site: Site, size: tuple[int, int] | None = None) -> Tensor:
+        preprocess = self.preprocess if size is None else sized(self.preprocess, size)
+        edges = dict(self.eyes.edges)
+        layers, _ = self.eyes.see(self.input(photograph(name, preprocess)))
+        self.eyes.edges.clear()
+        self.eyes.edges.update(edges)  # those of the pictures that are being drawn
         return layers[site].detach()
+
+
+def sized(preprocess: Preprocess, sides: tuple[int, ...]) -> Preprocess:
+    """The same for another size: as much as fits is cropped, or the whole squeezed, as it was."""
+    return replace(preprocess, size=(sides[0], sides[1]), resize=preprocess.resize and min(sides))
 
 
 def photograph(source: Any, preprocess: Preprocess) -> Tensor:

@@ -49,10 +49,24 @@ def save_dream(made: Dream, path: Path, *, command: str = "") -> list[Path]:
 def as_sheet(made: Dream) -> Image.Image:
     """The picture, or all of them on a contact sheet, what belongs to them first."""
     images = [_enlarged(as_image(picture)) for picture in made.pictures]
-    cells = [*made.beside, *zip(images, made.titles or [""] * len(images), strict=True)]
+    if made.mosaic:
+        images = [_joined(images, made.columns or len(images))]
+    titles = [""] if made.mosaic else made.titles or [""] * len(images)
+    cells = [*made.beside, *zip(images, titles, strict=True)]
     if len(cells) == 1:
         return images[0]
-    return sheet(cells, columns=made.columns or max(1, round(len(cells) ** 0.5)), cell=max(images[0].size))
+    return sheet(
+        cells, columns=2 if made.mosaic else made.columns or max(1, round(len(cells) ** 0.5)), cell=max(images[0].size)
+    )
+
+
+def _joined(images: list[Image.Image], columns: int) -> Image.Image:
+    """Pictures of one size as one, row by row, without gaps."""
+    width, height = images[0].size
+    whole = Image.new("RGB", (width * columns, height * -(-len(images) // columns)))
+    for k, image in enumerate(images):
+        whole.paste(image, (k % columns * width, k // columns * height))
+    return whole
 
 
 def _enlarged(image: Image.Image) -> Image.Image:
