@@ -11,7 +11,7 @@ from torch import Tensor
 
 from pellucid.errors import UnknownName
 from pellucid.regions import Regions
-from pellucid.types import Answers, Attribution, Change, Cost, Entry, Map, Maps, Scores
+from pellucid.types import Answers, Attribution, Change, Cost, Entry, Map, Maps, Noise, Scores
 
 TRUTH = frozenset({"boxes", "mask"})
 """Names that only the caller can fill in: where the thing really is."""
@@ -84,6 +84,26 @@ class Explaining(Protocol):
         Yields:
             (row of each map `[n]`, which variant it is of `[n]`, the map `[n, row, column]`), in chunks of any length
             and in any order.
+        """
+
+    def layers(self) -> tuple[str, ...]:
+        """The parts of the network that have weights, from the logits down.
+
+        Raises:
+            Refused: weights that cannot be exchanged.
+        """
+
+    def with_drawn(self, layers: Sequence[str]) -> Map:
+        """The maps `[batch, row, column]` by the network with these parts' weights drawn at random.
+
+        A part's weights are the same in every call; see `capture/weights.py` for how they are drawn.
+        """
+
+    def of_another_class(self, rng: Noise) -> Map:
+        """The maps `[batch, row, column]` for another class, so many further on for every picture.
+
+        Raises:
+            Refused: the target is no class's score, or there is no other class.
         """
 
 

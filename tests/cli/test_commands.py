@@ -94,6 +94,14 @@ def test_the_self_test_would_notice(monkeypatch):
     assert selftest._run(*test).ok is False
 
 
+def test_the_sanity_check_of_the_selftest_can_fail(monkeypatch):
+    monkeypatch.setattr(selftest, "FAILS", 0.99)
+    (test,) = [t for t in selftest._TESTS if t[2] is selftest._sanity]
+    finding = selftest._run(*test)
+    assert finding.ok is False
+    assert "more than 0.99 fails" in finding.found
+
+
 def test_help_of_explain_lists_the_options_by_method(run):
     answer = run("explain", "--help")
     assert answer.code == 0

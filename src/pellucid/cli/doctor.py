@@ -23,7 +23,7 @@ _EXTRAS = ("torchvision", "timm")
 @json_flag
 @click.pass_context
 def doctor(ctx: click.Context, as_json: bool) -> int:
-    """Show versions and devices, and test the promises on small networks (about five seconds)."""
+    """Show versions and devices, and test the promises on small networks (about ten seconds)."""
     from pellucid.cli.selftest import selftest
 
     call: Call = ctx.obj

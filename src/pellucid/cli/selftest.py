@@ -15,6 +15,8 @@ from torch.nn import functional as F
 
 from pellucid.api import explain
 from pellucid.errors import Refused
+from pellucid.evaluation import evaluate
+from pellucid.metrics.randomisation import FAILS
 from pellucid.models import load
 
 _ROUNDS = 7
@@ -145,6 +147,14 @@ def _zero_map() -> tuple[bool, str]:
     return any("zero everywhere" in note for note in notes), "; ".join(notes) or "no note"
 
 
+def _sanity() -> tuple[bool, str]:
+    found = explain(load(), "sample:cat", ["guided-backprop", "grad-cam"])
+    judged = evaluate(found, "randomisation", controls=False)
+    guided, cam = (judged[name, "randomisation"].mean for name in ("guided-backprop", "grad-cam"))
+    told = f"likeness {guided:.2f} and {cam:.2f}, more than {FAILS} fails"
+    return guided > FAILS >= cam, told
+
+
 def _speed() -> tuple[None, str]:
     model = load()
     image: Tensor = _seeded(lambda: torch.randn(1, 3, 224, 224))
@@ -181,5 +191,6 @@ _TESTS: tuple[tuple[str, str, Callable[[], tuple[bool | None, str]]], ...] = (
     ("leaves no trace", "a network that raises midway", _no_trace_when_raising),
     ("honest", "integrated gradients add up to the score", _completeness),
     ("honest", "an empty map is said to be empty", _zero_map),
+    ("honest", "random weights: guided backprop fails, grad-cam passes", _sanity),
     ("fast", "grad-cam on the embedded model", _speed),
 )

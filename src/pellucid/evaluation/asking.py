@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from pellucid.capture.budget import Budget
+from pellucid.capture.passes import Wish, look
 from pellucid.capture.probe import Meter, Probe
 from pellucid.capture.randomness import Draws
+from pellucid.capture.weights import drawn_weights, substituted, weighted_layers
 from pellucid.engine import Engine
+from pellucid.errors import Refused
 from pellucid.regions import Regions, regions_of
-from pellucid.targets import Target, of_rows
+from pellucid.targets import ClassScores, Logit, Probability, Reading, Target, of_rows
 from pellucid.types import Answers, Attribution, Change, Map, Maps, Model, Noise, Question
 
 
@@ -103,6 +107,10 @@ class Remaker:
     meter: Meter
     costs: dict[int, tuple[int, int]] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        self._other, self._substitution = substituted(self.model)
+        self._drawn: dict[str, Tensor] = {}
+
     def changed(self, count: int, change: Change) -> Iterator[tuple[Tensor, Tensor, Map]]:
         """The maps of variants of each picture."""
         batch = len(self.image)
@@ -114,17 +122,81 @@ class Remaker:
             self.meter.tick(stop, batch * count)
             return samples, numbers, found
 
-        row_bytes = self.image[0].nbytes * (8 + len(self.makers))  # the passes themselves have a budget of their own
-        for samples, numbers, found in self.budget.chunks(batch * count, row_bytes, run):
+        for samples, numbers, found in self.budget.chunks(batch * count, self._row_bytes, run):
             for number, maps in enumerate(found):
                 yield samples + number * batch, numbers, maps
 
-    def make(self, rows: Maps, samples: Tensor, model: Model | None = None) -> list[Map]:
-        """Each maker's map of `rows`, where row i is a variant of `image[samples[i]]`."""
+    def layers(self) -> tuple[str, ...]:
+        """Parts with weights, from the logits down."""
+        return tuple(self._layers)[::-1]
+
+    def with_drawn(self, layers: Sequence[str]) -> Map:
+        """The maps by the network with weights drawn at random."""
+        missing = {path: self._layers[path] for path in layers if not set(self._layers[path]) <= self._drawn.keys()}
+        self._drawn.update(drawn_weights(self.model, missing, Draws(self.seed)))
+        names = [name for path in layers for name in self._layers[path]]
+        return self._with_weights({name: self._drawn[name] for name in names})
+
+    def of_another_class(self, rng: Noise) -> Map:
+        """The maps for another class."""
+        target, reading = self.question.target, self._reading()
+        if type(target) not in (Logit, Probability) or not isinstance(reading, ClassScores):
+            raise Refused("The target is no class's score, so there is no other class to compare with.")
+        count = reading.scores.shape[1]
+        if count < 2:
+            raise Refused(f"{self.model.name} has a single class, so there is no other to compare with.")
+        far = 1 + int(rng.uniform(torch.zeros(1, dtype=torch.long), torch.empty(1, 1))[0, 0] * (count - 1))
+        others = type(target)(tuple((c + far) % count for c in target.classes))
+        return self._all_pictures(self.model, others)
+
+    @property
+    def question(self) -> Question:
+        """That of the attributions, which all have the same target."""
+        return next(m.question for m in self.makers if isinstance(m, Attribution) and m.question)
+
+    def _reading(self) -> Reading:
+        samples = torch.zeros(1, dtype=torch.long, device=self.image.device)
+        return look(with_rows(self.model, samples), self.image[:1], samples, [], Wish(reading=True)).reading
+
+    @cached_property
+    def _layers(self) -> Mapping[str, tuple[str, ...]]:
+        return weighted_layers(with_rows(self.model, self.pictures[:1] * 0), self.image)
+
+    def _with_weights(self, tensors: Mapping[str, Tensor]) -> Map:
+        self._substitution.tensors = dict(tensors)
+        return self._all_pictures(self._other, None)
+
+    def _all_pictures(self, model: Model, target: Target | None) -> Map:
+        """The maps `[map and picture, row, column]` of the pictures as they are."""
+        batch = len(self.image)
+
+        def run(start: int, stop: int) -> list[Map]:
+            samples = torch.arange(start, stop, device=self.image.device)
+            found = self.make(self.image[samples], samples, model, target)
+            self.meter.tick(stop, batch)
+            return found
+
+        blocks = list(self.budget.chunks(batch, self._row_bytes, run))
+        return torch.cat([torch.cat(each) for each in zip(*blocks, strict=True)])
+
+    @property
+    def _row_bytes(self) -> int:
+        """The passes themselves have a budget of their own."""
+        return self.image[0].nbytes * (8 + len(self.makers))
+
+    def make(self, rows: Maps, samples: Tensor, model: Model | None = None, target: Target | None = None) -> list[Map]:
+        """Each maker's map of `rows`, where row i is a variant of `image[samples[i]]`.
+
+        Args:
+            rows: changed pictures.
+            samples: which picture each is of.
+            model: instead of the attributions' own.
+            target: of all attributions' pictures, instead of their own.
+        """
         found: dict[int, Map] = {}
         asked = [(k, m, m.question) for k, m in enumerate(self.makers) if isinstance(m, Attribution) and m.question]
         for group in _groups(asked):
-            engine = self._engine(rows, samples, group, model or self.model)
+            engine = self._engine(rows, samples, group, model or self.model, target)
             engine.run()
             by_method = {a.method.id: a for a in engine.done}
             for number, old, _ in group:
@@ -137,9 +209,11 @@ class Remaker:
                 found[number] = maker(rows, Draws(self.seed))
         return [found[number] for number in range(len(self.makers))]
 
-    def _engine(self, rows: Maps, samples: Tensor, group: Sequence[_Asked], model: Model) -> Engine:
+    def _engine(
+        self, rows: Maps, samples: Tensor, group: Sequence[_Asked], model: Model, target: Target | None
+    ) -> Engine:
         question, pictures = group[0][2], self.pictures[samples]
-        targets: list[Target] = [of_rows(question.target, pictures)]
+        targets = [of_rows(target or question.target, pictures)]
         frames = tuple(question.frames[k] for k in pictures.tolist())
         engine = Engine(
             with_rows(model, samples), rows, frames, targets, [q.step for _, _, q in group],

@@ -1,0 +1,37 @@
+"""Random target: whether the map of another class is another map."""
+
+from __future__ import annotations
+
+from pellucid.judging import Explaining, Judgement, Metric
+from pellucid.metrics._likeness import check_measure, likeness
+from pellucid.types import Map, Noise, Paper
+
+
+def random_target(values: Map, explain: Explaining, rng: Noise, *, measure: str = "ssim") -> Judgement:
+    """How alike the map is to that of another class drawn at random.
+
+    Args:
+        values: the maps `[batch, row, column]`.
+        explain: makes the maps anew.
+        rng: draws how far away the other class is, the same for all pictures.
+        measure: which likeness counts, as of `randomisation`; the paper's is `ssim`.
+
+    Returns:
+        The likeness, at most 1. A map that is the same everywhere is like none; NaN where the map itself is.
+
+    Raises:
+        BadOption: another measure.
+        Refused: the target is no class's score, or there is no other class.
+    """
+    check_measure(METRIC.id, measure)
+    return Judgement(likeness(measure, values, explain.of_another_class(rng)))
+
+
+METRIC = Metric(
+    random_target,
+    id="random-target",
+    title="Random target",
+    reference=Paper("arXiv:1912.09818", "section 4, random logit"),
+    better="lower",
+    caveat="Where one object fills the picture, the evidence for and against two classes does lie in the same place.",
+)
