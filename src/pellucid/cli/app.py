@@ -27,6 +27,7 @@ from pellucid.cli.locate import locate
 from pellucid.cli.look import look
 from pellucid.cli.methods import methods
 from pellucid.cli.models import models
+from pellucid.cli.spectrum import spectrum
 from pellucid.cli.top import top
 from pellucid.cli.train import train
 from pellucid.errors import Cancelled, PellucidError, unknown
@@ -61,6 +62,7 @@ for each in (
     dissect,
     dream,
     sheet,
+    spectrum,
     fool,
     locate,
     train,

@@ -25,6 +25,7 @@ _CHOICES = (
         "--recipe", default="fourier", show_default=True, metavar="NAME", help="fourier, maco, simonyan, or below."
     ),
     click.option("--image", metavar="NAME", help="fourier, laplacian, maco, pattern, pixels or plain."),
+    click.option("--spectrum", metavar="FILE", help="For maco: of your own pictures, from `pellucid spectrum build`."),
     click.option("--transform", metavar="NAME", help="lucid, lucid-atlas, captum, horama, maco or none."),
     click.option("--optimiser", metavar="NAME", help="adam, nadam or sgd."),
     click.option("--steps", type=click.IntRange(min=0), help="How many. [default: the recipe's]"),
@@ -33,6 +34,8 @@ _CHOICES = (
     click.option("--chunk", type=click.IntRange(min=1), default=16, show_default=True, help="Pictures at once."),
     click.option("--seed", type=int, default=0, show_default=True, help="Of first pictures and transforms."),
 )
+_FIELDS = ("image", "spectrum", "transform", "optimiser", "steps", "rate")
+"""Flags that are fields of the recipe."""
 
 
 def _choices(function: Any) -> Any:
@@ -186,7 +189,9 @@ def _run(
     if out.suffix.lower() != ".png":
         raise BadOption(f"Expected a file that ends in .png for --out, got {str(out)!r}.")
     call: Call = ctx.obj
-    own |= {k: given[k] for k in ("image", "transform", "optimiser", "steps", "rate") if given[k] is not None}
+    own |= {
+        k: given[k] for k in ("image", "spectrum", "transform", "optimiser", "steps", "rate") if given[k] is not None
+    }
     bar = Bar(1)
     try:
         made = make(

@@ -15,6 +15,7 @@ from pellucid.dreaming.images import IMAGES, Image, Plain
 from pellucid.dreaming.looking import layer_maps, takes
 from pellucid.dreaming.objectives import Objective, one_each, parse, rebuilt
 from pellucid.dreaming.optimise import Climb, Progress, Watch, climb, photograph, sized
+from pellucid.dreaming.spectrum import read_spectrum
 from pellucid.dreaming.transforms import Transform, find_transform
 from pellucid.errors import BadOption, unknown
 from pellucid.models.preprocessing import preprocessing_of
@@ -32,6 +33,7 @@ class Recipe:
         rate: of the optimiser.
         steps: how many.
         penalty: what is subtracted from every objective, as text; "" is nothing.
+        spectrum: a file from `pellucid spectrum build` for the image `maco`; "" is 1 / frequency.
     """
 
     image: str = "fourier"
@@ -40,6 +42,7 @@ class Recipe:
     rate: float = 0.05
     steps: int = 256
     penalty: str = ""
+    spectrum: str = ""
 
 
 RECIPES = {
@@ -298,6 +301,8 @@ def _recipe(recipe: Recipe | str, changes: dict[str, Any]) -> Recipe:
         recipe = replace(recipe, **changes)
     except TypeError as error:
         raise BadOption(f"dream has no choice {', '.join(changes)}: {error}.") from error
+    if recipe.spectrum and recipe.image != "maco":
+        raise BadOption(f"A spectrum belongs to the image maco, not to {recipe.image}. Leave one of them out.")
     if recipe.image not in (*IMAGES, "plain"):
         raise unknown("image", recipe.image, [*IMAGES, "plain"])
     return recipe
@@ -339,6 +344,8 @@ def _image(
         if recipe.image not in ("fourier", "pixels"):
             raise BadOption(f"A {recipe.image} image cannot start from a photograph; fourier and pixels can.")
         options["start"] = start if isinstance(start, Tensor) else photograph(start, preprocess)
+    if recipe.spectrum:
+        options["magnitude"] = read_spectrum(recipe.spectrum)[0]
     return IMAGES[recipe.image](size, channels, **options)
 
 

@@ -9,15 +9,13 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor
 from torch.nn import functional as F
 
 from pellucid.dreaming.colours import correlate, decorrelate
+from pellucid.dreaming.spectrum import resized_spectrum
 from pellucid.errors import BadOption
 
 _ALMOST = 1e-4  # 0 and 1 lie at infinity behind a sigmoid
@@ -214,27 +212,6 @@ class Maco(Coloured):
         colours = colours - colours.mean((1, 2, 3), keepdim=True)
         even: Tensor = colours / colours.std((1, 2, 3), keepdim=True).clamp(min=1e-5)
         return even
-
-
-def resized_spectrum(magnitude: Tensor, size: tuple[int, int]) -> Tensor:
-    """A magnitude spectrum for another size of picture: frequencies keep their place in cycles per pixel."""
-    whole = torch.fft.fftshift(magnitude, dim=1)[None]
-    wanted = (size[0], size[1] // 2 + 1)
-    grown = F.interpolate(whole, wanted, mode="bilinear", align_corners=False)[0]
-    unshifted: Tensor = torch.fft.ifftshift(grown, dim=1)
-    return unshifted
-
-
-def read_spectrum(path: Path) -> Tensor:
-    """The magnitude that `pellucid spectrum build` wrote, `[channel, row, column // 2 + 1]`.
-
-    Raises:
-        BadOption: no such file, or another kind of file.
-    """
-    try:
-        return load_file(path)["magnitude"]
-    except (OSError, SafetensorError, KeyError) as error:
-        raise BadOption(f"{str(path)!r} is no spectrum from `pellucid spectrum build`: {error}.") from error
 
 
 IMAGES: dict[str, Callable[..., Image]] = {
