@@ -10,7 +10,7 @@ import torch
 
 import pellucid
 from benchmarks import peers
-from benchmarks.measure import Row, faster, in_seconds, in_turn, reported
+from benchmarks.measure import Row, faster, in_seconds, in_turn, peak_bytes, reported
 from benchmarks.networks import network
 
 TARGET = 3
@@ -97,4 +97,40 @@ def other_settings(device: str) -> Iterator[Row]:
         yield reported("occlusion, default allocator", "resnet18", 1, words, (a, b, ratio))
 
 
-PARTS: list[Callable[[str], Iterator[Row]]] = [against_captum, fast, other_settings]
+LARGE = {  # few questions, as they are asked in chunks whatever their number
+    "occlusion": {"window": 64, "stride": 64},
+    "occlusion-coarse-to-fine": {"window": 64, "stride": 64},
+    "rise": {"masks": 24},
+    "lime": {"regions": 16, "samples": 64},
+    "kernel-shap": {"regions": 16, "samples": 64},
+    "partition-shap": {"regions": 16, "samples": 64},
+    "shapley-sampling": {"regions": 16, "permutations": 2},
+    "sobol": {"cells": 4, "designs": 2},
+    "hsic": {"cells": 4, "masks": 24},
+    "meaningful-perturbation": {"steps": 2},
+    "extremal-perturbation": {"steps": 2, "areas": "0.1"},
+    "feature-ablation": {"regions": 16},
+    "sensitivity": {"cells": 4},
+    "score-cam": {"channels": 24},
+    "ablation-cam": {},
+}
+
+
+def large_pictures(device: str) -> Iterator[Row]:
+    """Peak memory of every method that changes the picture, above the model's own, for a picture of 1,024 pixels."""
+    if device != "cpu":
+        return
+    load = (
+        "import torch, pellucid\nfrom benchmarks.networks import network\n"
+        "net, image = network('resnet18'), torch.randn(1, 3, 1024, 1024)\nmodel = pellucid.wrap(net)\nREADY()\n"
+    )
+    bare = peak_bytes(f"{load}with torch.inference_mode(): net(image)\n")
+    for method, options in LARGE.items():
+        found = peak_bytes(
+            f"{load}pellucid.explain(model, image, {method!r}, {TARGET}, options={ {method: options}!r})\n"
+        )
+        what = f"peak memory of {method}, 1,024 pixels", "resnet18", 1, found, bare, "B", "bare forward"
+        yield Row(*what, found / bare, "<= 1024 MiB", found <= 2**30)
+
+
+PARTS: list[Callable[[str], Iterator[Row]]] = [against_captum, fast, other_settings, large_pictures]

@@ -160,7 +160,7 @@ def test_metrics_know_nothing_of_networks():
 
 def test_capture_knows_nothing_of_methods():
     parts = {wanted for name in NAMES if part_of(name) == "capture" for wanted in imported_parts(tree(name))}
-    assert parts <= {"capture", "errors", "numerics", "targets", "types"}
+    assert parts <= {"capture", "errors", "memory", "numerics", "targets", "types"}
 
 
 def nodes_of(kind):

@@ -35,6 +35,18 @@ def test_a_pass_that_keeps_nothing_finds_what_the_layers_take(make):
     assert [len(part._forward_hooks) for part in net.modules()] == hooks
 
 
+def test_what_lies_behind_a_layer():
+    net = torch.nn.Sequential(
+        torch.nn.Conv2d(3, 8, 1), torch.nn.Sequential(torch.nn.ReLU(), torch.nn.Conv2d(8, 4, 1)), torch.nn.Flatten()
+    )
+    image = torch.zeros(1, 3, 5, 5)
+    with guarded(net):
+        found = footprint(pellucid.wrap(net), image)
+    assert found.largest == 4 * 8 * 25
+    assert [found.largest_behind(part) for part in (net, net[0], net[1], net[2])] == [0, 800, 400, 0]
+    assert found.largest_behind(torch.nn.Conv2d(1, 1, 1)) == found.largest
+
+
 def test_a_cpu_takes_no_more_than_makes_it_faster():
     assert Budget(CPU).rows(2**20) == 32
     assert Budget(CPU).rows(2**24) == 16  # fewer would run slower, if there is room for them

@@ -7,6 +7,7 @@ from torchvision import models as tv
 
 import pellucid
 import tiny
+from pellucid.capture import sites
 from pellucid.capture.grids import grid_of
 from pellucid.capture.guard import guarded
 from pellucid.capture.sites import recommended, survey
@@ -231,3 +232,33 @@ def test_grid_there_and_back(grid):
     maps = grid.to_maps(tensor)
     assert maps.shape == (2, 5, 2, 3)
     assert torch.equal(grid.from_maps(maps, tensor), tensor)
+
+
+@pytest.mark.parametrize("name", ["resnet18", "mobilenet_v3", "densenet", "squeezenet", "convnext"])
+def test_what_matters_is_seen_on_a_smaller_picture_too(name, monkeypatch):
+    """Of large pictures the graph would hold too much."""
+    net, _ = real(name)
+    image = tiny.images(1, torch.float32, (160, 192))
+    monkeypatch.setattr(sites, "_SMALL", 64)
+    sizes = []
+    handle = net.register_forward_pre_hook(
+        lambda _, given: sizes.append((tuple(given[0].shape[2:]), torch.is_grad_enabled()))
+    )
+    whole, _ = look(net, image)
+    assert ((160, 192), True) in sizes
+    monkeypatch.setattr(sites, "_PIXELS", 0)
+    sites._surveys.clear()
+    sizes.clear()
+    assert look(net, image)[0] == whole
+    handle.remove()
+    assert ((64, 64), True) in sizes
+    assert ((160, 192), True) not in sizes
+
+
+def test_a_network_that_takes_one_size_only_is_seen_at_that_size(monkeypatch):
+    net, image = real("vit")
+    whole, _ = look(net, image)
+    monkeypatch.setattr(sites, "_PIXELS", 0)
+    monkeypatch.setattr(sites, "_SMALL", 8)
+    sites._surveys.clear()
+    assert look(net, image)[0] == whole

@@ -9,6 +9,7 @@ from typing import TypeVar
 import torch
 
 from pellucid.errors import OutOfMemory
+from pellucid.memory import return_freed_memory
 
 T = TypeVar("T")
 _CPU_ROWS = 32
@@ -69,6 +70,8 @@ class Budget:
                 if self.device.type == "cuda":
                     torch.cuda.empty_cache()
                 continue
+            if self.device.type == "cpu":
+                return_freed_memory()
             yield result
             start = stop
 

@@ -22,7 +22,7 @@ from pellucid.targets import Logit, Residual, Rivals, Target, class_scores
 from pellucid.types import Answers, Change, Grid, Local, Maps, Method, Model, Site, Tally
 
 _LATE_BYTES = 2**30
-"""Variants of one activation at once: the rest of a network is cheap, and each chunk pays for the front again."""
+"""Memory for variants of one activation: the rest of a network is cheap, and each chunk pays for the front again."""
 
 
 Attribute: TypeAlias = Callable[
@@ -209,6 +209,8 @@ class Probe:
         """
         site = self._need_site()
         batch, chunks = len(self.image), list[tuple[Tensor, Tensor | None]]()
+        found = footprint(self.model, self.image)
+        behind = 2 * found.largest_behind(self.model.module.get_submodule(site.path))
         for k in range(batch):
             plain, values = self._ask_and_read(k, site)
             grid = read_grid(self.model, site, values, self.image[k : k + 1])
@@ -219,7 +221,7 @@ class Probe:
                 numbers = torch.arange(start, stop, device=self.image.device)
                 return self._ask_late(k, plain, site, grid, numbers, change, k * count + start, batch * count)
 
-            most = max(1, _LATE_BYTES // values.nbytes)
+            most = max(1, (_LATE_BYTES - 4 * found.largest) // (values.nbytes + behind))
             chunks += self.budget.chunks(count, 2 * values.nbytes, run, most=most)
         return _answers(chunks, lambda flat: flat.reshape(batch, count))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import weakref
 from dataclasses import dataclass, replace
@@ -75,22 +76,45 @@ class Survey:
 
 @dataclass
 class _Seen:
+    """What a layer returned at one of its calls.
+
+    Attributes:
+        tensor: its shape and type; the values are not kept.
+        edge: where the gradient of the output arrives; None without a graph.
+        values: a number for its values: layers that hand on the same ones, untouched, have the same.
+    """
+
     path: str
     module: nn.Module
     call: int
     tensor: Tensor
     edge: Any
-    memory: tuple[int, int]  # where the values lie, and how often they had been overwritten by then
+    values: int
 
 
 @dataclass(frozen=True)
 class Footprint:
-    """Memory that one sample takes: of all layer outputs together (about what a graph keeps), and of the largest."""
+    """Memory that one sample takes: of all layer outputs together (about what a graph keeps), and of the largest.
+
+    Attributes:
+        outputs: of each layer without children, its `id` and the bytes of its output, in the order of the pass.
+    """
 
     bytes_per_sample: int
     largest: int
+    outputs: tuple[tuple[int, int], ...] = ()
+
+    def largest_behind(self, module: nn.Module) -> int:
+        """The largest output behind the last call of a module, of all if it was not called."""
+        inside = {id(part) for part in walk(module)}
+        last = max((k for k, (part, _) in enumerate(self.outputs) if part in inside), default=-1)
+        return max((size for _, size in self.outputs[last + 1 :]), default=0)
 
 
+_PIXELS = 2**18
+"""Of larger pictures a graph, which holds the values of all layers, takes too much memory; ..."""
+_SMALL = 128
+"""... a smaller picture, with at least so many pixels along a side, is looked at instead."""
 _MANY = 32
 """Shapes and manners of running that are remembered for one network."""
 
@@ -108,12 +132,12 @@ def footprint(model: Model, image: Tensor) -> Footprint:
         known.clear()
     key = (*image.shape[1:], *manner(model))
     if key not in known:
-        sizes: list[int] = []
+        outputs: list[tuple[int, int]] = []
         handles: list[Any] = []
         given = feed(model, image[:1])
 
-        def listen(_: nn.Module, __: Any, out: Any) -> None:
-            sizes.append(out.nbytes if isinstance(out, Tensor) else 0)
+        def listen(part: nn.Module, _: Any, out: Any) -> None:
+            outputs.append((id(part), out.nbytes if isinstance(out, Tensor) else 0))
 
         try:
             for part in walk(model.module):
@@ -124,7 +148,8 @@ def footprint(model: Model, image: Tensor) -> Footprint:
         finally:
             for handle in handles:
                 handle.remove()
-        known[key] = Footprint(sum(sizes), max(sizes, default=0))
+        sizes = [size for _, size in outputs]
+        known[key] = Footprint(sum(sizes), max(sizes, default=0), tuple(outputs))
     return known[key]
 
 
@@ -196,22 +221,42 @@ def stages(model: Model, image: Tensor) -> tuple[Site, ...]:
 
 
 def _survey(model: Model, image: Tensor) -> Survey:
-    size = (image.shape[2], image.shape[3])
-    canvas = model.canvas_of(size)
+    if image[0, 0].numel() > _PIXELS and (found := _survey_in_two(model, image)):
+        return found
     try:
-        return _describe(*_run(model, image, gradients=True), size, canvas)
+        return _describe(model, image, gradients=True)
     except RuntimeError as error:
         if not has_no_gradient(error):
             raise
-    seen, _, _ = _run(model, image, gradients=False)  # no gradient exists, so which layers matter stays open
-    return _describe(seen, None, False, size, canvas)
+    return _describe(model, image, gradients=False)  # no gradient exists, so which layers matter stays open
 
 
-def _describe(seen: list[_Seen], score: Tensor | None, dense: bool, size: tuple[int, int], canvas: Canvas) -> Survey:
+def _survey_in_two(model: Model, image: Tensor) -> Survey | None:
+    """Sizes as they are; what depends on what from a smaller picture, as a graph holds the values of all layers.
+
+    None where the network does not take another size, or has other layers then.
+    """
+    rows, columns = (min(length, max(_SMALL, length // 4)) for length in image.shape[2:])
+    try:
+        small = _describe(model, image[:, :, :rows, :columns], gradients=True)
+    except Exception:  # noqa: BLE001 - whatever the network says to another size
+        return None
+    whole = _describe(model, image, gradients=False)
+    known = {c.site: c for c in small.candidates}
+    if any(c.site not in known for c in whole.candidates):
+        return None
+    candidates = [replace(c, influences=known[c.site].influences, final=known[c.site].final) for c in whole.candidates]
+    return Survey(_recommend(candidates), whole.patches)
+
+
+def _describe(model: Model, image: Tensor, *, gradients: bool) -> Survey:
+    size = (image.shape[2], image.shape[3])
+    canvas = model.canvas_of(size)
+    seen, picture, score, dense = _run(model, image, gradients=gradients)
     patches = tuple(dict.fromkeys(p for s in seen if (p := _patch_grid(s.tensor, canvas.size))))
-    groups = [g for g in _by_memory(seen) if not isinstance(g[0].module, _PASSES_ON)]
+    groups = [g for g in _by_values(seen) if not isinstance(g[0].module, _PASSES_ON)]
     found = [f for g in groups if (f := _candidate(g, seen, size, canvas, patches))]
-    reached = _reached([maker for _, maker in found], [c.grid for c, _ in found], score)
+    reached = _reached([maker for _, maker in found], [c.grid for c, _ in found], score, picture)
     candidates = [
         replace(c, influences=yes, final=dense and yes and _only_resized(maker, score))
         for (c, maker), yes in zip(found, reached, strict=True)
@@ -219,20 +264,25 @@ def _describe(seen: list[_Seen], score: Tensor | None, dense: bool, size: tuple[
     return Survey(_recommend(_same_width_tokens(candidates)), patches)
 
 
-def _run(model: Model, image: Tensor, *, gradients: bool) -> tuple[list[_Seen], Tensor | None, bool]:
-    """Every layer's output in the order of the pass, the top score with its graph, and whether every pixel has one."""
+def _run(model: Model, image: Tensor, *, gradients: bool) -> tuple[list[_Seen], Tensor, Tensor | None, bool]:
+    """Every layer's output in the order of the pass, the picture, the top score, and whether every pixel has one."""
     seen: list[_Seen] = []
     calls: dict[str, int] = {}
     handles: list[Any] = []
+    last: Tensor | None = None  # kept, so that no other values come to lie in the same place
+    state: tuple[int, int, int] | None = None
     given = feed(model, image)
 
     def listen(path: str, part: nn.Module) -> None:
         def after(_: nn.Module, __: Any, out: Any) -> None:
+            nonlocal last, state
             call = calls[path] = calls.get(path, -1) + 1
             if isinstance(out, Tensor) and out.is_floating_point() and out.ndim >= 2:
+                before, state = state, (out.untyped_storage().data_ptr(), out._version, out.numel())
+                last = out.detach()
+                number = seen[-1].values + (state != before) if seen else 0
                 edge = get_gradient_edge(out) if out.requires_grad else None
-                memory = (out.untyped_storage().data_ptr(), out._version)
-                seen.append(_Seen(path, part, call, out.detach(), edge, memory))
+                seen.append(_Seen(path, part, call, torch.empty_like(last, device="meta"), edge, number))
 
         handles.append(part.register_forward_hook(after))
 
@@ -248,7 +298,7 @@ def _run(model: Model, image: Tensor, *, gradients: bool) -> tuple[list[_Seen], 
         for handle in handles:
             handle.remove()
     scores = scores_of(output, model)
-    return seen, score, isinstance(scores, Tensor) and scores.ndim == 4
+    return seen, given, score, isinstance(scores, Tensor) and scores.ndim == 4
 
 
 def anything(output: Any, model: Model) -> Tensor | None:
@@ -262,15 +312,9 @@ def _only_resized(maker: _Seen, score: Tensor | None) -> bool:
     return all(name in ROUTING or name in ("add", "sum") or name.startswith("upsample") for name in between)
 
 
-def _by_memory(seen: list[_Seen]) -> list[list[_Seen]]:
+def _by_values(seen: list[_Seen]) -> list[list[_Seen]]:
     """Runs of layers that hand on one and the same values, in the order of the pass."""
-    groups: list[list[_Seen]] = []
-    for s in seen:
-        if groups and groups[-1][-1].memory == s.memory and groups[-1][-1].tensor.numel() == s.tensor.numel():
-            groups[-1].append(s)
-        else:
-            groups.append([s])
-    return groups
+    return [list(group) for _, group in itertools.groupby(seen, key=lambda s: s.values)]
 
 
 def _patch_grid(tensor: Tensor, pixels: tuple[int, int]) -> tuple[int, int] | None:
@@ -302,19 +346,25 @@ def _candidate(
     return Candidate(site, type(best.module).__name__, shape, grid, stride, True, aliases), best
 
 
-def _reached(makers: list[_Seen], grids: list[Grid], score: Tensor | None) -> list[bool]:
-    """For each layer, whether the score's gradient is anything but zero on its grid."""
-    tracked = [s for s in makers if s.edge is not None]
-    if score is None or not tracked:
+def _reached(makers: list[_Seen], grids: list[Grid], score: Tensor | None, picture: Tensor) -> list[bool]:
+    """For each layer, whether the score's gradient is anything but zero on its grid; looked at as it passes by."""
+    if score is None or not any(s.edge is not None for s in makers):
         return [score is None] * len(makers)
-    found = gradients(score, [s.edge for s in tracked], allow_unused=True)
-    by_maker = {id(s): g for s, g in zip(tracked, found, strict=True)}
+    reached = [False] * len(makers)
 
-    def nonzero(s: _Seen, grid: Grid) -> bool:
-        gradient = by_maker.get(id(s))
-        return gradient is not None and gradient.ndim == s.tensor.ndim and bool((grid.to_maps(gradient) != 0).any())
+    def watch(k: int) -> None:
+        def arrives(signals: tuple[Tensor | None, ...]) -> None:
+            signal = signals[makers[k].edge.output_nr]
+            if signal is not None and signal.ndim == makers[k].tensor.ndim:
+                reached[k] = bool((grids[k].to_maps(signal) != 0).any())
 
-    return [nonzero(s, grid) for s, grid in zip(makers, grids, strict=True)]
+        makers[k].edge.node.register_prehook(arrives)
+
+    for k, maker in enumerate(makers):
+        if maker.edge is not None:
+            watch(k)
+    gradients(score, [picture], allow_unused=True)
+    return reached
 
 
 def _same_width_tokens(candidates: list[Candidate]) -> list[Candidate]:

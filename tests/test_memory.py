@@ -1,0 +1,35 @@
+"""Freed memory goes back to the system, or stays, as the process was told; measured in processes of their own."""
+
+import subprocess
+import sys
+
+import pytest
+
+HOLES = """
+from pellucid import memory
+def resident():
+    return next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("VmRSS")) // 1024
+{first}
+blocks = [bytearray(100_000) for _ in range(5_000)]
+full = resident()
+last = blocks.pop()  # on top of the heap, so that what is freed below it stays
+del blocks
+memory.return_freed_memory()
+print(full - resident())
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="glibc only")
+@pytest.mark.parametrize(("first", "least", "most"), [("", 400, 600), ("memory.keep_freed_memory()", -5, 50)])
+def test_what_lies_idle_is_returned_unless_it_shall_be_kept(first, least, most):
+    """500 MB in 5,000 blocks."""
+    code = HOLES.format(first=first)
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert least <= int(done.stdout) <= most
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="glibc only")
+def test_a_little_may_lie_idle():
+    code = HOLES.format(first="").replace("5_000", "1_000")
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert int(done.stdout) < 50
