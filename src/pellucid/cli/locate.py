@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 @click.option("--threshold", type=float, help="Share of the map's maximum. [default: as published for the method]")
 @click.option("--crops/--no-crops", default=None, help="Average over ten crops. [default: for graph-cut only]")
 @click.option("--objects", type=click.IntRange(min=1), default=1, show_default=True, help="Parts at most, by size.")
+@click.option("--annotations", metavar="FILE|DIR", help="Known boxes (COCO, VOC, ILSVRC): print how well it locates.")
+@click.option("--held-out", type=float, default=0.2, show_default=True, help="Share of these to choose thresholds on.")
 @click.option("--out", default="pellucid-out", show_default=True, metavar="DIR", help="Folder for the results.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of all random draws.")
 @click.option("--chunk", type=click.IntRange(min=1), help="Samples at once. [default: what memory allows]")
@@ -51,6 +53,7 @@ def locate(ctx: click.Context, /, pictures: tuple[str, ...], as_json: bool, **gi
     pellucid locate sample:cat --method cam
     pellucid locate photos/ --target dog --objects 3
     pellucid locate photos/ --method saliency --by graph-cut
+    pellucid locate val/ --annotations instances_val.json --resize none
     """
     from pellucid.localise.rules import rule_for
     from pellucid.pictures import find_pictures
@@ -66,6 +69,8 @@ def locate(ctx: click.Context, /, pictures: tuple[str, ...], as_json: bool, **gi
     if out.exists() and not out.is_dir():
         raise BadOption(f"{str(out)!r} is a file. Name a folder for the results with --out.")
     model = load_model(given["spec"] or "efficientnet-lite0", {name: given[name] for name in MODEL_FLAGS})
+    if given["annotations"]:
+        return _score(model, find_pictures(pictures), given, options, out, call.command, as_json=as_json)
     loop = _Loop(model, options, given, out, call.command, quiet=as_json)
     loop.run(find_pictures(pictures))
     document = loop.finish()
@@ -175,6 +180,64 @@ class _Loop:
             "interrupted": self.interrupted or None,
             "exit_code": self.exit_code,
         }
+
+
+def _score(
+    model: Model, pictures: list[Found], given: dict[str, Any], options: Any, out: Path, command: str, *, as_json: bool
+) -> int:
+    """Compare with known boxes instead of writing pictures."""
+    from pellucid.cli.progress import Bar
+    from pellucid.localise.annotations import read_annotations
+    from pellucid.localise.scoring import score
+    from pellucid.report.folder import write_text
+    from pellucid.report.manifest import as_json as written
+
+    known = read_annotations(given["annotations"]).matched(model.classes)
+    pairs = [(found.source, truth) for found in pictures if (truth := known.of(found.source)) is not None]
+    if not known.pictures:
+        raise BadOption(f"{given['annotations']} names no picture.")
+    if not pairs:
+        raise BadOption(
+            f"None of the {len(pictures)} pictures is in {given['annotations']}, which names {len(known.pictures)} "
+            f"such as {known.pictures[0].name!r}."
+        )
+    how = {name: given[name] for name in ("layer", "by", "threshold", "crops", "chunk")}
+    bar = Bar(1)
+    report = score(
+        model, pairs, given["method"], held_out=given["held_out"], seed=given["seed"], progress=bar.tick,
+        options=options, **how,
+    )  # fmt: skip
+    bar.finish_picture()
+    missing = len(pictures) - len(pairs)
+    notes = [*known.notes, *report.notes, *([f"{missing} pictures are not in the annotations."] if missing else [])]
+    document = {
+        "command": command, "model": model.name, "method": given["method"], "layout": known.layout, **report.known,
+        "notes": notes,
+    }  # fmt: skip
+    write_text(out / "scores.json", written(document))
+    if as_json:
+        show.document(document)
+        return 0
+    show.line(plain(f"{given['method']} with {model.name} on {report.judged} pictures ({known.layout})"), style="bold")
+    rows = [
+        (
+            name,
+            f"{n.mean:.3f}",
+            "" if n.interval is None else f"{n.interval[0]:.3f} to {n.interval[1]:.3f}",
+            str(n.count),
+        )
+        for name, n in report.scores.items()
+    ]
+    show.table(("score", ("value", "right"), ("95 % interval", "right"), ("of", "right")), rows)
+    if report.threshold is not None:
+        show.line(
+            f"The threshold {report.threshold:g} and a centre box of {report.centre:.0%} of the sides were chosen on "
+            f"{report.held_out} other pictures."
+        )
+    for note in notes:
+        show.line(plain(f"Note: {note}"))
+    show.line(plain(f"Wrote {out / 'scores.json'}"))
+    return 0
 
 
 def _print(located: Localisation, folder: Path) -> None:
