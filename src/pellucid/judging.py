@@ -99,6 +99,14 @@ class Explaining(Protocol):
         A part's weights are the same in every call; see `capture/weights.py` for how they are drawn.
         """
 
+    def with_file(self, metric: str, path: str) -> Map:
+        """The maps `[batch, row, column]` by the network with the weights of a file; errors name the metric.
+
+        Raises:
+            BadOption: the file cannot be read.
+            Refused: its weights are not those of this network.
+        """
+
     def of_another_class(self, rng: Noise) -> Map:
         """The maps `[batch, row, column]` for another class, so many further on for every picture.
 

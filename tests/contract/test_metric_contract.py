@@ -34,6 +34,7 @@ QUICK = {  # defaults made for pictures of 224 pixels, cut down to 16
     "relative-input-stability": {"samples": 2},
     "top-k-intersection": {"k": 20},
 }
+OTHERS = {}
 METHODS = ["saliency", "grad-cam", "smoothgrad"]
 OPTIONS = {"smoothgrad": {"samples": 2}}
 CLASSES = [4, 0, 2]
@@ -59,7 +60,21 @@ def truth(metric, count=3):
 
 def judge(attributions, metric, **more):
     options = {metric: QUICK[metric]} if metric in QUICK else {}
+    if metric == "data-randomisation":
+        first = attributions if isinstance(attributions, pellucid.Attribution) else next(iter(attributions))
+        options = {metric: OTHERS[first.model.name]}
     return pellucid.evaluate(attributions, metric, options, **{**truth(metric), **more})
+
+
+@pytest.fixture(scope="module", autouse=True)
+def other_weights(tmp_path_factory):
+    """Weights from elsewhere, for the metric that compares with them; by the network's name."""
+    folder = tmp_path_factory.mktemp("weights")
+    for kind in (tiny.Pooled, tiny.Habits):
+        weights = {name: tensor + 0.3 for name, tensor in tiny.build(kind).state_dict().items()}
+        torch.save(weights, folder / f"{kind.__name__}.pth")
+        OTHERS[kind.__name__] = {"weights": str(folder / f"{kind.__name__}.pth")}
+    QUICK["data-randomisation"] = OTHERS["Pooled"]
 
 
 @pytest.fixture(scope="module")

@@ -162,3 +162,29 @@ def test_refused(metric, options):
     explained = pellucid.explain(tiny.build(tiny.Pooled), IMAGE, "saliency")
     with pytest.raises(BadOption, match=metric):
         explained["saliency"].score(metric, **options)
+
+
+def test_data_randomisation_is_its_twin(tmp_path):
+    net, other = tiny.build(tiny.Pooled), network_with(tiny.build(tiny.Pooled), ["features.0", "fc"], seed=5)
+    with torch.no_grad():
+        other.features[1].running_mean.add_(0.5)  # what is not a weight counts too
+    path = tmp_path / "other.pth"
+    torch.save(other.state_dict(), path)
+    both, options = ["saliency", "smoothgrad"], {"smoothgrad": {"samples": 2}}
+    explained, maps = (pellucid.explain(n, IMAGE, both, target=CLASSES, options=options) for n in (net, other))
+    for name in both:
+        score = explained[name].score("data-randomisation", weights=str(path))
+        torch.testing.assert_close(score.values, likeness("rank", explained[name].values, maps[name].values))
+        assert set(score.extras) == set(MEASURES)
+        assert score.controls["edges"].values.tolist() == pytest.approx([1, 1, 1])
+
+
+def test_data_randomisation_wants_weights_that_fit(tmp_path):
+    explained = pellucid.explain(tiny.build(tiny.Pooled), IMAGE, "saliency")["saliency"]
+    with pytest.raises(BadOption, match="--random-labels"):
+        explained.score("data-randomisation")
+    with pytest.raises(BadOption, match="data-randomisation: There is no weights file"):
+        explained.score("data-randomisation", weights=str(tmp_path / "none.pth"))
+    torch.save(tiny.build(tiny.Skip).state_dict(), tmp_path / "skip.pth")
+    with pytest.raises(Refused, match=r"skip\.pth are not those of Pooled"):
+        explained.score("data-randomisation", weights=str(tmp_path / "skip.pth"))

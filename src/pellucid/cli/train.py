@@ -36,6 +36,7 @@ _FOLDER = "folder"
 @click.option("--threads", type=click.IntRange(min=1), help="Of the processor; with 1, runs agree bit for bit.")
 @click.option("--out", metavar="DIR", help="Folder for weights and report. [default: pellucid-out/ARCH-DATA]")
 @click.option("--self-explaining", is_flag=True, help="Together with a network that says what it needs to see.")
+@click.option("--random-labels", is_flag=True, help="Learn random labels by heart, for the metric data-randomisation.")
 @click.option("--resume", is_flag=True, help="Go on with the training that was interrupted in this folder.")
 @json_flag
 @click.pass_context
@@ -111,6 +112,7 @@ def _pictures(
         progress=bar.tick,
         state=state,
         self_explaining=given["self_explaining"],
+        random_labels=given["random_labels"],
     )
     bar.finish_picture()
     weights = _save(made, out)
@@ -143,7 +145,7 @@ def _waves(architecture: str, given: dict[str, Any], out: Path, command: str, ba
 
     if architecture != NETWORK:
         raise BadOption(f"waves are a curve for {NETWORK}; {architecture} learns from pictures (--data digits).")
-    idle = [name for name in ("head", "size", "self_explaining", "resume") if given[name]]
+    idle = [name for name in ("head", "size", "self_explaining", "random_labels", "resume") if given[name]]
     if idle:
         raise BadOption(f"waves take no --{idle[0].replace('_', '-')}: they are a curve, and learned in seconds.")
     settings = _settings(given, SETTINGS)

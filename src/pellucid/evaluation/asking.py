@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -14,9 +15,10 @@ from pellucid.capture.budget import Budget
 from pellucid.capture.passes import Wish, look
 from pellucid.capture.probe import Meter, Probe
 from pellucid.capture.randomness import Draws
-from pellucid.capture.weights import drawn_weights, substituted, weighted_layers
+from pellucid.capture.weights import checked_weights, drawn_weights, substituted, weighted_layers
 from pellucid.engine import Engine
-from pellucid.errors import Refused
+from pellucid.errors import BadModel, BadOption, Refused
+from pellucid.models.weights import read_weights
 from pellucid.regions import Regions, regions_of
 from pellucid.targets import ClassScores, Logit, Probability, Reading, Target, of_rows
 from pellucid.types import Answers, Attribution, Change, Map, Maps, Model, Noise, Question
@@ -136,6 +138,14 @@ class Remaker:
         self._drawn.update(drawn_weights(self.model, missing, Draws(self.seed)))
         names = [name for path in layers for name in self._layers[path]]
         return self._with_weights({name: self._drawn[name] for name in names})
+
+    def with_file(self, metric: str, path: str) -> Map:
+        """The maps by the network with weights of a file."""
+        try:
+            tensors = read_weights(Path(path))
+        except BadModel as error:
+            raise BadOption(f"weights of {metric}: {error}") from error
+        return self._with_weights(checked_weights(self.model, tensors, Path(path).name))
 
     def of_another_class(self, rng: Noise) -> Map:
         """The maps for another class."""

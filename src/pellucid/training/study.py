@@ -78,6 +78,7 @@ def study(
     progress: Progress | None = None,
     state: Path | None = None,
     self_explaining: bool = False,
+    random_labels: bool = False,
 ) -> Study:
     """Train a network of the zoo on pictures.
 
@@ -92,6 +93,8 @@ def study(
         progress: called with what is going on, steps done and steps in all.
         state: file that keeps the state after every pass; when it exists, training goes on from there.
         self_explaining: train it together with a network that says which part of a picture it needs.
+        random_labels: learn labels drawn at random by heart, the pictures never shifted, stopping by these same labels;
+            for the metric `data-randomisation` (Adebayo et al., arXiv:1810.03292, section 4).
 
     Raises:
         UnknownName: no such network, or it cannot end in that way.
@@ -115,15 +118,28 @@ def study(
     module = build(name, options, seed=settings.seed)
     _try(module, inputs[:2], architecture)
     pairs = [(inputs[chosen], examples.labels[chosen]) for chosen in (learn, check)]
+    if random_labels:
+        settings = replace(settings, shift=0)
+        pairs = [(pairs[0][0], _drawn_labels(pairs[0][1], settings.seed))] * 2
     loss = preserving if self_explaining else task_loss
     trained = train(module, pairs[0], pairs[1], settings, loss=loss, progress=progress, state=state)
     test = examples.take(held)
     confusion, mistakes = _judge(trained.module, inputs[held], test)
-    facts = {"data": examples.name, "seed": settings.seed}
+    facts: dict[str, Any] = {"data": examples.name, "seed": settings.seed}
+    notes = list(examples.notes)
+    if random_labels:
+        by_heart = (predict(trained.module, pairs[0][0]).argmax(1) == pairs[0][1]).float().mean().item()
+        facts["random_labels"] = by_heart
+        notes.append(f"Learned random labels, {by_heart:.0%} of them by heart; on held-out pictures it can only guess.")
     card = Card(name, options, examples.classes, preprocess, facts)
     counts = (len(learn), len(check), len(held))
-    made = Study(trained, card, test, inputs[held], confusion, mistakes, counts, trained.seconds, list(examples.notes))
+    made = Study(trained, card, test, inputs[held], confusion, mistakes, counts, trained.seconds, notes)
     return replace(made, card=replace(card, facts={**facts, "accuracy": made.accuracy}))
+
+
+def _drawn_labels(labels: Tensor, seed: int) -> Tensor:
+    """The same labels in another order, so that classes stay as frequent as they are."""
+    return labels[torch.randperm(len(labels), generator=torch.Generator().manual_seed(seed))]
 
 
 def _enough(examples: Examples) -> None:
