@@ -14,6 +14,7 @@ import click
 
 from pellucid import __version__
 from pellucid.cli import process, show
+from pellucid.cli.atlas import atlas
 from pellucid.cli.camify import camify
 from pellucid.cli.dissect import dissect
 from pellucid.cli.doctor import doctor
@@ -62,6 +63,7 @@ for each in (
     dissect,
     dream,
     sheet,
+    atlas,
     spectrum,
     fool,
     locate,

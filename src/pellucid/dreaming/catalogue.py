@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -459,6 +461,41 @@ class Group(OfLayer):
         if not all(0 <= k < self.of for k in indices):
             raise BadOption(f"{self}: groups run from 0 to {self.of - 1}.")
         return along_each(value, seen.kept[key][indices].to(value), self.power).mean((1, 2))
+
+
+@entry("stored")
+@dataclass(frozen=True)
+class Stored(OfLayer):
+    """A direction kept in a .safetensors file, anywhere: dot product times max(0.1, cosine)^power.
+
+    The file holds `directions`, `[index, channel]`.
+    """
+
+    each = ("index",)
+    layer: str
+    file: str
+    index: int | tuple[int, ...]
+    power: float = 1.0
+
+    def value(self, seen: Seen) -> Tensor:
+        """Mean over places."""
+        value = self.seen(seen, 4)
+        if self.file not in seen.kept:
+            seen.kept[self.file] = self._read()
+        directions = seen.kept[self.file]
+        indices = one_each(self.index, len(value), str(self))
+        if directions.shape[1] != value.shape[1] or not all(0 <= k < len(directions) for k in indices):
+            raise BadOption(
+                f"{self.file!r} holds {len(directions)} directions of {directions.shape[1]} channels, which do not fit "
+                f"{self.layer} with {value.shape[1]} or the index."
+            )
+        return along_each(value, directions[indices].to(value), self.power).mean((1, 2))
+
+    def _read(self) -> Tensor:
+        try:
+            return load_file(self.file)["directions"]
+        except (OSError, SafetensorError, KeyError) as error:
+            raise BadOption(f"{self.file!r} holds no directions: {error}.") from error
 
 
 @entry("facet")

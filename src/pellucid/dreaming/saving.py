@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 from PIL import Image
 from torch import Tensor
 
+from pellucid.dreaming.atlas import Atlas
 from pellucid.dreaming.dream import Dream
 from pellucid.errors import BadOption
 from pellucid.pictures import sheet
@@ -56,7 +58,7 @@ def as_sheet(made: Dream) -> Image.Image:
     if len(cells) == 1:
         return images[0]
     return sheet(
-        cells, columns=2 if made.mosaic else made.columns or max(1, round(len(cells) ** 0.5)), cell=max(images[0].size)
+        cells, columns=2 if made.mosaic else made.columns or math.ceil(len(cells) ** 0.5), cell=max(images[0].size)
     )
 
 
@@ -98,3 +100,28 @@ def manifest(made: Dream, command: str = "") -> dict[str, Any]:
         "notes": made.notes,
         "versions": facts.versions(),
     }
+
+
+def save_atlas(made: Atlas, folder: Path, *, command: str = "") -> list[Path]:
+    """Write atlas.png and atlas.json into the folder that holds the directions.
+
+    Raises:
+        BadOption: it cannot be written to, or no icons were drawn.
+    """
+    page = made.draw()
+    about = {
+        "layer": made.layer,
+        "layout": made.layout,
+        "variance": list(made.shares),
+        "grid": made.grid,
+        "cells": [asdict(cell) for cell in made.cells],
+        "pictures": len(set(made.sources)),
+        "points": [[*point, source] for point, source in zip(made.points.tolist(), made.sources, strict=True)],
+        "failed": made.failed,
+        "atlas_notes": made.notes,
+    }
+    icons = manifest(made.dream, command) if made.dream else {}
+    with complete(folder) as staging:
+        page.save(staging / "atlas.png")
+        (staging / "atlas.json").write_text(json.dumps({**icons, **about}, indent=1))
+    return [folder / "atlas.png", folder / "atlas.json"]

@@ -1,0 +1,62 @@
+"""`pellucid atlas DIR`: what a layer sees in a whole folder, as a map."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from pellucid.cli import show
+from pellucid.cli.flags import MODEL_FLAGS, Call, json_flag, load_model, model_flags
+from pellucid.cli.progress import Bar
+from pellucid.errors import Cancelled
+
+
+@click.command(short_help="Draw a map of what a layer sees in a folder of pictures.")
+@click.argument("pictures", metavar="DIR|PICTURE...", nargs=-1, required=True)
+@click.option("--model", "spec", metavar="SPEC", help="The model; `pellucid models` says how. [default: embedded]")
+@click.option("--layer", required=True, metavar="PATH", help="A layer with a grid; `pellucid layers MODEL` lists them.")
+@click.option("--layout", type=click.Choice(["pca", "umap"]), default="pca", show_default=True, help="Of the map.")
+@click.option("--grid", type=click.IntRange(min=1), default=8, show_default=True, help="Cells along each side.")
+@click.option("--places", type=click.IntRange(min=1), default=1, show_default=True, help="Random places per picture.")
+@click.option("--least", type=click.IntRange(min=1), default=3, show_default=True, help="Points a cell needs.")
+@click.option("--icon", type=click.IntRange(min=8), default=96, show_default=True, help="Side of an icon, in pixels.")
+@click.option("--steps", type=click.IntRange(min=0), default=100, show_default=True, help="For each icon.")
+@click.option("--chunk", type=click.IntRange(min=1), default=16, show_default=True, help="Icons at once.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Of places, layout and icons.")
+@click.option("--out", default="pellucid-atlas", show_default=True, metavar="DIR", help="Folder for the results.")
+@model_flags
+@json_flag
+@click.pass_context
+def atlas(ctx: click.Context, /, pictures: tuple[str, ...], spec: str | None, as_json: bool, **given: Any) -> int:
+    """Draw a map of what a layer sees in a folder of pictures.
+
+    What the layer gives at random places of the pictures is laid out on a plane; each cell of it shows an icon of its
+    mean. Thousands of pictures make a good map; of a few hundred, --places 8 and --grid 6 show something.
+    """
+    from pellucid.dreaming.atlas import atlas as make
+    from pellucid.dreaming.saving import save_atlas
+
+    call: Call = ctx.obj
+    out = Path(given["out"]).expanduser()
+    model = load_model(spec or "efficientnet-lite0", {name: given[name] for name in MODEL_FLAGS})
+    bar = Bar(1)
+    own = {name: given[name] for name in ("layout", "grid", "places", "least", "icon", "seed", "chunk", "steps")}
+    try:
+        made = make(model, pictures, given["layer"], out, progress=bar.tick, **own)
+    finally:
+        bar.finish_picture()
+    files = save_atlas(made, out, command=call.command)
+    for source, reason in made.failed.items():
+        show.warning(f"{source}: {reason}")
+    notes = [*made.notes, *(made.dream.notes if made.dream else [])]
+    if as_json:
+        show.document({"files": [str(f) for f in files], "cells": [vars(c) for c in made.cells], "notes": notes})
+    else:
+        for note in notes:
+            show.note(note)
+        if made.shares:
+            show.line(f"The two axes hold {sum(made.shares):.0%} of the variance.")
+        show.line(show.plain("\n".join(map(str, files))))
+    return Cancelled.exit_code if made.dream and made.dream.stopped else 0
