@@ -110,6 +110,8 @@ def test_thresholds_are_chosen_on_other_pictures():
     assert found.scores["error with the class known"].mean == 1
     assert found.scores["threshold chosen: error with the class known"].mean == 0
     assert found.scores["threshold chosen: top-1 localisation error"].mean == 0
+    named = scored(pairs, held_out={"0.png", "11.png", "missing.png"})
+    assert (named.held_out, named.judged) == (2, 10)
     few = scored(pairs[:4], held_out=0.5)
     assert few.threshold is None
     assert "Too few pictures (4)" in few.notes[0]

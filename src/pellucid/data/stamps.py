@@ -9,6 +9,7 @@ is part of this project. Unpacked anywhere, without being installed, they make t
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
@@ -116,23 +117,24 @@ SIZE = (320, 256)
 _SHARE = (0.5, 0.8)
 
 
-def stamps(cache: str | Path, classes: Classes, *, seed: int = 0) -> list[Scene]:
+def stamps(
+    cache: str | Path, classes: Classes, *, photographs: Sequence[Image.Image] | None = None, seed: int = 0
+) -> list[Scene]:
     """One scene per stamp: a thing of half to four fifths of the picture's shorter side, anywhere on a calm background.
 
     Args:
         cache: folder into which the two packages were unpacked.
         classes: those of the network.
+        photographs: other backgrounds.
         seed: of places, sizes and backgrounds.
 
     Raises:
         MissingExtra: the packages are not there.
     """
     root = Path(cache).expanduser()
-    photographs = [
-        Image.open(path).convert("RGB")
-        for path in sorted((root / BACKGROUNDS).rglob("*"))
-        if path.stem in CALM and path.suffix in (".jpg", ".png")
-    ]
+    if photographs is None:
+        files = sorted(path for path in (root / BACKGROUNDS).rglob("*.jpg") if path.stem in CALM)
+        photographs = [Image.open(path).convert("RGB") for path in files]
     if not photographs or not (root / STAMPS).is_dir():
         raise MissingExtra(
             f"{str(root)!r} does not hold the stamps and backgrounds: unpack Debian's tuxpaint-stamps-default and "

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -78,7 +78,7 @@ def score(
     pictures: Sequence[tuple[Any, Truth]],
     method: str = "grad-cam",
     *,
-    held_out: float = 0.2,
+    held_out: float | Collection[str] = 0.2,
     seed: int = 0,
     progress: Callable[[str, int, int], None] | None = None,
     **how: Any,
@@ -100,7 +100,7 @@ def score(
         pictures: pairs of a picture, as `locate` takes it, and what is known about it, `Annotations.matched`.
         method: id.
         held_out: share of the pictures, chosen by their names, that only serve to choose a threshold and the size of
-            the centre box; nothing else is measured on them. 0 chooses none.
+            the centre box; nothing else is measured on them. 0 chooses none. Or the names of these pictures.
         seed: of all random draws and the bootstrap.
         progress: called with (what, pictures done, pictures in all).
         how: passed on to `locate`.
@@ -108,14 +108,18 @@ def score(
     Raises:
         BadOption: no picture has a thing of a known class, or the share is none.
     """
-    if not 0 <= held_out < 1:
+    if isinstance(held_out, int | float) and not 0 <= held_out < 1:
         raise BadOption(f"Expected a share from 0 to below 1 to hold out, got {held_out}.")
     usable = [(picture, truth) for picture, truth in pictures if any(thing.labels for thing in truth.things)]
     if not usable:
         raise BadOption("None of the pictures has a thing of a known class, so there is nothing to compare with.")
     order = sorted(usable, key=lambda pair: hashlib.sha256(pair[1].name.encode()).digest())
-    count = round(held_out * len(order))
-    chosen, rest = (order[:count], order[count:]) if count >= _FEWEST else ([], order)
+    if isinstance(held_out, int | float):
+        count = round(held_out * len(order))
+        held = {truth.name for _, truth in order[:count]} if count >= _FEWEST else set()
+    else:
+        held = set(held_out)
+    chosen, rest = ([pair for pair in order if (pair[1].name in held) == wanted] for wanted in (True, False))
     done = 0
 
     notes: list[str] = []
