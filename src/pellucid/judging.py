@@ -135,7 +135,8 @@ class Score:
         cost: passes that these numbers rest on, shared ones counted in full; the seconds are an equal share of those
             that it took to judge all maps together.
         notes: what the reader must know.
-        controls: the scores of a random map, a hill in the centre and an edge detector, by name; empty for controls.
+        controls: the scores of a random map, a hill in the centre and an edge detector, by name, and for maps that an
+            optimisation found that of the same method's map for another class, `wrong target`; empty for controls.
     """
 
     metric: Metric

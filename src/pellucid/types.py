@@ -532,11 +532,14 @@ class Method(Entry):
         reduce: how `raw` loses its channel axis: `sum` (evidence that adds up) or `max-abs` (sensitivity, Simonyan et
             al.); `of` takes the rule of the method named by the option `of`; "" for maps without channels.
         fuse: how the method joins its maps of several layers, a rule of `fusing.py`; "" for methods that look at one.
+        optimised: whether the map is what an optimisation found, which may have fooled the network: it is judged beside
+            the same method's map for another class.
     """
 
     rule: str = "plain"
     reduce: Literal["", "sum", "max-abs", "of"] = ""
     fuse: Literal["", "max", "mean", "product"] = ""
+    optimised: bool = False
     kind: ClassVar[str] = "method"
     reserved: ClassVar[frozenset[str]] = RESERVED
 

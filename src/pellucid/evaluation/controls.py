@@ -41,6 +41,8 @@ def edge_map(image: Maps, rng: Noise) -> Map:  # noqa: ARG001 - controls share o
     return length
 
 
+WRONG_TARGET = "wrong target"
+"""The further control of maps that an optimisation found: the same method's map for another class."""
 CONTROLS: Mapping[str, Callable[[Maps, Noise], Map]] = MappingProxyType(
     {"random": random_map, "centre": centre_map, "edges": edge_map}
 )

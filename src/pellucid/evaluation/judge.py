@@ -18,7 +18,7 @@ from pellucid.capture.randomness import Draws
 from pellucid.errors import BadOption, BadSite, Cancelled, Refused
 from pellucid.evaluation.asking import Asker, Remaker, with_rows
 from pellucid.evaluation.bootstrap import mean_and_interval
-from pellucid.evaluation.controls import CONTROLS
+from pellucid.evaluation.controls import CONTROLS, WRONG_TARGET
 from pellucid.judging import TRUTH, Evaluation, Judgement, Metric, Score
 from pellucid.models.preprocessing import preprocessing_of
 from pellucid.pictures import prepare, read_labels
@@ -108,12 +108,13 @@ def evaluate(
 
 @dataclass(frozen=True, eq=False)
 class _Subject:
-    """A map that is judged."""
+    """A map that is judged; a control may be one of a single attribution, its `owner`, only."""
 
     name: str
     values: Map
     maker: Attribution | Callable[[Maps, Noise], Map] | None = None
     control: bool = False
+    owner: Attribution | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,6 +126,7 @@ class _Case:
     subjects: Sequence[_Subject]
     controls: bool
     truth: Mapping[str, Any] = field(default_factory=dict)
+    wrong: dict[int, _Subject | None] = field(default_factory=dict)  # controls made so far, by the owner's number
 
     def check(self, metric: Metric) -> None:
         """Refuse a metric that lacks what it compares with."""
@@ -223,7 +225,7 @@ class _Judge:
         """Judge maps and controls as one batch, a block of pictures after the other."""
         start = time.perf_counter()
         image = case.question.image
-        everyone = [*subjects, *(self._controls(image) if case.controls else ())]
+        everyone = [*subjects, *(self._controls(case, subjects) if case.controls else ())]
         rows = max(1, _BLOCK_BYTES // (image[0].nbytes * len(everyone)))
         blocks = [
             self._block(case, everyone, torch.arange(first, min(first + rows, len(image)), device=image.device))
@@ -231,13 +233,35 @@ class _Judge:
         ]
         seconds = (time.perf_counter() - start) / len(everyone)
         scores = [self._score(case, each, number, blocks, seconds) for number, each in enumerate(everyone)]
-        controls = {s.subject: s for s, each in zip(scores, everyone, strict=True) if each.control}
-        pairs = zip(scores, everyone, strict=True)
-        return [replace(score, controls=controls) for score, each in pairs if not each.control]
+        pairs = list(zip(scores, everyone, strict=True))
+        return [
+            replace(score, controls={s.subject: s for s, c in pairs if c.control and c.owner in (None, each.maker)})
+            for score, each in pairs
+            if not each.control
+        ]
 
-    def _controls(self, image: Maps) -> Iterator[_Subject]:
+    def _controls(self, case: _Case, subjects: Sequence[_Subject]) -> Iterator[_Subject]:
         for name, make in CONTROLS.items():
-            yield _Subject(name, make(image, Draws(self.seed)), make, control=True)
+            yield _Subject(name, make(case.question.image, Draws(self.seed)), make, control=True)
+        if "explain" not in self.metric.needs:  # what makes maps anew cannot take a map as it is
+            for each in subjects:
+                if isinstance(each.maker, Attribution) and each.maker.method.optimised:
+                    yield from filter(None, [self._wrong_target(case, each.maker)])
+
+    def _wrong_target(self, case: _Case, owner: Attribution) -> _Subject | None:
+        """The same method's map for another class, judged for the right one; None where there is no other class."""
+        if id(owner) not in case.wrong:
+            image = case.question.image
+            everything = torch.arange(len(image), device=image.device)
+            remaker = Remaker(
+                owner.model, image, everything, [owner], self.seed, Budget(image.device, self.chunk), self.meter
+            )
+            try:
+                values = remaker.of_another_class(Draws(self.seed))
+                case.wrong[id(owner)] = _Subject(WRONG_TARGET, values, control=True, owner=owner)
+            except Refused:
+                case.wrong[id(owner)] = None
+        return case.wrong[id(owner)]
 
     def _block(self, case: _Case, subjects: Sequence[_Subject], pictures: Tensor) -> _Block:
         question, maps = case.question, len(subjects)

@@ -184,4 +184,5 @@ METHOD = Method(
     reference=Paper("arXiv:1910.08485", "section 3"),
     caveat="The best area that was found, not the only one; what would do twice is shown once, and the "
     "blur around it is like no photograph's.",
+    optimised=True,
 )

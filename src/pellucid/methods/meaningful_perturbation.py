@@ -121,4 +121,5 @@ METHOD = Method(
     reference=Paper("arXiv:1704.03296", "eq. 3-4"),
     caveat="One of many masks that would do: the weights decide how much is hidden, and the network may be fooled by "
     "the outline of the blur.",
+    optimised=True,
 )

@@ -40,7 +40,7 @@ METRIC = Metric(
     average_drop,
     id="average-drop",
     title="Average drop",
-    reference=Paper("arXiv:1710.11063", "section 4.1.1"),
+    reference=Paper("arXiv:1710.11063", "average drop"),
     better="lower",
     caveat="A map that shows everything loses nothing: it must be read together with how much the map shows.",
 )

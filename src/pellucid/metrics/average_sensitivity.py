@@ -35,7 +35,7 @@ METRIC = Metric(
     average_sensitivity,
     id="average-sensitivity",
     title="Average sensitivity",
-    reference=Paper("arXiv:2005.00631", "definition 2"),
+    reference=Paper("arXiv:2005.00631", "average sensitivity"),
     better="lower",
     caveat="A map that never changes is perfectly stable and says nothing: the random and the centre map score 0.",
 )

@@ -44,7 +44,7 @@ METRIC = Metric(
     data_randomisation,
     id="data-randomisation",
     title="Randomisation of the data",
-    reference=Paper("arXiv:1810.03292", "section 4"),
+    reference=Paper("arXiv:1810.03292", "data randomisation"),
     better="lower",
     caveat="Wants a network that learned its random labels by heart: look at its accuracy on them.",
 )

@@ -39,7 +39,7 @@ METRIC = Metric(
     deletion,
     id="deletion",
     title="Deletion",
-    reference=Paper("arXiv:1806.07421", "algorithm 1"),
+    reference=Paper("arXiv:1806.07421", "deletion"),
     better="lower",
     caveat="Pictures with holes are unlike any that the network was trained on: a map that makes such pictures quickly "
     "scores well whether it shows what mattered or not.",

@@ -56,7 +56,7 @@ METRIC = Metric(
     effective_complexity,
     id="effective-complexity",
     title="Effective complexity",
-    reference=Paper("arXiv:2007.07584", "section 2.3"),
+    reference=Paper("arXiv:2007.07584", "effective complexity"),
     better="lower",
     caveat="A class that the network sees in an empty picture needs nothing, whatever the map: look at the controls.",
 )

@@ -51,7 +51,7 @@ METRIC = Metric(
     efficient_randomisation,
     id="efficient-randomisation",
     title="Efficient randomisation of the weights",
-    reference=Paper("arXiv:2401.06465", "section 4.2"),
+    reference=Paper("arXiv:2401.06465", "eMPRT"),
     better="higher",
     caveat="Takes it that what a network has learned makes maps simple; a map of noise cannot become more complex.",
 )

@@ -29,7 +29,7 @@ METRIC = Metric(
     entropy,
     id="entropy",
     title="Entropy",
-    reference=Paper("arXiv:2005.00631", "definition 4"),
+    reference=Paper("arXiv:2005.00631", "complexity"),
     better="lower",
     caveat="Says how concentrated a map is, not whether it is right: one wrong pixel has no entropy at all.",
 )

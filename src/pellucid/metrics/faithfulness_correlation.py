@@ -54,7 +54,7 @@ METRIC = Metric(
     faithfulness_correlation,
     id="faithfulness-correlation",
     title="Faithfulness correlation",
-    reference=Paper("arXiv:2005.00631", "definition 3"),
+    reference=Paper("arXiv:2005.00631", "faithfulness"),
     better="higher",
     caveat="Sums over scattered pixels are nearly alike for every map, so what is left to correlate is small and "
     "noisy: look at the interval.",

@@ -32,7 +32,7 @@ METRIC = Metric(
     gini_sparseness,
     id="gini-sparseness",
     title="Gini sparseness",
-    reference=Paper("arXiv:1810.06583", "eq. 1"),
+    reference=Paper("arXiv:1810.06583", "Gini index"),
     better="higher",
     caveat="Says how concentrated a map is, not whether it is right: one wrong pixel is as sparse as can be.",
 )

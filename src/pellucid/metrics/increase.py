@@ -35,7 +35,7 @@ METRIC = Metric(
     increase,
     id="increase",
     title="Increase in confidence",
-    reference=Paper("arXiv:1710.11063", "section 4.1.2"),
+    reference=Paper("arXiv:1710.11063", "increase in confidence"),
     better="higher",
     caveat="Counts a rise of a millionth like one of a half, and a map that shows everything never rises.",
 )

@@ -79,7 +79,7 @@ METRIC = Metric(
     infidelity,
     id="infidelity",
     title="Infidelity",
-    reference=Paper("arXiv:1901.09392", "definition 2.1"),
+    reference=Paper("arXiv:1901.09392", "infidelity, square removal"),
     better="lower",
     caveat="Asks whether values add up to the score; maps that were never meant to fall short of it without being "
     "wrong about where.",

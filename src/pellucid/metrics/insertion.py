@@ -45,7 +45,7 @@ METRIC = Metric(
     insertion,
     id="insertion",
     title="Insertion",
-    reference=Paper("arXiv:1806.07421", "section 4.1"),
+    reference=Paper("arXiv:1806.07421", "insertion"),
     better="higher",
     caveat="On small pictures, or for coarse classes, a blurred picture is recognised as it is, and every map scores "
     "well: look at the controls.",

@@ -67,7 +67,7 @@ METRIC = Metric(
     irof,
     id="irof",
     title="IROF",
-    reference=Paper("arXiv:2003.08747", "section 3, eq. 1"),
+    reference=Paper("arXiv:2003.08747", "IROF"),
     better="higher",
     caveat="The cut into superpixels decides with the map: fine maps are judged by their means over regions.",
 )

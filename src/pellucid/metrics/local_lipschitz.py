@@ -46,7 +46,7 @@ METRIC = Metric(
     local_lipschitz,
     id="local-lipschitz",
     title="Local Lipschitz estimate",
-    reference=Paper("arXiv:1806.08049", "eq. 2"),
+    reference=Paper("arXiv:1806.08049", "local Lipschitz estimate"),
     better="lower",
     caveat="A map that never changes is perfectly stable and says nothing: the random and the centre map score 0.",
 )

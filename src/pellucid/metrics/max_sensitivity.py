@@ -36,7 +36,7 @@ METRIC = Metric(
     max_sensitivity,
     id="max-sensitivity",
     title="Max-sensitivity",
-    reference=Paper("arXiv:1901.09392", "definition 4.1"),
+    reference=Paper("arXiv:1901.09392", "max-sensitivity"),
     better="lower",
     caveat="A map that never changes is perfectly stable and says nothing: the random and the centre map score 0.",
 )

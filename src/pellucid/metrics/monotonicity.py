@@ -42,7 +42,7 @@ METRIC = Metric(
     monotonicity,
     id="monotonicity",
     title="Monotonicity",
-    reference=Paper("arXiv:1909.03012", "section on faithfulness metrics"),
+    reference=Paper("arXiv:1909.03012", "monotonicity"),
     better="higher",
     caveat="Half of a picture shown in any order makes most answers surer at about half of the steps: a random map is "
     "not far from a good one.",

@@ -68,7 +68,7 @@ METRIC = Metric(
     mu_fidelity,
     id="mu-fidelity",
     title="mu-Fidelity",
-    reference=Paper("arXiv:2005.00631", "definition 3; cells and ranks as in arXiv:2009.04521"),
+    reference=Paper("arXiv:2005.00631", "faithfulness; cells and ranks as in arXiv:2009.04521"),
     better="higher",
     caveat="Holes in a grid are unlike any picture that the network was trained on.",
 )

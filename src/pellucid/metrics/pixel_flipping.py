@@ -66,7 +66,7 @@ METRIC = Metric(
     pixel_flipping,
     id="pixel-flipping",
     title="Pixel flipping",
-    reference=Paper("arXiv:1509.06321", "eq. 12"),
+    reference=Paper("arXiv:1509.06321", "AOPC"),
     better="higher",
     caveat="Scattered pixels of noise disturb a network more than a hole of the same size, so fine-grained maps are "
     "favoured: look at the random map's score.",

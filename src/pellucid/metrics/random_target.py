@@ -31,7 +31,7 @@ METRIC = Metric(
     random_target,
     id="random-target",
     title="Random target",
-    reference=Paper("arXiv:1912.09818", "section 4, random logit"),
+    reference=Paper("arXiv:1912.09818", "random logit"),
     better="lower",
     caveat="Where one object fills the picture, the evidence for and against two classes does lie in the same place.",
 )

@@ -74,7 +74,7 @@ METRIC = Metric(
     randomisation,
     id="randomisation",
     title="Randomisation of the weights",
-    reference=Paper("arXiv:1810.03292", "section 3"),
+    reference=Paper("arXiv:1810.03292", "cascading and independent randomisation"),
     better="lower",
     caveat="Says that a map depends on the weights, not that it shows what they do: noise that follows them "
     "passes too.",

@@ -73,7 +73,7 @@ METRIC = Metric(
     relative_input_stability,
     id="relative-input-stability",
     title="Relative input stability",
-    reference=Paper("arXiv:2203.06877", "eq. 2"),
+    reference=Paper("arXiv:2203.06877", "RIS"),
     better="lower",
     caveat="Small values of the map decide, as each is divided by itself; a map that never changes scores a perfect 0.",
 )

@@ -56,7 +56,7 @@ METRIC = Metric(
     road,
     id="road",
     title="ROAD",
-    reference=Paper("arXiv:2202.00449", "section 4; both orders as in the authors' figure 5"),
+    reference=Paper("arXiv:2202.00449", "noisy linear imputation, both orders"),
     better="higher",
     caveat="Takes a sparse system for each map, picture and percentile, so it is slower than its passes; a large "
     "smooth imputation is still no natural picture.",

@@ -64,7 +64,7 @@ METRIC = Metric(
     sensitivity_n,
     id="sensitivity-n",
     title="Sensitivity-n",
-    reference=Paper("arXiv:1711.06104", "definition 1 and section 4"),
+    reference=Paper("arXiv:1711.06104", "sensitivity-n"),
     better="higher",
     caveat="Asks whether values add up to the score; maps that were never meant to, such as CAMs, fall short of it "
     "without being wrong about where.",

@@ -52,7 +52,7 @@ METRIC = Metric(
     sufficiency,
     id="sufficiency",
     title="Sufficiency",
-    reference=Paper("arXiv:1911.03429", "section 4.2"),
+    reference=Paper("arXiv:1911.03429", "sufficiency, over shares of the input"),
     better="lower",
     caveat="A few pixels on a plain ground are unlike any picture that the network was trained on.",
 )

@@ -132,7 +132,7 @@ def study(
         facts["random_labels"] = by_heart
         notes.append(f"Learned random labels, {by_heart:.0%} of them by heart; on held-out pictures it can only guess.")
     card = Card(name, options, examples.classes, preprocess, facts)
-    counts = (len(learn), len(check), len(held))
+    counts = (len(learn), len(pairs[1][0]), len(held))
     made = Study(trained, card, test, inputs[held], confusion, mistakes, counts, trained.seconds, notes)
     return replace(made, card=replace(card, facts={**facts, "accuracy": made.accuracy}))
 
