@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: help demo test check format bench docs clean
+.PHONY: help demo test matrix check format bench docs clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -13,8 +13,11 @@ help:  ## list the targets
 demo: .venv/package  ## explain a photograph with a real network; writes pictures and report.html to pellucid-out/
 	$(BIN)/pellucid explain sample:cat --out pellucid-out
 
-test: .venv/extras  ## run every test
+test: .venv/extras  ## run the tests; of the matrix, every method and every network once
 	$(BIN)/python -m pytest -n 2
+
+matrix: .venv/extras  ## try every method (or METHODS=a,b) on every kind of network; writes docs/support.md
+	$(BIN)/python -m pytest -n 2 tests/matrix --complete --write --methods "$(METHODS)"
 
 check: .venv/extras  ## formatter, linter, type checker, tests
 	$(BIN)/ruff format --check .
