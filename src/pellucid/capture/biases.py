@@ -34,6 +34,7 @@ from pellucid.capture.operations import (
 )
 from pellucid.capture.rewriting import Rewriting, depends
 from pellucid.capture.rules import OTHER_ACTIVATIONS, as_rectifier
+from pellucid.capture.stepwise import COMPOSITE, stepwise
 from pellucid.numerics import full_precision, rescaled_map
 from pellucid.types import Canvas, Grid, Model
 
@@ -90,6 +91,9 @@ class Biases(Rewriting):
         self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         call = (func, args, kwargs or {})
+        if func in COMPOSITE and torch.is_grad_enabled():
+            with self:
+                return stepwise(func)(*args, **call[2])
         bias, inputs = _bias(call) if torch.is_grad_enabled() else _NONE
         below = [x.grad_fn for x in inputs]
         result = func(*args, **call[2])
