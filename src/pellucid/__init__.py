@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pellucid import arithmetic as arithmetic
     from pellucid.api import explain as explain
+    from pellucid.comparing import Comparison as Comparison
+    from pellucid.comparing import compare as compare
     from pellucid.dreaming.dream import dream as dream
     from pellucid.errors import PellucidError as PellucidError
     from pellucid.evaluation import Evaluation as Evaluation
@@ -61,6 +63,7 @@ _HOME = {
     "Candidates": "targets",
     "Canvas": "types",
     "Classes": "types",
+    "Comparison": "comparing",
     "Custom": "targets",
     "Detection": "targets",
     "Dissection": "inspection",
@@ -85,6 +88,7 @@ _HOME = {
     "Target": "targets",
     "Top": "targets",
     "TopPictures": "inspection",
+    "compare": "comparing",
     "dissect": "inspection",
     "dream": "dreaming",
     "evaluate": "evaluation",
@@ -106,6 +110,7 @@ __all__ = [
     "Candidates",
     "Canvas",
     "Classes",
+    "Comparison",
     "Custom",
     "Detection",
     "Dissection",
@@ -131,6 +136,7 @@ __all__ = [
     "Top",
     "TopPictures",
     "arithmetic",
+    "compare",
     "dissect",
     "dream",
     "evaluate",

@@ -59,7 +59,7 @@ LAYERS = (  # each may import from its own row and those above it
     {"arguments", "fusing"},
     {"engine", "explanation", "inspection"},
     {"api", "evaluation", "report"},
-    {"data", "dreaming", "fooling", "localise", "training"},
+    {"comparing", "data", "dreaming", "fooling", "localise", "training"},
     {"__main__", "cli", "compat"},
 )
 RANK = {part: k for k, row in enumerate(LAYERS) for part in row}

@@ -16,6 +16,7 @@ from pellucid import __version__
 from pellucid.cli import process, show
 from pellucid.cli.atlas import atlas
 from pellucid.cli.camify import camify
+from pellucid.cli.compare import compare
 from pellucid.cli.dissect import dissect
 from pellucid.cli.doctor import doctor
 from pellucid.cli.dream import dream, sheet
@@ -57,6 +58,7 @@ def program() -> None:
 
 for each in (
     explain,
+    compare,
     inspect,
     look,
     top,

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
+from pellucid.errors import Cancelled
 from pellucid.evaluation.bootstrap import mean_and_interval
 from pellucid.evaluation.judge import evaluate
 from pellucid.judging import Evaluation, Score
-from pellucid.registry import metrics
 from pellucid.types import Attribution
 
 FAITHFULNESS = ("deletion", "insertion")
 """Metrics that ask the network whether the map names what mattered."""
 
-_ASKED: tuple[str, ...] = FAITHFULNESS
+_STEADY: Mapping[str, Mapping[str, Any]] = {"max-sensitivity": {"samples": 5}}
+"""Others that are shown, with their options. Their controls say nothing: what ignores the picture is steady."""
 _SAYS = {  # where the map is better than the controls, and where it is not
     "deletion": ("hiding pixels in its order takes the answer away", "hiding them does not take it away"),
     "insertion": ("showing pixels in its order brings the answer back", "showing them does not bring it back"),
@@ -34,8 +35,17 @@ def judge_trust(
     cancel: Callable[[], bool] | None = None,
 ) -> Evaluation:
     """The scores that `Trust` speaks of, for each attribution; arguments and errors as `evaluate`."""
-    names = [name for name in _ASKED if name in metrics()]
-    return evaluate(explained, names, seed=seed, chunk=chunk, progress=progress, cancel=cancel)
+    names = [*FAITHFULNESS, *_STEADY]
+    try:
+        return _plain(evaluate(explained, names, _STEADY, seed, chunk=chunk, progress=progress, cancel=cancel))
+    except Cancelled as stop:
+        raise Cancelled(str(stop), _plain(stop.finished)) from stop
+
+
+def _plain(found: Evaluation) -> Evaluation:
+    """The scores, controls only where they say something."""
+    scores = (s if s.metric.id in FAITHFULNESS else replace(s, controls={}) for s in found)
+    return replace(found, scores=tuple(scores))
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import platform
 import re
 from datetime import UTC, datetime
@@ -54,6 +55,11 @@ def percent(fraction: float) -> str:
     if 0.999 < fraction < 1:
         return "> 99.9 %"
     return f"{100 * fraction:.0f} %" if fraction >= 0.0995 else f"{100 * fraction:.1f} %"
+
+
+def seconds(number: float) -> str:
+    """A time for people, in seconds; "" if it is not known."""
+    return "" if math.isnan(number) else f"{number:.2f}" if number < 10 else f"{number:.0f}"
 
 
 def seen(subject: Subject) -> str:

@@ -38,6 +38,11 @@ def complete(folder: Path) -> Iterator[Path]:
 
 
 def write_text(path: Path, text: str) -> Path:
+    """As `write_bytes`, for text."""
+    return write_bytes(path, encode(text))
+
+
+def write_bytes(path: Path, content: bytes) -> Path:
     """Write one file, complete or not at all, in place of one that exists.
 
     Raises:
@@ -48,7 +53,7 @@ def write_text(path: Path, text: str) -> Path:
         target.parent.mkdir(parents=True, exist_ok=True)
         part = target.parent / f".pellucid-{secrets.token_hex(6)}"
         try:
-            part.write_bytes(encode(text))
+            part.write_bytes(content)
             part.replace(target)
         finally:
             part.unlink(missing_ok=True)

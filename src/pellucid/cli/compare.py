@@ -1,0 +1,159 @@
+"""`pellucid compare`: which method is to be trusted for this model and these pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from pellucid.cli import show
+from pellucid.cli.flags import MODEL_FLAGS, Call, json_flag, load_model, model_flags
+from pellucid.cli.options import CommandWithMethods, given_options, normalise
+from pellucid.cli.show import plain
+from pellucid.errors import BadOption, Cancelled
+
+if TYPE_CHECKING:
+    from pellucid.comparing import Comparison
+    from pellucid.evaluation import Metric
+    from pellucid.registry import HasOptions
+
+
+class _Compare(CommandWithMethods):
+    """Takes the options of all methods and of all metrics that pictures alone can answer."""
+
+    def records(self) -> Mapping[str, HasOptions]:
+        """Methods and metrics by id."""
+        from pellucid.registry import methods, metrics
+
+        return {**methods(), **{name: metric for name, metric in metrics().items() if not metric.needs_truth}}
+
+
+@click.command(
+    cls=_Compare,
+    short_help="Judge methods by metrics on your pictures: which one is to be trusted?",
+    context_settings={"token_normalize_func": normalise},
+)
+@click.argument("pictures", metavar="PICTURE...", nargs=-1, required=True)
+@click.option("--model", "spec", metavar="SPEC", help="The model; `pellucid models` says how. [default: embedded]")
+@click.option("--method", "-m", "methods", metavar="ID[,ID]", multiple=True, help="Methods; may be given again.")
+@click.option("--metric", "metrics", metavar="ID[,ID]", multiple=True, help="Metrics. [default: deletion, insertion]")
+@click.option("--target", metavar="WHAT", help="As for explain, one per picture. [default: the top class]")
+@click.option("--layer", metavar="SITE|auto", help="Where layer methods look.")
+@click.option("--out", default="pellucid-out", show_default=True, metavar="DIR", help="Folder for the results.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Of all random draws.")
+@click.option("--chunk", type=click.IntRange(min=1), help="Samples at once. [default: what memory allows]")
+@model_flags
+@json_flag
+@click.pass_context
+def compare(ctx: click.Context, /, pictures: tuple[str, ...], as_json: bool, **given: Any) -> int:
+    r"""Judge several methods by several metrics on the same pictures, beside maps that know nothing of the network.
+
+    PICTURE is a file, a folder or a sample. Writes comparison.html, comparison.json, scores.csv and, in scores/, what
+    is known of each picture: after Ctrl-C the same call goes on where it was.
+
+    \b
+    pellucid compare photos/ --method grad-cam,layer-cam,occlusion --metric deletion,insertion,road
+    pellucid compare sample:cat sample:rocket --metric deletion --deletion.steps 56
+    """
+    from pellucid.cli.progress import Bar
+    from pellucid.comparing import compare as judge
+    from pellucid.comparing.run import DEFAULT_METRICS
+    from pellucid.comparing.saving import document
+    from pellucid.pictures import find_pictures
+    from pellucid.report import facts
+
+    call: Call = ctx.obj
+    out = Path(given["out"]).expanduser()
+    if out.exists() and not out.is_dir():
+        raise BadOption(f"{str(out)!r} is a file. Name a folder for the results with --out.")
+    model = load_model(given["spec"] or "efficientnet-lite0", {name: given[name] for name in MODEL_FLAGS})
+    found = find_pictures(pictures)
+    bar = Bar(len(found))
+    stopped: Cancelled | None = None
+    try:
+        comparison = judge(
+            model,
+            [each.source for each in found],
+            _ids(given["methods"]) or None,
+            _ids(given["metrics"]) or DEFAULT_METRICS,
+            given["target"],
+            given["layer"],
+            given_options(ctx),
+            given["seed"],
+            folder=out,
+            chunk=given["chunk"],
+            progress=bar.tick,
+            each=lambda _: bar.finish_picture(),
+        )
+    except Cancelled as stop:
+        comparison, stopped = stop.finished, stop
+    finally:
+        bar.finish_picture()
+    if comparison.pictures:
+        comparison.save(out, command=call.command)
+    code = _exit_code(comparison, stopped)
+    if as_json:
+        record = document(comparison, created=facts.created(), command=call.command)
+        show.document({**record, "out": str(out), "interrupted": stopped and str(stopped), "exit_code": code})
+    else:
+        _print(comparison, out)
+    for failed in comparison.failed:
+        show.error(str(failed.error))
+    if stopped is not None:
+        kept = f"{out} keeps what is done; the same command goes on from there." if comparison.pictures else ""
+        show.note(f"{stopped} {kept}")
+    return code
+
+
+def _ids(texts: tuple[str, ...]) -> list[str]:
+    return [name.strip() for text in texts for name in text.split(",") if name.strip()]
+
+
+def _exit_code(comparison: Comparison, stopped: Cancelled | None) -> int:
+    if stopped is not None:
+        return stopped.exit_code
+    return max((failed.error.exit_code for failed in comparison.failed), default=0)
+
+
+def _print(comparison: Comparison, out: Path) -> None:
+    from pellucid.comparing.page import sentence
+
+    if not comparison.pictures:
+        return
+    metrics = [metric for metric, _ in comparison.metrics]
+    show.line(plain(f"{comparison.model.name}, {len(comparison.pictures)} of {comparison.planned} pictures"), "bold")
+    show.table(("method", ("rank", "right"), *map(_heading, metrics), ("seconds", "right")), _rows(comparison, metrics))
+    spread = ", with 95 % bootstrap intervals" if len(comparison.pictures) > 1 else ""
+    show.line(f"Means{spread}. * better than all maps that know nothing of the network, which stand below the methods.")
+    show.line(plain(sentence(comparison)), "bold")
+    for name, reason in comparison.refused.items():
+        show.line(plain(f"Left out: {name}. {reason}"))
+    for (subject, metric), reason in comparison.evaluation.refused.items():
+        show.line(plain(f"Not judged: {subject} by {metric}. {reason}"))
+    show.line(plain(f"Wrote comparison.html, comparison.json and scores.csv to {out}"))
+    show.line(plain(f"Open {out / 'comparison.html'}"), "bold")
+
+
+def _heading(metric: Metric) -> tuple[str, str]:
+    return f"{metric.id}, {metric.better} is better", "right"
+
+
+def _rows(comparison: Comparison, metrics: list[Metric]) -> list[tuple[str, ...]]:
+    from pellucid.comparing.comparison import controls_of
+    from pellucid.report import facts
+
+    rows: list[tuple[str, ...]] = []
+    for place in comparison.ranking:
+        scores = comparison.scores_of(place.method)
+        cells = []
+        for metric in metrics:
+            score = scores.get(metric.id)
+            cells.append("" if score is None else f"{score.text}{'*' if comparison.beats_all(score) else ' '}")
+        rows.append((place.method, f"{place.rank:.3g}", *cells, facts.seconds(comparison.seconds_of(place.method))))
+    first = {metric.id: next(iter(comparison.evaluation.ranked(metric.id)), None) for metric in metrics}
+    for name in controls_of([score for score in first.values() if score is not None]):
+        controls = [None if score is None else score.controls.get(name) for score in first.values()]
+        rows.append((f"({name})", "", *("" if c is None else f"{c.text} " for c in controls), ""))
+    return rows

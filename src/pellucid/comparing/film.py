@@ -1,0 +1,84 @@
+"""What the network saw while a map's pixels were hidden: a few steps of deletion, with the probability under each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from pellucid.capture.randomness import Draws
+from pellucid.evaluation import Score
+from pellucid.fills import fill_of
+from pellucid.metrics._curves import ranks
+from pellucid.models.preprocessing import preprocessing_of
+from pellucid.pictures import prepare
+from pellucid.types import Maps, Model, Preprocess
+
+METRIC = "deletion"
+STEPS = 5
+
+
+@dataclass(frozen=True, eq=False)
+class Frame:
+    """One step.
+
+    Attributes:
+        share: of the pixels that are hidden.
+        probability: of what was explained.
+        image: what the network saw.
+    """
+
+    share: float
+    probability: float
+    image: Image.Image
+
+
+def film(model: Model, image: Tensor, values: Tensor, score: Score) -> list[Frame]:
+    """Five steps of a deletion, evenly among those that were asked, between the whole picture and none of it.
+
+    The frames are made as the metric made its own: the same order of pixels, the same that hides.
+
+    Args:
+        model: whose preprocessing turns its input into pictures again.
+        image: the model's input `[channel, row, column]`.
+        values: the map `[row, column]`.
+        score: of that map by `deletion`, on this picture alone.
+    """
+    preprocess, rows = preprocessing_of(model), image[None]
+    fill = fill_of(METRIC, score.options["baseline"], rows, _Reader(preprocess), Draws(score.seed))
+    place = ranks(values[None])
+    frames = []
+    for number in _chosen(len(score.axis)):
+        count = round(score.axis[number] * place.numel())
+        seen = fill.hide(rows.clone(), torch.zeros(1, dtype=torch.long), (place < count)[:, None])
+        probability = float(score.extras["curve"][0, number])
+        frames.append(Frame(score.axis[number], probability, as_image(seen[0], preprocess)))
+    return frames
+
+
+def _chosen(points: int) -> list[int]:
+    """Numbers of up to `STEPS` points of a curve, evenly between its ends, which everyone can picture."""
+    last = points - 1
+    return sorted({round(k * last / (STEPS + 1)) for k in range(1, STEPS + 1)} - {0, last})
+
+
+def as_image(tensor: Tensor, preprocess: Preprocess) -> Image.Image:
+    """A model's input `[channel, row, column]` as the picture that it stands for."""
+    mean, std = (torch.tensor(each, dtype=torch.float64)[:, None, None] for each in (preprocess.mean, preprocess.std))
+    values = ((tensor.detach().cpu().double() * std + mean) * 255).round().clamp(0, 255).to(torch.uint8)
+    if len(values) == 1:
+        return Image.fromarray(values[0].numpy())
+    return Image.fromarray(values.permute(1, 2, 0).contiguous().numpy())
+
+
+class _Reader:
+    """Reads other pictures, where one of them is what hides."""
+
+    def __init__(self, preprocess: Preprocess) -> None:
+        self.preprocess = preprocess
+
+    def picture(self, name: str) -> Maps:
+        """Another picture as the model's input."""
+        return prepare(name, self.preprocess).tensor[None]

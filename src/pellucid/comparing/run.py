@@ -1,0 +1,267 @@
+"""`pellucid.compare`: picture by picture, all methods in one explanation and all maps in one evaluation."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor, nn
+
+from pellucid import arguments
+from pellucid.api import explain
+from pellucid.comparing import records
+from pellucid.comparing.comparison import Compared, Comparison, Failed
+from pellucid.engine import Step, plan
+from pellucid.errors import BadOption, BadPicture, Cancelled, OutOfMemory, Refused, unknown
+from pellucid.evaluation import Evaluation, Metric, evaluate
+from pellucid.explanation import Explanation
+from pellucid.models import wrap
+from pellucid.models.preprocessing import preprocessing_of
+from pellucid.pictures import find_pictures, prepare
+from pellucid.registry import DEFAULT_METHODS, fill_options, find_metric
+from pellucid.targets import TargetLike, parse_targets
+from pellucid.types import Model, Picture, Site
+
+DEFAULT_METRICS = ("deletion", "insertion")
+SHOWN = 3
+"""Pictures whose maps are kept, to be shown; of the others only the scores are."""
+
+
+def compare(
+    model: Model | nn.Module,
+    pictures: Any,
+    methods: str | Sequence[str] | None = None,
+    metrics: str | Sequence[str] = DEFAULT_METRICS,
+    target: TargetLike = None,
+    layer: str | Site | None = None,
+    options: Mapping[str, Mapping[str, Any]] | None = None,
+    seed: int = 0,
+    *,
+    folder: str | Path | None = None,
+    chunk: int | None = None,
+    progress: Callable[[str, int, int], None] | None = None,
+    cancel: Callable[[], bool] | None = None,
+    each: Callable[[Compared | Failed], None] | None = None,
+) -> Comparison:
+    """Judge several methods by several metrics on the same pictures. The model is left exactly as it was.
+
+    Each picture is explained by all methods in one call, and all its maps and the controls are judged together, so
+    that passes are shared; the scores of all pictures are then put together.
+
+    Args:
+        model: a `Model` or any `nn.Module`.
+        pictures: paths of files or folders and samples, PIL images, uint8 arrays `[row, column, 3]`, or a list of
+            these; or a float tensor `[batch, channel, row, column]` in the model's own normalised space.
+        methods: ids; None compares `DEFAULT_METHODS` and leaves out those that would be wrong for this model.
+        metrics: ids, see `pellucid.metrics()`; those that need to know where the thing is are refused.
+        target: as for `explain`, but one per picture.
+        layer: where layer methods look, as for `explain`, but one.
+        options: keyword options by id of the method or metric.
+        seed: of all random draws.
+        folder: where the scores of each picture are kept as soon as they are there, so that the same call goes on
+            where another was stopped; nothing is kept for a `target` that is neither number nor text.
+        chunk: samples at once; None decides by the memory that is free.
+        progress: called now and then with (method or metric, samples done, samples in all).
+        cancel: asked now and then; True stops with `Cancelled`, which carries the `Comparison` so far.
+        each: called with each picture as soon as it is done.
+
+    Returns:
+        A `Comparison`; pictures that cannot be judged are in its `failed`.
+
+    Raises:
+        UnknownName: a method, metric, class or layer that does not exist.
+        BadOption: an option that does not fit, a metric that needs more than pictures, or several targets.
+        BadPicture: none of the pictures can be judged.
+        Refused: a method that was named would be wrong for this model.
+        Cancelled: stopped by the caller or by Ctrl-C.
+    """
+    asked = _plan(wrap(model), methods, metrics, target, layer, options, seed)
+    sources = list(_sources(pictures))
+    if not sources:
+        raise BadOption("Expected at least one picture to compare methods on, got none.")
+    kept = records.Kept(asked.key, None if folder is None else Path(folder))
+    judge = _Judge(asked, kept, chunk, progress, cancel)
+    done: list[Compared] = []
+    failed: list[Failed] = []
+    try:
+        for source in sources:
+            outcome = judge.one(source, shown=len(done) < SHOWN)
+            (done if isinstance(outcome, Compared) else failed).append(outcome)  # type: ignore[arg-type]
+            if each is not None:
+                each(outcome)
+    except KeyboardInterrupt as stop:
+        partial = asked.comparison(done, failed, len(sources))
+        why = f"{len(done)} of {len(sources)} pictures are finished"
+        raise Cancelled(f"Interrupted; {why}.", partial) from stop
+    if not done:
+        raise failed[0].error
+    return asked.comparison(done, failed, len(sources))
+
+
+@dataclass(frozen=True, eq=False)
+class _Plan:
+    """What is asked of every picture."""
+
+    model: Model
+    steps: tuple[Step, ...]
+    metrics: tuple[tuple[Metric, Mapping[str, Any]], ...]
+    strict: bool
+    target: TargetLike
+    layer: str | Site | None
+    of_methods: Mapping[str, Mapping[str, Any]]
+    of_metrics: Mapping[str, Mapping[str, Any]]
+    seed: int
+
+    @property
+    def key(self) -> dict[str, Any] | None:
+        """All that the scores of a picture depend on besides the picture; None if it cannot be written down."""
+        if not isinstance(self.target, int | str | None):
+            return None
+        return {
+            "model": [self.model.name, self.model.source, self.model.fingerprint, repr(self.model.preprocess)],
+            "methods": [_written(step) for step in self.steps],
+            "metrics": [[metric.id, dict(filled)] for metric, filled in self.metrics],
+            "target": self.target,
+            "layer": None if self.layer is None else str(self.layer),
+            "seed": self.seed,
+        }
+
+    def comparison(self, done: Sequence[Compared], failed: Sequence[Failed], planned: int) -> Comparison:
+        refused = {name for picture in done for name in picture.refused}
+        return Comparison(
+            model=self.model,
+            methods=tuple(step.method for step in self.steps if step.method.id not in refused),
+            metrics=self.metrics,
+            options={**self.of_methods, **self.of_metrics},
+            pictures=tuple(done),
+            failed=tuple(failed),
+            target=self.target if isinstance(self.target, int | str) else None,
+            layer=None if self.layer is None else str(self.layer),
+            seed=self.seed,
+            planned=planned,
+        )
+
+
+def _written(step: Step) -> list[Any]:
+    return [step.method.id, dict(step.options), _written(step.base) if step.base else None]
+
+
+def _plan(model: Model, methods: Any, metrics: Any, target: TargetLike, layer: Any, options: Any, seed: Any) -> _Plan:
+    strict = methods is not None
+    names = list(dict.fromkeys(arguments.method_names(methods))) if strict else list(DEFAULT_METHODS)
+    if not names:
+        raise BadOption("Expected at least one method to compare, got none.")
+    judged_by = [find_metric(name) for name in dict.fromkeys(arguments.metric_names(metrics))]
+    given = arguments.method_options(options)
+    for metric in judged_by:
+        if metric.needs_truth:
+            raise BadOption(
+                f"{metric.id} compares with where the thing is, which pictures alone do not say: judge it with "
+                "pellucid.evaluate(explanation, metric, masks=... or boxes=...)."
+            )
+    by_metric = {metric.id for metric in judged_by}
+    of_methods = {name: dict(each) for name, each in given.items() if name not in by_metric}
+    steps = plan(names, of_methods)
+    names += [step.base.method.id for step in steps if step.base]
+    for name in given:
+        if name not in by_metric and name not in names:
+            raise unknown(
+                "method or metric",
+                name,
+                [*names, *by_metric],
+                "Its options were given, but it is not among those compared.",
+            )
+    filled = tuple((metric, fill_options(metric, given.get(metric.id, {}))) for metric in judged_by)
+    if len(parse_targets(target, model)) > 1:
+        raise BadOption(f"Methods are compared for one target per picture, got {target!r}. Ask for one class.")
+    return _Plan(
+        model, steps, filled, strict, target, layer, of_methods,
+        {name: dict(each) for name, each in given.items() if name in by_metric},
+        arguments.whole_number(seed, "seed", "an integer"),
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False)
+class _Source:
+    """A picture to be judged, and what it is called."""
+
+    name: str
+    source: str
+    given: Any
+
+
+def _sources(pictures: Any) -> Iterator[_Source]:
+    if isinstance(pictures, Tensor):
+        rows = pictures if pictures.ndim == 4 else [pictures]  # explain says what is wrong with the latter
+        for number, row in enumerate(rows, 1):
+            yield _Source(f"sample {number}", "", row[None] if pictures.ndim == 4 else row)
+        return
+    given = pictures if isinstance(pictures, list | tuple) else [pictures]
+    for each in given:
+        if isinstance(each, str | Path):
+            yield from (_Source(found.name, found.source, found.source) for found in find_pictures([str(each)]))
+        else:
+            yield _Source(each.name if isinstance(each, Picture) else "picture", "", each)
+
+
+class _Judge:
+    """Explains and judges one picture after the other."""
+
+    def __init__(self, plan: _Plan, kept: records.Kept, chunk: int | None, progress: Any, cancel: Any) -> None:
+        self.plan, self.kept = plan, kept
+        self.how = {"chunk": chunk, "progress": progress, "cancel": cancel}
+
+    def one(self, source: _Source, *, shown: bool) -> Compared | Failed:
+        """Judge a picture; with `shown`, keep its maps."""
+        try:
+            return self._one(source, shown=shown)
+        except (BadPicture, OutOfMemory, Refused) as error:
+            return Failed(source.name, source.source, error)
+
+    def _one(self, source: _Source, *, shown: bool) -> Compared:
+        picture = source.given
+        if not isinstance(picture, Tensor | Picture):
+            picture = prepare(picture, preprocessing_of(self.plan.model), source.source and source.name)
+        known = self.kept.find(picture, shown=shown)
+        if known is None:
+            known = self._judged(picture)
+            self.kept.keep(picture, known, shown=shown)
+        decoded = picture if shown and isinstance(picture, Picture) else None
+        return replace(known, name=source.name, source=source.source, picture=decoded, maps=known.maps if shown else {})
+
+    def _judged(self, picture: Picture | Tensor) -> Compared:
+        start = time.perf_counter()
+        explanation = self._explain(picture)
+        evaluation = self._evaluate(explanation)
+        return Compared(
+            name="",
+            source="",
+            target=explanation.attributions[0].target[0],
+            evaluation=evaluation,
+            costs={each.method.id: each.cost for each in explanation},
+            refused=dict(explanation.refused),
+            seconds=time.perf_counter() - start,
+            prediction=next(iter(explanation.predictions[0] if explanation.predictions else ()), None),
+            maps={each.method.id: each.values[0].cpu() for each in explanation},
+        )
+
+    def _explain(self, picture: Picture | Tensor) -> Explanation:
+        asked = self.plan
+        names = [step.method.id for step in asked.steps] if asked.strict else None
+        found = explain(
+            asked.model, picture, names, asked.target, asked.layer, asked.of_methods, asked.seed, **self.how
+        )
+        if not len(found):
+            raise Refused(next(iter(found.refused.values()), "None of the methods has a map of this picture."))
+        return found
+
+    def _evaluate(self, explanation: Explanation) -> Evaluation:
+        names = [metric.id for metric, _ in self.plan.metrics]
+        try:
+            return evaluate(explanation, names, self.plan.of_metrics, self.plan.seed, **self.how)
+        except Refused as why:  # a single score was asked for, and there is none
+            (attribution,) = explanation
+            return Evaluation((), {(attribution.method.id, names[0]): str(why)}, self.plan.seed)
