@@ -88,7 +88,7 @@ def test_explain_judges_each_map():
     deletion = record["scores"][0]
     assert deletion["value"] == float(alone["saliency", "deletion"].values[1])
     assert len(deletion["curve"]) == len(deletion["axis"]) == 29
-    assert deletion["protocol"] == "arXiv:1806.07421, algorithm 1"
+    assert deletion["protocol"] == str(pellucid.metrics()["deletion"].reference)
     assert (deletion["seed"], deletion["options"]["steps"]) == (0, 28)
     assert pellucid.explain(net, tiny.images(1), "saliency").evaluation is None
 
