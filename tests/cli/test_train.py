@@ -108,7 +108,7 @@ def test_self_explaining_and_camify(pictures, capsys):
     line = ["train", "folder", str(pictures / "set"), "--arch", "lenet5", "--passes", "2", "--out", str(pictures / "o")]
     assert main([*line, "--self-explaining", "--json"]) == 0
     answer = json.loads(capsys.readouterr().out)
-    assert set(answer["masks"]) == {"own mask", "Grad-CAM", "random"}
+    assert set(answer["masks"]) == {"own mask", "Grad-CAM", "random", "centre", "edges"}
     assert "What it says it needs to see" in (pictures / "o" / "report.html").read_text()
     new = pictures / "new.safetensors"
     line = ["camify", answer["weights"], "--data", str(pictures / "set"), "--layer", "main.s4", "--out", str(new)]
