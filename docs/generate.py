@@ -1,4 +1,4 @@
-"""`make docs`: writes what the program itself knows into the README: the table of methods and the picture."""
+"""`make docs`: writes what the program itself knows into the pages: tables of methods and metrics, the picture."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ import pellucid
 
 ROOT = Path(__file__).parent.parent
 START, END = "<!-- methods: written by make docs -->", "<!-- end of methods -->"
+METRICS_END = "<!-- end of metrics -->"
+ASKS = {"probe": "the network", "explain": "the method again", "mask": "masks", "boxes": "boxes"}
 SHOWN = ("grad-cam", "guided-backprop", "occlusion", "smoothgrad")
 
 
@@ -21,11 +23,31 @@ def methods_table() -> str:
     return "\n".join(rows)
 
 
+def metrics_table() -> str:
+    """One row per registered metric."""
+    rows = ["| id | what it measures | better | asks | source |", "|---|---|---|---|---|"]
+    for metric in pellucid.metrics().values():
+        asks = [words for name, words in ASKS.items() if name in metric.needs]
+        rows.append(
+            f"| `{metric.id}` | {metric.summary} | {metric.better} | {', '.join(asks) or 'the map alone'} | "
+            f"{metric.reference} |"
+        )
+    return "\n".join(rows)
+
+
 def readme() -> str:
     """The README with the table as it should be."""
-    text = (ROOT / "README.md").read_text()
-    before, _, rest = text.partition(START)
-    return f"{before}{START}\n{methods_table()}\n{END}{rest.partition(END)[2]}"
+    return _with_table("README.md", START, methods_table(), END)
+
+
+def metrics_page() -> str:
+    """The page of metrics with the table as it should be."""
+    return _with_table("docs/metrics.md", "<!-- metrics: written by make docs -->", metrics_table(), METRICS_END)
+
+
+def _with_table(path: str, start: str, table: str, end: str) -> str:
+    before, _, rest = (ROOT / path).read_text().partition(start)
+    return f"{before}{start}\n{table}\n{end}{rest.partition(end)[2]}"
 
 
 def picture() -> None:
@@ -41,5 +63,6 @@ def picture() -> None:
 
 if __name__ == "__main__":
     (ROOT / "README.md").write_text(readme())
+    (ROOT / "docs" / "metrics.md").write_text(metrics_page())
     if "--table" not in sys.argv:
         picture()

@@ -116,9 +116,20 @@ def test_readme_table_is_current():
     assert (ROOT / "README.md").read_text() == generate.readme(), "run `make docs`"
 
 
-def test_changelog_names_every_method():
+def test_the_page_of_metrics_is_current_and_runs():
+    spec = importlib.util.spec_from_file_location("generate", ROOT / "docs" / "generate.py")
+    generate = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(generate)
+    assert (ROOT / "docs/metrics.md").read_text() == generate.metrics_page(), "run `make docs`"
+    space: dict = {}
+    for block in code_blocks("docs/metrics.md"):
+        exec(block, space)
+    assert space["score"].judged == 2
+
+
+def test_changelog_names_every_method_and_metric():
     text = (ROOT / "CHANGELOG.md").read_text()
-    assert [name for name in pellucid.methods() if f"`{name}`" not in text] == []
+    assert [name for name in (*pellucid.methods(), *pellucid.metrics()) if f"`{name}`" not in text] == []
 
 
 def test_errors_page_lists_every_error():

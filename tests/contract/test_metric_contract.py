@@ -189,6 +189,31 @@ def test_float32_is_float64(judged, metric):
         torch.testing.assert_close(score.values, expected.values, rtol=1e-2, atol=1e-3, equal_nan=True)
 
 
+@every_metric
+def test_bfloat16_answers(metric):
+    half = explained(tiny.build(tiny.Pooled, dtype=torch.bfloat16), tiny.images(3, torch.bfloat16))
+    for score in judge(half, metric):
+        assert score.values.dtype == torch.float64
+        assert score.judged > 0
+
+
+@every_metric
+def test_progress_counts_to_the_end(whole, metric):
+    seen = []
+    judge(whole, metric, progress=lambda *told: seen.append(told))
+    assert bool(seen) == bool({"probe", "explain"} & pellucid.metrics()[metric].needs)
+    assert {name for name, _, _ in seen} <= {metric}
+    assert all(0 < done <= total for _, done, total in seen)
+    assert not seen or seen[-1][1] == seen[-1][2]
+
+
+@pytest.mark.parametrize("metric", [m for m in METRICS if "explain" not in pellucid.metrics()[m].needs])
+def test_the_unit_of_a_map_does_not_count(whole, metric):
+    values = whole["grad-cam"].values + whole["saliency"].values
+    found = judge(whole["saliency"], metric, maps={"one": values, "other": 2.0**20 * values}, controls=False)
+    assert_same(found["other", metric], found["one", metric])
+
+
 def calls_of(metric):
     net = habits("grad-cam")
     result = explained(net, tiny.images(), ["grad-cam"])
