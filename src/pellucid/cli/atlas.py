@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from pellucid.cli import show
+from pellucid.cli.dream import finish, unfinished
 from pellucid.cli.flags import MODEL_FLAGS, Call, json_flag, load_model, model_flags
 from pellucid.cli.progress import Bar
 from pellucid.errors import Cancelled
@@ -44,10 +45,12 @@ def atlas(ctx: click.Context, /, pictures: tuple[str, ...], spec: str | None, as
     bar = Bar(1)
     own = {name: given[name] for name in ("layout", "grid", "places", "least", "icon", "seed", "chunk", "steps")}
     try:
-        made = make(model, pictures, given["layer"], out, progress=bar.tick, **own)
+        made = make(model, pictures, given["layer"], out, progress=bar.tick, keep=unfinished(out / "atlas"), **own)
     finally:
         bar.finish_picture()
     files = save_atlas(made, out, command=call.command)
+    stopped = made.dream is not None and made.dream.stopped
+    finish(out / "atlas", stopped=stopped)
     for source, reason in made.failed.items():
         show.warning(f"{source}: {reason}")
     notes = [*made.notes, *(made.dream.notes if made.dream else [])]
@@ -59,4 +62,4 @@ def atlas(ctx: click.Context, /, pictures: tuple[str, ...], spec: str | None, as
         if made.shares:
             show.line(f"The two axes hold {sum(made.shares):.0%} of the variance.")
         show.line(show.plain("\n".join(map(str, files))))
-    return Cancelled.exit_code if made.dream and made.dream.stopped else 0
+    return Cancelled.exit_code if stopped else 0

@@ -205,18 +205,35 @@ def _run(
             chunk=given["chunk"],
             snapshot=given["snapshot"],
             progress=bar.tick,
+            keep=unfinished(out),
             **own,
         )
     finally:
         bar.finish_picture()
     made.titles = made.titles or titles[: len(made.pictures)]
     files = save_dream(made, out, command=call.command)
+    finish(out, stopped=made.stopped)
     if as_json:
         show.document({"files": [str(f) for f in files], **manifest(made, call.command)})
     else:
         _present(made)
         show.line("\n".join(map(str, files)))
     return Cancelled.exit_code if made.stopped else 0
+
+
+def unfinished(out: Path) -> Path:
+    """Where an interrupted dream is kept: beside what it makes."""
+    return out.with_name(f"{out.stem}.unfinished")
+
+
+def finish(out: Path, *, stopped: bool) -> None:
+    """Clear away what is kept when the work is done; say where it is when it is not."""
+    import shutil
+
+    if stopped:
+        show.note(show.plain(f"{unfinished(out)} keeps what is done; the same command goes on from there."))
+    else:
+        shutil.rmtree(unfinished(out), ignore_errors=True)
 
 
 def _present(made: Dream) -> None:

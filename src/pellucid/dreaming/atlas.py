@@ -108,6 +108,7 @@ def atlas(
     seed: int = 0,
     chunk: int = 16,
     progress: Callable[[str, int, int], None] | None = None,
+    keep: str | Path | None = None,
     **changes: Any,
 ) -> Atlas:
     """Lay out what a layer gives at random places of many pictures, and draw the mean of each neighbourhood.
@@ -128,6 +129,7 @@ def atlas(
         seed: of the places, the layout and the icons.
         chunk: icons that are drawn together.
         progress: called with what is going on, steps done and steps in all.
+        keep: see `dream`.
         **changes: fields of `Recipe` for the icons.
 
     Raises:
@@ -153,7 +155,7 @@ def atlas(
     wanted = Stored(layer, str(path), tuple(range(len(made.cells))), power)
     titles = [f"row {cell.row}, column {cell.column}: {cell.count} points" for cell in made.cells]
     own = {"steps": 100, **changes}
-    icons = Draw(model, Draw(model).small(icon), seed, chunk, progress=progress, changes=own)
+    icons = Draw(model, Draw(model).small(icon), seed, chunk, progress=progress, keep=keep, changes=own)
     made.dream = icons(wanted, count=len(made.cells), titles=titles)
     return made
 

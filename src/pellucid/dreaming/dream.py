@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import PIL.Image
@@ -12,6 +13,7 @@ import torch
 from torch import Tensor
 
 from pellucid.dreaming.images import IMAGES, Image, Plain
+from pellucid.dreaming.keeping import kept_in
 from pellucid.dreaming.looking import layer_maps, takes
 from pellucid.dreaming.objectives import Objective, one_each, parse, rebuilt
 from pellucid.dreaming.optimise import Climb, Progress, Watch, climb, photograph, sized
@@ -122,6 +124,7 @@ def dream(
     snapshot: int | None = None,
     progress: Progress | None = None,
     watch: Watch | None = None,
+    keep: str | Path | None = None,
     **changes: Any,
 ) -> Dream:
     """Make pictures that bring an objective about.
@@ -139,6 +142,8 @@ def dream(
         snapshot: keep the pictures every so many steps.
         progress: called with what is going on, steps done and steps in all.
         watch: called after each step with its number, the objective of each picture, and a way to see the pictures.
+        keep: a folder where the state is kept; after an interrupt the same call goes on from there, to the same
+            pictures as without one. It is the caller's to remove.
         **changes: fields of the recipe; for composed ones also what they wish for (`layer`, `units`) and their options.
 
     Raises:
@@ -157,7 +162,7 @@ def dream(
             raise BadOption(
                 f"The recipe {recipe!r} makes its objective and counts its pictures itself. Leave both out."
             )
-        return follow(recipe, Draw(model, size, seed, chunk, snapshot, progress, watch), start, changes)
+        return follow(recipe, Draw(model, size, seed, chunk, snapshot, progress, watch, keep), start, changes)
     if objective is None:
         raise BadOption("Expected an objective such as 'logit(\"goose\")', got none.")
     recipe = _recipe(recipe, changes)
@@ -170,12 +175,12 @@ def dream(
     parts, numbers = [], list(range(count))
     for first in range(0, count, chunk):
         some = numbers[first : first + chunk]
-        image = _image(recipe, preprocess, sides, some, seed, start)
+        image, own = _image(recipe, preprocess, sides, some, seed, start), _of(wanted, some, count)
         parts.append(
             climb(
                 model,
                 image,
-                _of(wanted, some, count),
+                own,
                 preprocess=preprocess,
                 steps=recipe.steps,
                 rate=recipe.rate,
@@ -186,6 +191,11 @@ def dream(
                 snapshot=snapshot,
                 progress=_counting(progress, first // chunk, -(-count // chunk)),
                 watch=watch,
+                kept=kept_in(
+                    Path(keep), image, own, model.fingerprint, asdict(recipe), seed, some, snapshot, preprocess
+                )
+                if keep
+                else None,
             )
         )
         if parts[-1].stopped:
@@ -198,7 +208,7 @@ class Draw:
     """`dream` with everything settled but the objective: what composed recipes draw with.
 
     Attributes:
-        model, size, seed, chunk, snapshot, progress, watch: as of `dream`.
+        model, size, seed, chunk, snapshot, progress, watch, keep: as of `dream`.
         changes: fields of `Recipe` that the caller has chosen; they win over those that a recipe asks for.
     """
 
@@ -209,6 +219,7 @@ class Draw:
     snapshot: int | None = None
     progress: Progress | None = None
     watch: Watch | None = None
+    keep: str | Path | None = None
     changes: Mapping[str, Any] = field(default_factory=dict)
 
     def __call__(
@@ -233,6 +244,7 @@ class Draw:
             snapshot=self.snapshot,
             progress=self.progress,
             watch=self.watch,
+            keep=self.keep,
             **{**own, **self.changes},
         )
         made.titles = list(titles)[: len(made.pictures)]
@@ -377,6 +389,9 @@ def _joined(
     notes = []
     if any(part.stopped for part in parts):
         notes.append(f"Interrupted after {steps} of {recipe.steps} steps.")
+    taken_up = sum(part.taken_up * len(part.pictures) for part in parts)
+    if taken_up:
+        notes.append(f"Taken up where an earlier call was interrupted: {taken_up} steps of single pictures were done.")
     rescued = sum(part.rescued for part in parts)
     if rescued:
         notes.append(f"In the first steps {rescued} gradients were led around dead rectifiers.")

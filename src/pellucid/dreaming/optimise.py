@@ -13,6 +13,7 @@ from torch import Tensor
 
 from pellucid.capture.sensing import Sensing, in_graph, sensing, slopes
 from pellucid.dreaming.images import Image
+from pellucid.dreaming.keeping import Kept, optimiser_tensors, restore
 from pellucid.dreaming.objectives import Objective, Seen
 from pellucid.dreaming.transforms import NONE
 from pellucid.errors import BadOption
@@ -55,6 +56,8 @@ class Climb:
         rescued: how many picture-and-layer gradients were led around dead rectifiers.
         stopped: whether it was interrupted.
         seconds: in all.
+        snapshots: pictures on the way, with the step after which they were taken.
+        taken_up: steps that an earlier call had done.
     """
 
     pictures: Tensor
@@ -66,9 +69,45 @@ class Climb:
     stopped: bool
     seconds: float
     snapshots: list[tuple[int, Tensor]] = field(default_factory=list)
+    taken_up: int = 0
 
 
-def climb(
+@dataclass
+class _Track:
+    """What a climb gathers on its way."""
+
+    attention: Tensor
+    history: list[Tensor] = field(default_factory=list)
+    snapshots: list[tuple[int, Tensor]] = field(default_factory=list)
+    before: float = 0.0  # seconds of earlier calls
+    taken_up: int = 0
+
+    def tensors(self, image: Image, state: torch.optim.Optimizer) -> dict[str, Tensor]:
+        """All of it, with where image and optimiser are."""
+        return {
+            **{f"parameter.{k}": tensor for k, tensor in enumerate(image.parameters)},
+            **optimiser_tensors(state),
+            **{f"snapshot.{step}": pictures for step, pictures in self.snapshots},
+            "attention": self.attention,
+            "history": torch.stack(self.history),
+        }
+
+    def take_up(self, kept: Kept | None, image: Image, state: torch.optim.Optimizer) -> int:
+        """Go on from what is kept, if anything; the gradients that were rescued by then."""
+        found = kept.read() if kept else None
+        if found is None:
+            return 0
+        tensors, facts = found
+        restore(state, image.parameters, tensors)
+        self.attention = tensors["attention"]
+        self.history = list(tensors["history"].unbind())
+        taken = [int(name.partition(".")[2]) for name in tensors if name.startswith("snapshot.")]
+        self.snapshots = [(step, tensors[f"snapshot.{step}"]) for step in sorted(taken)]
+        self.before, self.taken_up = float(facts["seconds"]), len(self.history)
+        return int(facts["rescued"])
+
+
+def climb(  # noqa: PLR0913 - the loop of every dream; `dream` is what people call
     model: Model,
     image: Image,
     objective: Objective,
@@ -84,6 +123,7 @@ def climb(
     snapshot: int | None = None,
     progress: Progress | None = None,
     watch: Watch | None = None,
+    kept: Kept | None = None,
 ) -> Climb:
     """Change an image, step by step, to make an objective large.
 
@@ -106,6 +146,7 @@ def climb(
         snapshot: keep the pictures every so many steps.
         progress: called with what is going on, steps done and steps in all.
         watch: see `Watch`.
+        kept: where the state is kept from which an interrupted climb goes on.
 
     Raises:
         BadSite, BadOption: the objective does not fit the network.
@@ -117,8 +158,6 @@ def climb(
     start = time.perf_counter()
     sites = [site for part in objective.walk() for site in part.sites]
     scores = any(part.needs_scores for part in objective.walk())
-    history: list[Tensor] = []
-    snapshots: list[tuple[int, Tensor]] = []
     stopped = False
     with sensing(model, sites, scores=scores) as eyes:
         make = partial(OPTIMISERS[optimiser], lr=rate) if isinstance(optimiser, str) else optimiser
@@ -127,33 +166,40 @@ def climb(
         with torch.no_grad():
             first = image.pictures()
             eyes.check(look.input(first))
-        attention = torch.zeros(len(first), *first.shape[2:])
+        track = _Track(torch.zeros(len(first), *first.shape[2:]))
+        eyes.rescued = track.take_up(kept, image, state)
         try:
-            for step in range(steps):
+            for step in range(track.taken_up, steps):
                 move = partial(transform.apply, step=step, steps=steps, seed=seed, numbers=numbers)
                 value, sensitivity = _step(image, look, state, move, rescue=step < RESCUED_STEPS)
-                history.append(value)
-                attention += sensitivity
+                track.history.append(value)
+                track.attention += sensitivity
                 if snapshot and (step + 1) % snapshot == 0:
-                    snapshots.append((step + 1, _seen(image)))
+                    track.snapshots.append((step + 1, _seen(image)))
+                if kept:
+                    seconds = track.before + time.perf_counter() - start
+                    kept.remember(track.tensors(image, state), {"rescued": eyes.rescued, "seconds": seconds})
                 if progress:
                     progress("dreaming", step + 1, steps)
                 if watch:
                     watch(step, value, lambda: _seen(image))
         except KeyboardInterrupt:
             stopped = True
+        if kept:
+            kept.write()
         pictures = _seen(image)
         final, terms = look.judge(pictures)
     return Climb(
         pictures,
-        torch.stack(history) if history else torch.zeros(0, len(pictures)),
+        torch.stack(track.history) if track.history else torch.zeros(0, len(pictures)),
         final,
         terms,
-        attention,
+        track.attention,
         eyes.rescued,
         stopped,
-        time.perf_counter() - start,
-        snapshots,
+        track.before + time.perf_counter() - start,
+        track.snapshots,
+        track.taken_up,
     )
 
 
