@@ -162,7 +162,7 @@ def test_snapshots_watch_and_files(tmp_path):
     assert len(seen) == 6
     made.titles = ["bee"]
     files = save_dream(made, tmp_path / "bee.png")
-    assert sorted(f.name for f in files) == ["bee.gif", "bee.json", "bee.png"]
+    assert sorted(f.name for f in files) == ["bee.gif", "bee.html", "bee.json", "bee.png"]
     written = json.loads((tmp_path / "bee.json").read_text())
     assert written["objective"] == "logit(1)"
     assert written["final"] == pytest.approx(made.final.tolist())

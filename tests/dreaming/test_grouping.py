@@ -8,9 +8,9 @@ from PIL import Image
 
 import pellucid
 from pellucid.dreaming.catalogue import along_each
+from pellucid.dreaming.drawing import as_sheet
 from pellucid.dreaming.grouping import channel_groups
 from pellucid.dreaming.recipes.neuron_groups import COLOURS, coloured
-from pellucid.dreaming.saving import as_sheet
 from pellucid.errors import BadOption
 from pellucid.pictures import prepare
 

@@ -10,7 +10,7 @@ import pellucid
 from pellucid.capture.sensing import sensing
 from pellucid.dreaming import described, parse
 from pellucid.dreaming.catalogue import L2, Channel, Facet, Logit, Neuron, TotalVariation
-from pellucid.dreaming.optimise import _Look
+from pellucid.dreaming.optimise import Look
 from pellucid.errors import BadOption, BadSite, UnknownName
 
 
@@ -19,7 +19,7 @@ def values(text, pictures, model=None):
     model, wanted = model or small(), parse(text) if isinstance(text, str) else text
     sites = [part.site for part in wanted.walk() if part.site]
     with sensing(model, sites, scores=any(p.needs_scores for p in wanted.walk())) as eyes:
-        return _Look(model, eyes, model.preprocess, wanted).judge(pictures)[0]
+        return Look(model, eyes, model.preprocess, wanted).judge(pictures)[0]
 
 
 def layers(pictures, model=None):

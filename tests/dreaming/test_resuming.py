@@ -96,19 +96,7 @@ def test_the_state_is_written_on_the_way(tmp_path, monkeypatch):
 
 def test_ctrl_c_on_the_command_line(tmp_path, monkeypatch, capsys):
     (tmp_path / "net.py").write_text(NET)
-    line = [
-        "sheet",
-        str(tmp_path / "net.py"),
-        "--size",
-        "16",
-        "--layer",
-        "0",
-        "--units",
-        "all",
-        "--steps",
-        "5",
-        "--out",
-    ]
+    line = ["sheet", str(tmp_path / "net.py"), "--size", "16", "--layer", "0", "--units", "all", "--steps", "5"]
     assert main([*line, "--out", str(tmp_path / "whole.png")]) == 0
     out, kept = tmp_path / "a.png", tmp_path / "a.unfinished"
     with monkeypatch.context() as patch:

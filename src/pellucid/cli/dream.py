@@ -32,6 +32,7 @@ _CHOICES = (
     click.option("--rate", type=float, help="Of the optimiser. [default: the recipe's]"),
     click.option("--side", type=click.IntRange(min=8), help="Of the picture, in pixels. [default: the model's]"),
     click.option("--chunk", type=click.IntRange(min=1), default=16, show_default=True, help="Pictures at once."),
+    click.option("--trust", multiple=True, metavar="DIR", help="Photographs to compare with; see the page it writes."),
     click.option("--seed", type=int, default=0, show_default=True, help="Of first pictures and transforms."),
 )
 _FIELDS = ("image", "spectrum", "transform", "optimiser", "steps", "rate")
@@ -184,6 +185,7 @@ def _run(
 ) -> int:
     from pellucid.dreaming.dream import dream as make
     from pellucid.dreaming.saving import manifest, save_dream
+    from pellucid.dreaming.trust import trust as compare
 
     out = Path(given["out"]).expanduser()
     if out.suffix.lower() != ".png":
@@ -208,6 +210,8 @@ def _run(
             keep=unfinished(out),
             **own,
         )
+        if given["trust"] and not made.stopped:
+            made.trust = compare(made, given["trust"], progress=bar.tick)
     finally:
         bar.finish_picture()
     made.titles = made.titles or titles[: len(made.pictures)]
@@ -250,3 +254,5 @@ def _present(made: Dream) -> None:
         ],
         title=f"{made.recipe.steps} steps, {made.seconds:.0f} s; values of the untransformed pictures",
     )  # fmt: skip
+    for k, panel in enumerate(made.trust):
+        show.line(show.plain(f"{(made.titles[k] if made.titles else '') or k}: {panel.verdict}"))

@@ -143,7 +143,7 @@ def _sheet(model: Any, made: Any, texts: list[str], method: str) -> Any:
     import torch
 
     from pellucid.api import explain
-    from pellucid.dreaming.saving import as_image
+    from pellucid.dreaming.drawing import as_image
     from pellucid.models.preprocessing import preprocessing_of
     from pellucid.pictures import overlay, sheet
     from pellucid.types import Picture

@@ -81,7 +81,7 @@ class Atlas:
         Raises:
             BadOption: no icons were drawn.
         """
-        from pellucid.dreaming.saving import as_image
+        from pellucid.dreaming.drawing import as_image
 
         if self.dream is None:
             raise BadOption("This atlas has no icons yet.")

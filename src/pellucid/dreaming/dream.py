@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import PIL.Image
 import torch
@@ -22,6 +22,9 @@ from pellucid.dreaming.transforms import Transform, find_transform
 from pellucid.errors import BadOption, unknown
 from pellucid.models.preprocessing import preprocessing_of
 from pellucid.types import Model, Preprocess
+
+if TYPE_CHECKING:
+    from pellucid.dreaming.trust import Trust
 
 
 @dataclass(frozen=True)
@@ -79,6 +82,7 @@ class Dream:
         columns: of the sheet that shows them; None lets it choose.
         mosaic: whether the pictures are parts of one, put together without gaps.
         beside: further images that belong to these, with titles.
+        trust: how each picture stands beside photographs, where it was compared; see `trust.py`.
         made_by: the composed recipe, where there was one.
         options: of that recipe.
     """
@@ -102,6 +106,7 @@ class Dream:
     columns: int | None = None
     mosaic: bool = False
     beside: list[tuple[PIL.Image.Image, str]] = field(default_factory=list)
+    trust: list[Trust] = field(default_factory=list)
     made_by: str = ""
     options: dict[str, Any] = field(default_factory=dict)
 
@@ -175,7 +180,7 @@ def dream(
     parts, numbers = [], list(range(count))
     for first in range(0, count, chunk):
         some = numbers[first : first + chunk]
-        image, own = _image(recipe, preprocess, sides, some, seed, start), _of(wanted, some, count)
+        image, own = _image(recipe, preprocess, sides, some, seed, start), of_pictures(wanted, some, count)
         parts.append(
             climb(
                 model,
@@ -361,7 +366,7 @@ def _image(
     return IMAGES[recipe.image](size, channels, **options)
 
 
-def _of(wanted: Objective, some: Sequence[int], count: int) -> Objective:
+def of_pictures(wanted: Objective, some: Sequence[int], count: int) -> Objective:
     """The objective of some of the pictures: where one unit is named for each, theirs."""
 
     def theirs(part: Objective) -> Objective:

@@ -162,7 +162,7 @@ def climb(  # noqa: PLR0913 - the loop of every dream; `dream` is what people ca
     with sensing(model, sites, scores=scores) as eyes:
         make = partial(OPTIMISERS[optimiser], lr=rate) if isinstance(optimiser, str) else optimiser
         state = make(image.parameters)
-        look = _Look(model, eyes, preprocess, objective, fed)
+        look = Look(model, eyes, preprocess, objective, fed)
         with torch.no_grad():
             first = image.pictures()
             eyes.check(look.input(first))
@@ -203,7 +203,7 @@ def climb(  # noqa: PLR0913 - the loop of every dream; `dream` is what people ca
     )
 
 
-class _Look:
+class Look:
     """From pictures to an objective's value."""
 
     def __init__(
@@ -276,7 +276,7 @@ def photograph(source: Any, preprocess: Preprocess) -> Tensor:
 
 
 def _step(
-    image: Image, look: _Look, state: torch.optim.Optimizer, move: Callable[[Tensor], Tensor], *, rescue: bool
+    image: Image, look: Look, state: torch.optim.Optimizer, move: Callable[[Tensor], Tensor], *, rescue: bool
 ) -> tuple[Tensor, Tensor]:
     """The objective of each picture before the step, and where the gradient went."""
     seen: list[tuple[Tensor, Tensor]] = []

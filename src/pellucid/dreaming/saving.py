@@ -3,33 +3,23 @@
 from __future__ import annotations
 
 import json
-import math
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from PIL import Image
-from torch import Tensor
-
 from pellucid.dreaming.atlas import Atlas
+from pellucid.dreaming.drawing import as_image, as_sheet
 from pellucid.dreaming.dream import Dream
+from pellucid.dreaming.page import dream_page
 from pellucid.errors import BadOption
-from pellucid.pictures import sheet
 from pellucid.report import facts
-from pellucid.report.folder import complete
+from pellucid.report.folder import complete, encode
 
-_LEAST = 96  # pixels of a picture on a sheet
 _FRAME = 80  # milliseconds of one frame of an animation
 
 
-def as_image(picture: Tensor) -> Image.Image:
-    """A picture `[channel, row, column]`, 0 to 1, as 8-bit RGB; other numbers of channels than 3 become their mean."""
-    rgb = picture if picture.shape[0] == 3 else picture.mean(0, keepdim=True).expand(3, -1, -1)
-    return Image.fromarray((rgb.clamp(0, 1) * 255).round().byte().permute(1, 2, 0).contiguous().numpy())
-
-
 def save_dream(made: Dream, path: Path, *, command: str = "") -> list[Path]:
-    """Write `path` (one picture, or a contact sheet of several), `path` with .json, and .gif where there are snapshots.
+    """Write `path` (one picture, or a contact sheet of several), the same with .json, .html, and .gif for snapshots.
 
     Raises:
         BadOption: the path does not end in .png, or cannot be written to.
@@ -37,44 +27,16 @@ def save_dream(made: Dream, path: Path, *, command: str = "") -> list[Path]:
     if path.suffix.lower() != ".png":
         raise BadOption(f"Expected a file that ends in .png for the picture, got {str(path)!r}.")
     whole = as_sheet(made)
-    names = [path.name, f"{path.stem}.json"]
+    names = [path.name, f"{path.stem}.json", f"{path.stem}.html"]
     with complete(path.parent) as staging:
         whole.save(staging / names[0])
         (staging / names[1]).write_text(json.dumps(manifest(made, command), indent=2))
+        (staging / names[2]).write_bytes(encode(dream_page(made, command)))
         if made.snapshots:
             names.append(f"{path.stem}.gif")
             frames = [as_image(pictures[0]) for _, pictures in made.snapshots]
-            frames[0].save(staging / names[2], save_all=True, append_images=frames[1:], duration=_FRAME, loop=0)
+            frames[0].save(staging / names[3], save_all=True, append_images=frames[1:], duration=_FRAME, loop=0)
     return [path.with_name(name) for name in names]
-
-
-def as_sheet(made: Dream) -> Image.Image:
-    """The picture, or all of them on a contact sheet, what belongs to them first."""
-    images = [_enlarged(as_image(picture)) for picture in made.pictures]
-    if made.mosaic:
-        images = [_joined(images, made.columns or len(images))]
-    titles = [""] if made.mosaic else made.titles or [""] * len(images)
-    cells = [*made.beside, *zip(images, titles, strict=True)]
-    if len(cells) == 1:
-        return images[0]
-    return sheet(
-        cells, columns=2 if made.mosaic else made.columns or math.ceil(len(cells) ** 0.5), cell=max(images[0].size)
-    )
-
-
-def _joined(images: list[Image.Image], columns: int) -> Image.Image:
-    """Pictures of one size as one, row by row, without gaps."""
-    width, height = images[0].size
-    whole = Image.new("RGB", (width * columns, height * -(-len(images) // columns)))
-    for k, image in enumerate(images):
-        whole.paste(image, (k % columns * width, k // columns * height))
-    return whole
-
-
-def _enlarged(image: Image.Image) -> Image.Image:
-    """Tiny pictures with every pixel as a square."""
-    factor = max(1, _LEAST // max(image.size))
-    return image.resize((image.width * factor, image.height * factor), Image.Resampling.NEAREST)
 
 
 def manifest(made: Dream, command: str = "") -> dict[str, Any]:
@@ -94,6 +56,7 @@ def manifest(made: Dream, command: str = "") -> dict[str, Any]:
         "terms": {name: values.tolist() for name, values in made.terms.items()},
         "objective_per_step": made.objectives.tolist(),
         "spectrum_slope": made.slope,
+        "trust": [asdict(panel) | {"ratio": panel.ratio, "verdict": panel.verdict} for panel in made.trust],
         "rescued": made.rescued,
         "stopped": made.stopped,
         "seconds": made.seconds,

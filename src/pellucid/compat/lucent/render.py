@@ -192,7 +192,7 @@ def _present(made: Climb, save: bool, name: str | None, *, inline: bool, view: b
 
 
 def _side_by_side(pictures: Tensor) -> Any:
-    from pellucid.dreaming.saving import as_image
+    from pellucid.dreaming.drawing import as_image
 
     return as_image(torch.cat(list(pictures), 2))
 

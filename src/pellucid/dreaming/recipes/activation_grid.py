@@ -4,9 +4,9 @@ from dataclasses import replace
 from typing import Any
 
 from pellucid.dreaming.catalogue import Spot
+from pellucid.dreaming.drawing import as_image
 from pellucid.dreaming.dream import Draw, Dream
 from pellucid.dreaming.recipes.registry import Composition
-from pellucid.dreaming.saving import as_image
 from pellucid.errors import BadOption
 from pellucid.types import Paper
 

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from pellucid.dreaming.catalogue import Inversion, TotalVariation
+from pellucid.dreaming.drawing import as_image
 from pellucid.dreaming.dream import Draw, Dream, gathered
 from pellucid.dreaming.recipes.registry import Composition
-from pellucid.dreaming.saving import as_image
 from pellucid.types import Paper
 
 

@@ -6,10 +6,10 @@ import torch
 from torch import Tensor
 
 from pellucid.dreaming.catalogue import Group
+from pellucid.dreaming.drawing import as_image
 from pellucid.dreaming.dream import Draw, Dream
 from pellucid.dreaming.grouping import channel_groups
 from pellucid.dreaming.recipes.registry import Composition
-from pellucid.dreaming.saving import as_image
 from pellucid.errors import BadOption
 from pellucid.numerics import resize
 from pellucid.types import Paper

@@ -1,0 +1,100 @@
+"""The page of a dream: the pictures, how they came about, and whether they can be trusted."""
+
+from __future__ import annotations
+
+import math
+from base64 import b64encode
+from dataclasses import asdict
+from io import BytesIO
+from typing import Any
+
+from markupsafe import Markup
+from PIL import Image
+
+from pellucid.dreaming.drawing import as_image, as_sheet
+from pellucid.dreaming.dream import Dream
+from pellucid.dreaming.trust import Trust
+from pellucid.pictures import decode, sheet
+from pellucid.report import facts
+from pellucid.report.charts import curves
+from pellucid.report.document import document
+
+_CURVES = 6
+_SHOWN = 5
+_SAID = ("achieved", "most", "pictures", "slope", "natural_slope", "verdict")
+
+
+def dream_page(made: Dream, command: str = "") -> str:
+    """One HTML file without any request."""
+    titles = [title or f"picture {k}" for k, title in enumerate(made.titles or [""] * len(made.pictures))]
+    terms = [name for name in made.terms if name != made.objective]
+    slopes = made.slope
+    return document(
+        "dream.html",
+        created=facts.created(),
+        name="Dream",
+        headline=made.made_by or made.objective if len(made.objective) < 80 else "Dream",
+        sentence=f"{len(made.pictures)} pictures that {made.model.name} asks for; {made.recipe.steps} steps in "
+        f"{made.seconds:.0f} s.",
+        notes=made.notes,
+        sheet=_uri(as_sheet(made)),
+        terms=[_short(name) for name in terms],
+        rows=[
+            (titles[k], float(made.final[k]), *(float(made.terms[name][k]) for name in terms), slopes[k])
+            for k in range(len(made.pictures))
+        ],
+        chart=_climb(made, titles),
+        panels=[
+            _panel(made, k, title, panel) for k, (title, panel) in enumerate(zip(titles, made.trust, strict=False))
+        ],
+        settings={
+            "Objective": _short(made.objective, 400),
+            **{key.capitalize(): value for key, value in asdict(made.recipe).items() if value != ""},
+            **{key.capitalize(): value for key, value in made.options.items()},
+            "Seed": made.seed,
+            "Size": " x ".join(map(str, made.size)),
+            "Model": f"{made.model.name}, {made.model.fingerprint}",
+        },
+        versions=facts.versions(),
+        command=command,
+    )
+
+
+def _climb(made: Dream, titles: list[str]) -> Markup | None:
+    """The objective of the first few pictures at each step."""
+    if len(made.objectives) < 2:
+        return None
+    lines = made.objectives.T[:_CURVES].tolist()
+    series = {_short(title, 16): list(enumerate(line, 1)) for title, line in zip(titles, lines, strict=False)}
+    return curves(series, across="step", up="objective")
+
+
+def _panel(made: Dream, k: int, title: str, panel: Trust) -> dict[str, Any]:
+    cells = [(as_image(made.pictures[k]), f"drawn: {panel.achieved:.3g}")]
+    cells += [(decode(source)[0], f"{value:.3g}") for source, value in panel.top[:_SHOWN]]
+    shares = [(n, path.share) for n, path in enumerate(panel.paths, 1) if path.share is not None]
+    line = [(n, max(-1.0, min(2.0, share))) for n, share in shares if math.isfinite(share)]
+    marks = {"photographs": [(n, 1.0) for n, _ in line], "any others": [(n, 0.0) for n, _ in line]}
+    chart = None
+    if len(line) > 1:
+        layers = f"layers, {panel.paths[0].layer} to {panel.paths[-1].layer}"
+        chart = curves({"drawn": line, **marks}, across=layers, up="likeness", quiet=tuple(marks), low=-0.5, high=1.5)
+    return {
+        **{
+            name: getattr(panel, name) for name in ("achieved", "most", "pictures", "slope", "natural_slope", "verdict")
+        },
+        "unit": _short(panel.unit),
+        "title": title,
+        "sheet": _uri(sheet(cells, columns=len(cells), cell=160, gap=8)),
+        "chart": chart,
+    }
+
+
+def _short(text: str, most: int = 48) -> str:
+    return text if len(text) <= most else f"{text[: most - 1]}…"
+
+
+def _uri(image: Image.Image) -> str:
+    buffer = BytesIO()
+    image.save(buffer, "PNG")
+    return f"data:image/png;base64,{b64encode(buffer.getvalue()).decode()}"
