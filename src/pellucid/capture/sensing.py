@@ -15,7 +15,7 @@ from torch.autograd.graph import GradientEdge, get_gradient_edge
 from torch.utils.hooks import RemovableHandle
 
 from pellucid.capture.backward import gradients
-from pellucid.capture.feeding import forward, input_type
+from pellucid.capture.feeding import forward, goes_last, input_type
 from pellucid.capture.graph import nodes
 from pellucid.capture.guard import guarded
 from pellucid.capture.rewriting import Rewriting, frozen
@@ -61,14 +61,16 @@ class Sensing:
         self.calls: Counter[Site] = Counter()
         self.rescued = 0
         self.edges: dict[Site, GradientEdge] = {}
+        self.order = torch.preserve_format
 
     def check(self, pictures: Tensor) -> dict[Site, tuple[int, ...]]:
-        """Run once, whole and without a graph: shapes at the sites.
+        """Run once, whole and without a graph: shapes at the sites; and the faster order of memory, for passes to come.
 
         Raises:
             BadSite: a layer that is called never, or several times without saying which.
         """
         with torch.no_grad():
+            self.order = torch.channels_last if goes_last(self.model, pictures) else torch.preserve_format
             seen, _ = self._run(pictures, whole=True)
         for site in self.sites:
             if site not in seen:
@@ -143,7 +145,7 @@ class Sensing:
         self.calls.clear()
         self.edges.clear()
         handles = [self._listen(site, seen, whole=whole) for site in self.sites]
-        given = pictures.to(input_type(self.model, pictures))
+        given = pictures.to(input_type(self.model, pictures), memory_format=self.order)
         samples = torch.zeros(len(pictures), dtype=torch.int64)
         try:
             output = forward(self.model, given, samples)
@@ -200,28 +202,32 @@ class _Redirected(Rewriting):
         if found is None or not found[0].requires_grad:
             return func(*args, **kwargs)
         x, ceiling, in_place = found
-        y = _Rescued.apply(x, ceiling, self.owner)
+        y = _Rescued.apply(x.clone() if in_place else x, ceiling, self.owner)
         return x.copy_(y) if in_place else y
 
 
 class _Rescued(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, ceiling: float, owner: Sensing) -> Tensor:
-        # a copy: the caller may be an in-place rectifier, which is about to overwrite x
-        ctx.save_for_backward(x.clone())
+        ctx.save_for_backward(x)
         ctx.ceiling, ctx.owner = ceiling, owner
         return x.clamp(0, None if math.isinf(ceiling) else ceiling)
 
     @staticmethod
     def backward(ctx: Any, *signals: Tensor) -> tuple[Tensor, None, None]:
         (x,), (signal,) = ctx.saved_tensors, signals
-        low, high = x <= 0, x >= ctx.ceiling
-        plain = signal.masked_fill(low | high, 0)
-        back = signal.masked_fill((low & (signal < 0)) | (high & (signal > 0)), 0)
-        axes = tuple(range(1, x.dim()))
-        dead = (plain.abs().sum(axes) == 0) & (back.abs().sum(axes) > 0)
-        ctx.owner.rescued += int(dead.sum())
-        return torch.where(dead.view(-1, *[1] * len(axes)), back, plain), None, None
+        if math.isinf(ctx.ceiling):
+            plain = torch.ops.aten.threshold_backward(signal, x, 0)
+        else:
+            plain = torch.ops.aten.hardtanh_backward(signal, x, 0, ctx.ceiling)
+        for k, row in enumerate(plain):
+            if bool(row.any()):
+                continue
+            back = signal[k].masked_fill(((x[k] <= 0) & (signal[k] < 0)) | ((x[k] >= ctx.ceiling) & (signal[k] > 0)), 0)
+            if bool(back.any()):
+                row.copy_(back)
+                ctx.owner.rescued += 1
+        return plain, None, None
 
 
 def gradient(value: Tensor, inside: GradientEdge) -> Tensor | None:
