@@ -8,6 +8,9 @@ from dreaming_nets import small
 from torch import nn
 
 import pellucid
+from pellucid.capture.guard import guarded
+from pellucid.capture.sensing import at_once
+from pellucid.capture.sites import footprint
 from pellucid.cli.dream import units
 from pellucid.dreaming import parse
 from pellucid.dreaming.images import IMAGES, Fourier, Maco, Pixels, Plain, frequencies
@@ -32,6 +35,26 @@ def test_a_batch_comes_out_as_each_picture_alone(image):
     parts = pellucid.dream(small(), 'channel("conv2", (0, 3, 5))', count=3, chunk=1, **options)
     torch.testing.assert_close(whole.pictures, parts.pictures, atol=2e-4, rtol=0)
     torch.testing.assert_close(whole.final, parts.final, atol=1e-3, rtol=1e-3)
+
+
+def test_chunks_follow_memory(monkeypatch):
+    model = small()
+    one = torch.zeros(1, 3, 16, 16)
+    taken = 2 * footprint_of(model, one)
+    assert at_once(model, one) == 64
+    assert at_once(model, torch.zeros(1, 3, 512, 512)) == 16
+    monkeypatch.setattr("pellucid.capture.budget._free_bytes", lambda _: 2 * 5 * taken)
+    assert at_once(model, one) == 5
+    assert at_once(model, one, views=4) == 1
+    sizes = []
+    for objective in ("logit((0, 1, 2, 3, 0, 1, 2))", 'logit(0) - diversity("conv2")'):
+        pellucid.dream(model, objective, count=7, steps=1, watch=lambda _, value, __: sizes.append(len(value)))
+    assert sizes == [5, 2, 7], "what compares pictures has them all"
+
+
+def footprint_of(model, one):
+    with guarded(model.module):
+        return footprint(model, one).bytes_per_sample
 
 
 def test_no_trace_and_nothing_run_beyond_the_layer():

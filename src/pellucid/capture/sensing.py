@@ -15,17 +15,21 @@ from torch.autograd.graph import GradientEdge, get_gradient_edge
 from torch.utils.hooks import RemovableHandle
 
 from pellucid.capture.backward import gradients
+from pellucid.capture.budget import Budget
 from pellucid.capture.feeding import forward, goes_last, input_type
 from pellucid.capture.graph import nodes
 from pellucid.capture.guard import guarded
 from pellucid.capture.rewriting import Rewriting, frozen
 from pellucid.capture.rules import Rectifiers, as_rectifier, other_activations
+from pellucid.capture.sites import footprint
 from pellucid.capture.tape import Stop, find_module
 from pellucid.errors import BadOption, BadSite
 from pellucid.targets import logits
 from pellucid.types import Model, Site
 
 T = TypeVar("T")
+_CPU_MOST, _CPU_LEAST, _CPU_BYTES = 64, 16, 2**28
+"""On a CPU: pictures at once at most, and how many at least even where they take more memory than this."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -181,6 +185,24 @@ def sensing(model: Model, sites: Sequence[Site], *, scores: bool) -> Iterator[Se
     """A `Sensing` for as long as the network is guarded: afterwards it is exactly as it was before."""
     with guarded(model.module), frozen(model.module):
         yield Sensing(model, sites, scores=scores)
+
+
+def at_once(model: Model, pictures: Tensor, views: int = 1) -> int:
+    """How many pictures to take a gradient of together: as many as fit into memory, and not more than gain by it.
+
+    Small pictures gain most, as what a step costs beside its arithmetic is shared by all.
+
+    Args:
+        model: the network; afterwards exactly as it was.
+        pictures: one such picture `[1, channel, row, column]`.
+        views: rows that each becomes.
+    """
+    with guarded(model.module):
+        bytes_per_row = 2 * views * footprint(model, pictures).bytes_per_sample  # values, and their gradients
+    most = (
+        min(_CPU_MOST, max(_CPU_LEAST, _CPU_BYTES // max(bytes_per_row, 1))) if pictures.device.type == "cpu" else None
+    )
+    return Budget(pictures.device).rows(bytes_per_row, most)
 
 
 class _Redirected(Rewriting):

@@ -31,7 +31,7 @@ _CHOICES = (
     click.option("--steps", type=click.IntRange(min=0), help="How many. [default: the recipe's]"),
     click.option("--rate", type=float, help="Of the optimiser. [default: the recipe's]"),
     click.option("--side", type=click.IntRange(min=8), help="Of the picture, in pixels. [default: the model's]"),
-    click.option("--chunk", type=click.IntRange(min=1), default=16, show_default=True, help="Pictures at once."),
+    click.option("--chunk", type=click.IntRange(min=1), help="Pictures at once. [default: what memory allows]"),
     click.option("--trust", multiple=True, metavar="DIR", help="Photographs to compare with; see the page it writes."),
     click.option("--seed", type=int, default=0, show_default=True, help="Of first pictures and transforms."),
 )

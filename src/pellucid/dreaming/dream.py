@@ -12,6 +12,7 @@ import PIL.Image
 import torch
 from torch import Tensor
 
+from pellucid.capture.sensing import at_once
 from pellucid.dreaming.images import IMAGES, Image, Plain
 from pellucid.dreaming.keeping import kept_in
 from pellucid.dreaming.looking import layer_maps, takes
@@ -20,6 +21,7 @@ from pellucid.dreaming.optimise import Climb, Progress, Watch, climb, photograph
 from pellucid.dreaming.spectrum import read_spectrum
 from pellucid.dreaming.transforms import Transform, find_transform
 from pellucid.errors import BadOption, unknown
+from pellucid.inspection.inputs import device_of
 from pellucid.models.preprocessing import preprocessing_of
 from pellucid.types import Model, Preprocess
 
@@ -125,7 +127,7 @@ def dream(
     size: int | tuple[int, int] | None = None,
     seed: int = 0,
     start: Any = None,
-    chunk: int = 16,
+    chunk: int | None = None,
     snapshot: int | None = None,
     progress: Progress | None = None,
     watch: Watch | None = None,
@@ -143,7 +145,8 @@ def dream(
         size: rows and columns; None takes the model's.
         seed: of the first pictures and the transforms; picture k is the same whatever `count` and `chunk` are.
         start: a photograph to start from; or `[1, channel, row, column]` of the size that is drawn, 0 to 1.
-        chunk: pictures that are optimised together. Objectives that compare pictures need all of them in one chunk.
+        chunk: pictures that are optimised together; None is as many as memory allows and make it faster. Objectives
+            that compare pictures need all of them in one chunk, and have it then.
         snapshot: keep the pictures every so many steps.
         progress: called with what is going on, steps done and steps in all.
         watch: called after each step with its number, the objective of each picture, and a way to see the pictures.
@@ -176,6 +179,8 @@ def dream(
         wanted = wanted - parse(recipe.penalty)
     preprocess, sides = _sized(preprocessing_of(model), size)
     transform = find_transform(recipe.transform)
+    if chunk is None:
+        chunk = _chunk(model, wanted, count, (len(preprocess.mean), *sides), transform)
     _check(wanted, count, chunk, transform)
     parts, numbers = [], list(range(count))
     for first in range(0, count, chunk):
@@ -220,7 +225,7 @@ class Draw:
     model: Model
     size: int | tuple[int, int] | None = None
     seed: int = 0
-    chunk: int = 16
+    chunk: int | None = None
     snapshot: int | None = None
     progress: Progress | None = None
     watch: Watch | None = None
@@ -333,6 +338,13 @@ def _sized(preprocess: Preprocess, size: int | tuple[int, int] | None) -> tuple[
     if len(sides) != 2 or min(sides) < 8:
         raise BadOption(f"Expected a size of 8 pixels at least, got {size}.")
     return sized(preprocess, sides), (sides[0], sides[1])
+
+
+def _chunk(model: Model, wanted: Objective, count: int, shape: tuple[int, ...], transform: Transform) -> int:
+    """Pictures to be optimised together."""
+    if count <= 1 or any(part.together for part in wanted.walk()):
+        return max(1, count)
+    return at_once(model, torch.zeros(1, *shape, device=device_of(model)), transform.crops)
 
 
 def _check(wanted: Objective, count: int, chunk: int, transform: Transform) -> None:

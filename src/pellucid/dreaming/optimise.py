@@ -289,7 +289,7 @@ def _step(
         value, pictures = in_graph(draw_and_look)
         *climbs, towards = slopes(value, [*image.parameters, pictures])
         for parameter, slope in zip(image.parameters, climbs, strict=True):
-            parameter.grad = -slope
+            parameter.grad = -slope.contiguous()
         seen.append((value.detach(), towards.abs().sum(1).cpu()))
         return -value.detach().sum()
 
