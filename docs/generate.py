@@ -61,8 +61,24 @@ def picture() -> None:
     sheet(cells).save(ROOT / "docs" / "pictures" / "cat.png", optimize=True)
 
 
+def located() -> None:
+    """Boxes and masks of photographs, as on the page of localisation."""
+    from pellucid.pictures import sheet
+
+    whole, usual = pellucid.load(resize=None), pellucid.load()
+    found = [
+        ("CAM", pellucid.locate(whole, "sample:cat", "cam")),
+        ("Grad-CAM", pellucid.locate(usual, "sample:rocket", "grad-cam")),
+        ("saliency and graph cut", pellucid.locate(usual, "sample:coffee", "saliency", by="graph-cut")),
+        ("saliency and graph cut", pellucid.locate(usual, "sample:rocket", "saliency", by="graph-cut")),
+    ]
+    page = sheet([(each[0].draw(), name) for name, each in found])
+    page.save(ROOT / "docs" / "pictures" / "located.png", optimize=True)
+
+
 if __name__ == "__main__":
     (ROOT / "README.md").write_text(readme())
     (ROOT / "docs" / "metrics.md").write_text(metrics_page())
     if "--table" not in sys.argv:
         picture()
+        located()

@@ -148,6 +148,15 @@ def test_a_tie_is_a_hit_only_where_every_top_is():
     assert float(pointing_game(CONSTANT, torch.ones_like(MASK), [FRAME])) == 0
 
 
+def test_large_plateaus_are_no_burden():
+    """Half of the picture is the maximum: all pairs of pixels would be billions."""
+    values, mask = torch.zeros(1, 300, 300), torch.zeros(1, 300, 300, dtype=torch.bool)
+    values[0, :150], mask[0, :150] = 1, True
+    assert float(pointing_game(values, mask, [Frame.whole((300, 300))])) == 1
+    values[0, :170] = 1
+    assert float(pointing_game(values, mask, [Frame.whole((300, 300))])) == 0
+
+
 def test_the_tolerance_is_in_pixels_of_the_original_picture():
     """The model sees columns 100 to 300 of 400 x 200, at half the size: 7 input pixels are 14, 8 are 16."""
     frame = Frame((200, 400), (100.0, 0.0, 300.0, 200.0), (100, 100))

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pellucid.localise.localisation import Localisation, Located
 
 SCHEMA_VERSION = 1
+_COMPRESS = 1  # of the photographs, as in reports: a little larger, much faster
 
 
 def save(found: Localisation, folder: Path, *, command: str = "") -> Path:
@@ -44,7 +45,7 @@ def _pictures(every: tuple[Located, ...], folder: Path) -> list[str]:
     for located, target in zip(every, targets, strict=True):
         behind = f".{target}" if len(every) > 1 else ""
         maps[f"values{behind}"] = located.values
-        located.draw().save(folder / f"boxes{behind}.png")
+        located.draw().save(folder / f"boxes{behind}.png", compress_level=_COMPRESS)
         files.append(f"boxes{behind}.png")
         for number, segment in enumerate(located.segments, 1):
             files.append(f"mask{behind}-{number}.png")

@@ -289,7 +289,8 @@ class _Canvas:
         self.scale = np.array([shape[1] / located.size[1], shape[0] / located.size[0]] * 2)
         y, x = min(round(top * down), shape[0] - rows), min(round(left * across), shape[1] - columns)
         self.place = (slice(y, y + rows), slice(x, x + columns))
-        self.values, self.shape = located.values, shape
+        finite = np.isfinite(located.values).all()
+        self.values, self.shape = (located.values if finite else np.zeros((rows, columns))), shape
 
     def _on(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
         whole = np.zeros(self.shape)
