@@ -16,7 +16,7 @@ def pytest_generate_tests(metafunc):
         from architectures import NETWORKS
 
         complete = metafunc.config.getoption("--complete", default=False)
-        metafunc.parametrize("network", list(NETWORKS) if complete else SAMPLE)
+        metafunc.parametrize("network", list(NETWORKS) if complete else SAMPLE, scope="module")
 
 
 def pytest_collection_modifyitems(config, items):

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from reference_lrp import convolved, merged, stable, sum_to
+from reference_lrp import convolved, made_by, merged, stable, sum_to
 from torch import Tensor
 from torch.fx.node import Node
-from traced import MEANS, MOVES, RECTIFIERS, Traced, aten, transposed
+from traced import GATES, MEANS, MOVES, RECTIFIERS, Traced, aten, transposed
 
 
 class NoRule(Exception):
@@ -87,4 +87,8 @@ def _hand_down(traced: Traced, node: Node, values: dict[Node, Any], chances: Any
         return {n: sum_to(part, values[n]) for n, part in merged(shares)}
     if op in (aten.mul.Tensor, aten.div.Tensor) and len(inputs) == 1 and values[x].shape == values[node].shape:
         return {x: chances}
+    if op is aten.mul.Tensor and len(inputs) == 2:  # a gate is a weight of the connection that it opens
+        gated = [n for n in inputs if made_by(n, live) not in GATES]
+        if len(gated) == 1:
+            return {gated[0]: chances}
     raise NoRule(str(op))

@@ -146,7 +146,7 @@ def _product(traced: Traced, node: Node, values: dict[Node, Any], r: Tensor) -> 
         other = next(values[n] if isinstance(n, Node) else torch.tensor(float(n)) for n in node.args if n is not x)
         assert bool((other != 0).all())
         return {x: sum_to(r, values[x])}
-    gates = [_made_by(n, traced.live) in GATES for n in live]
+    gates = [made_by(n, traced.live) in GATES for n in live]
     assert sorted(gates) == [False, True], "one factor of each product is a gate in these networks"
     x, gate = live[gates.index(False)], live[gates.index(True)]
     if node.target is aten.mul.Tensor:
@@ -157,7 +157,7 @@ def _product(traced: Traced, node: Node, values: dict[Node, Any], r: Tensor) -> 
     return {x: values[x] * (values[gate].mT @ (r / stable(values[node])))}
 
 
-def _made_by(node: Node, live: set[Node]) -> Any:
+def made_by(node: Node, live: set[Node]) -> Any:
     """The operation that a value came out of, moves and constant factors aside."""
     while node.target in MOVES or (node.target in PRODUCTS and sum(n in live for n in node.args) == 1):
         node = next(n for n in node.all_input_nodes if n in live)
