@@ -13,7 +13,7 @@ from pellucid.capture.sensing import at_once
 from pellucid.capture.sites import footprint
 from pellucid.cli.dream import units
 from pellucid.dreaming import parse
-from pellucid.dreaming.images import IMAGES, Fourier, Maco, Pixels, Plain, frequencies
+from pellucid.dreaming.images import IMAGES, Fourier, Maco, Pixels, Plain, Shared, frequencies
 from pellucid.dreaming.optimise import climb
 from pellucid.dreaming.saving import save_dream
 from pellucid.dreaming.transforms import NONE, PRESETS, Transform, find_transform
@@ -35,6 +35,28 @@ def test_a_batch_comes_out_as_each_picture_alone(image):
     parts = pellucid.dream(small(), 'channel("conv2", (0, 3, 5))', count=3, chunk=1, **options)
     torch.testing.assert_close(whole.pictures, parts.pictures, atol=2e-4, rtol=0)
     torch.testing.assert_close(whole.final, parts.final, atol=1e-3, rtol=1e-3)
+
+
+def test_shared_pictures_have_a_part_in_common():
+    objective = 'channel("conv2", (0, 3, 5))'
+    options = {"count": 3, "transform": "none", "steps": 12, "rate": 0.2}
+    alone, shared = (pellucid.dream(small(), objective, shared=s, **options) for s in (False, True))
+    assert spread(shared.pictures) < spread(alone.pictures)
+    assert (shared.objectives[-1] > shared.objectives[0]).all()
+    own, common = Pixels((8, 8), numbers=(0, 1), spread=1.0), Pixels((8, 8), numbers=(7,), spread=1.0)
+    both = Shared(own, common)
+    assert len(both) == 2
+    torch.testing.assert_close(both.colours(), own.parameters[0] + common.parameters[0])
+    for image in ("maco", "pattern", "plain"):
+        with pytest.raises(BadOption, match="that can be shared"):
+            pellucid.dream(small(), "logit(1)", image=image, shared=True, steps=1)
+    with pytest.raises(BadOption, match="drawn together"):
+        pellucid.dream(small(), objective, count=3, chunk=2, shared=True)
+
+
+def spread(pictures):
+    """Mean distance of pictures from their mean."""
+    return float((pictures - pictures.mean(0)).square().mean())
 
 
 def test_chunks_follow_memory(monkeypatch):

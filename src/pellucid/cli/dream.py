@@ -31,11 +31,12 @@ _CHOICES = (
     click.option("--steps", type=click.IntRange(min=0), help="How many. [default: the recipe's]"),
     click.option("--rate", type=float, help="Of the optimiser. [default: the recipe's]"),
     click.option("--side", type=click.IntRange(min=8), help="Of the picture, in pixels. [default: the model's]"),
+    click.option("--shared", is_flag=True, default=None, help="What pictures have in common at the same place in all."),
     click.option("--chunk", type=click.IntRange(min=1), help="Pictures at once. [default: what memory allows]"),
     click.option("--trust", multiple=True, metavar="DIR", help="Photographs to compare with; see the page it writes."),
     click.option("--seed", type=int, default=0, show_default=True, help="Of first pictures and transforms."),
 )
-_FIELDS = ("image", "spectrum", "transform", "optimiser", "steps", "rate")
+_FIELDS = ("image", "spectrum", "transform", "optimiser", "steps", "rate", "shared")
 """Flags that are fields of the recipe."""
 
 
@@ -191,9 +192,7 @@ def _run(
     if out.suffix.lower() != ".png":
         raise BadOption(f"Expected a file that ends in .png for --out, got {str(out)!r}.")
     call: Call = ctx.obj
-    own |= {
-        k: given[k] for k in ("image", "spectrum", "transform", "optimiser", "steps", "rate") if given[k] is not None
-    }
+    own |= {k: given[k] for k in _FIELDS if given[k] is not None}
     bar = Bar(1)
     try:
         made = make(

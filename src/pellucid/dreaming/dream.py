@@ -6,14 +6,14 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import PIL.Image
 import torch
 from torch import Tensor
 
 from pellucid.capture.sensing import at_once
-from pellucid.dreaming.images import IMAGES, Image, Plain
+from pellucid.dreaming.images import IMAGES, Coloured, Image, Plain, Shared
 from pellucid.dreaming.keeping import kept_in
 from pellucid.dreaming.looking import layer_maps, takes
 from pellucid.dreaming.objectives import Objective, one_each, parse, rebuilt
@@ -41,6 +41,7 @@ class Recipe:
         steps: how many.
         penalty: what is subtracted from every objective, as text; "" is nothing.
         spectrum: a file from `pellucid spectrum build` for the image `maco`; "" is 1 / frequency.
+        shared: the pictures have a part in common, so that what they have in common is at the same place in all.
     """
 
     image: str = "fourier"
@@ -50,8 +51,11 @@ class Recipe:
     steps: int = 256
     penalty: str = ""
     spectrum: str = ""
+    shared: bool = False
 
 
+_COMMON = 999_983
+"""Number of the picture whose noise the common part of shared pictures starts with; no batch is as large."""
 RECIPES = {
     "fourier": Recipe(),
     "maco": Recipe("maco", "maco", "nadam", 1.0),
@@ -180,7 +184,10 @@ def dream(
     preprocess, sides = _sized(preprocessing_of(model), size)
     transform = find_transform(recipe.transform)
     if chunk is None:
-        chunk = _chunk(model, wanted, count, (len(preprocess.mean), *sides), transform)
+        shape = (len(preprocess.mean), *sides)
+        chunk = count if recipe.shared else _chunk(model, wanted, count, shape, transform)
+    if recipe.shared and count > chunk:
+        raise BadOption(f"Shared pictures are drawn together, all {count} of them. Leave chunk out.")
     _check(wanted, count, chunk, transform)
     parts, numbers = [], list(range(count))
     for first in range(0, count, chunk):
@@ -367,6 +374,8 @@ def _image(
     if recipe.image == "plain":
         if start is not None:
             raise BadOption("A plain image starts from zero; start from a photograph with image fourier or pixels.")
+        if recipe.shared:
+            raise BadOption("Images that can be shared are fourier, laplacian and pixels, not plain.")
         return Plain(size, preprocess.mean, preprocess.std, len(numbers))
     options: dict[str, Any] = {"seed": seed, "numbers": numbers}
     if start is not None:
@@ -375,7 +384,13 @@ def _image(
         options["start"] = start if isinstance(start, Tensor) else photograph(start, preprocess)
     if recipe.spectrum:
         options["magnitude"] = read_spectrum(recipe.spectrum)[0]
-    return IMAGES[recipe.image](size, channels, **options)
+    own = IMAGES[recipe.image](size, channels, **options)
+    if not recipe.shared:
+        return own
+    if not isinstance(own, Coloured) or recipe.image == "maco":
+        raise BadOption(f"Images that can be shared are fourier, laplacian and pixels, not {recipe.image}.")
+    common = IMAGES[recipe.image](size, channels, seed=seed, numbers=[_COMMON])
+    return Shared(own, cast(Coloured, common))
 
 
 def of_pictures(wanted: Objective, some: Sequence[int], count: int) -> Objective:

@@ -87,6 +87,26 @@ class Pixels(Coloured):
         return self.parameters[0]
 
 
+class Shared(Coloured):
+    """Pictures with much in common: the colours of each are its own plus some that all of them have.
+
+    What suits all pictures is drawn once, at the same place in each, so that they can be compared: lucid's aligned
+    batches, Mordvintsev et al., "Differentiable image parameterizations", Distill (2018).
+
+    Args:
+        own: of each picture.
+        common: one picture, of the same size.
+    """
+
+    def __init__(self, own: Coloured, common: Coloured) -> None:
+        self.own, self.common = own, common
+        self.parameters = [*own.parameters, *common.parameters]
+
+    def colours(self) -> Tensor:
+        """See `Coloured`."""
+        return self.own.colours() + self.common.colours()
+
+
 class Plain(Image):
     """The network's input itself, from zero on, whatever its range; Simonyan et al., arXiv:1312.6034, section 2.
 
