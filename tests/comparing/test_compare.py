@@ -15,6 +15,7 @@ import tiny
 from pellucid.comparing import Comparison, run
 from pellucid.comparing.film import as_image, film
 from pellucid.comparing.page import page, sentence
+from pellucid.comparing.run import SHOWN
 from pellucid.errors import BadOption, BadPicture, Cancelled, Refused, UnknownName
 from pellucid.types import Preprocess
 
@@ -81,7 +82,7 @@ def test_goes_on_where_it_was_stopped(model, photos, tmp_path, monkeypatch):
     monkeypatch.setattr(run, "evaluate", lambda *args, **rest: judged.append(1) or real(*args, **rest))
 
     def stop(outcome):
-        if len(judged) == 2:
+        if len(judged) == 4:
             raise KeyboardInterrupt
 
     with pytest.raises(Cancelled, match="2 of 4 pictures are finished") as stopped:
@@ -89,9 +90,9 @@ def test_goes_on_where_it_was_stopped(model, photos, tmp_path, monkeypatch):
     assert isinstance(stopped.value.finished, Comparison)
     assert (len(stopped.value.finished.pictures), stopped.value.finished.planned) == (2, 4)
     whole = pellucid.compare(model, str(photos), METHODS, METRICS, options=OPTIONS, folder=out)
-    assert len(judged) == 4
+    assert len(judged) == 4 + SHOWN, "the first pictures are checked with random weights too"
     again = pellucid.compare(model, str(photos), METHODS, METRICS, options=OPTIONS, folder=out)
-    assert len(judged) == 4, "nothing is judged twice"
+    assert len(judged) == 4 + SHOWN, "nothing is judged twice"
     fresh = pellucid.compare(model, str(photos), METHODS, METRICS, options=OPTIONS)
     for one, other, last in zip(whole, fresh, again, strict=True):
         assert (one.mean, *one.interval) == pytest.approx((other.mean, *other.interval))
@@ -100,11 +101,11 @@ def test_goes_on_where_it_was_stopped(model, photos, tmp_path, monkeypatch):
     for one, other in zip(again.pictures[0].maps.values(), fresh.pictures[0].maps.values(), strict=True):
         assert torch.equal(one, other)
     pellucid.compare(model, photos / "0.png", METHODS, METRICS, options=OPTIONS, folder=out, seed=1)
-    assert len(judged) == 9, "another seed is another question"
+    assert len(judged) == 4 + SHOWN + 4 + SHOWN + 2, "another seed is another question"
     for file in (out / "scores").glob("*.json"):
         file.write_text(file.read_text()[:40])
     pellucid.compare(model, photos / "0.png", METHODS, METRICS, options=OPTIONS, folder=out)
-    assert len(judged) == 10, "a broken record is none"
+    assert len(judged) == 4 + SHOWN + 4 + SHOWN + 4, "a broken record is none"
 
 
 def test_bad_pictures_do_not_stop_the_others(model, photos):
@@ -226,3 +227,16 @@ def test_names_cannot_break_out_of_the_page(model, photos):
 
 def test_options_of_methods_and_metrics_never_clash():
     assert not set(pellucid.methods()) & set(pellucid.metrics())
+
+
+def test_a_method_that_fails_sanity_is_marked(model, photos):
+    found = pellucid.compare(model, photos / "0.png", METHODS, METRICS, options=OPTIONS)
+    by_hand = pellucid.explain(model, photos / "0.png", METHODS)["saliency"].score("randomisation")
+    assert found.likeness("saliency") == pytest.approx(by_hand.mean)
+    (picture,) = found.pictures
+    marked = replace(found, pictures=(replace(picture, sanity={"saliency": 0.8, "grad-cam": 0.2}),))
+    assert [marked.is_sane(name) for name in METHODS] == [False, True]
+    text = page(marked, created="2026-01-01T00:00:00+00:00")
+    assert text.count("fails sanity</span>") == 1
+    assert "Saliency hardly changes when the weights are drawn at random: likeness 0.80" in text
+    assert replace(found, pictures=(replace(picture, sanity={}),)).is_sane("saliency") is None

@@ -16,7 +16,9 @@ from pellucid.evaluation.trust import better, unbeaten
 def score(metric, values, controls=()):
     """A score with these numbers, and controls with theirs."""
     net = tiny.build(tiny.Plain)
-    made = pellucid.explain(net, tiny.images(1), "saliency")["saliency"].score(metric, steps=2)
+    made = pellucid.explain(net, tiny.images(1), "saliency")["saliency"].score(
+        metric, **({"steps": 2} if metric in ("deletion", "insertion") else {"stages": 1})
+    )
     values = torch.tensor(values, dtype=torch.float64)
     return replace(
         made,
@@ -68,6 +70,16 @@ def test_better_follows_the_metric_and_answers_that_are_missing():
     assert unbeaten(score("deletion", [0.4], [("random", [0.3]), ("edges", [0.6])])) == ("random",)
 
 
+@pytest.mark.parametrize(("likeness", "sane"), [(0.9, False), (0.1, True), (math.nan, None)])
+def test_a_map_that_forgets_the_network_is_not_trusted(likeness, sane):
+    found = trust([0.1], [0.9])
+    found = replace(found, scores={**found.scores, "randomisation": score("randomisation", [likeness])})
+    assert found.sane is sane
+    assert found.level == ("fails" if sane is False else "good")
+    assert ("likeness 0.90" in found.sentence) == (sane is False)
+    assert found.known(0)["sane"] is sane
+
+
 def test_without_scores_nothing_is_claimed():
     assert Trust({}, {"deletion": "No classes."}).sentence == "Not known: No classes."
     assert Trust({}, {}).level == "unknown"
@@ -117,7 +129,7 @@ def test_an_interrupt_keeps_the_maps():
         )
     partial = stopped.value.finished
     assert len(partial) == 1
-    assert len(partial.evaluation) < 2
+    assert len(partial.evaluation) < 4
 
 
 def test_joined_is_as_judged_together():

@@ -118,16 +118,22 @@ def _exit_code(comparison: Comparison, stopped: Cancelled | None) -> int:
 
 
 def _print(comparison: Comparison, out: Path) -> None:
-    from pellucid.comparing.page import sentence
+    from pellucid.comparing.page import sentence, warning
 
     if not comparison.pictures:
         return
     metrics = [metric for metric, _ in comparison.metrics]
     show.line(plain(f"{comparison.model.name}, {len(comparison.pictures)} of {comparison.planned} pictures"), "bold")
-    show.table(("method", ("rank", "right"), *map(_heading, metrics), ("seconds", "right")), _rows(comparison, metrics))
+    show.table(
+        ("method", ("rank", "right"), *map(_heading, metrics), ("seconds", "right"), "sanity"),
+        _rows(comparison, metrics),
+    )
     spread = ", with 95 % bootstrap intervals" if len(comparison.pictures) > 1 else ""
     show.line(f"Means{spread}. * better than all maps that know nothing of the network, which stand below the methods.")
     show.line(plain(sentence(comparison)), "bold")
+    for method in comparison.methods:
+        if said := warning(comparison, method.id):
+            show.line(plain(f"Beware: {method.title} {said}."))
     for name, reason in comparison.refused.items():
         show.line(plain(f"Left out: {name}. {reason}"))
     for (subject, metric), reason in comparison.evaluation.refused.items():
@@ -151,9 +157,11 @@ def _rows(comparison: Comparison, metrics: list[Metric]) -> list[tuple[str, ...]
         for metric in metrics:
             score = scores.get(metric.id)
             cells.append("" if score is None else f"{score.text}{'*' if comparison.beats_all(score) else ' '}")
-        rows.append((place.method, f"{place.rank:.3g}", *cells, facts.seconds(comparison.seconds_of(place.method))))
+        sanity = {True: "passes", False: "fails", None: ""}[comparison.is_sane(place.method)]
+        seconds = facts.seconds(comparison.seconds_of(place.method))
+        rows.append((place.method, f"{place.rank:.3g}", *cells, seconds, sanity))
     first = {metric.id: next(iter(comparison.evaluation.ranked(metric.id)), None) for metric in metrics}
     for name in controls_of([score for score in first.values() if score is not None]):
         controls = [None if score is None else score.controls.get(name) for score in first.values()]
-        rows.append((f"({name})", "", *("" if c is None else f"{c.text} " for c in controls), ""))
+        rows.append((f"({name})", "", *("" if c is None else f"{c.text} " for c in controls), "", ""))
     return rows

@@ -14,6 +14,7 @@ from torch import Tensor
 from pellucid.errors import PellucidError
 from pellucid.evaluation import Evaluation, Metric, Score, joined
 from pellucid.evaluation.trust import unbeaten
+from pellucid.metrics.randomisation import FAILS
 from pellucid.types import Cost, Method, Model, Picture, Prediction
 
 
@@ -31,6 +32,8 @@ class Compared:
         seconds: that it took, of the run in which it was judged.
         prediction: the network's first; None if it gives no class scores.
         picture: as decoded; None for tensors.
+        sanity: by method, how alike its map stays when the network's weights are drawn at random (`randomisation`);
+            of the first pictures only.
         maps: signed values `[row, column]` by method, of the first pictures only, which are shown.
     """
 
@@ -43,6 +46,7 @@ class Compared:
     seconds: float = 0.0
     prediction: Prediction | None = None
     picture: Picture | None = None
+    sanity: Mapping[str, float] = field(default_factory=dict)
     maps: Mapping[str, Tensor] = field(default_factory=dict)
 
 
@@ -144,6 +148,15 @@ class Comparison:
     def beats_all(self, score: Score) -> bool:
         """Whether a score is better than those of all maps that know nothing; see `evaluation.trust.better`."""
         return bool(score.controls) and not unbeaten(score)
+
+    def likeness(self, method: str) -> float:
+        """How alike its maps stay when the network's weights are drawn at random, mean over the pictures; or NaN."""
+        found = [x for picture in self.pictures if not math.isnan(x := picture.sanity.get(method, math.nan))]
+        return sum(found) / len(found) if found else math.nan
+
+    def is_sane(self, method: str) -> bool | None:
+        """Whether its maps change with what the network has learned; None where that is not known."""
+        return None if math.isnan(likeness := self.likeness(method)) else likeness <= FAILS
 
     def seconds_of(self, method: str) -> float:
         """What a map of the method took, mean over the pictures; NaN if there is none."""

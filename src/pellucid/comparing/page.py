@@ -73,6 +73,13 @@ def sentence(comparison: Comparison) -> str:
     return f"{ahead}; better than all maps that know nothing of the network by {', '.join(beaten)}."
 
 
+def warning(comparison: Comparison, method: str) -> str:
+    """What must be said of a method that fails the sanity check; "" of all others."""
+    if comparison.is_sane(method) is not False:
+        return ""
+    return f"hardly changes when the weights are drawn at random: likeness {comparison.likeness(method):.2f}"
+
+
 def _title(comparison: Comparison, method: str) -> str:
     return next((each.title for each in comparison.methods if each.id == method), method)
 
@@ -83,6 +90,7 @@ def _row(comparison: Comparison, method: str, rank: float, metrics: Sequence[Met
         "id": method,
         "title": _title(comparison, method),
         "rank": "" if math.isinf(rank) else f"{rank:.3g}",
+        "warning": warning(comparison, method),
         "seconds": facts.seconds(comparison.seconds_of(method)),
         "cells": [_cell(comparison, scores.get(metric.id)) for metric in metrics],
     }

@@ -82,6 +82,7 @@ def _record(found: Compared) -> dict[str, Any]:
         "target": found.target,
         "costs": {name: vars(cost) for name, cost in found.costs.items()},
         "refused": dict(found.refused),
+        "sanity": dict(found.sanity),
         "seconds": found.seconds,
         "prediction": None if found.prediction is None else vars(found.prediction),
         "seed": found.evaluation.seed,
@@ -96,7 +97,17 @@ def _read(record: Mapping[str, Any]) -> Compared:
     evaluation = Evaluation(scores, without, record["seed"], sum(score.cost.seconds for score in scores))
     costs = {name: Cost(**cost) for name, cost in record["costs"].items()}
     first = None if record["prediction"] is None else Prediction(**record["prediction"])
-    return Compared("", "", record["target"], evaluation, costs, record["refused"], record["seconds"], first)
+    return Compared(
+        name="",
+        source="",
+        target=record["target"],
+        evaluation=evaluation,
+        costs=costs,
+        refused=record["refused"],
+        seconds=record["seconds"],
+        prediction=first,
+        sanity={name: math.nan if x is None else x for name, x in record["sanity"].items()},
+    )
 
 
 def _score_record(score: Score) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from pellucid.comparing.comparison import Compared, Comparison, Failed
 from pellucid.engine import Step, plan
 from pellucid.errors import BadOption, BadPicture, Cancelled, OutOfMemory, Refused, unknown
 from pellucid.evaluation import Evaluation, Metric, evaluate
+from pellucid.evaluation.trust import SANITY
 from pellucid.explanation import Explanation
 from pellucid.models import wrap
 from pellucid.models.preprocessing import preprocessing_of
@@ -27,7 +28,7 @@ from pellucid.types import Model, Picture, Site
 
 DEFAULT_METRICS = ("deletion", "insertion")
 SHOWN = 3
-"""Pictures whose maps are kept, to be shown; of the others only the scores are."""
+"""Pictures whose maps are kept, to be shown, and made again with random weights; of the others only the scores are."""
 
 
 def compare(
@@ -227,12 +228,12 @@ class _Judge:
             picture = prepare(picture, preprocessing_of(self.plan.model), source.source and source.name)
         known = self.kept.find(picture, shown=shown)
         if known is None:
-            known = self._judged(picture)
+            known = self._judged(picture, checked=shown)
             self.kept.keep(picture, known, shown=shown)
         decoded = picture if shown and isinstance(picture, Picture) else None
         return replace(known, name=source.name, source=source.source, picture=decoded, maps=known.maps if shown else {})
 
-    def _judged(self, picture: Picture | Tensor) -> Compared:
+    def _judged(self, picture: Picture | Tensor, *, checked: bool) -> Compared:
         start = time.perf_counter()
         explanation = self._explain(picture)
         evaluation = self._evaluate(explanation)
@@ -244,6 +245,7 @@ class _Judge:
             costs={each.method.id: each.cost for each in explanation},
             refused=dict(explanation.refused),
             seconds=time.perf_counter() - start,
+            sanity=self._sanity(explanation) if checked else {},
             prediction=next(iter(explanation.predictions[0] if explanation.predictions else ()), None),
             maps={each.method.id: each.values[0].cpu() for each in explanation},
         )
@@ -257,6 +259,14 @@ class _Judge:
         if not len(found):
             raise Refused(next(iter(found.refused.values()), "None of the methods has a map of this picture."))
         return found
+
+    def _sanity(self, explanation: Explanation) -> dict[str, float]:
+        """How alike each map stays with random weights, by the metric's defaults, whatever else is judged."""
+        try:
+            judged = evaluate(explanation, SANITY, None, self.plan.seed, controls=False, **self.how)
+        except Refused:  # a single method, of a network whose weights cannot be exchanged
+            return {}
+        return {score.subject: score.mean for score in judged}
 
     def _evaluate(self, explanation: Explanation) -> Evaluation:
         names = [metric.id for metric, _ in self.plan.metrics]

@@ -58,6 +58,8 @@ def document(comparison: Comparison, *, created: str, command: str = "") -> dict
                 "method": place.method,
                 "rank": place.rank,
                 "ranks": dict(place.ranks),
+                "sane": comparison.is_sane(place.method),
+                "likeness": comparison.likeness(place.method),
                 "seconds": comparison.seconds_of(place.method),
             }
             for place in comparison.ranking

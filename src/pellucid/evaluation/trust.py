@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
@@ -10,20 +11,24 @@ from pellucid.errors import Cancelled
 from pellucid.evaluation.bootstrap import mean_and_interval
 from pellucid.evaluation.judge import evaluate
 from pellucid.judging import Evaluation, Score
+from pellucid.metrics.randomisation import FAILS
 from pellucid.types import Attribution
 
 FAITHFULNESS = ("deletion", "insertion")
 """Metrics that ask the network whether the map names what mattered."""
 
-_STEADY: Mapping[str, Mapping[str, Any]] = {"max-sensitivity": {"samples": 5}}
-"""Others that are shown, with their options. Their controls say nothing: what ignores the picture is steady."""
+SANITY = "randomisation"
+"""The metric that asks whether the map depends on what the network has learned."""
+
+_BESIDE: Mapping[str, Mapping[str, Any]] = {"max-sensitivity": {"samples": 5}, SANITY: {}}
+"""What else is asked, with its options. Controls say nothing there: what ignores the network is steady, and insane."""
 _SAYS = {  # where the map is better than the controls, and where it is not
     "deletion": ("hiding pixels in its order takes the answer away", "hiding them does not take it away"),
     "insertion": ("showing pixels in its order brings the answer back", "showing them does not bring it back"),
 }
 _CONTROLS = {"random": "a random map", "centre": "a hill in the centre", "edges": "the picture's edges"}
 
-Level = Literal["good", "mixed", "weak", "unknown"]
+Level = Literal["good", "mixed", "weak", "fails", "unknown"]
 
 
 def judge_trust(
@@ -35,9 +40,9 @@ def judge_trust(
     cancel: Callable[[], bool] | None = None,
 ) -> Evaluation:
     """The scores that `Trust` speaks of, for each attribution; arguments and errors as `evaluate`."""
-    names = [*FAITHFULNESS, *_STEADY]
+    names = [*FAITHFULNESS, *_BESIDE]
     try:
-        return _plain(evaluate(explained, names, _STEADY, seed, chunk=chunk, progress=progress, cancel=cancel))
+        return _plain(evaluate(explained, names, _BESIDE, seed, chunk=chunk, progress=progress, cancel=cancel))
     except Cancelled as stop:
         raise Cancelled(str(stop), _plain(stop.finished)) from stop
 
@@ -66,8 +71,19 @@ class Trust:
         return max((score.judged for score in self._faithful), default=0)
 
     @property
+    def sane(self) -> bool | None:
+        """Whether the map changes with the weights of the network; None where that is not known."""
+        return None if SANITY not in self.scores else is_sane(self.scores[SANITY])
+
+    @property
     def level(self) -> Level:
-        """`good` where hiding and showing both find the map better than every control, `weak` where neither does."""
+        """How good the evidence is that the map shows what the network uses.
+
+        `fails` where it hardly changes with the weights; else `good` where hiding and showing both find it better than
+        every control, `mixed` where one does, `weak` where neither does.
+        """
+        if self.sane is False:
+            return "fails"
         won = [not unbeaten(score) for score in self._faithful]
         if len(won) < len(FAITHFULNESS):
             return "unknown"
@@ -78,6 +94,11 @@ class Trust:
         """What a person should make of it, in one sentence."""
         if self.level == "unknown":
             return f"Not known: {' '.join(dict.fromkeys(self.refused.values())) or 'it was not judged to the end.'}"
+        if self.level == "fails":
+            return (
+                "Beware: it hardly changes when the network's weights are drawn at random (likeness "
+                f"{self.scores[SANITY].mean:.2f}), so it shows the picture more than what the network has learned."
+            )
         where = f"evidence, on {'one picture' if self.pictures == 1 else f'{self.pictures} pictures'}:"
         if self.level == "good":
             return (
@@ -108,6 +129,7 @@ class Trust:
             "level": self.level,
             "sentence": self.sentence,
             "pictures": self.pictures,
+            "sane": self.sane,
             "scores": [_of_picture(score, index) for score in self.scores.values()],
             "refused": dict(self.refused),
         }
@@ -127,6 +149,11 @@ def unbeaten(score: Score) -> tuple[str, ...]:
     picture, must lie on the better side of zero.
     """
     return tuple(name for name, control in score.controls.items() if not better(score, control))
+
+
+def is_sane(score: Score) -> bool | None:
+    """Whether maps pass the check of `randomisation`; None without an answer."""
+    return None if math.isnan(score.mean) else score.mean <= FAILS
 
 
 def better(score: Score, other: Score) -> bool:

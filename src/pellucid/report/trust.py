@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from pellucid.evaluation import Score, Trust
+from pellucid.evaluation.trust import FAITHFULNESS
 from pellucid.report.charts import curves
 from pellucid.report.subjects import Finding
 
@@ -21,6 +22,7 @@ class Panel:
 
     Attributes:
         level: one word for the evidence.
+        sane: whether the map changes with the network's weights; None where that is not known.
         sentence: what to make of it.
         charts: curves of this picture: title, what is better, drawing.
         columns: metrics of the table.
@@ -29,6 +31,7 @@ class Panel:
     """
 
     level: str
+    sane: bool | None
     sentence: str
     charts: tuple[tuple[str, str, Markup], ...]
     columns: tuple[str, ...]
@@ -40,19 +43,21 @@ def panels(findings: Sequence[Finding]) -> list[Panel | None]:
     """The panels of a picture's maps, None for one that was not judged; their curves share one scale."""
     every = [score for f in findings if f.trust for s in f.trust.scores.values() for score in (s, *s.controls.values())]
     index = findings[0].index if findings else 0
-    high = max((float(s.extras["curve"][index].max()) for s in every if "curve" in s.extras), default=1.0)
+    curved = [score for score in every if score.metric.id in FAITHFULNESS]
+    high = max((float(score.extras["curve"][index].max()) for score in curved), default=1.0)
     return [f.trust if f.trust is None else _panel(f.trust, f.index, high) for f in findings]
 
 
 def _panel(trust: Trust, index: int, high: float) -> Panel:
     scores = list(trust.scores.values())
-    drawn = [score for score in scores if "curve" in score.extras]
+    drawn = [score for score in scores if "curve" in score.extras and score.metric.id in FAITHFULNESS]
     several = trust.pictures > 1
     controls = dict.fromkeys(name for score in scores for name in score.controls)
     rows: list[tuple[str, list[Score | None]]] = [(_OWN, [*scores])]
     rows += [(name, [s.controls.get(name) for s in scores]) for name in controls]
     return Panel(
         trust.level,
+        trust.sane,
         trust.sentence,
         tuple((s.metric.title, f"{s.metric.better} is better", _chart(s, index, high)) for s in drawn),
         tuple(score.metric.title for score in scores),
