@@ -220,7 +220,8 @@ def test_trust_says_in_a_sentence_what_to_make_of_each_map(explain, draw, folder
     answer = explain(draw("a.png"), draw("b.png", seed=1), "-m", "saliency,grad-cam", "--trust")
     assert answer.code == 0, answer.err
     text = " ".join(answer.out.split())
-    assert text.count("evidence, on one picture: ") == 4
+    said = [f"{title}: {word}" for title in ("Saliency", "Grad-CAM") for word in ("Good", "Mixed", "Weak", "Beware")]
+    assert sum(text.count(beginning) for beginning in said) == 4
     for said in ("deletion, lower is better", "(random)", "(edges)", "Over 2 pictures: mean (95 % bootstrap interval)"):
         assert said in text, said
     record = manifest(folder, "a")["methods"][1]["trust"]
