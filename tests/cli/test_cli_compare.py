@@ -15,7 +15,7 @@ def test_the_table_and_the_files(run, draw, folder):
     answer = run("compare", "photos", *QUICK)
     assert answer.code == 0, answer.err
     text = " ".join(answer.out.split())
-    for said in ("tiny, 2 of 2 pictures", "deletion, lower is better", "(random)", " to ", "on 2 pictures", "rank"):
+    for said in ("tiny, 2 of 2 pictures", "deletion", "lower is better", "(random)", " to ", "on 2 pictures", "rank"):
         assert said in text, said
     out = folder / "pellucid-out"
     assert {p.name for p in out.iterdir()} == {"comparison.html", "comparison.json", "scores.csv", "scores"}

@@ -222,7 +222,13 @@ def test_trust_says_in_a_sentence_what_to_make_of_each_map(explain, draw, folder
     text = " ".join(answer.out.split())
     said = [f"{title}: {word}" for title in ("Saliency", "Grad-CAM") for word in ("Good", "Mixed", "Weak", "Beware")]
     assert sum(text.count(beginning) for beginning in said) == 4
-    for said in ("deletion, lower is better", "(random)", "(edges)", "Over 2 pictures: mean (95 % bootstrap interval)"):
+    for said in (
+        "insertion",
+        "lower is better",
+        "(random)",
+        "(edges)",
+        "Over 2 pictures: mean (95 % bootstrap interval)",
+    ):
         assert said in text, said
     record = manifest(folder, "a")["methods"][1]["trust"]
     assert record["sentence"] in text

@@ -143,7 +143,7 @@ def _print(comparison: Comparison, out: Path) -> None:
 
 
 def _heading(metric: Metric) -> tuple[str, str]:
-    return f"{metric.id}, {metric.better} is better", "right"
+    return f"{metric.id}\n{metric.better} is better", "right"
 
 
 def _rows(comparison: Comparison, metrics: list[Metric]) -> list[tuple[str, ...]]:

@@ -154,7 +154,7 @@ def _trust_in_all(explanations: Sequence[Explanation]) -> None:
 
 
 def _heading(metric: Metric) -> tuple[str, str]:
-    return f"{metric.id}, {metric.better} is better", "right"
+    return f"{metric.id}\n{metric.better} is better", "right"
 
 
 def _of_controls(scores: Mapping[str, Score], metrics: Sequence[Metric]) -> list[tuple[str, ...]]:
