@@ -10,7 +10,7 @@ from spot_nets import colour_model
 
 import pellucid
 from pellucid.cli import main
-from pellucid.errors import BadOption, BadPicture
+from pellucid.errors import BadOption, BadPicture, Cancelled
 from pellucid.localise.annotations import Thing, Truth
 from pellucid.localise.scoring import score
 from pellucid.metrics.max_box_acc import max_box_acc
@@ -148,6 +148,33 @@ def test_damaged_pictures_are_left_out_with_a_note(tmp_path):
     assert "b.png" in found.notes[0]
     with pytest.raises(BadPicture, match=r"b\.png"):
         score(colour_model(SIZE), [bad], "cam", held_out=0)
+
+
+def test_an_interrupt_keeps_what_is_scored(monkeypatch):
+    from pellucid.localise import scoring
+
+    pairs = [(spot(0, 4, 4, 20, 20), [thing(0, (4, 4, 20, 20))])] * 4
+    calls, whole = [], scoring.locate
+
+    def until(last):
+        def locate(*arguments, **how):
+            calls.append(1)
+            if len(calls) > last:
+                raise KeyboardInterrupt
+            return whole(*arguments, **how)
+
+        return locate
+
+    monkeypatch.setattr(scoring, "locate", until(2))
+    with pytest.raises(Cancelled, match="2 of 4 pictures are scored") as caught:
+        scored(pairs)
+    assert caught.value.finished.judged == 2
+    assert caught.value.finished.scores["top-1 localisation error"].mean == 0
+    calls.clear()
+    monkeypatch.setattr(scoring, "locate", until(0))
+    with pytest.raises(Cancelled) as caught:
+        scored(pairs)
+    assert caught.value.finished is None
 
 
 def test_from_the_command_line(tmp_path, capsys, monkeypatch):

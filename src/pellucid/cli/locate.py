@@ -70,7 +70,9 @@ def locate(ctx: click.Context, /, pictures: tuple[str, ...], as_json: bool, **gi
         raise BadOption(f"{str(out)!r} is a file. Name a folder for the results with --out.")
     model = load_model(given["spec"] or "efficientnet-lite0", {name: given[name] for name in MODEL_FLAGS})
     if given["annotations"]:
-        return _score(model, find_pictures(pictures), given, options, out, call.command, as_json=as_json)
+        from pellucid.cli.known_boxes import compare
+
+        return compare(model, find_pictures(pictures), given, options, out, call.command, as_json=as_json)
     loop = _Loop(model, options, given, out, call.command, quiet=as_json)
     loop.run(find_pictures(pictures))
     document = loop.finish()
@@ -180,64 +182,6 @@ class _Loop:
             "interrupted": self.interrupted or None,
             "exit_code": self.exit_code,
         }
-
-
-def _score(
-    model: Model, pictures: list[Found], given: dict[str, Any], options: Any, out: Path, command: str, *, as_json: bool
-) -> int:
-    """Compare with known boxes instead of writing pictures."""
-    from pellucid.cli.progress import Bar
-    from pellucid.localise.annotations import read_annotations
-    from pellucid.localise.scoring import score
-    from pellucid.report.folder import write_text
-    from pellucid.report.manifest import as_json as written
-
-    known = read_annotations(given["annotations"]).matched(model.classes)
-    pairs = [(found.source, truth) for found in pictures if (truth := known.of(found.source)) is not None]
-    if not known.pictures:
-        raise BadOption(f"{given['annotations']} names no picture.")
-    if not pairs:
-        raise BadOption(
-            f"None of the {len(pictures)} pictures is in {given['annotations']}, which names {len(known.pictures)} "
-            f"such as {known.pictures[0].name!r}."
-        )
-    how = {name: given[name] for name in ("layer", "by", "threshold", "crops", "chunk")}
-    bar = Bar(1)
-    report = score(
-        model, pairs, given["method"], held_out=given["held_out"], seed=given["seed"], progress=bar.tick,
-        options=options, **how,
-    )  # fmt: skip
-    bar.finish_picture()
-    missing = len(pictures) - len(pairs)
-    notes = [*known.notes, *report.notes, *([f"{missing} pictures are not in the annotations."] if missing else [])]
-    document = {
-        "command": command, "model": model.name, "method": given["method"], "layout": known.layout, **report.known,
-        "notes": notes,
-    }  # fmt: skip
-    write_text(out / "scores.json", written(document))
-    if as_json:
-        show.document(document)
-        return 0
-    show.line(plain(f"{given['method']} with {model.name} on {report.judged} pictures ({known.layout})"), style="bold")
-    rows = [
-        (
-            name,
-            f"{n.mean:.3f}",
-            "" if n.interval is None else f"{n.interval[0]:.3f} to {n.interval[1]:.3f}",
-            str(n.count),
-        )
-        for name, n in report.scores.items()
-    ]
-    show.table(("score", ("value", "right"), ("95 % interval", "right"), ("of", "right")), rows)
-    if report.threshold is not None:
-        show.line(
-            f"The threshold {report.threshold:g} and a centre box of {report.centre:.0%} of the sides were chosen on "
-            f"{report.held_out} other pictures."
-        )
-    for note in notes:
-        show.line(plain(f"Note: {note}"))
-    show.line(plain(f"Wrote {out / 'scores.json'}"))
-    return 0
 
 
 def _print(located: Localisation, folder: Path) -> None:

@@ -14,7 +14,7 @@ from PIL import Image
 
 from pellucid.api import explain
 from pellucid.components import Mask, boxes_of_parts
-from pellucid.errors import BadOption, BadPicture
+from pellucid.errors import BadOption, BadPicture, Cancelled
 from pellucid.evaluation.bootstrap import mean_and_interval
 from pellucid.localise.annotations import Thing, Truth
 from pellucid.localise.localisation import Located, locate
@@ -29,6 +29,8 @@ _BINS = 1000
 _TOLERANCE = 15.0
 _FEWEST = 5
 """Held-out pictures below this number choose nothing."""
+_UNTRIED = 0.7
+"""Side of the centre box where nothing is held out to choose it: half of the picture's area."""
 _CENTRES = tuple(k / 10 for k in range(3, 11))
 """Sides of the centre box that are tried, as shares of the picture's."""
 
@@ -107,6 +109,8 @@ def score(
 
     Raises:
         BadOption: no picture has a thing of a known class, or the share is none.
+        BadPicture: not one of them can be read; single ones are left out with a note.
+        Cancelled: stopped; `finished` is the `Report` of the pictures that were scored, if any.
     """
     if isinstance(held_out, int | float) and not 0 <= held_out < 1:
         raise BadOption(f"Expected a share from 0 to below 1 to hold out, got {held_out}.")
@@ -142,22 +146,27 @@ def score(
             if progress:
                 progress(what, done, len(order))
 
-    tuning = _Tally()
-    for truth, found in every(chosen, "choosing a threshold"):
-        tuning.add(truth, found, None, 0.0)
-    threshold = tuning.best_threshold() if chosen and how.get("by", "threshold") == "threshold" else None
-    centre = tuning.best_centre() if chosen else 0.7
-    tally = _Tally()
-    for truth, found in every(rest, "scoring"):
-        tally.add(truth, found, threshold, centre)
     if held_out and not chosen:
         notes.append(f"Too few pictures ({len(order)}) to hold some out: no threshold was chosen.")
     if len(usable) < len(pictures):
         notes.append(f"{len(pictures) - len(usable)} pictures without a thing of a known class were left out.")
-    if not tally.single:
-        raise BadPicture(f"None of the {len(rest)} pictures can be read. {notes[0]}")
-    judged = len(tally.right["top-1 classification error"])
-    return Report(tally.scores(seed), threshold, centre, judged, len(chosen), tuple(notes))
+    tuning, tally = _Tally(), _Tally()
+    threshold, centre = None, _UNTRIED
+    try:
+        for truth, found in every(chosen, "choosing a threshold"):
+            tuning.add(truth, found, None, centre)
+        if tuning.pictures:
+            threshold = tuning.best_threshold() if how.get("by", "threshold") == "threshold" else None
+            centre = tuning.best_centre()
+        for truth, found in every(rest, "scoring"):
+            tally.add(truth, found, threshold, centre)
+    except KeyboardInterrupt as stop:
+        said = f"Interrupted: {tally.pictures} of {len(rest)} pictures are scored."
+        finished = tally.report(threshold, centre, tuning.pictures, [*notes, said], seed) if tally.pictures else None
+        raise Cancelled(said, finished) from stop
+    if not tally.pictures:
+        raise BadPicture(f"None of the {len(rest)} pictures can be read. {notes[-1]}")
+    return tally.report(threshold, centre, tuning.pictures, notes, seed)
 
 
 @dataclass(frozen=True, eq=False)
@@ -262,8 +271,16 @@ class _Tally:
         """The side of the centre box that is right most often."""
         return _CENTRES[int((np.array(self.centres) >= _ENOUGH).mean(0).argmax())]
 
-    def scores(self, seed: int) -> dict[str, Number]:
-        """All scores by name."""
+    @property
+    def pictures(self) -> int:
+        """How many were counted."""
+        return len(self.right.get("top-1 classification error", ()))
+
+    def report(self, threshold: float | None, centre: float, held_out: int, notes: Sequence[str], seed: int) -> Report:
+        """What all pictures so far come to."""
+        return Report(self._scores(seed), threshold, centre, self.pictures, held_out, tuple(notes))
+
+    def _scores(self, seed: int) -> dict[str, Number]:
         found = {name: _mean(values, seed) for name, values in self.right.items()}
         single, parts = np.array(self.single), np.array(self.parts)
         found["MaxBoxAcc"] = Number(float((single >= _ENOUGH).mean(0).max()), None, len(single))

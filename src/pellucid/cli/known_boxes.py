@@ -1,0 +1,96 @@
+"""`pellucid locate --annotations`: how well it locates, against boxes that are known."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pellucid.cli import show
+from pellucid.cli.progress import Bar
+from pellucid.cli.show import plain
+from pellucid.errors import BadOption, Cancelled
+
+if TYPE_CHECKING:
+    from pellucid.localise.annotations import Annotations, Truth
+    from pellucid.localise.scoring import Report
+    from pellucid.pictures import Found
+    from pellucid.types import Model
+
+
+def compare(
+    model: Model, pictures: list[Found], given: dict[str, Any], options: Any, out: Path, command: str, *, as_json: bool
+) -> int:
+    """Locate in all pictures that are annotated, print the scores and write `scores.json`; the exit status.
+
+    Args:
+        model: with class names.
+        pictures: as they were asked for.
+        given: the flags of `locate`.
+        options: of the methods.
+        out: folder.
+        command: the command line, for the record.
+        as_json: print the document instead of a table.
+    """
+    from pellucid.localise.annotations import read_annotations
+    from pellucid.localise.scoring import score
+    from pellucid.report.folder import write_text
+    from pellucid.report.manifest import as_json as written
+
+    known = read_annotations(given["annotations"]).matched(model.classes)
+    pairs = _pairs(pictures, known, given["annotations"])
+    how = {name: given[name] for name in ("layer", "by", "threshold", "crops", "chunk")}
+    bar, status = Bar(1), 0
+    try:
+        report = score(
+            model, pairs, given["method"], held_out=given["held_out"], seed=given["seed"], progress=bar.tick,
+            options=options, **how,
+        )  # fmt: skip
+    except Cancelled as stop:
+        if stop.finished is None:
+            raise
+        report, status = stop.finished, Cancelled.exit_code
+    finally:
+        bar.finish_picture()
+    missing = len(pictures) - len(pairs)
+    notes = [*known.notes, *report.notes, *([f"{missing} pictures are not in the annotations."] if missing else [])]
+    about = {"command": command, "model": model.name, "method": given["method"], "layout": known.layout}
+    document = {**about, **report.known, "notes": notes}
+    write_text(out / "scores.json", written(document))
+    if as_json:
+        show.document(document)
+        return status
+    show.line(plain(f"{given['method']} with {model.name} on {report.judged} pictures ({known.layout})"), style="bold")
+    _table(report)
+    for note in notes:
+        show.line(plain(f"Note: {note}"))
+    show.line(plain(f"Wrote {out / 'scores.json'}"))
+    return status
+
+
+def _pairs(pictures: list[Found], known: Annotations, name: str) -> list[tuple[str, Truth]]:
+    if not known.pictures:
+        raise BadOption(f"{name} names no picture.")
+    pairs = [(found.source, truth) for found in pictures if (truth := known.of(found.source)) is not None]
+    if not pairs:
+        raise BadOption(
+            f"None of the {len(pictures)} pictures is in {name}, which names {len(known.pictures)} such as "
+            f"{known.pictures[0].name!r}."
+        )
+    return pairs
+
+
+def _table(report: Report) -> None:
+    rows = [
+        (name, f"{number.mean:.3f}", _interval(number.interval), str(number.count))
+        for name, number in report.scores.items()
+    ]
+    show.table(("score", ("value", "right"), ("95 % interval", "right"), ("of", "right")), rows)
+    if report.threshold is not None:
+        show.line(
+            f"The threshold {report.threshold:g} and a centre box of {report.centre:.0%} of the sides were chosen on "
+            f"{report.held_out} other pictures."
+        )
+
+
+def _interval(interval: tuple[float, float] | None) -> str:
+    return "" if interval is None else f"{interval[0]:.3f} to {interval[1]:.3f}"
