@@ -32,7 +32,7 @@ format: .venv/extras  ## format and mend what the linter can
 bench: .venv/extras  ## measure against the peers, side by side; writes benchmarks/results/
 	$(BIN)/python -m benchmarks
 
-docs: .venv/package  ## write the table of methods and the picture into the README
+docs: .venv/package  ## write tables and pictures into the README and docs/; minutes
 	$(BIN)/python docs/generate.py
 
 clean:  ## remove the environment and everything that was written

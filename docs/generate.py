@@ -11,6 +11,7 @@ ROOT = Path(__file__).parent.parent
 START, END = "<!-- methods: written by make docs -->", "<!-- end of methods -->"
 METRICS_END = "<!-- end of metrics -->"
 ASKS = {"probe": "the network", "explain": "the method again", "mask": "masks", "boxes": "boxes"}
+RECIPES, END_RECIPES = "<!-- recipes: written by make docs -->", "<!-- end of recipes -->"
 SHOWN = ("grad-cam", "guided-backprop", "occlusion", "smoothgrad")
 
 
@@ -50,6 +51,50 @@ def _with_table(path: str, start: str, table: str, end: str) -> str:
     return f"{before}{start}\n{table}\n{end}{rest.partition(end)[2]}"
 
 
+def recipes_table() -> str:
+    """One row per composed recipe."""
+    from pellucid.dreaming.recipes import recipes
+
+    needs = {"layer": "a layer", "layers": "layers", "units": "units", "picture": "`--start PICTURE`"}
+    rows = ["| `--recipe` | what it draws | needs | misleads |", "|---|---|---|---|"]
+    for recipe in recipes().values():
+        wanted = ", ".join(needs[name] for name in recipe.needs if name not in recipe.spared)
+        rows.append(f"| `{recipe.id}` | {recipe.summary} | {wanted} | {recipe.caveat} |")
+    return "\n".join(rows)
+
+
+def visualisation() -> str:
+    """The page on feature visualisation with the table as it should be."""
+    text = (ROOT / "docs" / "feature-visualisation.md").read_text()
+    before, _, rest = text.partition(RECIPES)
+    return f"{before}{RECIPES}\n{recipes_table()}\n{END_RECIPES}{rest.partition(END_RECIPES)[2]}"
+
+
+def dreams() -> None:
+    """The contact sheet of the page on feature visualisation: seconds to a minute each."""
+    from pellucid.dreaming.drawing import as_image
+    from pellucid.pictures import sheet
+
+    model, cells = pellucid.load(), []
+    for recipe, steps in (("simonyan", 200), ("fourier", 150), ("maco", 200)):
+        made = pellucid.dream(model, 'logit("goose")', recipe, steps=steps)
+        cells.append((as_image(made.pictures[0]), f"goose, {recipe}"))
+    made = pellucid.dream(model, recipe="deep-dream", layer="blocks.10", start="sample:cat")
+    whole = as_image(made.pictures[0])
+    left = (whole.width - whole.height) // 2
+    cells.append((whole.crop((left, 0, left + whole.height, whole.height)), "deep dream, blocks.10"))
+    for name in ("inversion", "caricature"):
+        made = pellucid.dream(model, recipe=name, layer="blocks.7", start="sample:cat", steps=150)
+        cells.append((as_image(made.pictures[0]), f"{name}, blocks.7"))
+    made = pellucid.dream(model, recipe="interpolation", layer="blocks.4", units=(3, 9), frames=3, steps=100)
+    cells += [(as_image(p), f"blocks.4: {title}") for p, title in zip(made.pictures, made.titles, strict=True)]
+    made = pellucid.dream(model, recipe="neuron-groups", layer="blocks.10", start="sample:cat", groups=2, steps=100)
+    cells += [(made.beside[1][0], "groups of blocks.10")]
+    cells += [(as_image(p), f"group {title}") for p, title in zip(made.pictures, made.titles, strict=True)]
+    page = sheet(cells, columns=4, cell=176, gap=10).quantize(192, dither=0)  # a small file
+    page.save(ROOT / "docs" / "pictures" / "dreams.png", optimize=True)
+
+
 def picture() -> None:
     """A sheet of maps of a photograph, as in the README."""
     from pellucid.pictures import sheet
@@ -79,6 +124,8 @@ def located() -> None:
 if __name__ == "__main__":
     (ROOT / "README.md").write_text(readme())
     (ROOT / "docs" / "metrics.md").write_text(metrics_page())
+    (ROOT / "docs" / "feature-visualisation.md").write_text(visualisation())
     if "--table" not in sys.argv:
         picture()
         located()
+        dreams()

@@ -127,6 +127,20 @@ def test_the_page_of_metrics_is_current_and_runs():
     assert space["score"].judged == 2
 
 
+def test_the_page_of_feature_visualisation_is_current():
+    spec = importlib.util.spec_from_file_location("generate", ROOT / "docs" / "generate.py")
+    generate = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(generate)
+    page = (ROOT / "docs/feature-visualisation.md").read_text()
+    assert page == generate.visualisation(), "run `make docs`"
+    assert (ROOT / "docs/pictures/dreams.png").stat().st_size < 400_000
+    with torch.random.fork_rng(devices=[]):
+        space: dict = {}
+        for block in code_blocks("docs/feature-visualisation.md"):
+            exec(block, space)
+        assert space["made"].titles == ["100% of 1, 0% of 5", "50% of 1, 50% of 5", "0% of 1, 100% of 5"]
+
+
 def test_changelog_names_every_method_and_metric():
     text = (ROOT / "CHANGELOG.md").read_text()
     assert [name for name in (*pellucid.methods(), *pellucid.metrics()) if f"`{name}`" not in text] == []

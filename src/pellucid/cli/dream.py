@@ -76,7 +76,9 @@ class _Dream(CommandWithMethods):
 )
 @click.argument("spec", metavar="MODEL")
 @click.option("--class", "names", multiple=True, metavar="NAME", help="A class, by number or name; several: a gallery.")
-@click.option("--layer", "layers", multiple=True, metavar="PATH", help="With --units: the layer that they are in.")
+@click.option(
+    "--layer", "layers", multiple=True, metavar="PATH", help="Of --units, or of a composed recipe; may be given again."
+)
 @click.option("--units", metavar="N|A..B|A,B", help="Channels of the layer, one picture each.")
 @click.option("--objective", metavar="EXPR", help="""As in 'channel("head", 12) - 0.001 * tv()'.""")
 @click.option("--count", type=click.IntRange(min=1), default=1, help="Pictures of one --objective.")

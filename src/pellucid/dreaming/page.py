@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from base64 import b64encode
 from dataclasses import asdict
 from io import BytesIO
@@ -44,9 +43,7 @@ def dream_page(made: Dream, command: str = "") -> str:
             for k in range(len(made.pictures))
         ],
         chart=_climb(made, titles),
-        panels=[
-            _panel(made, k, title, panel) for k, (title, panel) in enumerate(zip(titles, made.trust, strict=False))
-        ],
+        panels=[_panel(made, k, titles[k], panel) for k, panel in enumerate(made.trust)],
         settings={
             "Objective": _short(made.objective, 400),
             **{key.capitalize(): value for key, value in asdict(made.recipe).items() if value != ""},
@@ -72,13 +69,18 @@ def _climb(made: Dream, titles: list[str]) -> Markup | None:
 def _panel(made: Dream, k: int, title: str, panel: Trust) -> dict[str, Any]:
     cells = [(as_image(made.pictures[k]), f"drawn: {panel.achieved:.3g}")]
     cells += [(decode(source)[0], f"{value:.3g}") for source, value in panel.top[:_SHOWN]]
-    shares = [(n, path.share) for n, path in enumerate(panel.paths, 1) if path.share is not None]
-    line = [(n, max(-1.0, min(2.0, share))) for n, share in shares if math.isfinite(share)]
-    marks = {"photographs": [(n, 1.0) for n, _ in line], "any others": [(n, 0.0) for n, _ in line]}
     chart = None
-    if len(line) > 1:
-        layers = f"layers, {panel.paths[0].layer} to {panel.paths[-1].layer}"
-        chart = curves({"drawn": line, **marks}, across=layers, up="likeness", quiet=tuple(marks), low=-0.5, high=1.5)
+    if len(panel.paths) > 1:
+        chart = curves(
+            {
+                "drawn": [(n, path.synthetic) for n, path in enumerate(panel.paths, 1)],
+                "its photographs": [(n, path.natural) for n, path in enumerate(panel.paths, 1)],
+                "any others": [(n, path.others) for n, path in enumerate(panel.paths, 1)],
+            },
+            across=f"layers, {panel.paths[0].layer} to {panel.paths[-1].layer}",
+            up="rank correlation",
+            quiet=("any others",),
+        )
     return {
         **{
             name: getattr(panel, name) for name in ("achieved", "most", "pictures", "slope", "natural_slope", "verdict")

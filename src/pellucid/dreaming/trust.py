@@ -33,6 +33,8 @@ from pellucid.types import Model, Preprocess, Site
 
 _LAYERS = 8
 _AT_ONCE = 8
+_ROOM = 0.05
+"""Where photographs of the unit are hardly more alike than any others, a share of the difference would be noise."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,7 @@ class Path:
     def share(self) -> float | None:
         """0: no more alike than any photographs; 1: as alike as photographs of the unit. None where these are one."""
         room = self.natural - self.others
-        return (self.synthetic - self.others) / room if room > 0.02 else None
+        return (self.synthetic - self.others) / room if room > _ROOM else None
 
 
 @dataclass
