@@ -139,6 +139,19 @@ def test_nothing_to_compare_with_is_said():
         scored([(spot(0, 1, 1, 5, 5), [thing(0, (1, 1, 5, 5))])], held_out=1)
 
 
+def test_intervals_of_scores_that_are_no_means():
+    near, far = (4, 4, 20, 20), (40, 40, 47, 47)
+    pairs = [(spot(k % 2, *near), [thing(k % 2, near if k < 6 else far)]) for k in range(8)]
+    found = scored(pairs).scores
+    for name, value in (("MaxBoxAcc", 6 / 8), ("MaxBoxAccV2", 6 / 8), ("pointing game", 6 / 8)):
+        low, high = found[name].interval
+        assert found[name].mean == value
+        assert 0.3 < low < value < high <= 1
+    again = scored(pairs).scores
+    assert again == found
+    assert scored(pairs[:1]).scores["MaxBoxAcc"].interval is None
+
+
 def test_damaged_pictures_are_left_out_with_a_note(tmp_path):
     (tmp_path / "b.png").write_bytes(b"no picture")
     good = (Image.fromarray(spot(0, 4, 4, 20, 20)), Truth("a.png", (thing(0, (4, 4, 20, 20)),)))
