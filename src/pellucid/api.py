@@ -16,6 +16,7 @@ from pellucid.capture.budget import Budget
 from pellucid.capture.feeding import bound, outputs
 from pellucid.capture.guard import guarded
 from pellucid.capture.probe import Meter
+from pellucid.choices import AUTO, choice_of
 from pellucid.engine import Engine, plan
 from pellucid.errors import BadOption, Cancelled
 from pellucid.evaluation import judge_trust
@@ -53,7 +54,8 @@ def explain(
         model: a `Model` or any `nn.Module`. It is run in evaluation mode, on the device and in the type that it has.
         pictures: a path, PIL image or uint8 array `[row, column, 3]`, or a list of these; or a float tensor
             `[batch, channel, row, column]` in the model's own normalised space.
-        methods: ids; None runs `DEFAULT_METHODS` and leaves out those that would be wrong for this model.
+        methods: ids; None runs `DEFAULT_METHODS` and leaves out those that would be wrong for this model; `auto` runs
+            the one that `pellucid compare --best` found for this model.
         target: None is each picture's top class, before softmax (for networks that score every pixel, the class that
             fills most of the picture; for detectors, the most probable object). A class index or name, a list with one
             per picture, `top3` (three explanations of each picture), any other text of `pellucid.targets.FORMS`, a
@@ -87,7 +89,12 @@ def explain(
     start = time.perf_counter()
     model = wrap(model)
     names = list(DEFAULT_METHODS) if methods is None else arguments.method_names(methods)
-    steps = plan(names, arguments.method_options(options))
+    given, picked = arguments.method_options(options), "the default set" if methods is None else "chosen by you"
+    if names == [AUTO]:
+        choice = choice_of(model)
+        names, picked = [choice.method], f"found best for this model: {choice.why}"
+        given = {choice.method: choice.options, **given}
+    steps = plan(names, given)
     seed = arguments.whole_number(seed, "seed", "an integer")
     if chunk is not None:
         chunk = arguments.whole_number(chunk, "chunk", "a positive number of samples", least=1)
@@ -110,7 +117,7 @@ def explain(
         )
         choices = {
             "class": "chosen by you",
-            "methods": "the default set" if methods is None else "chosen by you",
+            "methods": picked,
             **({"fuse": fuse} if fuse else {}),
         }
         try:

@@ -56,7 +56,7 @@ LAYERS = (  # each may import from its own row and those above it
     {"arithmetic", "blur", "components", "fills", "memory", "numerics", "regions", "targets", "zoo"},
     {"judging"},
     {"capture", "methods", "metrics", "registry", "pictures", "models"},
-    {"arguments", "fusing"},
+    {"arguments", "choices", "fusing"},
     {"engine", "explanation", "inspection"},
     {"api", "evaluation", "report"},
     {"comparing", "data", "dreaming", "fooling", "localise", "training"},

@@ -73,3 +73,20 @@ def test_nothing_finished_writes_nothing(run, draw, folder, monkeypatch):
     answer = run("compare", draw(), *QUICK)
     assert answer.code == 130
     assert not (folder / "pellucid-out").exists()
+
+
+def test_best_is_used_by_auto(run, draw, folder, monkeypatch):
+    monkeypatch.setenv("PELLUCID_DATA", str(folder / "data"))
+    path = draw()
+    missing = run("explain", path, "--model", "nets.py", "--method", "auto")
+    assert missing.code == 2
+    assert "compare PICTURES --best" in " ".join(missing.err.split())
+    answer = run("compare", path, "--model", "nets.py", "-m", "grad-cam", "--metric", "entropy", "--best")
+    assert answer.code == 0, answer.err
+    text = " ".join(answer.out.split())
+    assert "Best: grad-cam. Best mean rank (1) as the only method by entropy on 1 picture" in text
+    answer = run("explain", path, "--model", "nets.py", "--method", "auto")
+    assert answer.code == 0, answer.err
+    assert "Methods: grad-cam (found best for this model" in " ".join(answer.out.split())
+    wrong = run("explain", path, "--model", "nets.py", "--method", "auto", "--rise.masks", 4)
+    assert (wrong.code, "rise is not among the methods" in " ".join(wrong.err.split())) == (2, True)

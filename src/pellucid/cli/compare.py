@@ -41,6 +41,7 @@ class _Compare(CommandWithMethods):
 @click.option("--metric", "metrics", metavar="ID[,ID]", multiple=True, help="Metrics. [default: deletion, insertion]")
 @click.option("--target", metavar="WHAT", help="As for explain, one per picture. [default: the top class]")
 @click.option("--layer", metavar="SITE|auto", help="Where layer methods look.")
+@click.option("--best", is_flag=True, help="Pick the best, and remember it for `explain --method auto`.")
 @click.option("--out", default="pellucid-out", show_default=True, metavar="DIR", help="Folder for the results.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of all random draws.")
 @click.option("--chunk", type=click.IntRange(min=1), help="Samples at once. [default: what memory allows]")
@@ -56,9 +57,12 @@ def compare(ctx: click.Context, /, pictures: tuple[str, ...], as_json: bool, **g
     \b
     pellucid compare photos/ --method grad-cam,layer-cam,occlusion --metric deletion,insertion,road
     pellucid compare sample:cat sample:rocket --metric deletion --deletion.steps 56
+    pellucid compare photos/ --method grad-cam,layer-cam --best && pellucid explain photo.jpg --method auto
     """
+    from pellucid.choices import as_record
     from pellucid.cli.progress import Bar
     from pellucid.comparing import compare as judge
+    from pellucid.comparing.best import best, remember
     from pellucid.comparing.run import DEFAULT_METRICS
     from pellucid.comparing.saving import document
     from pellucid.pictures import find_pictures
@@ -94,11 +98,18 @@ def compare(ctx: click.Context, /, pictures: tuple[str, ...], as_json: bool, **g
     if comparison.pictures:
         comparison.save(out, command=call.command)
     code = _exit_code(comparison, stopped)
+    if not as_json:
+        _print(comparison, out)
+    chosen = best(comparison) if given["best"] and comparison.pictures and stopped is None else None
     if as_json:
         record = document(comparison, created=facts.created(), command=call.command)
-        show.document({**record, "out": str(out), "interrupted": stopped and str(stopped), "exit_code": code})
-    else:
-        _print(comparison, out)
+        last = {"out": str(out), "interrupted": stopped and str(stopped), "exit_code": code}
+        show.document({**record, "best": chosen and as_record(chosen), **last})
+    if chosen is not None:
+        file = remember(comparison, chosen)
+        if not as_json:
+            show.line(plain(f"Best: {chosen.method}. {chosen.why}"), "bold")
+            show.line(plain(f"Remembered in {file}: pellucid explain --method auto uses it for this model."))
     for failed in comparison.failed:
         show.error(str(failed.error))
     if stopped is not None:

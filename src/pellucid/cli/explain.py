@@ -30,7 +30,9 @@ class _Explain(CommandWithMethods):
 )
 @click.argument("pictures", metavar="PICTURE...", nargs=-1, required=True)
 @click.option("--model", "spec", metavar="SPEC", help="The model; `pellucid models` says how. [default: embedded]")
-@click.option("--method", "-m", "methods", metavar="ID[,ID]", multiple=True, help="Methods; may be given again.")
+@click.option(
+    "--method", "-m", "methods", metavar="ID[,ID]|auto", multiple=True, help="Methods; auto: see compare --best."
+)
 @click.option("--target", metavar="WHAT", help="A class, or any other form listed below. [default: the top class]")
 @click.option("--layer", "layers", metavar="SITE|auto", multiple=True, help="Where layer methods look; several may be.")
 @click.option("--fuse", type=click.Choice(["max", "mean", "product"]), help="Join the maps of several layers into one.")

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from pellucid.api import explain
+from pellucid.choices import AUTO, choice_of
 from pellucid.cli.progress import Bar
 from pellucid.engine import Step, plan
 from pellucid.errors import BadOption, BadPicture, Cancelled, OutOfMemory, PellucidError, Refused
@@ -49,6 +50,8 @@ class Work:
             UnknownName, BadOption: a target, layer or folder that cannot be.
         """
         parse_targets(self.target, self.model)
+        if self.methods == [AUTO]:
+            chosen_methods([choice_of(self.model).method], self.options)
         for layer in self.layers:
             Site.parse(layer)
         if self.out.exists() and not self.out.is_dir():
@@ -96,6 +99,8 @@ def chosen_methods(names: Sequence[str] | None, options: Mapping[str, Mapping[st
         UnknownName: a method that does not exist.
         BadOption: an option's value does not fit, or it belongs to a method that is not run.
     """
+    if names == [AUTO]:  # known when the model is
+        return ()
     steps = plan(names or DEFAULT_METHODS, options)
     run = {step.method.id for step in steps} | {step.base.method.id for step in steps if step.base}
     for method, given in options.items():
