@@ -53,9 +53,13 @@ def test_values_are_those_of_the_network(folder):
     for k, unit in enumerate((1, 4)):
         assert panels[k].achieved == pytest.approx(float(own[k, unit]), abs=1e-5)
         best = values[:, unit].sort(descending=True)
-        assert [value for _, value in panels[k].top] == pytest.approx(best.values[:3].tolist(), abs=1e-5)
-        assert [source for source, _ in panels[k].top] == [str(folder / f"{j}.png") for j in best.indices[:3].tolist()]
+        assert [each.value for each in panels[k].top] == pytest.approx(best.values[:3].tolist(), abs=1e-5)
+        assert [each.source for each in panels[k].top] == [str(folder / f"{j}.png") for j in best.indices[:3].tolist()]
         assert panels[k].above == pytest.approx(float((values[:, unit] < own[k, unit]).double().mean()))
+        maps = net.conv2(net.conv1((natural - 0.5) / 0.25).relu()).detach()[best.indices[0], unit]
+        row, column = divmod(int(maps.argmax()), 8)
+        reach = [(max(0, 2 * at - 2), min(16, 2 * at + 3)) for at in (row, column)]  # two kernels of 3, the second by 2
+        assert panels[k].top[0].box == (reach[1][0], reach[0][0], reach[1][1], reach[0][1])
         tops = [spectrum_slope(natural[j]) for j in best.indices[:3].tolist()]
         assert panels[k].natural_slope == pytest.approx(sum(tops) / 3, rel=1e-3)
         assert [path.layer for path in panels[k].paths] == ["conv1", "conv2"]
@@ -65,7 +69,7 @@ def test_a_photograph_of_the_unit_is_treated_as_one(folder):
     model = small()
     made = pellucid.dream(model, 'channel("conv2", 1)', steps=0)
     first = trust(made, [str(folder)], top=6)[0]
-    source = first.top[0][0]
+    source = first.top[0].source
     pixels = torch.from_numpy(np.asarray(Image.open(source)).copy()).permute(2, 0, 1)[None] / 255
     made.pictures = pixels
     as_itself = trust(made, [str(folder)], top=6)[0]
@@ -73,7 +77,7 @@ def test_a_photograph_of_the_unit_is_treated_as_one(folder):
     assert last.natural > last.others, "the unit tells the two kinds apart"
     assert last.share > 0.8
     assert "All the way" in as_itself.verdict
-    other = next(k for k in range(12) if str(folder / f"{k}.png") not in dict(first.top))
+    other = next(k for k in range(12) if str(folder / f"{k}.png") not in [each.source for each in first.top])
     pixels = np.asarray(Image.open(folder / f"{other}.png")).copy()
     made.pictures = torch.from_numpy(pixels).permute(2, 0, 1)[None] / 255
     as_other = trust(made, [str(folder)], top=6)[0]

@@ -172,7 +172,7 @@ def climb(  # noqa: PLR0913 - the loop of every dream; `dream` is what people ca
             for step in range(track.taken_up, steps):
                 move = partial(transform.apply, step=step, steps=steps, seed=seed, numbers=numbers)
                 value, sensitivity = _step(image, look, state, move, rescue=step < RESCUED_STEPS)
-                track.history.append(value)
+                track.history.append(value.cpu())
                 track.attention += sensitivity
                 if snapshot and (step + 1) % snapshot == 0:
                     track.snapshots.append((step + 1, _seen(image)))

@@ -12,7 +12,7 @@ from PIL import Image
 
 from pellucid.dreaming.drawing import as_image, as_sheet
 from pellucid.dreaming.dream import Dream
-from pellucid.dreaming.trust import Trust
+from pellucid.dreaming.trust import Natural, Trust
 from pellucid.pictures import decode, sheet
 from pellucid.report import facts
 from pellucid.report.charts import curves
@@ -68,7 +68,7 @@ def _climb(made: Dream, titles: list[str]) -> Markup | None:
 
 def _panel(made: Dream, k: int, title: str, panel: Trust) -> dict[str, Any]:
     cells = [(as_image(made.pictures[k]), f"drawn: {panel.achieved:.3g}")]
-    cells += [(decode(source)[0], f"{value:.3g}") for source, value in panel.top[:_SHOWN]]
+    cells += [(_part(each), f"{each.value:.3g}") for each in panel.top[:_SHOWN]]
     chart = None
     if len(panel.paths) > 1:
         chart = curves(
@@ -90,6 +90,12 @@ def _panel(made: Dream, k: int, title: str, panel: Trust) -> dict[str, Any]:
         "sheet": _uri(sheet(cells, columns=len(cells), cell=160, gap=8)),
         "chart": chart,
     }
+
+
+def _part(found: Natural) -> Image.Image:
+    left, top, right, bottom = found.box
+    size = (max(1, round(right - left)), max(1, round(bottom - top)))
+    return decode(found.source)[0].resize(size, Image.Resampling.BICUBIC, found.box)
 
 
 def _short(text: str, most: int = 48) -> str:

@@ -22,13 +22,16 @@ from pellucid.capture.guard import guarded
 from pellucid.capture.passes import activations
 from pellucid.capture.sensing import sensing
 from pellucid.capture.sites import survey
+from pellucid.dreaming.catalogue import Channel
 from pellucid.dreaming.dream import Dream, of_pictures, spectrum_slope
+from pellucid.dreaming.looking import layer_field, layer_maps
 from pellucid.dreaming.objectives import Objective, parse
 from pellucid.dreaming.optimise import Look, photograph, sized
 from pellucid.errors import BadOption, BadPicture
+from pellucid.inspection.units import part_seen
 from pellucid.models.preprocessing import preprocessing_of
 from pellucid.numerics import full_precision
-from pellucid.pictures import find_pictures
+from pellucid.pictures import find_pictures, prepare
 from pellucid.types import Model, Preprocess, Site
 
 _LAYERS = 8
@@ -60,6 +63,22 @@ class Path:
         return (self.synthetic - self.others) / room if room > _ROOM else None
 
 
+@dataclass(frozen=True)
+class Natural:
+    """A photograph that a unit likes.
+
+    Attributes:
+        source: its path or sample name.
+        value: of the unit.
+        box: the part that the unit could see where it answered most, in the original's pixels: left, top, right,
+            bottom. All that the network sees for classes, and where a layer has no such part.
+    """
+
+    source: str
+    value: float
+    box: tuple[float, float, float, float]
+
+
 @dataclass
 class Trust:
     """What stands beside one picture of a dream.
@@ -70,7 +89,7 @@ class Trust:
         most: the largest among the photographs.
         above: share of the photographs that it exceeds.
         pictures: how many there were.
-        top: sources of those with the largest values, and these.
+        top: those with the largest values.
         slope: of the synthetic picture's power spectrum.
         natural_slope: mean of the top photographs'.
         paths: layer by layer, from the first to the unit's own.
@@ -81,7 +100,7 @@ class Trust:
     most: float
     above: float
     pictures: int
-    top: list[tuple[str, float]]
+    top: list[Natural]
     slope: float
     natural_slope: float
     paths: list[Path] = field(default_factory=list)
@@ -175,11 +194,27 @@ def _panel(
         float(found.max()),
         float((found < achieved).double().mean()),
         len(sources),
-        [(sources[j], float(found[j])) for j in best.tolist()],
+        _tops(model, unit, [(sources[j], float(found[j])) for j in best.tolist()], natural[best], preprocess),
         spectrum_slope(made.pictures[k]),
         sum(slopes) / len(slopes),
         [_path(layer, table, top) for layer, table in answers.items()],
     )
+
+
+def _tops(
+    model: Model, unit: Objective, found: list[tuple[str, float]], natural: Tensor, preprocess: Preprocess
+) -> list[Natural]:
+    """The photographs with the part of each that the unit could see where it answered most."""
+    places, seen = [(0, 0)] * len(found), None
+    if isinstance(unit, Channel):
+        (_, _, _, columns), seen = layer_field(model, unit.layer, natural[:1], preprocess)
+        number = unit.unit[0] if isinstance(unit.unit, tuple) else unit.unit
+        best = layer_maps(model, unit.layer, natural, preprocess)[:, number].flatten(1).argmax(1).tolist()
+        places = [divmod(place, columns) for place in best]
+    return [
+        Natural(source, value, part_seen(prepare(source, preprocess), seen, row, column))
+        for (source, value), (row, column) in zip(found, places, strict=True)
+    ]
 
 
 def _values(model: Model, unit: Objective, pictures: Tensor, preprocess: Preprocess) -> Tensor:

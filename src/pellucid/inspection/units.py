@@ -201,17 +201,25 @@ def _find_field(result: TopPictures, every: Sequence[Found]) -> None:
 
 
 def _crop(picture: Picture, seen: ReceptiveField | None, hit: Hit) -> Image.Image:
+    """The part of the original that the unit could see."""
+    left, top, right, bottom = part_seen(picture, seen, hit.row, hit.column)
+    size = (max(1, round(right - left)), max(1, round(bottom - top)))
+    return picture.image.convert("RGB").resize(size, Image.Resampling.BICUBIC, (left, top, right, bottom))
+
+
+def part_seen(
+    picture: Picture, seen: ReceptiveField | None, row: int, column: int
+) -> tuple[float, float, float, float]:
     """The receptive field's box in the original's pixels; all that the model sees where there is no such box."""
     left, top, right, bottom = picture.box
     rows, columns = picture.tensor.shape[1:]
-    box = seen.box(hit.row, hit.column) if seen is not None and seen.boxes.ndim == 3 else None
+    box = seen.box(row, column) if seen is not None and seen.boxes.ndim == 3 else None
     if box is not None and box[0][1] >= box[0][0] and box[1][1] >= box[1][0]:
         (first, last), (start, stop) = box
         down, across = (bottom - top) / rows, (right - left) / columns
         left, right = left + start * across, left + (stop + 1) * across
         top, bottom = top + first * down, top + (last + 1) * down
-    size = (max(1, round(right - left)), max(1, round(bottom - top)))
-    return picture.image.convert("RGB").resize(size, Image.Resampling.BICUBIC, (left, top, right, bottom))
+    return left, top, right, bottom
 
 
 def _stamp(found: Found) -> str:
