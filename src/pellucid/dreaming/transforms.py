@@ -118,13 +118,15 @@ PRESETS: dict[str, Transform] = {
         tuple(map(float, _TURNS)),
     ),
     "horama": Transform(crops=6, box=(0.25, 0.30), even=True, noise=0.01, grain=0.01),
-    "maco": Transform(crops=4, box=(0.6, 0.35), noise=0.08),
+    "maco": Transform(crops=4, box=(0.4, 1.0), noise=0.08),
 }
 """By name: those of lucid, captum (its unreleased optim-wip) and horama, as their code has them; and one for MACO.
 
 lucid: its `standard_transforms`, and what it draws icons of atlases with. captum: a jitter of n goes n pixels each way
 there, half of n here. horama: says a box of 0.20 to 0.25 and draws 0.25 to 0.30; its noise of 0.05 is on a scale from
--2.5 to 2.5. Their padding has no counterpart: what comes in from outside is the picture's mirror image.
+-2.5 to 2.5. maco: crops that grow until the picture is looked at as a whole, as what comes out will be; with crops that
+shrink, as the paper has them, the embedded network sees the class in the parts but not always in the whole. The padding
+of the others has no counterpart: what comes in from outside is the picture's mirror image.
 """
 
 
