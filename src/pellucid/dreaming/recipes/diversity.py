@@ -9,7 +9,7 @@ from pellucid.errors import BadOption
 from pellucid.types import Paper
 
 
-def diversity(draw: Draw, layer: str, units: Sequence[int], *, facets: int = 4, weight: float = 10.0) -> Dream:
+def diversity(draw: Draw, layer: str, units: Sequence[int], *, facets: int = 4, weight: float = 30.0) -> Dream:
     """Several pictures of one unit, as unlike each other in texture as can be.
 
     Each picture k climbs channel_k - weight * mean over the others of cos(G_k, G_j), with G the Gram matrix of the
