@@ -25,8 +25,10 @@ def spearman(first: Tensor, second: Tensor) -> Tensor:
 
 def mean_ranks(values: Tensor) -> Tensor:
     """The rank of each number along the last axis, from 0 for the smallest; equal ones share the mean of theirs."""
-    values = values.contiguous()
-    rising = values.sort(dim=-1).values
-    low = torch.searchsorted(rising, values, right=False)
-    high = torch.searchsorted(rising, values, right=True)
-    return (low + high - 1).double() / 2
+    rising, order = values.sort(dim=-1)
+    place = torch.arange(values.shape[-1], device=values.device).expand_as(order)
+    first, last = torch.ones_like(order, dtype=torch.bool), torch.ones_like(order, dtype=torch.bool)
+    first[..., 1:] = last[..., :-1] = rising[..., 1:] != rising[..., :-1]  # of a run of equal ones
+    low = place.masked_fill(~first, 0).cummax(-1).values
+    high = place.masked_fill(~last, values.shape[-1]).flip(-1).cummin(-1).values.flip(-1)
+    return torch.zeros_like(low).scatter_(-1, order, low + high).double() / 2
