@@ -125,8 +125,8 @@ PRESETS: dict[str, Transform] = {
 lucid: its `standard_transforms`, and what it draws icons of atlases with. captum: a jitter of n goes n pixels each way
 there, half of n here. horama: says a box of 0.20 to 0.25 and draws 0.25 to 0.30; its noise of 0.05 is on a scale from
 -2.5 to 2.5. maco: crops that grow until the picture is looked at as a whole, as what comes out will be; with crops that
-shrink, as the paper has them, the embedded network sees the class in the parts but not always in the whole. The padding
-of the others has no counterpart: what comes in from outside is the picture's mirror image.
+shrink, as the paper has them, two of the first four classes tried came out as something else to the embedded network.
+The padding of the others has no counterpart: what comes in from outside is the picture's mirror image.
 """
 
 
