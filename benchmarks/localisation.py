@@ -53,6 +53,7 @@ ON_STAMPS: list[tuple[str, dict[str, Any]]] = [
     ("grad-cam++", {}),
     ("layer-cam", {}),
     ("saliency", {}),
+    ("saliency", {"crops": True}),
     ("saliency", CUT),
     ("grad-cam", {**CUT, "crops": False}),
 ]
@@ -142,7 +143,7 @@ def _all(
     held = {truth.name for _, truth in pairs[: len(tuned)]}
     reports = []
     for method, how in plan:
-        name = f"{method}, graph cut" if how.get("by") else method
+        name = f"{method}, graph cut" if how.get("by") else f"{method}, crops" if how.get("crops") else method
         print(f"locating with {name} ...", flush=True)
         if how.get("by"):  # a cut has no threshold to be chosen
             reports.append((name, score(model, pairs[len(tuned) :], method, held_out=0, **how)))

@@ -88,3 +88,8 @@ def test_nothing_found_is_said(run, folder):
                  "--occlusion.window", "8")  # fmt: skip
     assert answer.code == 0, answer.err
     assert "Nothing found" in answer.out
+
+
+def test_the_help_shows_each_example_on_a_line_of_its_own(run):
+    lines = [line.strip() for line in run("locate", "--help").out.splitlines()]
+    assert "pellucid locate sample:cat --method cam" in lines

@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 @json_flag
 @click.pass_context
 def locate(ctx: click.Context, /, pictures: tuple[str, ...], as_json: bool, **given: Any) -> int:
-    r"""Find where in pictures the class is, with a classifier that never saw a box.
+    """Find where in pictures the class is, with a classifier that never saw a box.
 
     PICTURE is a file, a folder or a sample. Writes a folder per picture with the boxes drawn, each mask as PNG, the
     map and a manifest, and localisation.json for all of them: COCO's format, boxes as [left, top, width, height] in
@@ -54,7 +54,7 @@ def locate(ctx: click.Context, /, pictures: tuple[str, ...], as_json: bool, **gi
     pellucid locate photos/ --target dog --objects 3
     pellucid locate photos/ --method saliency --by graph-cut
     pellucid locate val/ --annotations instances_val.json --resize none
-    """
+    """  # noqa: D301 - click's mark for lines that are to stay lines
     from pellucid.localise.rules import rule_for
     from pellucid.pictures import find_pictures
     from pellucid.registry import find_method
