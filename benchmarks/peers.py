@@ -152,3 +152,26 @@ def plain_gradients(net: nn.Module, points: Tensor, target: int, batch: int) -> 
         return torch.cat(found)
 
     return run
+
+
+def has_quantus() -> bool:
+    from importlib.util import find_spec
+
+    return find_spec("quantus") is not None
+
+
+def quantus_metric(
+    name: str, settings: dict[str, object], net: nn.Module, image: Tensor, maps: list[Tensor], classes: list[int]
+) -> Callable[[], object]:
+    import numpy as np
+    import quantus
+
+    made = getattr(quantus, name)(**{"normalise": False, "abs": False, "disable_warnings": True, **settings})
+    device, pictures, labels = str(image.device), image.cpu().numpy(), np.array(classes)
+    rows = [values[:, None].cpu().numpy() for values in maps]
+
+    def run() -> object:
+        given = {"model": net, "x_batch": pictures, "y_batch": labels, "device": device, "softmax": True}
+        return [made(**given, a_batch=each) for each in rows]
+
+    return run
