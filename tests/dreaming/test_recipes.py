@@ -67,6 +67,13 @@ def test_deep_dream_keeps_the_photographs_shape_and_climbs(photo):
     torch.testing.assert_close(still.pictures[0], own.permute(2, 0, 1), atol=0.02, rtol=0)  # 0 steps: noise alone
 
 
+def test_networks_of_one_size_dream_one_octave(photo):
+    net = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.Flatten(), torch.nn.Linear(4 * 14 * 14, 2))
+    made = pellucid.dream(pellucid.wrap(net, size=16), recipe="deep-dream", layer="0", start=photo, octaves=2, steps=2)
+    assert made.pictures.shape == (1, 3, 16, 16)
+    assert "one octave" in made.notes[-1]
+
+
 def test_an_interrupted_octave_is_the_last(photo):
     def stop(_label, done, _all):
         raise KeyboardInterrupt

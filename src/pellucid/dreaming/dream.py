@@ -286,7 +286,7 @@ class Draw:
         if own is None or side >= min(own):
             return side if own is None else None
         preprocess, _ = _sized(preprocessing_of(self.model), side)
-        return side if takes(self.model, len(preprocess.mean), side) else None
+        return side if takes(self.model, len(preprocess.mean), (side, side)) else None
 
     def shape(self, layer: str) -> tuple[int, ...]:
         """What a layer gives for one picture of the size that is drawn: `[1, channel, row, column]`."""

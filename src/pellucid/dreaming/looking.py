@@ -40,11 +40,12 @@ def layer_field(
         return tuple(maps.shape), receptive_fields(model, given, grids)[site]
 
 
-def takes(model: Model, channels: int, side: int) -> bool:
-    """Whether the network takes pictures of another size than its own; some are built for one."""
+def takes(model: Model, channels: int, *sizes: tuple[int, int]) -> bool:
+    """Whether the network takes pictures of other sizes than its own; some are built for one."""
     try:
         with sensing(model, [], scores=True) as eyes:
-            eyes.check(torch.zeros(1, channels, side, side, device=device_of(model)))
+            for rows, columns in sizes:
+                eyes.check(torch.zeros(1, channels, rows, columns, device=device_of(model)))
     except (RuntimeError, ValueError, AssertionError, BadOption, BadSite):
         return False
     return True

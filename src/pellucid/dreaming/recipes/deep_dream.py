@@ -8,6 +8,7 @@ from torch.nn import functional as F
 
 from pellucid.dreaming.catalogue import DeepDream
 from pellucid.dreaming.dream import Draw, Dream
+from pellucid.dreaming.looking import takes
 from pellucid.dreaming.recipes.registry import Composition
 from pellucid.errors import BadOption
 from pellucid.types import Paper
@@ -41,6 +42,11 @@ def deep_dream(
         raise BadOption(
             f"{octaves} octaves begin at {sizes[0][0]} x {sizes[0][1]} pixels, too few. Take fewer octaves."
         )
+    notes = []
+    if not takes(draw.model, whole.shape[1], sizes[0], sizes[-1]):
+        whole = draw.seen(picture)
+        sizes = [(whole.shape[2], whole.shape[3])]
+        notes.append("The network takes pictures of one size only, so there is one octave, of the part that it sees.")
     change = torch.zeros_like(whole)
     for size in sizes:
         own = F.interpolate(whole, size, mode="bilinear", antialias=True, align_corners=False)
@@ -50,6 +56,7 @@ def deep_dream(
         change = made.pictures - own
         if made.stopped:
             break
+    made.notes += notes
     return made
 
 
