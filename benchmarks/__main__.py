@@ -45,7 +45,6 @@ def main() -> None:
         for row in part(options.device):
             rows.append(row)
             print(row.line(), flush=True)
-        if rows:
             records.keep(part.__name__, rows, options.device, [each.__name__ for each in PARTS])
 
 
@@ -101,12 +100,6 @@ def gradients(device: str) -> Iterator[Row]:
             theirs = peers.captum_guided(network(name).to(device), image)
             timed = in_turn(ours(model, image, ["guided-backprop"]), theirs)
             yield at_most("guided-backprop", name, batch, "captum", timed, 1)
-
-
-def occlusion(device: str) -> Iterator[Row]:
-    """Exact incremental occlusion against captum, and against itself in bfloat16."""
-    for part in hiding.PARTS:
-        yield from part(device)
 
 
 def rise(device: str) -> Iterator[Row]:
@@ -181,7 +174,7 @@ def relevance(device: str) -> Iterator[Row]:
 
 
 PARTS = [
-    cam_family, panel, gradients, relevance, occlusion, rise, ablation, *many_passes.PARTS, cold_start, memory,
+    cam_family, panel, gradients, relevance, *hiding.PARTS, rise, ablation, *many_passes.PARTS, cold_start, memory,
     *localisation.PARTS, *dreams.PARTS, *judging.PARTS,
 ]  # fmt: skip
 

@@ -40,7 +40,7 @@ def captum_at_its_best(net: torch.nn.Module, image: torch.Tensor) -> int:
     return min(tries, key=lambda n: in_seconds(tries[n]))
 
 
-def against_captum(device: str) -> Iterator[Row]:
+def occlusion(device: str) -> Iterator[Row]:
     """Every network at window 16 and stride 8; other windows on VGG-16 and ResNet-18."""
     image = torch.randn(1, 3, 224, 224, device=device)
     for name, bar in BARS.items():
@@ -57,7 +57,7 @@ def against_captum(device: str) -> Iterator[Row]:
     yield reported("occlusion, window 1, stride 4", "resnet18", 1, "window 16, stride 8", timed)
 
 
-def fast(device: str) -> Iterator[Row]:
+def occlusion_fast(device: str) -> Iterator[Row]:
     """bfloat16 against exact: time, and rank correlation of the maps of the embedded network's sample picture."""
     image = torch.randn(1, 3, 224, 224, device=device)
     for name in ("vgg16", "resnet18", "efficientnet-lite0"):
@@ -86,7 +86,7 @@ print(*in_turn(hiding.ours(net, image, 16, 8), peers.captum_occlusion(net, image
 """
 
 
-def other_settings(device: str) -> Iterator[Row]:
+def occlusion_other_settings(device: str) -> Iterator[Row]:
     """With the C library's default allocator, and against captum's default of one window at a time."""
     if device != "cpu":
         return
@@ -133,4 +133,4 @@ def large_pictures(device: str) -> Iterator[Row]:
         yield Row(*what, found / bare, "<= 1024 MiB", found <= 2**30)
 
 
-PARTS: list[Callable[[str], Iterator[Row]]] = [against_captum, fast, other_settings, large_pictures]
+PARTS: list[Callable[[str], Iterator[Row]]] = [occlusion, occlusion_fast, occlusion_other_settings, large_pictures]

@@ -127,13 +127,14 @@ def plain_rise(net: nn.Module, image: Tensor, masks: Tensor, batch: int) -> Call
 
 
 def plain_score_cam(net: nn.Module, site: str, image: Tensor, target: int) -> Tensor:
-    """Score-CAM as its paper's algorithm 1 reads, one channel after the other, in batches of 32: the raw map."""
+    """Score-CAM as its paper's algorithm 1 reads, in batches of 32, without constant channels: the raw map."""
     seen: list[Tensor] = []
     handle = net.get_submodule(site).register_forward_hook(lambda *args: seen.append(args[2]))
     with torch.inference_mode():
         net(image)
         handle.remove()
         maps = seen[0][0]
+        maps = maps[maps.amax((1, 2)) > maps.amin((1, 2))]
         masks = nn.functional.interpolate(maps[None], image.shape[2:], mode="bilinear")[0]
         low, high = masks.amin((1, 2), keepdim=True), masks.amax((1, 2), keepdim=True)
         masks = (masks - low) / (high - low)
