@@ -65,6 +65,13 @@ def max_abs(maps: Maps) -> Map:
     return maps.abs().amax(CHANNEL)
 
 
+def ranks(values: Tensor) -> Tensor:
+    """The place of each value in its row of `[batch, ...]`, from 0 for the largest, ties in reading order; int64."""
+    order = values.flatten(1).argsort(dim=1, descending=True, stable=True)
+    places = torch.arange(order.shape[1], device=order.device).expand_as(order)
+    return torch.empty_like(order).scatter_(1, order, places).view_as(values)
+
+
 def product(first: Tensor, second: Tensor) -> Tensor:
     """Batched matrix product in the tensors' own type, also where the caller's autocast would lower it."""
     with torch.autocast(first.device.type, enabled=False):

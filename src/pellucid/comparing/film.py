@@ -11,8 +11,8 @@ from torch import Tensor
 from pellucid.capture.randomness import Draws
 from pellucid.evaluation import Score
 from pellucid.fills import fill_of
-from pellucid.metrics._curves import ranks
 from pellucid.models.preprocessing import preprocessing_of
+from pellucid.numerics import ranks
 from pellucid.pictures import prepare
 from pellucid.types import Maps, Model, Preprocess
 

@@ -28,7 +28,7 @@ from pellucid.capture.sites import Candidate, survey, why_recommended
 from pellucid.errors import BadOption, BadSite
 from pellucid.fills import fill_of
 from pellucid.methods.grad_cam import grad_cam
-from pellucid.numerics import onto_picture, safe_divide
+from pellucid.numerics import onto_picture, ranks, safe_divide
 from pellucid.targets import Target, Unread
 from pellucid.types import Canvas, Map, Maps, Model, Site
 
@@ -180,10 +180,9 @@ def _hidden(maps: Map, canvas: Canvas) -> Tensor:
     fine = onto_picture(maps, (_CELLS * 8, _CELLS * 8), canvas)
     cells = F.adaptive_avg_pool2d(fine[:, None], _CELLS).flatten(1)
     count = _CELLS**2
-    falling = cells.sort(dim=1, descending=True, stable=True).indices
-    ranks = torch.empty_like(falling).scatter_(1, falling, torch.arange(count, device=maps.device).expand_as(falling))
+    place = ranks(cells)
     numbers = torch.tensor([round(share * count) for share in _HIDDEN], device=maps.device)[:, None]
-    highest, lowest = ranks[:, None] < numbers, ranks[:, None] >= count - numbers
+    highest, lowest = place[:, None] < numbers, place[:, None] >= count - numbers
     return torch.stack([highest, lowest], 1).reshape(len(maps), 2, len(_HIDDEN), _CELLS, _CELLS)
 
 

@@ -8,6 +8,8 @@ from torch import Tensor
 from pellucid.errors import BadOption
 from pellucid.fills import fill_of
 from pellucid.judging import Asking, Judgement, Metric
+from pellucid.metrics._curves import equal_steps
+from pellucid.numerics import ranks
 from pellucid.types import Map, Maps, Noise, Paper
 
 
@@ -49,9 +51,7 @@ def irof(
     zero = values.new_zeros(len(values), parts.count)
     sums = zero.scatter_add(1, labels, values.flatten(1))
     means = sums / zero.scatter_add(1, labels, torch.ones_like(values.flatten(1)))
-    order = means.argsort(dim=1, descending=True, stable=True)
-    place = torch.empty_like(order).scatter_(1, order, torch.arange(parts.count, device=order.device).expand_as(order))
-    counts = (torch.arange(steps + 1, device=values.device) * parts.count / steps).round().long()
+    place, counts = ranks(means), equal_steps(parts.count, steps, values)
 
     def change(rows: Maps, samples: Tensor, numbers: Tensor) -> Maps:
         shown = place[samples] >= counts[numbers, None]

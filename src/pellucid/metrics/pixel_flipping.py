@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import torch
-from torch import Tensor
-
 from pellucid.errors import BadOption
 from pellucid.fills import fill_of
 from pellucid.judging import Asking, Judgement, Metric
-from pellucid.metrics._curves import ranks
+from pellucid.metrics._curves import equal_steps, in_order
 from pellucid.types import Map, Maps, Noise, Paper
 
 
@@ -51,13 +48,9 @@ def pixel_flipping(
             f"Expected 0 < share <= 1 and steps from 1 to the budget's pixels for {METRIC.id}, got {share} of {pixels} "
             f"pixels and {steps} steps."
         )
-    fill, place = fill_of(METRIC.id, baseline, image, probe, rng), ranks(values)
-    counts = (torch.arange(steps + 1, device=values.device) * (share * pixels) / steps).round().long()
-
-    def change(rows: Maps, samples: Tensor, numbers: Tensor) -> Maps:
-        return fill.hide(rows, samples, (place[samples] < counts[numbers, None, None])[:, None])
-
-    curve = probe.score(len(counts), change).score
+    fill = fill_of(METRIC.id, baseline, image, probe, rng)
+    counts = equal_steps(share * pixels, steps, values)
+    curve = probe.score(len(counts), in_order(values, counts, fill, shown=False)).score
     axis = tuple((counts.double() / pixels).tolist())
     return Judgement((curve[:, :1] - curve).mean(1), {"curve": curve}, axis)
 

@@ -7,8 +7,8 @@ from torch import Tensor
 
 from pellucid.errors import BadOption
 from pellucid.judging import Asking, Judgement, Metric
-from pellucid.metrics._curves import ranks
 from pellucid.metrics._imputation import imputed
+from pellucid.numerics import ranks
 from pellucid.types import Map, Maps, Noise, Paper
 
 

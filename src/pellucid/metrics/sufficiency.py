@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor
 
 from pellucid.errors import BadOption
 from pellucid.fills import fill_of
 from pellucid.judging import Asking, Judgement, Metric
-from pellucid.metrics._curves import ranks
+from pellucid.metrics._curves import in_order
 from pellucid.types import Map, Maps, Noise, Paper
 
 _SHARES = (0.01, 0.05, 0.1, 0.2, 0.5)
@@ -37,13 +36,9 @@ def sufficiency(values: Map, image: Maps, probe: Asking, rng: Noise, *, baseline
     pixels = values[0].numel()
     if pixels < 100:
         raise BadOption(f"{METRIC.id} shows 1 % of the pixels and more, so it needs at least 100, got {pixels}.")
-    fill, place = fill_of(METRIC.id, baseline, image, probe, rng), ranks(values)
+    fill = fill_of(METRIC.id, baseline, image, probe, rng)
     counts = (torch.tensor((*_SHARES, 1.0), dtype=torch.float64) * pixels).round().long().to(values.device)
-
-    def change(rows: Maps, samples: Tensor, numbers: Tensor) -> Maps:
-        return fill.hide(rows, samples, (place[samples] >= counts[numbers, None, None])[:, None])
-
-    found = probe.probability(len(counts), change).score
+    found = probe.probability(len(counts), in_order(values, counts, fill, shown=True)).score
     curve, whole = found[:, :-1], found[:, -1]
     return Judgement((whole[:, None] - curve).mean(1), {"curve": curve, "whole": whole}, _SHARES)
 
