@@ -11,7 +11,7 @@ import pellucid
 import tiny
 from pellucid.capture.budget import Budget
 from pellucid.capture.guard import guarded
-from pellucid.capture.patches import scoring
+from pellucid.capture.patches import scoring, windows
 from pellucid.capture.patches.grouping import group, sizes
 from pellucid.capture.patches.passes import RULES, Memo
 from pellucid.capture.patches.spans import Slide, Span
@@ -19,9 +19,12 @@ from pellucid.capture.probe import Meter, Probe
 from pellucid.targets import Custom, Logit
 from pellucid.types import Local
 
-TOTAL = Custom(
-    lambda out: (out * torch.linspace(-1, 1, out[0].numel(), dtype=out.dtype).view(out[0].shape)).flatten(1).sum(1)
-)
+
+def total(out):
+    return (out * torch.linspace(-1, 1, out[0].numel(), dtype=out.dtype).view(out[0].shape)).flatten(1).sum(1)
+
+
+TOTAL = Custom(total)
 
 
 def boxes_of(rows, columns, window, stride):
@@ -209,6 +212,42 @@ def test_single_precision_and_channels_last(seed, window, stride):
     net = tiny.build(tiny.Pooled, dtype=torch.float32)
     image = tiny.images(2, torch.float32, (24, 20), seed)
     check(net, image, local(boxes_of(24, 20, window, stride)), Logit((1,)))
+
+
+@settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.filter_too_much])
+@given(st.data(), st.integers(0, 2**16))
+def test_fast_convolutions_err_by_a_small_part_of_the_difference(data, seed):
+    torch.manual_seed(seed)
+    net = data.draw(networks()).eval()
+    image = torch.randn(2, 3, data.draw(st.integers(8, 19)), data.draw(st.integers(8, 19)))
+    try:
+        with torch.no_grad():
+            base = total(net(image))
+    except RuntimeError:  # a window larger than the map
+        assume(False)
+    change = local(boxes_of(*image.shape[2:], data.draw(st.integers(1, 6)), data.draw(st.integers(2, 7))))
+    model = pellucid.wrap(net)
+    with guarded(model.module), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(scoring, "has_short_floats", lambda device: True)
+        patch.setattr(windows, "_HEAVY", 1)
+        probe = Probe(model, image, TOTAL, None, Budget(image.device), Meter())
+        exact, fast = (probe._score_boxes(len(change.boxes), change, fast) for fast in (False, True))
+    assert exact.deviation is None and fast.deviation is not None
+    largest = float((exact.score - base[:, None]).abs().max())
+    torch.testing.assert_close(fast.score, exact.score, rtol=0, atol=0.03 * largest + 1e-5)
+
+
+def test_fast_is_exact_where_nothing_is_heavy(monkeypatch):
+    monkeypatch.setattr(scoring, "has_short_floats", lambda device: True)
+    net, image = tiny.build(tiny.Pooled, dtype=torch.float32), tiny.images(2, torch.float32)
+    change, model = local(boxes_of(16, 16, 5, 4)), pellucid.wrap(net)
+    with guarded(model.module):
+        probe = Probe(model, image, Logit((1,)), None, Budget(image.device), Meter())
+        exact, fast = (probe._score_boxes(len(change.boxes), change, fast) for fast in (False, True))
+    assert torch.equal(exact.score, fast.score)
+    monkeypatch.setattr(windows, "_HEAVY", 1)
+    with guarded(model.module):
+        assert not torch.equal(exact.score, probe._score_boxes(len(change.boxes), change, True).score)
 
 
 # Networks with habits

@@ -35,7 +35,8 @@ def occlusion(
         fill: what hides: a value in the model's normalised space (0 is the mean colour of its training data), `mean`,
             `blur`, `noise`, `inpaint` or another picture (see `pellucid.fills`).
         shape: `square`, or `disc` for the disc that fits into it.
-        precision: `exact`, or `fast` for bfloat16 where the processor has it; a note then tells the measured deviation.
+        precision: `exact`, or `fast` for heavy convolutions in bfloat16, on differences only, where the processor has
+            it; a note then tells the measured deviation.
 
     Returns:
         raw `[batch, position row, position column]`: d_p; the map at input resolution, signed; extras `scores` and
@@ -61,8 +62,8 @@ def occlusion(
     notes = [conventions(window, stride, shape, fill)]
     if answers.deviation is not None:
         notes.append(
-            f"Computed in bfloat16: scores differ from exact ones by up to {answers.deviation:.2g} where both were "
-            f"computed; the largest drop is {float(drop.abs().max()):.2g}."
+            "Heavy convolutions were computed in bfloat16: scores differ from exact ones by up to "
+            f"{answers.deviation:.2g} where both were computed; the largest drop is {float(drop.abs().max()):.2g}."
         )
     elif precision == "fast":
         notes.append("Computed exactly: this device or network does not allow the fast way.")

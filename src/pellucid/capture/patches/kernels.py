@@ -46,35 +46,51 @@ class Convolution:
     dilation: tuple[int, int]
     groups: int
     after: After | None = None
-    packed: dict[str, Tensor] = field(default_factory=dict)
+    packed: dict[torch.dtype, Tensor] = field(default_factory=dict)
 
     def __call__(self, maps: Tensor, around: Sides) -> Tensor:
         """The result for `[n, channel, row, column]` with this padding of zeros around it."""
+        return self._run(maps, around, self.bias, self.after)
+
+    def linear(self, maps: Tensor, around: Sides) -> Tensor:
+        """The same without what follows."""
+        return self._run(maps, around, self.bias, None)
+
+    def change(self, differences: Tensor, around: Sides) -> Tensor:
+        """What differences of the input change about `linear`."""
+        return self._run(differences, around, None, None)
+
+    def _run(self, maps: Tensor, around: Sides, bias: Tensor | None, after: After | None) -> Tensor:
         top, bottom, left, right = around
         if (top, left) != (bottom, right):
             maps, top, left = F.pad(maps, (left, right, top, bottom)), 0, 0
         if _FUSED is not None and maps.device.type == "cpu" and maps.dtype in _FUSED_TYPES:
-            name, numbers = (self.after.name, self.after.numbers) if self.after else ("none", ())
+            name, numbers = (after.name, after.numbers) if after else ("none", ())
             found: Tensor = _FUSED(
-                maps, self._packed(maps, (top, left)), self._as(maps, self.bias), (top, left), self.stride,
+                maps, self._packed(maps, (top, left)), self._as(maps, bias), (top, left), self.stride,
                 self.dilation, self.groups, name, list(numbers), "",
             )  # fmt: skip
             return found
-        weight, bias = self.weight.to(maps.dtype), self._as(maps, self.bias)
+        weight, bias = self.weight.to(maps.dtype), self._as(maps, bias)
         found = F.conv2d(maps, weight, bias, self.stride, (top, left), self.dilation, self.groups)
-        return self.after.function(found) if self.after else found
+        return after.function(found) if after else found
 
     def _as(self, maps: Tensor, bias: Tensor | None) -> Tensor | None:
         return None if bias is None else bias.to(maps.dtype)
 
     def _packed(self, maps: Tensor, padding: tuple[int, int]) -> Tensor:
         """The weight in the order that oneDNN likes for this kind of input, found once."""
-        if "weight" not in self.packed:
+        if maps.dtype not in self.packed:
             reorder: Any = getattr(torch._C._nn, "mkldnn_reorder_conv2d_weight", None)
             given = (list(padding), list(self.stride), list(self.dilation), self.groups, list(maps.shape))
             weight = self.weight.detach().to(maps.dtype)
-            self.packed["weight"] = weight if reorder is None else reorder(weight.to_mkldnn(), *given)
-        return self.packed["weight"]
+            self.packed[maps.dtype] = weight if reorder is None else reorder(weight.to_mkldnn(), *given)
+        return self.packed[maps.dtype]
+
+    @property
+    def work(self) -> int:
+        """Multiply-adds for each number of the result."""
+        return self.weight[0].numel()
 
     @property
     def may_fold(self) -> bool:

@@ -88,10 +88,11 @@ class Pass:
     Args:
         memo: shared with the other passes over the same picture.
         writes_log: whether this is the first one, which writes down how boxes come about.
+        fast: carry out heavy convolutions on differences in bfloat16.
     """
 
-    def __init__(self, memo: Memo, *, writes_log: bool = False) -> None:
-        self.memo, self.writes_log = memo, writes_log
+    def __init__(self, memo: Memo, *, writes_log: bool = False, fast: bool = False) -> None:
+        self.memo, self.writes_log, self.fast = memo, writes_log, fast
         self.number = 0
 
     def begin(self, picture: Tensor, patch: Tensor, spans: tuple[Span, Span]) -> Patched:
@@ -148,7 +149,10 @@ class Pass:
             raise TypeError("the value has been computed")
         kernel = self.prepared(lambda: make(pending.kernel))
         still = self.still(lambda: kernel(pending.still.get(), pending.sides))
-        held = replace(pending, kernel=kernel)
+        base = None
+        if pending.base is not None:
+            base = self.still(lambda: kernel.linear(pending.still.get(), pending.sides), "linear")
+        held = replace(pending, kernel=kernel, base=base)
         step = self.note((value.step,), None, held, value.axes, value.spans, free=True)
         return Patched(self, still, held, value.axes, value.spans, step)
 

@@ -25,7 +25,7 @@ Answer: TypeAlias = tuple[Tensor, Tensor | None]
 Read: TypeAlias = Callable[[Any, Tensor], Answer]
 """Scores and top classes `[n]` from a network's output and the pictures that its rows belong to."""
 
-_COMPARED = 8
+_COMPARED = 4
 """Variants that fast answers are compared with exact ones at."""
 _CHECKED = (slice(None), slice(-1, None))
 """Rows of the first passes that are compared with whole ones: the second is the first to use what another one kept."""
@@ -43,7 +43,7 @@ class Incremental:
         change: what becomes of them.
         read: reads a network's output.
         budget: how many variants at once.
-        fast: compute in bfloat16.
+        fast: carry out heavy convolutions in bfloat16.
     """
 
     model: Model
@@ -63,7 +63,6 @@ class Incremental:
         """
         self.memo = Memo(_KEPT, self.memo.kernels)
         picture = feed(self.model, self.image[k : k + 1])
-        picture = picture.to(torch.bfloat16) if self.fast else picture
         given = self.change.boxes
         boxes = (given if given.ndim == 2 else given[k]).cpu().numpy().astype(np.int64)
         middle = len(boxes) // 2
@@ -100,8 +99,8 @@ class Incremental:
         parts = self.change.paint(parts, samples, which, corners).to(picture.dtype)
         if picture.is_contiguous(memory_format=torch.channels_last):
             parts = parts.contiguous(memory_format=torch.channels_last)
-        with torch.inference_mode(), torch.autocast(picture.device.type, torch.bfloat16, enabled=self.fast):
-            given = Pass(self.memo, writes_log=writes_log).begin(picture, parts, spans)
+        with torch.inference_mode():
+            given = Pass(self.memo, writes_log=writes_log, fast=self.fast).begin(picture, parts, spans)
             try:
                 output = tree_map(ordinary, forward(self.model, given, samples))
             except Exception as error:
@@ -175,7 +174,7 @@ def incremental(
         read: reads a network's output.
         budget: how many variants at once.
         tick: told how many variants are done.
-        fast: compute in bfloat16 where the device can, and measure what that changes.
+        fast: carry out heavy convolutions in bfloat16 where the device can, and measure what that changes.
     """
     fast = fast and has_short_floats(image.device) and input_type(model, image) == torch.float32
     engine, done = Incremental(model, image, change, read, budget, fast), 0

@@ -49,6 +49,8 @@ class Pending:
         maps, around: with which values, and which padding.
         still, sides: the unchanged picture's values before it, and their padding.
         shape: of the result.
+        base: where `maps` are differences from the unchanged picture's values, what these become before the activation.
+        spans: where the boxes of the result lie.
     """
 
     kernel: Convolution
@@ -57,11 +59,13 @@ class Pending:
     still: Still
     sides: Sides
     shape: torch.Size
+    base: Still | None
+    spans: tuple[Span, Span]
 
     @property
     def dtype(self) -> torch.dtype:
         """Of the result."""
-        return self.maps.dtype
+        return self.maps.dtype if self.base is None else self.kernel.weight.dtype
 
     @property
     def device(self) -> torch.device:
@@ -78,7 +82,14 @@ class Pending:
 
     def compute(self) -> Tensor:
         """Carry it out."""
-        return self.kernel(self.maps, self.around)
+        if self.base is None:
+            return self.kernel(self.maps, self.around)
+        change, base = self.kernel.change(self.maps, self.around), self.base.get()
+        if all(span.is_whole for span in self.spans):
+            found = base + change
+        else:
+            found = cut(base, (2, 3), [s.first for s in self.spans], [s.size for s in self.spans]).add_(change)
+        return self.kernel.after.function(found) if self.kernel.after else found
 
 
 class Patched(Tensor):
@@ -237,21 +248,25 @@ def _cut_planes(source: Tensor, first: list[Places], size: list[int]) -> Tensor:
     return windows[:, down, across].transpose(0, 1).contiguous()
 
 
-def paste(value: Patched, window: Tensor, corner: list[Places]) -> None:
-    """Write the boxes into windows whose first row and column are `corner`; what falls outside a window is left out."""
+def paste(value: Patched, window: Tensor, corner: list[Places], held: Tensor | None = None) -> None:
+    """Write the boxes into windows whose first row and column are `corner`; what falls outside a window is left out.
+
+    What is written are the value's own numbers, or others that are `held` in the same boxes.
+    """
+    held = value.patch if held is None else held
     down, across = (span.first - place for span, place in zip(value.spans, corner, strict=True))
     count = len(down)
     edges = np.flatnonzero((np.diff(down) != 0) | (np.diff(across) != 0)) + 1
     for begin, end in zip([0, *edges.tolist()], [*edges.tolist(), count], strict=True):
-        _paste_some(value, window, slice(begin, end), (int(down[begin]), int(across[begin])))
+        _paste_some(held, value.axes, window, slice(begin, end), (int(down[begin]), int(across[begin])))
 
 
-def _paste_some(value: Patched, window: Tensor, some: slice, shift: tuple[int, int]) -> None:
+def _paste_some(held: Tensor, axes: tuple[int, int], window: Tensor, some: slice, shift: tuple[int, int]) -> None:
     inside: list[slice] = [some] + [slice(None)] * (window.ndim - 1)
     taken = list(inside)
-    for axis, move in zip(value.axes, shift, strict=True):
-        begin, end = max(move, 0), min(move + value.patch.shape[axis], window.shape[axis])
+    for axis, move in zip(axes, shift, strict=True):
+        begin, end = max(move, 0), min(move + held.shape[axis], window.shape[axis])
         if begin >= end:
             return
         inside[axis], taken[axis] = slice(begin, end), slice(begin - move, end - move)
-    window[tuple(inside)] = value.patch[tuple(taken)]
+    window[tuple(inside)] = held[tuple(taken)]

@@ -12,12 +12,14 @@ from torch.nn import functional as F
 from pellucid.capture.patches.kernels import NO_SIDES, Convolution, Sides
 from pellucid.capture.patches.passes import Pass, rule
 from pellucid.capture.patches.reshaping import averaging
-from pellucid.capture.patches.spans import Scale, Shift, Slide, Span
+from pellucid.capture.patches.spans import Places, Scale, Shift, Slide, Span
 from pellucid.capture.patches.value import Patched, Pending, cut, paste
 from pellucid.capture.rewriting import bind, functions
 
 _GATHER = 2.0
 """Multiply-adds that take as long as moving one byte into a box's surroundings; measured as `_BYTE` is."""
+_HEAVY = 256
+"""Multiply-adds for each number of its result from which a convolution is quicker on differences in bfloat16."""
 
 
 def _pair(value: Any) -> tuple[int, int]:
@@ -55,15 +57,19 @@ def slide(
     spans = (motions[0].through(value.spans[0]), motions[1].through(value.spans[1]))
     if value.is_whole or _costs_less_whole(value, spans, motions, work):
         value.dense()
+    around, base = NO_SIDES, None
     if value.is_whole:
-        maps, around = value.patch, sides
-        spans = (Span.whole(len(maps), motions[0].length), Span.whole(len(maps), motions[1].length))
+        around = sides
+        spans = (Span.whole(len(value.patch), motions[0].length), Span.whole(len(value.patch), motions[1].length))
+    if run.fast and isinstance(kernel, Convolution) and kernel.work >= _HEAVY:
+        base = run.still(lambda: kernel.linear(parent.get(), sides), "linear")
+        maps = _differences(value, spans, motions)
     else:
-        maps, around = _surroundings(run, value, spans, motions, sides, empty), NO_SIDES
+        maps = value.patch if value.is_whole else _surroundings(run, value, spans, motions, sides, empty)
     patch: Tensor | Pending
     if isinstance(kernel, Convolution):
         shape = (len(maps), len(kernel.weight), spans[0].size, spans[1].size)
-        patch = Pending(kernel, maps, around, parent, sides, torch.Size(shape))
+        patch = Pending(kernel, maps, around, parent, sides, torch.Size(shape), base, spans)
     else:
         patch = kernel(maps, around)
         if finish and around is not sides:
@@ -90,17 +96,40 @@ def _surroundings(
     empty: float,
 ) -> Tensor:
     """Everything that the kernel sees to compute the boxes `spans` of its result, padding included."""
-    corner = [motion.stride * span.first - motion.before for motion, span in zip(motions, spans, strict=True)]
-    size = [motion.needs(span.size) for motion, span in zip(motions, spans, strict=True)]
-    if size == list(value.patch.shape[2:]) and all(
-        bool((c == s.first).all()) for c, s in zip(corner, value.spans, strict=True)
-    ):
+    corner, size = _seen(spans, motions)
+    if _is_held(value, corner, size):
         return value.patch  # a kernel of one place sees no surroundings
     parent = value.still
     padded = run.still(lambda: _padded(parent.get(), sides, empty), "padded") if any(sides) else parent
     window = cut(padded.get(), value.axes, [corner[0] + sides[0], corner[1] + sides[2]], size)
     paste(value, window, corner)
     return window
+
+
+def _differences(value: Patched, spans: tuple[Span, Span], motions: tuple[Slide, Slide]) -> Tensor:
+    """The same less the unchanged picture's values, in bfloat16: its error is small beside the difference itself."""
+    still = value.still.get()
+    if value.is_whole:
+        return (value.patch - still).bfloat16()
+    held = value.patch - cut(still, value.axes, [s.first for s in value.spans], [s.size for s in value.spans])
+    corner, size = _seen(spans, motions)
+    if _is_held(value, corner, size):
+        return held.bfloat16()
+    window = held.new_zeros((len(held), size[0], size[1], held.shape[1]), dtype=torch.bfloat16).permute(0, 3, 1, 2)
+    paste(value, window, corner, held)
+    return window
+
+
+def _seen(spans: tuple[Span, Span], motions: tuple[Slide, Slide]) -> tuple[list[Places], list[int]]:
+    """First row and column, and how many, that a kernel sees to compute these boxes."""
+    corner = [motion.stride * span.first - motion.before for motion, span in zip(motions, spans, strict=True)]
+    return corner, [motion.needs(span.size) for motion, span in zip(motions, spans, strict=True)]
+
+
+def _is_held(value: Patched, corner: list[Places], size: list[int]) -> bool:
+    return size == list(value.patch.shape[2:]) and all(
+        bool((c == s.first).all()) for c, s in zip(corner, value.spans, strict=True)
+    )
 
 
 def _padded(maps: Tensor, sides: Sides, empty: float) -> Tensor:
