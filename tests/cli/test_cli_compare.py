@@ -22,6 +22,19 @@ def test_the_table_and_the_files(run, draw, folder):
     assert json.loads((out / "comparison.json").read_text())["metrics"][0]["options"]["steps"] == 4
 
 
+def test_without_the_sanity_check(run, draw, folder):
+    answer = run("compare", draw(), *QUICK, "--no-sanity")
+    assert answer.code == 0, answer.err
+    assert answer.out.count("not checked") == 2 + 1, "of each method, and why"
+    assert "passes" not in answer.out
+    record = json.loads((folder / "pellucid-out" / "comparison.json").read_text())
+    assert record["pictures_checked_for_sanity"] == 0
+    assert [place["sane"] for place in record["ranking"]] == [None, None]
+    answer = run("compare", draw(), *QUICK)
+    assert "not checked" not in answer.out
+    assert "Sanity was checked on 1 picture" in " ".join(answer.out.split())
+
+
 def test_json_is_alone_on_standard_output_and_bad_pictures_are_said(run, draw):
     answer = run("compare", draw(), "missing.png", *QUICK, "--json")
     found = json.loads(answer.out)

@@ -51,6 +51,12 @@ def test_the_first_that_is_sane(compared):
         best(standing(compared, {"saliency": 1.0, "grad-cam": 2.0}, {"saliency": 0.9, "grad-cam": 0.8}))
 
 
+def test_a_choice_without_the_check_says_so(compared):
+    said = "without a check that the maps change"
+    assert said in best(standing(compared, {"saliency": 1.0, "grad-cam": 2.0}, None)).why
+    assert said not in best(standing(compared, {"saliency": 1.0, "grad-cam": 2.0}, {"saliency": 0.2})).why
+
+
 def test_of_equals_the_faster(compared, monkeypatch):
     made = standing(compared, {"saliency": 1.5, "grad-cam": 1.5}, {})
     seconds = {"saliency": 2.0, "grad-cam": 1.0}

@@ -240,3 +240,27 @@ def test_a_method_that_fails_sanity_is_marked(model, photos):
     assert text.count("fails sanity</span>") == 1
     assert "Saliency hardly changes when the weights are drawn at random: likeness 0.80" in text
     assert replace(found, pictures=(replace(picture, sanity={}),)).is_sane("saliency") is None
+
+
+def test_sanity_can_be_left_out_and_made_up_for(model, photos, tmp_path, monkeypatch):
+    judged = []
+    real = run.evaluate
+    monkeypatch.setattr(run, "evaluate", lambda *args, **rest: judged.append(args[1]) or real(*args, **rest))
+    given = (model, str(photos), METHODS, METRICS)
+    without = pellucid.compare(*given, options=OPTIONS, sanity=False, folder=tmp_path)
+    assert judged == [METRICS] * 4
+    assert (without.checked, without.is_sane("saliency")) == (0, None)
+    text = page(without, created="2026-01-01T00:00:00+00:00")
+    assert "Sanity was not checked: whether the maps change" in text
+    whole = pellucid.compare(*given, options=OPTIONS, folder=tmp_path)
+    assert judged[4:] == ["randomisation"] * SHOWN, "nothing else is asked again"
+    fresh = pellucid.compare(*given, options=OPTIONS)
+    assert whole.checked == fresh.checked == SHOWN
+    assert whole.likeness("saliency") == pytest.approx(fresh.likeness("saliency"))
+    assert [s.mean for s in whole] == [s.mean for s in without]
+    assert "Sanity was checked on the first 3 pictures: whether" in page(whole, created="2026-01-01T00:00:00+00:00")
+    count = len(judged)
+    again = pellucid.compare(*given, options=OPTIONS, sanity=False, folder=tmp_path)
+    assert (again.checked, len(judged)) == (0, count), "the same call says the same, whatever is kept"
+    assert pellucid.compare(*given, options=OPTIONS, folder=tmp_path).checked == SHOWN
+    assert len(judged) == count, "what was kept is not lost by a call that does not ask for it"

@@ -43,6 +43,12 @@ class _Compare(CommandWithMethods):
 @click.option("--layer", metavar="SITE|auto", help="Where layer methods look.")
 @click.option("--best", is_flag=True, help="Pick the best, and remember it for `explain --method auto`.")
 @click.option("--out", default="pellucid-out", show_default=True, metavar="DIR", help="Folder for the results.")
+@click.option(
+    "--sanity/--no-sanity",
+    default=True,
+    show_default=True,
+    help="Check that maps change when the weights are drawn at random; takes longer.",
+)
 @click.option("--seed", type=int, default=0, show_default=True, help="Of all random draws.")
 @click.option("--chunk", type=click.IntRange(min=1), help="Samples at once. [default: what memory allows]")
 @model_flags
@@ -86,6 +92,7 @@ def compare(ctx: click.Context, /, pictures: tuple[str, ...], as_json: bool, **g
             given["layer"],
             given_options(ctx),
             given["seed"],
+            sanity=given["sanity"],
             folder=out,
             chunk=given["chunk"],
             progress=bar.tick,
@@ -129,7 +136,7 @@ def _exit_code(comparison: Comparison, stopped: Cancelled | None) -> int:
 
 
 def _print(comparison: Comparison, out: Path) -> None:
-    from pellucid.comparing.page import sentence, warning
+    from pellucid.comparing.page import sanity, sentence, warning
 
     if not comparison.pictures:
         return
@@ -141,6 +148,7 @@ def _print(comparison: Comparison, out: Path) -> None:
     )
     spread = ", with 95 % bootstrap intervals" if len(comparison.pictures) > 1 else ""
     show.line(f"Means{spread}. * better than all maps that know nothing of the network, which stand below the methods.")
+    show.line(sanity(comparison))
     show.line(plain(sentence(comparison)), "bold")
     for method in comparison.methods:
         if said := warning(comparison, method.id):
@@ -168,7 +176,8 @@ def _rows(comparison: Comparison, metrics: list[Metric]) -> list[tuple[str, ...]
         for metric in metrics:
             score = scores.get(metric.id)
             cells.append("" if score is None else f"{score.text}{'*' if comparison.beats_all(score) else ' '}")
-        sanity = {True: "passes", False: "fails", None: ""}[comparison.is_sane(place.method)]
+        unknown = "not known" if comparison.checked else "not checked"
+        sanity = {True: "passes", False: "fails", None: unknown}[comparison.is_sane(place.method)]
         seconds = facts.seconds(comparison.seconds_of(place.method))
         rows.append((place.method, f"{place.rank:.3g}", *cells, seconds, sanity))
     first = {metric.id: next(iter(comparison.evaluation.ranked(metric.id)), None) for metric in metrics}

@@ -48,6 +48,8 @@ def _why(comparison: Comparison, first: Place, ranked: list[Place]) -> str:
     failed = [place.method for place in ranked if comparison.is_sane(place.method) is False]
     if failed:
         said += f", {', '.join(failed)} left out for showing the same with random weights"
+    if not comparison.checked:
+        said += ", without a check that the maps change when the weights are drawn at random"
     beaten = [score.metric.id for score in comparison.scores_of(first.method).values() if comparison.beats_all(score)]
     controls = f"by {', '.join(beaten)}" if beaten else "by none of them"
     return f"{said}; better than all maps that know nothing of the network {controls}."

@@ -33,7 +33,7 @@ class Compared:
         prediction: the network's first; None if it gives no class scores.
         picture: as decoded; None for tensors.
         sanity: by method, how alike its map stays when the network's weights are drawn at random (`randomisation`);
-            of the first pictures only.
+            of the first pictures only, None of those that were not checked.
         maps: signed values `[row, column]` by method, of the first pictures only, which are shown.
     """
 
@@ -46,7 +46,7 @@ class Compared:
     seconds: float = 0.0
     prediction: Prediction | None = None
     picture: Picture | None = None
-    sanity: Mapping[str, float] = field(default_factory=dict)
+    sanity: Mapping[str, float] | None = None
     maps: Mapping[str, Tensor] = field(default_factory=dict)
 
 
@@ -149,9 +149,14 @@ class Comparison:
         """Whether a score is better than those of all maps that know nothing; see `evaluation.trust.better`."""
         return bool(score.controls) and not unbeaten(score)
 
+    @property
+    def checked(self) -> int:
+        """On how many pictures it was checked whether the maps change with what the network has learned."""
+        return sum(picture.sanity is not None for picture in self.pictures)
+
     def likeness(self, method: str) -> float:
         """How alike its maps stay when the network's weights are drawn at random, mean over the pictures; or NaN."""
-        found = [x for picture in self.pictures if not math.isnan(x := picture.sanity.get(method, math.nan))]
+        found = [x for picture in self.pictures if not math.isnan(x := (picture.sanity or {}).get(method, math.nan))]
         return sum(found) / len(found) if found else math.nan
 
     def is_sane(self, method: str) -> bool | None:

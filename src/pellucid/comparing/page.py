@@ -43,6 +43,7 @@ def page(comparison: Comparison, *, created: str, command: str = "") -> str:
         created=created,
         comparison=comparison,
         sentence=sentence(comparison),
+        sanity=sanity(comparison),
         metrics=metrics,
         rows=[_row(comparison, place.method, place.rank, metrics) for place in comparison.ranking],
         controls=_controls(comparison, metrics),
@@ -71,6 +72,16 @@ def sentence(comparison: Comparison) -> str:
     if not beaten:
         return f"{ahead}; by no metric is it better than all maps that know nothing of the network."
     return f"{ahead}; better than all maps that know nothing of the network by {', '.join(beaten)}."
+
+
+def sanity(comparison: Comparison) -> str:
+    """What is known of whether the maps change with what the network has learned."""
+    asked = "whether the maps change when the network's weights are drawn at random"
+    if not comparison.checked:
+        return f"Sanity was not checked: {asked}."
+    where = facts.count(comparison.checked, "picture")
+    first = where if comparison.checked == len(comparison.pictures) else f"the first {where}"
+    return f"Sanity was checked on {first}: {asked}."
 
 
 def warning(comparison: Comparison, method: str) -> str:

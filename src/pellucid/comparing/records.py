@@ -82,7 +82,7 @@ def _record(found: Compared) -> dict[str, Any]:
         "target": found.target,
         "costs": {name: vars(cost) for name, cost in found.costs.items()},
         "refused": dict(found.refused),
-        "sanity": dict(found.sanity),
+        "sanity": None if found.sanity is None else dict(found.sanity),
         "seconds": found.seconds,
         "prediction": None if found.prediction is None else vars(found.prediction),
         "seed": found.evaluation.seed,
@@ -97,6 +97,7 @@ def _read(record: Mapping[str, Any]) -> Compared:
     evaluation = Evaluation(scores, without, record["seed"], sum(score.cost.seconds for score in scores))
     costs = {name: Cost(**cost) for name, cost in record["costs"].items()}
     first = None if record["prediction"] is None else Prediction(**record["prediction"])
+    sanity = record["sanity"]
     return Compared(
         name="",
         source="",
@@ -106,7 +107,7 @@ def _read(record: Mapping[str, Any]) -> Compared:
         refused=record["refused"],
         seconds=record["seconds"],
         prediction=first,
-        sanity={name: math.nan if x is None else x for name, x in record["sanity"].items()},
+        sanity=None if sanity is None else {name: math.nan if x is None else x for name, x in sanity.items()},
     )
 
 

@@ -41,6 +41,7 @@ def compare(
     options: Mapping[str, Mapping[str, Any]] | None = None,
     seed: int = 0,
     *,
+    sanity: bool = True,
     folder: str | Path | None = None,
     chunk: int | None = None,
     progress: Callable[[str, int, int], None] | None = None,
@@ -62,6 +63,8 @@ def compare(
         layer: where layer methods look, as for `explain`, but one.
         options: keyword options by id of the method or metric.
         seed: of all random draws.
+        sanity: whether to check, on the first pictures, that the maps change when the network's weights are drawn at
+            random; it costs a few more maps of each method.
         folder: where the scores of each picture are kept as soon as they are there, so that the same call goes on
             where another was stopped; nothing is kept for a `target` that is neither number nor text.
         chunk: samples at once; None decides by the memory that is free.
@@ -84,7 +87,7 @@ def compare(
     if not sources:
         raise BadOption("Expected at least one picture to compare methods on, got none.")
     kept = records.Kept(asked.key, None if folder is None else Path(folder))
-    judge = _Judge(asked, kept, chunk, progress, cancel)
+    judge = _Judge(asked, kept, sanity=sanity, chunk=chunk, progress=progress, cancel=cancel)
     done: list[Compared] = []
     failed: list[Failed] = []
     try:
@@ -211,9 +214,8 @@ def _sources(pictures: Any) -> Iterator[_Source]:
 class _Judge:
     """Explains and judges one picture after the other."""
 
-    def __init__(self, plan: _Plan, kept: records.Kept, chunk: int | None, progress: Any, cancel: Any) -> None:
-        self.plan, self.kept = plan, kept
-        self.how = {"chunk": chunk, "progress": progress, "cancel": cancel}
+    def __init__(self, plan: _Plan, kept: records.Kept, *, sanity: bool, **how: Any) -> None:
+        self.plan, self.kept, self.sanity, self.how = plan, kept, sanity, how
 
     def one(self, source: _Source, *, shown: bool) -> Compared | Failed:
         """Judge a picture; with `shown`, keep its maps."""
@@ -226,16 +228,26 @@ class _Judge:
         picture = source.given
         if not isinstance(picture, Tensor | Picture):
             picture = prepare(picture, preprocessing_of(self.plan.model), source.source and source.name)
-        known = self.kept.find(picture, shown=shown)
-        if known is None:
-            known = self._judged(picture, checked=shown)
+        known, checked = self.kept.find(picture, shown=shown), shown and self.sanity
+        if known is None or (checked and known.sanity is None):
+            known = self._judged(picture, known, checked=checked)
             self.kept.keep(picture, known, shown=shown)
-        decoded = picture if shown and isinstance(picture, Picture) else None
-        return replace(known, name=source.name, source=source.source, picture=decoded, maps=known.maps if shown else {})
+        return replace(
+            known,
+            name=source.name,
+            source=source.source,
+            picture=picture if shown and isinstance(picture, Picture) else None,
+            sanity=known.sanity if checked else None,  # the same call says the same, whatever was kept before
+            maps=known.maps if shown else {},
+        )
 
-    def _judged(self, picture: Picture | Tensor, *, checked: bool) -> Compared:
+    def _judged(self, picture: Picture | Tensor, known: Compared | None, *, checked: bool) -> Compared:
+        """The scores of a picture, and with `checked` its sanity; of what is known already, only the latter."""
         start = time.perf_counter()
         explanation = self._explain(picture)
+        sanity = self._sanity(explanation) if checked else None
+        if known is not None:
+            return replace(known, sanity=sanity, seconds=known.seconds + time.perf_counter() - start)
         evaluation = self._evaluate(explanation)
         return Compared(
             name="",
@@ -245,7 +257,7 @@ class _Judge:
             costs={each.method.id: each.cost for each in explanation},
             refused=dict(explanation.refused),
             seconds=time.perf_counter() - start,
-            sanity=self._sanity(explanation) if checked else {},
+            sanity=sanity,
             prediction=next(iter(explanation.predictions[0] if explanation.predictions else ()), None),
             maps={each.method.id: each.values[0].cpu() for each in explanation},
         )

@@ -48,6 +48,7 @@ def document(comparison: Comparison, *, created: str, command: str = "") -> dict
         "seed": comparison.seed,
         "target": comparison.target,
         "layer": comparison.layer,
+        "pictures_checked_for_sanity": comparison.checked,
         "metrics": [
             {"id": m.id, "title": m.title, "better": m.better, "protocol": str(m.reference), "options": dict(options)}
             for m, options in comparison.metrics
