@@ -32,11 +32,14 @@ _CHOICES = (
     click.option("--rate", type=float, help="Of the optimiser. [default: the recipe's]"),
     click.option("--side", type=click.IntRange(min=8), help="Of the picture, in pixels. [default: the model's]"),
     click.option("--shared", is_flag=True, default=None, help="What pictures have in common at the same place in all."),
+    click.option(
+        "--alpha", is_flag=True, default=None, help="With an opacity: what the objective can do without fades."
+    ),
     click.option("--chunk", type=click.IntRange(min=1), help="Pictures at once. [default: what memory allows]"),
     click.option("--trust", multiple=True, metavar="DIR", help="Photographs to compare with; see the page it writes."),
     click.option("--seed", type=int, default=0, show_default=True, help="Of first pictures and transforms."),
 )
-_FIELDS = ("image", "spectrum", "transform", "optimiser", "steps", "rate", "shared")
+_FIELDS = ("image", "spectrum", "transform", "optimiser", "steps", "rate", "shared", "alpha")
 """Flags that are fields of the recipe."""
 
 

@@ -295,6 +295,35 @@ class Blur(Named):
         return 0.5 * (x - smoothed(x).detach()).square().sum((1, 2, 3))
 
 
+@entry("alpha")
+@dataclass(frozen=True)
+class Alpha(Named):
+    """Mean opacity of pictures with alpha, 0 to 1. Multiply by 1 - alpha() to see what can be left out."""
+
+    def value(self, seen: Seen) -> Tensor:
+        """Mean over places."""
+        return _opacity(self, seen).mean((1, 2))
+
+
+@entry("blur_alpha")
+@dataclass(frozen=True)
+class BlurAlpha(Named):
+    """Squared difference of the opacity from itself `smoothed` by 3 x 3 (which is held fixed). Subtract it."""
+
+    def value(self, seen: Seen) -> Tensor:
+        """Summed over places, halved."""
+        x = _opacity(self, seen)[:, None]
+        return 0.5 * (x - smoothed(x).detach()).square().sum((1, 2, 3))
+
+
+def _opacity(part: Objective, seen: Seen) -> Tensor:
+    if seen.opacity is None:
+        raise BadOption(
+            f"{part} is of pictures with alpha, and these have none. Set alpha, --alpha on the command line."
+        )
+    return seen.opacity
+
+
 def smoothed(pictures: Tensor, width: int = 3) -> Tensor:
     """Each value's mean with its neighbours within the picture, `width` x `width`, those on the rim half as heavy."""
 

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from pellucid.capture.sensing import at_once
+from pellucid.dreaming.catalogue import Alpha, BlurAlpha
 from pellucid.dreaming.images import IMAGES, Coloured, Image, Plain, Shared
 from pellucid.dreaming.keeping import kept_in
 from pellucid.dreaming.looking import layer_maps, takes
@@ -20,6 +21,7 @@ from pellucid.dreaming.objectives import Objective, one_each, parse, rebuilt
 from pellucid.dreaming.optimise import Climb, Progress, Watch, climb, photograph, sized
 from pellucid.dreaming.spectrum import read_spectrum
 from pellucid.dreaming.transforms import Transform, find_transform
+from pellucid.dreaming.transparency import Laid, Transparent, over_grey
 from pellucid.errors import BadOption, unknown
 from pellucid.inspection.inputs import device_of
 from pellucid.models.preprocessing import preprocessing_of
@@ -42,6 +44,8 @@ class Recipe:
         penalty: what is subtracted from every objective, as text; "" is nothing.
         spectrum: a file from `pellucid spectrum build` for the image `maco`; "" is 1 / frequency.
         shared: the pictures have a part in common, so that what they have in common is at the same place in all.
+        alpha: the pictures have an opacity, and lie over other noise in each step. Unless the objective says what
+            opacity costs, by `alpha()` or `blur_alpha()`, it becomes `objective * (1 - alpha()) - 0.1 * blur_alpha()`.
     """
 
     image: str = "fourier"
@@ -52,10 +56,13 @@ class Recipe:
     penalty: str = ""
     spectrum: str = ""
     shared: bool = False
+    alpha: bool = False
 
 
 _COMMON = 999_983
 """Number of the picture whose noise the common part of shared pictures starts with; no batch is as large."""
+_OPACITY = 500_009
+"""What is added to the number of a picture for the noise that its opacity starts with, which is not that of colours."""
 RECIPES = {
     "fourier": Recipe(),
     "maco": Recipe("maco", "maco", "nadam", 1.0),
@@ -75,15 +82,16 @@ class Dream:
         seed: of the first picture and the transforms.
         size: rows and columns.
         pictures: `[picture, channel, row, column]`, 0 to 1.
+        alpha: how opaque they are, `[picture, row, column]`, 0 to 1; None where they have no alpha.
         objectives: at each step, of the transformed pictures, `[step, picture]`.
-        final: of the untransformed pictures, `[picture]`.
+        final: of the untransformed pictures, `[picture]`; over plain grey where they have alpha.
         terms: each part of the objective at the end, `[picture]`.
         attention: where the gradient went, `[picture, row, column]`, summed over steps.
         rescued: gradients that were led around dead rectifiers in the first steps.
         stopped: whether it was interrupted.
         seconds: in all.
         notes: what the reader must know.
-        snapshots: pictures on the way, with the step after which they were taken.
+        snapshots: pictures on the way, with the step after which they were taken; opacity is behind the channels.
         titles: of the pictures, or "".
         columns: of the sheet that shows them; None lets it choose.
         mosaic: whether the pictures are parts of one, put together without gaps.
@@ -106,6 +114,7 @@ class Dream:
     rescued: int
     stopped: bool
     seconds: float
+    alpha: Tensor | None = None
     notes: list[str] = field(default_factory=list)
     snapshots: list[tuple[int, Tensor]] = field(default_factory=list)
     titles: list[str] = field(default_factory=list)
@@ -117,9 +126,16 @@ class Dream:
     options: dict[str, Any] = field(default_factory=dict)
 
     @property
+    def judged(self) -> Tensor:
+        """The pictures as the network is asked about them: over plain grey where they have alpha."""
+        if self.alpha is None:
+            return self.pictures
+        return over_grey(torch.cat([self.pictures, self.alpha[:, None]], 1), self.pictures.shape[1])[0]
+
+    @property
     def slope(self) -> list[float]:
         """Slope of each picture's power spectrum in log-log; photographs have about -2."""
-        return [spectrum_slope(picture) for picture in self.pictures]
+        return [spectrum_slope(picture) for picture in self.judged]
 
 
 def dream(
@@ -181,6 +197,8 @@ def dream(
     wanted = parse(objective) if isinstance(objective, str) else objective
     if recipe.penalty:
         wanted = wanted - parse(recipe.penalty)
+    if recipe.alpha and not any(isinstance(part, Alpha | BlurAlpha) for part in wanted.walk()):
+        wanted = wanted * (1 - Alpha()) - 0.1 * BlurAlpha()  # lucid's weights
     preprocess, sides = _sized(preprocessing_of(model), size)
     transform = find_transform(recipe.transform)
     if chunk is None:
@@ -202,7 +220,7 @@ def dream(
                 steps=recipe.steps,
                 rate=recipe.rate,
                 optimiser=recipe.optimiser,
-                transform=transform,
+                transform=Laid(transform) if recipe.alpha else transform,
                 seed=seed,
                 numbers=some,
                 snapshot=snapshot,
@@ -313,6 +331,7 @@ def gathered(dreams: Iterable[Dream]) -> Dream:
         objectives=torch.cat([part.objectives[:steps] for part in parts], 1),
         final=torch.cat([part.final for part in parts]),
         terms={},
+        alpha=None if parts[0].alpha is None else torch.cat([part.alpha for part in parts if part.alpha is not None]),
         attention=torch.cat([part.attention for part in parts]),
         rescued=sum(part.rescued for part in parts),
         stopped=any(part.stopped for part in parts),
@@ -371,6 +390,8 @@ def _image(
     recipe: Recipe, preprocess: Preprocess, size: tuple[int, int], numbers: Sequence[int], seed: int, start: Any
 ) -> Image:
     channels = len(preprocess.mean)
+    if recipe.alpha and recipe.image in ("maco", "plain"):
+        raise BadOption(f"Images that can have alpha are fourier, laplacian, pattern and pixels, not {recipe.image}.")
     if recipe.image == "plain":
         if start is not None:
             raise BadOption("A plain image starts from zero; start from a photograph with image fourier or pixels.")
@@ -385,12 +406,14 @@ def _image(
     if recipe.spectrum:
         options["magnitude"] = read_spectrum(recipe.spectrum)[0]
     own = IMAGES[recipe.image](size, channels, **options)
-    if not recipe.shared:
+    if recipe.shared:
+        if not isinstance(own, Coloured) or recipe.image == "maco":
+            raise BadOption(f"Images that can be shared are fourier, laplacian and pixels, not {recipe.image}.")
+        common = IMAGES[recipe.image](size, channels, seed=seed, numbers=[_COMMON])
+        own = Shared(own, cast(Coloured, common))
+    if not recipe.alpha:
         return own
-    if not isinstance(own, Coloured) or recipe.image == "maco":
-        raise BadOption(f"Images that can be shared are fourier, laplacian and pixels, not {recipe.image}.")
-    common = IMAGES[recipe.image](size, channels, seed=seed, numbers=[_COMMON])
-    return Shared(own, cast(Coloured, common))
+    return Transparent(own, IMAGES[recipe.image](size, 1, seed=seed, numbers=[_OPACITY + k for k in numbers]))
 
 
 def of_pictures(wanted: Objective, some: Sequence[int], count: int) -> Objective:
@@ -424,6 +447,15 @@ def _joined(
     taken_up = sum(part.taken_up * len(part.pictures) for part in parts)
     if taken_up:
         notes.append(f"Taken up where an earlier call was interrupted: {taken_up} steps of single pictures were done.")
+    pictures, final = (torch.cat([getattr(part, name) for part in parts]) for name in ("pictures", "final"))
+    alpha = pictures[:, -1] if recipe.alpha else None
+    if alpha is not None:
+        notes.append("Where they are transparent, pictures are judged over plain grey.")
+    if alpha is not None and bool((final < 0).any()):
+        notes.append(
+            "The objective is below 0, where its product with 1 - alpha() rewards opacity: say what opacity costs, as "
+            "in '... - 5 * alpha()'."
+        )
     rescued = sum(part.rescued for part in parts)
     if rescued:
         notes.append(f"In the first steps {rescued} gradients were led around dead rectifiers.")
@@ -437,15 +469,16 @@ def _joined(
         recipe,
         seed,
         size,
-        torch.cat([part.pictures for part in parts]),
+        pictures if alpha is None else pictures[:, :-1],
         torch.cat([part.objective[:steps] for part in parts], 1),
-        torch.cat([part.final for part in parts]),
+        final,
         {name: torch.cat([part.terms.get(other, part.final) for part, other in zip(parts, names, strict=True)])
          for name, *names in zip(_names(wanted), *[part.terms for part in parts], strict=True)},
         torch.cat([part.attention for part in parts]),
         rescued,
         any(part.stopped for part in parts),
         sum(part.seconds for part in parts),
+        alpha,
         notes,
         parts[0].snapshots if len(parts) == 1 else [],
     )  # fmt: skip

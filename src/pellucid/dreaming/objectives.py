@@ -26,13 +26,14 @@ class Seen:
 
     Attributes:
         model: the network.
-        pictures: before any transform, `[batch, channel, row, column]`, 0 to 1.
+        pictures: before any transform, `[batch, channel, row, column]`, 0 to 1; over plain grey if they have alpha.
         given: the same as the network's input, normalised.
         layers: what the layers give for the transformed pictures.
         scores: `[batch, class]` before any softmax; None where no objective asks.
         edges: where gradients towards the layers flow to.
         picture: a photograph at the size of these, `[1, channel, row, column]`, 0 to 1, by its name.
         of_picture: what a layer gives for a photograph, at the size of these pictures or at the one that is named.
+        opacity: of pictures with alpha, `[batch, row, column]`, 0 to 1.
         kept: what an objective has worked out once and needs at every step, by a key of its own.
     """
 
@@ -44,6 +45,7 @@ class Seen:
     scores: Tensor | None
     of_picture: Callable[..., Tensor]
     picture: Callable[[str], Tensor]
+    opacity: Tensor | None = None
     kept: dict[Hashable, Any] = field(default_factory=dict)
 
 

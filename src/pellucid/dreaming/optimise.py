@@ -16,6 +16,7 @@ from pellucid.dreaming.images import Image
 from pellucid.dreaming.keeping import Kept, optimiser_tensors, restore
 from pellucid.dreaming.objectives import Objective, Seen
 from pellucid.dreaming.transforms import NONE
+from pellucid.dreaming.transparency import over_grey
 from pellucid.errors import BadOption
 from pellucid.numerics import resize
 from pellucid.pictures import prepare
@@ -48,7 +49,7 @@ class Climb:
     """What came of optimising one batch.
 
     Attributes:
-        pictures: untransformed, `[batch, channel, row, column]`, 0 to 1.
+        pictures: untransformed, `[batch, channel, row, column]`, 0 to 1; opacity is behind the channels.
         objective: of the transformed pictures at each step, `[step, batch]`.
         final: of the untransformed pictures at the end, `[batch]`.
         terms: each part of the objective at the end, by its text, `[batch]`.
@@ -165,7 +166,7 @@ def climb(  # noqa: PLR0913 - the loop of every dream; `dream` is what people ca
         look = Look(model, eyes, preprocess, objective, fed)
         with torch.no_grad():
             first = image.pictures()
-            eyes.check(look.input(first))
+            eyes.check(look.input(look.judged(first)[0]))
         track = _Track(torch.zeros(len(first), *first.shape[2:]))
         eyes.rescued = track.take_up(kept, image, state)
         try:
@@ -224,6 +225,10 @@ class Look:
         sized = pictures if self.fed is None else resize(pictures, self.fed)
         return ((sized - self.mean) / self.std).to(self.device)
 
+    def judged(self, pictures: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Pictures with the network's channels only, and their opacity if they have one; see `over_grey`."""
+        return over_grey(pictures, self.mean.shape[1])
+
     def value(self, pictures: Tensor, moved: Tensor, *, rescue: bool) -> Tensor:
         """Of each picture, `[batch]`; views of one picture count together by their mean."""
         layers, scores = self.eyes.see(self.input(moved), rescue=rescue)
@@ -233,22 +238,24 @@ class Look:
 
     def judge(self, pictures: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         """The objective and each of its parts, of untransformed pictures."""
-        layers, scores = self.eyes.see(self.input(pictures))
+        layers, scores = self.eyes.see(self.input(self.judged(pictures)[0]))
         seen = self._seen(pictures, layers, scores)
         leaves = [part for part in self.objective.walk() if not part.parts and type(part).__name__ != "Constant"]
         terms = {str(part): part.value(seen).detach() for part in leaves}
         return in_graph(lambda: self.objective.value(seen)).detach(), terms  # facets differentiate inside
 
     def _seen(self, pictures: Tensor, layers: dict[Site, Tensor], scores: Tensor | None) -> Seen:
+        flat, opacity = self.judged(pictures)
         return Seen(
             self.model,
-            pictures,
-            self.input(pictures),
+            flat,
+            self.input(flat),
             layers,
             self.eyes.edges,
             scores,
             self.of_photograph,
             self.photograph,
+            opacity,
             self.kept,
         )
 

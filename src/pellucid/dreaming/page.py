@@ -10,7 +10,7 @@ from typing import Any
 from markupsafe import Markup
 from PIL import Image
 
-from pellucid.dreaming.drawing import as_image, as_sheet
+from pellucid.dreaming.drawing import as_images, as_sheet
 from pellucid.dreaming.dream import Dream
 from pellucid.dreaming.trust import Natural, Trust
 from pellucid.pictures import decode, sheet
@@ -67,7 +67,7 @@ def _climb(made: Dream, titles: list[str]) -> Markup | None:
 
 
 def _panel(made: Dream, k: int, title: str, panel: Trust) -> dict[str, Any]:
-    cells = [(as_image(made.pictures[k]), f"drawn: {panel.achieved:.3g}")]
+    cells = [(as_images(made)[k], f"drawn: {panel.achieved:.3g}")]
     cells += [(_part(each), f"{each.value:.3g}") for each in panel.top[:_SHOWN]]
     chart = None
     if len(panel.paths) > 1:

@@ -11,6 +11,7 @@ from pellucid.dreaming.atlas import Atlas
 from pellucid.dreaming.drawing import as_image, as_sheet
 from pellucid.dreaming.dream import Dream
 from pellucid.dreaming.page import dream_page
+from pellucid.dreaming.transparency import over_grey
 from pellucid.errors import BadOption
 from pellucid.report import facts
 from pellucid.report.folder import complete, encode
@@ -34,7 +35,8 @@ def save_dream(made: Dream, path: Path, *, command: str = "") -> list[Path]:
         (staging / names[2]).write_bytes(encode(dream_page(made, command)))
         if made.snapshots:
             names.append(f"{path.stem}.gif")
-            frames = [as_image(pictures[0]) for _, pictures in made.snapshots]
+            channels = made.pictures.shape[1]  # a GIF has no half opacity
+            frames = [as_image(over_grey(pictures[:1], channels)[0][0]) for _, pictures in made.snapshots]
             frames[0].save(staging / names[3], save_all=True, append_images=frames[1:], duration=_FRAME, loop=0)
     return [path.with_name(name) for name in names]
 

@@ -181,7 +181,7 @@ def _read(names: list[str], preprocess: Preprocess) -> tuple[list[str], Tensor]:
 def _panel(
     made: Dream, k: int, unit: Objective, sources: list[str], natural: Tensor, preprocess: Preprocess, top: int
 ) -> Trust:
-    model, own = made.model, made.pictures[k : k + 1]
+    model, own = made.model, made.judged[k : k + 1]
     values = _values(model, unit, torch.cat([own, natural]), preprocess)
     achieved, found = float(values[0]), values[1:]
     order = found.argsort(descending=True, stable=True)
@@ -195,7 +195,7 @@ def _panel(
         float((found < achieved).double().mean()),
         len(sources),
         _tops(model, unit, [(sources[j], float(found[j])) for j in best.tolist()], natural[best], preprocess),
-        spectrum_slope(made.pictures[k]),
+        spectrum_slope(own[0]),
         sum(slopes) / len(slopes),
         [_path(layer, table, top) for layer, table in answers.items()],
     )

@@ -16,7 +16,7 @@ Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 def sheet(
     images: Sequence[tuple[Image.Image, str]], *, columns: int | None = None, cell: int = 320, gap: int = 16
 ) -> Image.Image:
-    """A contact sheet: pictures in rows, each with its title above.
+    """A contact sheet: pictures in rows, each with its title above; with alpha where a picture has it.
 
     Args:
         images: pictures with titles; a title that is too wide ends in an ellipsis, "" is none.
@@ -32,11 +32,12 @@ def sheet(
         raise BadOption(f"Expected at least one picture and one column, got {len(images)} and {columns}.")
     font = ImageFont.load_default(size=max(12, cell // 18))
     title = math.ceil(font.getbbox("Ág")[3] * 1.35) if any(text for _, text in images) else 0
-    fitted = [(_fit(image, cell), text) for image, text in images]
+    mode = "RGBA" if any(image.mode == "RGBA" for image, _ in images) else "RGB"
+    fitted = [(_fit(image, cell, mode), text) for image, text in images]
     rows = [fitted[start : start + columns] for start in range(0, len(fitted), columns)]
     heights = [title + max(image.height for image, _ in row) + gap for row in rows]
     width = min(columns, len(images)) * (cell + gap) + gap
-    page = Image.new("RGB", (width, sum(heights) + gap), _PAPER)
+    page = Image.new(mode, (width, sum(heights) + gap), _PAPER)
     for number, row in enumerate(rows):
         _draw_row(page, row, gap + sum(heights[:number]), title, cell, gap, font)
     return page
@@ -52,10 +53,10 @@ def _draw_row(
         page.paste(image, (left, top + title))
 
 
-def _fit(image: Image.Image, cell: int) -> Image.Image:
+def _fit(image: Image.Image, cell: int, mode: str) -> Image.Image:
     factor = cell / max(image.size)
     size = (max(1, round(image.width * factor)), max(1, round(image.height * factor)))
-    return image.convert("RGB").resize(size, Image.Resampling.LANCZOS)
+    return image.convert(mode).resize(size, Image.Resampling.LANCZOS)
 
 
 def _shorten(text: str, width: int, font: Font) -> str:

@@ -31,10 +31,12 @@ def deep_dream(
         detail: how much of the change is carried on; 0 begins anew at every size.
 
     Raises:
-        BadOption: sizes that cannot be.
+        BadOption: sizes that cannot be, or alpha.
     """
     if octaves < 1 or growth <= 1:
         raise BadOption(f"Expected one octave or more and a growth above 1, got {octaves} and {growth}.")
+    if draw.changes.get("alpha"):
+        raise BadOption("A deep dream is a whole photograph and has no transparent parts. Leave alpha out.")
     whole = draw.whole(picture)
     rows, columns = whole.shape[2:]
     sizes = [(round(rows / growth**k), round(columns / growth**k)) for k in reversed(range(octaves))]

@@ -36,7 +36,8 @@ def kernels(draw: Draw, layer: str, units: Sequence[int] = ()) -> Dream:
     box = field.box(shape[2] // 2, shape[3] // 2)
     if len(box) == 2 and box[0][1] >= box[0][0] and box[1][1] >= box[1][0]:
         (top, bottom), (left, right) = box
-        made = replace(made, pictures=made.pictures[:, :, top : bottom + 1, left : right + 1])
+        cut = (..., slice(top, bottom + 1), slice(left, right + 1))
+        made = replace(made, pictures=made.pictures[cut], alpha=None if made.alpha is None else made.alpha[cut])
         made.notes.append(f"Pictures are cut to the receptive field, {bottom - top + 1} x {right - left + 1} pixels.")
     return made
 
