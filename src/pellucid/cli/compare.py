@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pellucid.cli import show
-from pellucid.cli.flags import MODEL_FLAGS, Call, json_flag, load_model, model_flags
+from pellucid.cli.flags import MODEL_FLAGS, Call, json_flag, load_model, model_flags, results_folder
 from pellucid.cli.options import CommandWithMethods, given_options, normalise
 from pellucid.cli.show import plain
-from pellucid.errors import BadOption, Cancelled
+from pellucid.errors import Cancelled
 
 if TYPE_CHECKING:
     from pellucid.comparing import Comparison
@@ -75,9 +75,7 @@ def compare(ctx: click.Context, /, pictures: tuple[str, ...], as_json: bool, **g
     from pellucid.report import facts
 
     call: Call = ctx.obj
-    out = Path(given["out"]).expanduser()
-    if out.exists() and not out.is_dir():
-        raise BadOption(f"{str(out)!r} is a file. Name a folder for the results with --out.")
+    out = results_folder(given["out"])
     model = load_model(given["spec"] or "efficientnet-lite0", {name: given[name] for name in MODEL_FLAGS})
     found = find_pictures(pictures)
     bar = Bar(len(found))

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import click
 
 from pellucid.cli import show
-from pellucid.cli.flags import MODEL_FLAGS, Call, json_flag, load_model, model_flags
+from pellucid.cli.flags import MODEL_FLAGS, Call, json_flag, load_model, model_flags, results_folder
 from pellucid.cli.options import CommandWithMethods, given_options, normalise
 
 
@@ -60,6 +59,7 @@ def explain(ctx: click.Context, /, pictures: tuple[str, ...], as_json: bool, **g
     options = given_options(ctx)
     names = [name.strip() for text in given["methods"] for name in text.split(",") if name.strip()] or None
     chosen_methods(names, options)  # misuse is said before the model is loaded
+    out = results_folder(given["out"])
     work = Work(
         model=load_model(given["spec"] or "efficientnet-lite0", {name: given[name] for name in MODEL_FLAGS}),
         methods=names,
@@ -70,7 +70,7 @@ def explain(ctx: click.Context, /, pictures: tuple[str, ...], as_json: bool, **g
         chunk=given["chunk"],
         fuse=given["fuse"],
         trust=given["trust"],
-        out=Path(given["out"]).expanduser(),
+        out=out,
         command=call.command,
     )
     work.check()

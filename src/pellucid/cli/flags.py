@@ -97,6 +97,18 @@ def load_model(spec: str, flags: dict[str, Any], *, sized: bool = True) -> Model
     return model
 
 
+def results_folder(text: str) -> Path:
+    """The folder that --out names.
+
+    Raises:
+        BadOption: it is a file.
+    """
+    out = Path(text).expanduser()
+    if out.exists() and not out.is_dir():
+        raise BadOption(f"{str(out)!r} is a file. Name a folder for the results with --out.")
+    return out
+
+
 def _size(text: str | None) -> int | tuple[int, int] | None:
     if text is None:
         return None

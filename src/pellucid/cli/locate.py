@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pellucid.cli import show
-from pellucid.cli.flags import MODEL_FLAGS, Call, json_flag, load_model, model_flags
+from pellucid.cli.flags import MODEL_FLAGS, Call, json_flag, load_model, model_flags, results_folder
 from pellucid.cli.options import CommandWithMethods, given_options, normalise
 from pellucid.cli.show import plain
 from pellucid.errors import BadOption, BadPicture, Cancelled, OutOfMemory, PellucidError, Refused
@@ -65,9 +65,7 @@ def locate(ctx: click.Context, /, pictures: tuple[str, ...], as_json: bool, **gi
     for strange in set(options) - {given["method"]}:
         name = next(iter(options[strange])).replace("_", "-")
         raise BadOption(f"--{strange}.{name} was given, but the method is {given['method']}. Add --method {strange}.")
-    out = Path(given["out"]).expanduser()
-    if out.exists() and not out.is_dir():
-        raise BadOption(f"{str(out)!r} is a file. Name a folder for the results with --out.")
+    out = results_folder(given["out"])
     model = load_model(given["spec"] or "efficientnet-lite0", {name: given[name] for name in MODEL_FLAGS})
     if given["annotations"]:
         from pellucid.cli.known_boxes import compare

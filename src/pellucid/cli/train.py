@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pellucid.cli import show
-from pellucid.cli.flags import Call, json_flag
+from pellucid.cli.flags import Call, json_flag, results_folder
 from pellucid.cli.progress import Bar
 from pellucid.errors import BadOption, Cancelled
 
@@ -52,9 +52,7 @@ def train(ctx: click.Context, /, what: str, directory: str | None, as_json: bool
     import torch
 
     architecture, data = _subject(what, directory, given["arch"], given["data"])
-    out = Path(given["out"] or f"pellucid-out/{architecture}-{Path(data).name}").expanduser()
-    if out.exists() and not out.is_dir():
-        raise BadOption(f"{str(out)!r} is a file. Name a folder for the results with --out.")
+    out = results_folder(given["out"] or f"pellucid-out/{architecture}-{Path(data).name}")
     if given["threads"]:
         torch.set_num_threads(given["threads"])
     call: Call = ctx.obj

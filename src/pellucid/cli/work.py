@@ -47,15 +47,13 @@ class Work:
         """Find misuse before any picture is read.
 
         Raises:
-            UnknownName, BadOption: a target, layer or folder that cannot be.
+            UnknownName, BadOption: a target or layer that cannot be.
         """
         parse_targets(self.target, self.model)
         if self.methods == [AUTO]:
             chosen_methods([choice_of(self.model).method], self.options)
         for layer in self.layers:
             Site.parse(layer)
-        if self.out.exists() and not self.out.is_dir():
-            raise BadOption(f"{str(self.out)!r} is a file. Name a folder for the results with --out.")
 
 
 @dataclass(frozen=True)
