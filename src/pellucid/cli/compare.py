@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pellucid.cli import show
-from pellucid.cli.flags import MODEL_FLAGS, Call, json_flag, load_model, model_flags, results_folder
+from pellucid.cli.flags import MODEL_FLAGS, Call, json_flag, load_model, model_flags, results_folder, split_ids
 from pellucid.cli.options import CommandWithMethods, given_options, normalise
 from pellucid.cli.show import plain
 from pellucid.errors import Cancelled
@@ -84,8 +84,8 @@ def compare(ctx: click.Context, /, pictures: tuple[str, ...], as_json: bool, **g
         comparison = judge(
             model,
             [each.source for each in found],
-            _ids(given["methods"]) or None,
-            _ids(given["metrics"]) or DEFAULT_METRICS,
+            split_ids(given["methods"]) or None,
+            split_ids(given["metrics"]) or DEFAULT_METRICS,
             given["target"],
             given["layer"],
             given_options(ctx),
@@ -121,10 +121,6 @@ def compare(ctx: click.Context, /, pictures: tuple[str, ...], as_json: bool, **g
         kept = f"{out} keeps what is done; the same command goes on from there." if comparison.pictures else ""
         show.note(f"{stopped} {kept}")
     return code
-
-
-def _ids(texts: tuple[str, ...]) -> list[str]:
-    return [name.strip() for text in texts for name in text.split(",") if name.strip()]
 
 
 def _exit_code(comparison: Comparison, stopped: Cancelled | None) -> int:

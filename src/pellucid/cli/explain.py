@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from pellucid.cli import show
-from pellucid.cli.flags import MODEL_FLAGS, Call, json_flag, load_model, model_flags, results_folder
+from pellucid.cli.flags import MODEL_FLAGS, Call, json_flag, load_model, model_flags, results_folder, split_ids
 from pellucid.cli.options import CommandWithMethods, given_options, normalise
 
 
@@ -57,7 +57,7 @@ def explain(ctx: click.Context, /, pictures: tuple[str, ...], as_json: bool, **g
 
     call: Call = ctx.obj
     options = given_options(ctx)
-    names = [name.strip() for text in given["methods"] for name in text.split(",") if name.strip()] or None
+    names = split_ids(given["methods"]) or None
     chosen_methods(names, options)  # misuse is said before the model is loaded
     out = results_folder(given["out"])
     work = Work(

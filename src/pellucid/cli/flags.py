@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -95,6 +95,11 @@ def load_model(spec: str, flags: dict[str, Any], *, sized: bool = True) -> Model
             "--mean and --std if it expects normalised pictures."
         )
     return model
+
+
+def split_ids(texts: Iterable[str]) -> list[str]:
+    """The ids in texts such as `a,b`, one text for each time that the flag was given."""
+    return [name.strip() for text in texts for name in text.split(",") if name.strip()]
 
 
 def results_folder(text: str) -> Path:
