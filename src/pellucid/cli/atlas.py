@@ -9,14 +9,14 @@ import click
 
 from pellucid.cli import show
 from pellucid.cli.dream import finish, unfinished
-from pellucid.cli.flags import MODEL_FLAGS, Call, json_flag, load_model, model_flags
+from pellucid.cli.flags import Call, json_flag, load_model, model_flags, spec_flag
 from pellucid.cli.progress import Bar
 from pellucid.errors import Cancelled
 
 
 @click.command(short_help="Draw a map of what a layer sees in a folder of pictures.")
 @click.argument("pictures", metavar="DIR|PICTURE...", nargs=-1, required=True)
-@click.option("--model", "spec", metavar="SPEC", help="The model; `pellucid models` says how. [default: embedded]")
+@spec_flag
 @click.option("--layer", required=True, metavar="PATH", help="A layer with a grid; `pellucid layers MODEL` lists them.")
 @click.option("--layout", type=click.Choice(["pca", "umap"]), default="pca", show_default=True, help="Of the map.")
 @click.option("--grid", type=click.IntRange(min=1), default=8, show_default=True, help="Cells along each side.")
@@ -41,7 +41,7 @@ def atlas(ctx: click.Context, /, pictures: tuple[str, ...], spec: str | None, as
 
     call: Call = ctx.obj
     out = Path(given["out"]).expanduser()
-    model = load_model(spec or "efficientnet-lite0", {name: given[name] for name in MODEL_FLAGS})
+    model = load_model(spec, given)
     bar = Bar(1)
     own = {name: given[name] for name in ("layout", "grid", "places", "least", "icon", "seed", "chunk", "steps")}
     try:

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from pellucid.cli import show
-from pellucid.cli.flags import MODEL_FLAGS, json_flag, load_model, model_flags
+from pellucid.cli.flags import json_flag, load_model, model_flags
 from pellucid.cli.progress import Bar
 from pellucid.errors import BadOption
 
@@ -35,7 +35,7 @@ def camify(spec: str, as_json: bool, **given: Any) -> int:
     if out.suffix != TRAINED:
         raise BadOption(f"Expected a file that ends in {TRAINED} for --out, got {str(out)!r}.")
     examples = read_examples(given["data"])
-    model = load_model(spec, {name: given[name] for name in MODEL_FLAGS})
+    model = load_model(spec, given)
     with writing(out):  # before the work, which would be lost
         out.parent.mkdir(parents=True, exist_ok=True)
     bar = Bar(1)

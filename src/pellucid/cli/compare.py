@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pellucid.cli import show
-from pellucid.cli.flags import MODEL_FLAGS, Call, json_flag, load_model, model_flags, results_folder, split_ids
+from pellucid.cli.flags import Call, json_flag, load_model, model_flags, results_folder, run_flags, spec_flag, split_ids
 from pellucid.cli.options import CommandWithMethods, given_options, normalise
 from pellucid.cli.show import plain
 from pellucid.errors import Cancelled
@@ -36,21 +36,19 @@ class _Compare(CommandWithMethods):
     context_settings={"token_normalize_func": normalise},
 )
 @click.argument("pictures", metavar="PICTURE...", nargs=-1, required=True)
-@click.option("--model", "spec", metavar="SPEC", help="The model; `pellucid models` says how. [default: embedded]")
+@spec_flag
 @click.option("--method", "-m", "methods", metavar="ID[,ID]", multiple=True, help="Methods; may be given again.")
 @click.option("--metric", "metrics", metavar="ID[,ID]", multiple=True, help="Metrics. [default: deletion, insertion]")
 @click.option("--target", metavar="WHAT", help="As for explain, one per picture. [default: the top class]")
 @click.option("--layer", metavar="SITE|auto", help="Where layer methods look.")
 @click.option("--best", is_flag=True, help="Pick the best, and remember it for `explain --method auto`.")
-@click.option("--out", default="pellucid-out", show_default=True, metavar="DIR", help="Folder for the results.")
 @click.option(
     "--sanity/--no-sanity",
     default=True,
     show_default=True,
     help="Check that maps change when the weights are drawn at random; takes longer.",
 )
-@click.option("--seed", type=int, default=0, show_default=True, help="Of all random draws.")
-@click.option("--chunk", type=click.IntRange(min=1), help="Samples at once. [default: what memory allows]")
+@run_flags
 @model_flags
 @json_flag
 @click.pass_context
@@ -76,7 +74,7 @@ def compare(ctx: click.Context, /, pictures: tuple[str, ...], as_json: bool, **g
 
     call: Call = ctx.obj
     out = results_folder(given["out"])
-    model = load_model(given["spec"] or "efficientnet-lite0", {name: given[name] for name in MODEL_FLAGS})
+    model = load_model(given["spec"], given)
     found = find_pictures(pictures)
     bar = Bar(len(found))
     stopped: Cancelled | None = None

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from pellucid.cli import show
-from pellucid.cli.flags import json_flag, load_model, model_flags
+from pellucid.cli.flags import json_flag, load_model, model_flags, spec_flag
 from pellucid.cli.show import plain
 from pellucid.errors import BadOption
 
@@ -16,7 +16,7 @@ from pellucid.errors import BadOption
 @click.command(short_help="Find the units of a layer that match given concepts.")
 @click.argument("pictures", metavar="PICTURE...", nargs=-1, required=True)
 @click.option("--masks", required=True, metavar="DIR", help="One folder per concept, with masks named as the pictures.")
-@click.option("--model", "spec", metavar="SPEC", help="The model; `pellucid models` says how. [default: embedded]")
+@spec_flag
 @click.option("--layer", required=True, metavar="SITE", help="A layer with a grid; `pellucid layers MODEL` lists them.")
 @click.option("--threshold", type=float, default=0.04, show_default=True, help="Least overlap (IoU) that counts.")
 @click.option(
@@ -42,7 +42,7 @@ def dissect(
     from pellucid.inspection import dissect as take_apart
     from pellucid.pictures import find_pictures
 
-    model = load_model(spec or "efficientnet-lite0", given)
+    model = load_model(spec, given)
     every = [found.source for found in find_pictures(pictures)]
     truth = _masks(Path(masks).expanduser(), every)
     found = take_apart(model, every, truth, layer, quantile=quantile, threshold=threshold)

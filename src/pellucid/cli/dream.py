@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pellucid.cli import show
-from pellucid.cli.flags import MODEL_FLAGS, Call, json_flag, load_model, model_flags
+from pellucid.cli.flags import Call, json_flag, load_model, model_flags, together
 from pellucid.cli.options import CommandWithMethods, given_options, normalise
 from pellucid.cli.progress import Bar
 from pellucid.errors import BadOption, Cancelled
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pellucid.registry import HasOptions
     from pellucid.types import Model
 
-_CHOICES = (
+_choices = together(
     click.option(
         "--recipe", default="fourier", show_default=True, metavar="NAME", help="fourier, maco, simonyan, or below."
     ),
@@ -41,12 +41,6 @@ _CHOICES = (
 )
 _FIELDS = ("image", "spectrum", "transform", "optimiser", "steps", "rate", "shared", "alpha")
 """Flags that are fields of the recipe."""
-
-
-def _choices(function: Any) -> Any:
-    for choice in reversed(_CHOICES):
-        function = choice(function)
-    return function
 
 
 class _Dream(CommandWithMethods):
@@ -114,13 +108,13 @@ def dream(ctx: click.Context, /, spec: str, as_json: bool, **given: Any) -> int:
             raise BadOption(
                 f"The recipe {given['recipe']} makes its objective itself: no --class, --objective, --count."
             )
-        model = load_model(spec, {name: given[name] for name in MODEL_FLAGS})
+        model = load_model(spec, given)
         changes = {"layer": given["layers"] or None, "units": given["units"] and units(given["units"])}
         return _run(ctx, model, None, [], given, as_json=as_json, **changes, **options.get(given["recipe"], {}))
     chosen = [name for name in ("names", "units", "objective") if given[name]]
     if len(chosen) != 1 or len(given["layers"]) != (given["units"] is not None):
         raise BadOption("Expected one of --class NAME, --layer PATH with --units, and --objective EXPR.")
-    model = load_model(spec, {name: given[name] for name in MODEL_FLAGS})
+    model = load_model(spec, given)
     wanted, titles = _wanted(model, {**given, "layer": "".join(given["layers"])})
     return _run(ctx, model, wanted, titles, given, as_json=as_json)
 
@@ -139,7 +133,7 @@ def sheet(ctx: click.Context, /, spec: str, as_json: bool, **given: Any) -> int:
 
     pellucid sheet efficientnet-lite0 --layer blocks.5 --units 0..15 --side 128
     """
-    model = load_model(spec, {name: given[name] for name in MODEL_FLAGS})
+    model = load_model(spec, given)
     if given["units"].strip() == "all":
         from pellucid.dreaming.dream import Draw
 

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from pellucid.cli import show
-from pellucid.cli.flags import MODEL_FLAGS, Call, json_flag, load_model, model_flags, results_folder, split_ids
+from pellucid.cli.flags import Call, json_flag, load_model, model_flags, results_folder, run_flags, spec_flag, split_ids
 from pellucid.cli.options import CommandWithMethods, given_options, normalise
 
 
@@ -28,7 +28,7 @@ class _Explain(CommandWithMethods):
     context_settings={"token_normalize_func": normalise},
 )
 @click.argument("pictures", metavar="PICTURE...", nargs=-1, required=True)
-@click.option("--model", "spec", metavar="SPEC", help="The model; `pellucid models` says how. [default: embedded]")
+@spec_flag
 @click.option(
     "--method", "-m", "methods", metavar="ID[,ID]|auto", multiple=True, help="Methods; auto: see compare --best."
 )
@@ -38,9 +38,7 @@ class _Explain(CommandWithMethods):
 @click.option(
     "--trust", is_flag=True, help="Judge each map: hide and show what it names, beside maps that know nothing."
 )
-@click.option("--out", default="pellucid-out", show_default=True, metavar="DIR", help="Folder for the results.")
-@click.option("--seed", type=int, default=0, show_default=True, help="Of all random draws.")
-@click.option("--chunk", type=click.IntRange(min=1), help="Samples at once. [default: what memory allows]")
+@run_flags
 @model_flags
 @json_flag
 @click.pass_context
@@ -61,7 +59,7 @@ def explain(ctx: click.Context, /, pictures: tuple[str, ...], as_json: bool, **g
     chosen_methods(names, options)  # misuse is said before the model is loaded
     out = results_folder(given["out"])
     work = Work(
-        model=load_model(given["spec"] or "efficientnet-lite0", {name: given[name] for name in MODEL_FLAGS}),
+        model=load_model(given["spec"], given),
         methods=names,
         target=given["target"],
         layers=given["layers"],

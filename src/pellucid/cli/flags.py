@@ -40,9 +40,31 @@ class Call:
         return shlex.join(["pellucid", *self.arguments])
 
 
+def together(*flags: Callable[[Any], Any]) -> Callable[[Decorated], Decorated]:
+    """Several flags as one decorator; the help lists them in this order."""
+
+    def add(function: Decorated) -> Decorated:
+        for flag in reversed(flags):
+            function = flag(function)
+        return function
+
+    return add
+
+
 json_flag = click.option("--json", "as_json", is_flag=True, help="Write one JSON document to standard output.")
 
-_MODEL_FLAGS = (
+run_flags = together(
+    click.option("--out", default="pellucid-out", show_default=True, metavar="DIR", help="Folder for the results."),
+    click.option("--seed", type=int, default=0, show_default=True, help="Of all random draws."),
+    click.option("--chunk", type=click.IntRange(min=1), help="Samples at once. [default: what memory allows]"),
+)
+"""Where the results of a run go, and how it is done."""
+
+spec_flag = click.option(
+    "--model", "spec", metavar="SPEC", help="The model; `pellucid models` says how. [default: embedded]"
+)
+
+model_flags = together(
     click.option("--weights", metavar="FILE", help="A .safetensors or .pth file with the model's weights."),
     click.option("--part", metavar="PATH", help="The part of its output that holds the scores: logits, 1, heads.age."),
     click.option("--classes", metavar="FILE", help="A text file with one class name per line."),
@@ -53,32 +75,25 @@ _MODEL_FLAGS = (
     click.option("--mean", metavar="R,G,B", help="Per channel, for values between 0 and 1; one number: grey."),
     click.option("--std", metavar="R,G,B", help="Likewise."),
 )
-MODEL_FLAGS = ("weights", "part", "classes", "device", "size", "resize", "interpolation", "mean", "std")
+"""How a model is loaded and fed."""
 
 
-def model_flags(function: Decorated) -> Decorated:
-    """Add the flags that say how a model is loaded and fed."""
-    for flag in reversed(_MODEL_FLAGS):
-        function = flag(function)
-    return function
-
-
-def load_model(spec: str, flags: dict[str, Any], *, sized: bool = True) -> Model:
+def load_model(spec: str | None, flags: dict[str, Any], *, sized: bool = True) -> Model:
     """Load the model that was asked for, and check that it can be fed.
 
     Args:
-        spec: as on the command line.
-        flags: those of `model_flags`.
+        spec: as on the command line; None is the embedded model.
+        flags: those of `model_flags`; others may be among them.
         sized: whether the size of its input must be known.
 
     Raises:
         BadOption: a flag's value cannot be, or the size of the model's input is known to no one.
     """
-    from pellucid.models import load
+    from pellucid.models import embedded, load
 
     process.settled()
     model = load(
-        spec,
+        spec or embedded.NAME,
         weights=flags["weights"],
         output=flags["part"],
         classes=Path(flags["classes"]) if flags["classes"] else None,

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from pellucid.cli import show
-from pellucid.cli.flags import MODEL_FLAGS, json_flag, load_model, model_flags
+from pellucid.cli.flags import json_flag, load_model, model_flags
 from pellucid.errors import BadOption
 
 
@@ -42,7 +42,7 @@ def fool(picture: str | None, spec: str | None, as_json: bool, **given: Any) -> 
     if out.suffix.lower() != ".png":
         raise BadOption(f"Expected a file that ends in .png for --out, got {str(out)!r}.")
     _check(picture, given)
-    model = load_model(spec or "efficientnet-lite0", {name: given[name] for name in MODEL_FLAGS})
+    model = load_model(spec, given)
     wanted = given["target"]
     target = None if wanted is None else class_index(int(wanted) if wanted.isdecimal() else wanted, model)
     made, name = _made(model, picture, target, given)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pellucid.cli import show
-from pellucid.cli.flags import MODEL_FLAGS, Call, json_flag, load_model, model_flags, results_folder
+from pellucid.cli.flags import Call, json_flag, load_model, model_flags, results_folder, run_flags, spec_flag
 from pellucid.cli.options import CommandWithMethods, given_options, normalise
 from pellucid.cli.show import plain
 from pellucid.errors import BadOption, BadPicture, Cancelled, OutOfMemory, PellucidError, Refused
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     context_settings={"token_normalize_func": normalise},
 )
 @click.argument("pictures", metavar="PICTURE...", nargs=-1, required=True)
-@click.option("--model", "spec", metavar="SPEC", help="The model; `pellucid models` says how. [default: embedded]")
+@spec_flag
 @click.option("--method", "-m", default="grad-cam", show_default=True, metavar="ID", help="Whose map is used.")
 @click.option("--target", metavar="WHAT", help="A class, top5, ... as for explain. [default: the top class]")
 @click.option("--layer", metavar="SITE|auto", help="Where layer methods look.")
@@ -36,9 +36,7 @@ if TYPE_CHECKING:
 @click.option("--objects", type=click.IntRange(min=1), default=1, show_default=True, help="Parts at most, by size.")
 @click.option("--annotations", metavar="FILE|DIR", help="Known boxes (COCO, VOC, ILSVRC): print how well it locates.")
 @click.option("--held-out", type=float, default=0.2, show_default=True, help="Share of these to choose thresholds on.")
-@click.option("--out", default="pellucid-out", show_default=True, metavar="DIR", help="Folder for the results.")
-@click.option("--seed", type=int, default=0, show_default=True, help="Of all random draws.")
-@click.option("--chunk", type=click.IntRange(min=1), help="Samples at once. [default: what memory allows]")
+@run_flags
 @model_flags
 @json_flag
 @click.pass_context
@@ -66,7 +64,7 @@ def locate(ctx: click.Context, /, pictures: tuple[str, ...], as_json: bool, **gi
         name = next(iter(options[strange])).replace("_", "-")
         raise BadOption(f"--{strange}.{name} was given, but the method is {given['method']}. Add --method {strange}.")
     out = results_folder(given["out"])
-    model = load_model(given["spec"] or "efficientnet-lite0", {name: given[name] for name in MODEL_FLAGS})
+    model = load_model(given["spec"], given)
     if given["annotations"]:
         from pellucid.cli.known_boxes import compare
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pellucid.cli import show
-from pellucid.cli.flags import json_flag, load_model, model_flags
+from pellucid.cli.flags import json_flag, load_model, model_flags, spec_flag
 from pellucid.cli.show import plain
 from pellucid.errors import BadOption, BadSite
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @click.command(short_help="Explain one value inside a model, number by number.")
 @click.argument("picture", metavar="PICTURE")
-@click.option("--model", "spec", metavar="SPEC", help="The model; `pellucid models` says how. [default: embedded]")
+@spec_flag
 @click.option("--layer", required=True, metavar="SITE", help="The layer; `pellucid inspect MODEL --all` lists them.")
 @click.option("--unit", type=click.IntRange(min=0), required=True, help="Channel or feature, from 0.")
 @click.option("--at", metavar="ROW,COLUMN", default="", help="Position on the layer's grid, from 0.")
@@ -36,7 +36,7 @@ def look(
     from pellucid.inspection import look as look_at
 
     place = _place(at)
-    model = load_model(spec or "efficientnet-lite0", given)
+    model = load_model(spec, given)
     found = look_at(model, picture, layer, unit, place)
     drawn, reason = None, ""
     if out:

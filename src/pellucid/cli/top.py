@@ -9,14 +9,14 @@ from typing import Any
 import click
 
 from pellucid.cli import show
-from pellucid.cli.flags import json_flag, load_model, model_flags
+from pellucid.cli.flags import json_flag, load_model, model_flags, spec_flag
 from pellucid.cli.show import plain
 from pellucid.errors import BadOption, Cancelled
 
 
 @click.command(short_help="Find the pictures that excite each unit of a layer most.")
 @click.argument("pictures", metavar="PICTURE...", nargs=-1, required=True)
-@click.option("--model", "spec", metavar="SPEC", help="The model; `pellucid models` says how. [default: embedded]")
+@spec_flag
 @click.option("--layer", required=True, metavar="SITE", help="A layer with a grid; `pellucid layers MODEL` lists them.")
 @click.option("--units", metavar="N,N", help="Units on the sheet. [default: the 16 with the strongest answers]")
 @click.option("--most", type=click.IntRange(min=1), default=9, show_default=True, help="Pictures per unit.")
@@ -45,7 +45,7 @@ def top(
 
     wanted = _numbers(units)
     folder = Path(out).expanduser()
-    model = load_model(spec or "efficientnet-lite0", given)
+    model = load_model(spec, given)
     bar = Bar(1)
     try:
         found = top_pictures(model, list(pictures), layer, most=most, folder=folder, progress=bar.tick)
