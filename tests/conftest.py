@@ -1,10 +1,35 @@
 """What every test shares."""
 
+import os
+import shutil
+
 import pytest
 import torch
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
 
 
 @pytest.fixture(autouse=True, scope="session")
 def _one_thread():
     """Tests run in several processes already; more threads only get into each other's way."""
     torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """Headless Chromium."""
+    if os.environ.get("PELLUCID_NO_BROWSER") == "1":
+        pytest.skip("PELLUCID_NO_BROWSER=1")
+    path = next((found for name in BROWSERS if (found := shutil.which(name))), None)
+    if path is None:
+        pytest.fail(
+            f"No browser found ({', '.join(BROWSERS)}). Install one (Debian: apt-get install chromium), or set "
+            "PELLUCID_NO_BROWSER=1 to leave these tests out."
+        )
+    from playwright.sync_api import sync_playwright
+
+    quiet = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
+    with sync_playwright() as playwright:
+        launched = playwright.chromium.launch(executable_path=path, args=[*quiet, "--disable-sync"])
+        yield launched
+        launched.close()

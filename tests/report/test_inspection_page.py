@@ -4,11 +4,11 @@ import json
 
 import pytest
 import torch
-from test_report_browser import Opened, browser  # noqa: F401 - a fixture
 from torch import nn
 
 import pellucid
 import tiny
+from browsing import Opened
 from pellucid.models import wrap
 
 
@@ -17,7 +17,7 @@ def net():
 
 
 @pytest.fixture
-def opened(browser, tmp_path):  # noqa: F811
+def opened(browser, tmp_path):
     found = []
 
     def open_page(inspection, width=1280):

@@ -1,8 +1,5 @@
 """The page in a real browser, opened from disk."""
 
-import os
-import shutil
-from base64 import b64decode
 from dataclasses import replace
 from io import BytesIO
 
@@ -12,52 +9,12 @@ import torch
 from made_by_hand import GRAD, HOSTILE, OCCLUSION, attribution, explanation, grids, photo, signed, smooth
 from PIL import Image
 
+from browsing import Opened
 from pellucid.pictures import overlay, prepare, scale
 from pellucid.report import notebook_frame, write_report
 from pellucid.types import Preprocess
 
 pytestmark = pytest.mark.browser
-NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
-
-
-@pytest.fixture(scope="module")
-def browser():
-    if os.environ.get("PELLUCID_NO_BROWSER") == "1":
-        pytest.skip("PELLUCID_NO_BROWSER=1")
-    path = next((found for name in NAMES if (found := shutil.which(name))), None)
-    if path is None:
-        pytest.fail(
-            f"No browser found ({', '.join(NAMES)}). Install one (Debian: apt-get install chromium), or set "
-            "PELLUCID_NO_BROWSER=1 to leave these tests out."
-        )
-    from playwright.sync_api import sync_playwright
-
-    quiet = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
-    with sync_playwright() as playwright:
-        launched = playwright.chromium.launch(executable_path=path, args=[*quiet, "--disable-sync"])
-        yield launched
-        launched.close()
-
-
-class Opened:
-    """A page with everything that it asked for and complained about."""
-
-    def __init__(self, page):
-        self.page, self.requests, self.complaints = page, [], []
-        page.on("request", lambda request: self.requests.append(request.url))
-        page.on("console", lambda message: self.complaints.append(message.text))
-        page.on("pageerror", lambda error: self.complaints.append(str(error)))
-
-    def pixels(self, selector=".stage"):
-        address = self.page.locator(selector).first.evaluate("canvas => canvas.toDataURL()")
-        with Image.open(BytesIO(b64decode(address.partition(",")[2]))) as image:
-            return np.asarray(image.convert("RGB")).astype(float)
-
-    def hover(self, across, down, selector=".stage"):
-        self.page.locator(selector).first.scroll_into_view_if_needed()
-        box = self.page.locator(selector).first.bounding_box()
-        self.page.mouse.move(box["x"] + across * box["width"], box["y"] + down * box["height"])
-        return self.page.locator("article:visible .readout .value").get_attribute("data-value")
 
 
 @pytest.fixture
