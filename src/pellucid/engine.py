@@ -312,7 +312,7 @@ class Engine:
         else:
             with self._shapes_explained(self.image[:1]):
                 size = footprint(self.model, self.image)
-            row = 2 * size.bytes_per_sample if wish.rules or wish.attentions else 4 * size.largest
+            row = size.there_and_back if wish.rules or wish.attentions else 4 * size.largest
             chunks = list(self.budget.chunks(batch, row + 4 * self.image[0].nbytes, run))
         found = chunks[0] if len(chunks) == 1 else _join(chunks)
         self.reading = found.reading

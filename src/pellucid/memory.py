@@ -7,7 +7,7 @@ import sys
 from functools import cache
 
 _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_THRESHOLD = -1, -2, -3
-_HELD = 2**28
+_HELD = 2**26
 """Bytes of freed memory that may lie idle between tensors in use; of tensors of ever other sizes it grows to more than
 all that is in use."""
 _kept = False

@@ -27,10 +27,17 @@ def machine(most, error=torch.OutOfMemoryError):
 @pytest.mark.parametrize("error", [torch.OutOfMemoryError, MemoryError, RuntimeError])
 def test_halved_until_it_fits(error):
     run, tried = machine(3, error)
-    parts = list(Budget(CPU, chunk=16).chunks(20, 1, run))
-    assert [row for part in parts for row in part] == list(range(20))
+    parts = list(Budget(CPU, chunk=16).chunks(32, 1, run))
+    assert [row for part in parts for row in part] == list(range(32))
     assert tried[:4] == [(0, 16), (0, 8), (0, 4), (0, 2)]
     assert all(stop - start <= 2 for start, stop in tried[3:])
+
+
+@pytest.mark.parametrize(("total", "sizes"), [(50, [13, 13, 12, 12]), (16, [16]), (17, [9, 8]), (3, [3]), (0, [])])
+def test_chunks_are_about_equal(total, sizes):
+    run, tried = machine(16)
+    assert len(list(Budget(CPU, chunk=16).chunks(total, 1, run))) == len(sizes)
+    assert [stop - start for start, stop in tried] == sizes
 
 
 def test_the_smaller_chunk_is_remembered():

@@ -49,8 +49,8 @@ def test_what_lies_behind_a_layer():
 
 def test_a_cpu_takes_no_more_than_makes_it_faster():
     assert Budget(CPU).rows(2**20) == 32
-    assert Budget(CPU).rows(2**24) == 16  # fewer would run slower, if there is room for them
-    assert Budget(CPU).rows(2**26) == 12
+    assert Budget(CPU).rows(2**24) == 10  # fewer would run slower, if there is room for them
+    assert Budget(CPU).rows(2**26) == 10
 
 
 def test_large_samples_take_a_gigabyte_at_most():

@@ -17,9 +17,9 @@ _CPU_ROWS = 32
 _GPU_ROWS = 512
 _CPU_BYTES = 2**27
 """Nor do more than 128 MiB at once, ..."""
-_CPU_LEAST = 16
-"""... unless that were fewer rows than these: below 16, convolutions choose kernels that take 1.1 (VGG-16) to 1.7 times
-as long (ResNet-50, forward and backward), measured per row with 4 to 32 rows on seven networks."""
+_CPU_LEAST = 10
+"""... unless that were fewer rows than these: with 3, convolutions choose kernels that take 1.2 to 1.4 times as long as
+with 10 (forward and backward), and with more hardly quicker ones; measured on ResNet-50, VGG-16, EfficientNet-Lite0."""
 _CPU_MOST = 3 * 2**28
 """Large pictures would take more than 1 GiB at once, and slower is better; estimates leave a quarter of it out."""
 
@@ -50,12 +50,15 @@ class Budget:
     ) -> Iterator[T]:
         """Run `run(start, stop)` over 0..total in chunks that fit, and yield the results in order.
 
+        The chunks are about equal: a small rest would run on slower kernels.
+
         Raises:
             OutOfMemory: a single row does not fit.
         """
         start, rows = 0, self.rows(bytes_per_row, most)
         while start < total:
-            stop = min(total, start + rows)
+            left = total - start
+            stop = start + -(-left // -(-left // rows))
             try:
                 result = run(start, stop)
             except (RuntimeError, MemoryError) as error:

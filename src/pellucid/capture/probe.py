@@ -196,7 +196,7 @@ class Probe:
             self.meter.tick(stop, batch * count)
             return samples, numbers, raw
 
-        yield from self.budget.chunks(batch * count, 2 * found.bytes_per_sample + self._row_bytes(), run)
+        yield from self.budget.chunks(batch * count, found.there_and_back + self._row_bytes(), run)
 
     def late(self, count: int, change: Change) -> Answers:
         """Score `count` variants of each picture's activation at the site, without running what comes before it.

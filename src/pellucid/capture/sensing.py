@@ -198,7 +198,7 @@ def at_once(model: Model, pictures: Tensor, views: int = 1) -> int:
         views: rows that each becomes.
     """
     with guarded(model.module):
-        bytes_per_row = 2 * views * footprint(model, pictures).bytes_per_sample  # values, and their gradients
+        bytes_per_row = views * footprint(model, pictures).there_and_back
     most = (
         min(_CPU_MOST, max(_CPU_LEAST, _CPU_BYTES // max(bytes_per_row, 1))) if pictures.device.type == "cpu" else None
     )
