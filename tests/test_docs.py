@@ -9,6 +9,8 @@ import torch
 
 import pellucid
 from pellucid import errors, registry
+from pellucid.judging import Metric
+from pellucid.types import RESERVED
 
 ROOT = Path(__file__).parent.parent
 
@@ -17,18 +19,24 @@ def code_blocks(path: str) -> list[str]:
     return re.findall(r"```python\n(.*?)```", (ROOT / path).read_text(), re.DOTALL)
 
 
-def test_adding_a_method_works_as_written(monkeypatch):
+def run_code(path: str) -> dict:
+    """What the page's code leaves behind, one block after the other."""
     space: dict = {}
-    for block in code_blocks("docs/adding-a-method.md"):
+    for block in code_blocks(path):
         exec(block, space)
-    for name in [n for n in space if n.startswith("test_")]:
-        space[name]()
-    method = space["METHOD"]
-    known = dict(registry.methods())
-    monkeypatch.setattr(registry, "methods", lambda: {**known, method.id: method})
-    nn = torch.nn
-    net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(16, 3))
-    image = torch.randn(2, 3, 12, 12, generator=torch.Generator().manual_seed(0))
+    return space
+
+
+@pytest.fixture(scope="module")
+def generate():
+    """`docs/generate.py`, which is no part of the package."""
+    spec = importlib.util.spec_from_file_location("generate", ROOT / "docs" / "generate.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def check_the_method(net, image):
     options = {"strongest-channel": {"power": 2.0}}
     result = pellucid.explain(net, image, ["strongest-channel", "grad-cam"], layer="1", options=options)
     assert result["strongest-channel"].values.shape == (2, 12, 12)
@@ -37,36 +45,30 @@ def test_adding_a_method_works_as_written(monkeypatch):
         pellucid.explain(net, image, "strongest-channel", layer="1", options={"strongest-channel": {"power": -1.0}})
 
 
-def test_adding_a_method_names_every_reserved_parameter():
-    from pellucid.types import RESERVED
-
-    table = (ROOT / "docs/adding-a-method.md").read_text()
-    assert all(f"| `{name}` |" in table for name in RESERVED)
-
-
-def test_adding_a_metric_works_as_written(monkeypatch):
-    space: dict = {}
-    for block in code_blocks("docs/adding-a-metric.md"):
-        exec(block, space)
-    for name in [n for n in space if n.startswith("test_")]:
-        space[name]()
-    metric = space["METRIC"]
-    known = dict(registry.metrics())
-    monkeypatch.setattr(registry, "metrics", lambda: {**known, metric.id: metric})
-    nn = torch.nn
-    net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(16, 3))
-    image = torch.randn(2, 3, 12, 12, generator=torch.Generator().manual_seed(0))
+def check_the_metric(net, image):
     score = pellucid.explain(net, image, "saliency")["saliency"].score("bright-share", quantile=0.8)
     assert 0 < score.mean < 1
     assert score.options == {"quantile": 0.8}
     assert float(score.extras["bright"][0]) == pytest.approx(0.2, abs=0.01)
 
 
-def test_adding_a_metric_names_every_reserved_parameter():
-    from pellucid.judging import Metric
+@pytest.mark.parametrize(("kind", "check"), [("method", check_the_method), ("metric", check_the_metric)])
+def test_adding_one_works_as_written(kind, check, monkeypatch):
+    space = run_code(f"docs/adding-a-{kind}.md")
+    for name in [n for n in space if n.startswith("test_")]:
+        space[name]()
+    record = space[kind.upper()]
+    known = dict(getattr(registry, f"{kind}s")())
+    monkeypatch.setattr(registry, f"{kind}s", lambda: {**known, record.id: record})
+    nn = torch.nn
+    net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(16, 3))
+    check(net, torch.randn(2, 3, 12, 12, generator=torch.Generator().manual_seed(0)))
 
-    table = (ROOT / "docs/adding-a-metric.md").read_text()
-    assert all(f"| `{name}` |" in table for name in Metric.reserved)
+
+@pytest.mark.parametrize(("kind", "reserved"), [("method", RESERVED), ("metric", Metric.reserved)])
+def test_adding_one_names_every_reserved_parameter(kind, reserved):
+    table = (ROOT / f"docs/adding-a-{kind}.md").read_text()
+    assert all(f"| `{name}` |" in table for name in reserved)
 
 
 def test_every_target_of_the_page_works_as_written():
@@ -93,52 +95,37 @@ def test_the_page_of_targets_names_every_form():
 
 def test_readme_code_runs(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    space: dict = {}
-    for block in code_blocks("README.md"):
-        exec(block, space)
+    run_code("README.md")
     assert (tmp_path / "cat.png").exists()
     assert (tmp_path / "report.html").exists()
 
 
 def test_the_page_of_localisation_works_as_written(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    space: dict = {}
-    for block in code_blocks("docs/localisation.md"):
-        exec(block, space)
+    run_code("docs/localisation.md")
     assert (tmp_path / "cat-box.png").exists()
     assert (tmp_path / "cat-found" / "localisation.json").exists()
 
 
-def test_readme_table_is_current():
-    spec = importlib.util.spec_from_file_location("generate", ROOT / "docs" / "generate.py")
-    generate = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(generate)
+def test_readme_table_is_current(generate):
     assert (ROOT / "README.md").read_text() == generate.readme(), "run `make docs`"
 
 
-def test_the_page_of_metrics_is_current_and_runs():
-    spec = importlib.util.spec_from_file_location("generate", ROOT / "docs" / "generate.py")
-    generate = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(generate)
+def test_the_page_of_metrics_is_current_and_runs(generate):
     assert (ROOT / "docs/metrics.md").read_text() == generate.metrics_page(), "run `make docs`"
-    space: dict = {}
-    for block in code_blocks("docs/metrics.md"):
-        exec(block, space)
-    assert space["score"].judged == 2
+    assert run_code("docs/metrics.md")["score"].judged == 2
 
 
-def test_the_page_of_feature_visualisation_is_current():
-    spec = importlib.util.spec_from_file_location("generate", ROOT / "docs" / "generate.py")
-    generate = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(generate)
+def test_the_page_of_feature_visualisation_is_current(generate):
     page = (ROOT / "docs/feature-visualisation.md").read_text()
     assert page == generate.visualisation(), "run `make docs`"
     assert (ROOT / "docs/pictures/dreams.png").stat().st_size < 400_000
     with torch.random.fork_rng(devices=[]):
-        space: dict = {}
-        for block in code_blocks("docs/feature-visualisation.md"):
-            exec(block, space)
-        assert space["made"].titles == ["100% of 1, 0% of 5", "50% of 1, 50% of 5", "0% of 1, 100% of 5"]
+        assert run_code("docs/feature-visualisation.md")["made"].titles == [
+            "100% of 1, 0% of 5",
+            "50% of 1, 50% of 5",
+            "0% of 1, 100% of 5",
+        ]
 
 
 def test_changelog_names_every_method_and_metric():
