@@ -90,6 +90,11 @@ class Cancelled(PellucidError, KeyboardInterrupt):
         self.finished = finished
 
 
+def exit_code(errors: Iterable[PellucidError], *, interrupted: bool) -> int:
+    """Of a command that goes on after an error: interrupted, or the gravest error, or 0."""
+    return Cancelled.exit_code if interrupted else max((error.exit_code for error in errors), default=0)
+
+
 def unknown(kind: str, name: str, known: Iterable[str], hint: str = "") -> UnknownName:
     """An `UnknownName` that offers up to three near names."""
     known = list(known)

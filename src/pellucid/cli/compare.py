@@ -12,7 +12,7 @@ from pellucid.cli import show
 from pellucid.cli.flags import Call, json_flag, load_model, model_flags, results_folder, run_flags, spec_flag, split_ids
 from pellucid.cli.options import CommandWithMethods, given_options, normalise
 from pellucid.cli.show import plain
-from pellucid.errors import Cancelled
+from pellucid.errors import Cancelled, exit_code
 
 if TYPE_CHECKING:
     from pellucid.comparing import Comparison
@@ -100,7 +100,7 @@ def compare(ctx: click.Context, /, pictures: tuple[str, ...], as_json: bool, **g
         bar.finish_picture()
     if comparison.pictures:
         comparison.save(out, command=call.command)
-    code = _exit_code(comparison, stopped)
+    code = exit_code((failed.error for failed in comparison.failed), interrupted=stopped is not None)
     if not as_json:
         _print(comparison, out)
     chosen = best(comparison) if given["best"] and comparison.pictures and stopped is None else None
@@ -119,12 +119,6 @@ def compare(ctx: click.Context, /, pictures: tuple[str, ...], as_json: bool, **g
         kept = f"{out} keeps what is done; the same command goes on from there." if comparison.pictures else ""
         show.note(f"{stopped} {kept}")
     return code
-
-
-def _exit_code(comparison: Comparison, stopped: Cancelled | None) -> int:
-    if stopped is not None:
-        return stopped.exit_code
-    return max((failed.error.exit_code for failed in comparison.failed), default=0)
 
 
 def _print(comparison: Comparison, out: Path) -> None:

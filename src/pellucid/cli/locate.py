@@ -11,7 +11,7 @@ from pellucid.cli import show
 from pellucid.cli.flags import Call, json_flag, load_model, model_flags, results_folder, run_flags, spec_flag
 from pellucid.cli.options import CommandWithMethods, given_options, normalise
 from pellucid.cli.show import plain
-from pellucid.errors import BadOption, BadPicture, Cancelled, OutOfMemory, PellucidError, Refused
+from pellucid.errors import BadOption, BadPicture, OutOfMemory, PellucidError, Refused, exit_code
 
 if TYPE_CHECKING:
     from pellucid.localise import Localisation, Located
@@ -94,9 +94,7 @@ class _Loop:
     @property
     def exit_code(self) -> int:
         """Interrupted, or the gravest failure, or 0."""
-        if self.interrupted:
-            return Cancelled.exit_code
-        return max((error.exit_code for _, error in self.failed), default=0)
+        return exit_code((error for _, error in self.failed), interrupted=bool(self.interrupted))
 
     def run(self, pictures: list[Found]) -> None:
         """Look at all pictures, or at those before Ctrl-C."""

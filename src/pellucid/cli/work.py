@@ -11,7 +11,7 @@ from pellucid.api import explain
 from pellucid.choices import AUTO, choice_of
 from pellucid.cli.progress import Bar
 from pellucid.engine import Step, plan
-from pellucid.errors import BadOption, BadPicture, Cancelled, OutOfMemory, PellucidError, Refused
+from pellucid.errors import BadOption, BadPicture, Cancelled, OutOfMemory, PellucidError, Refused, exit_code
 from pellucid.explanation import Explanation
 from pellucid.models.preprocessing import preprocessing_of
 from pellucid.pictures import Found, prepare
@@ -87,7 +87,7 @@ class Result:
     @property
     def exit_code(self) -> int:
         """Of the process: interrupted, or the gravest failure, or 0."""
-        return Cancelled.exit_code if self.interrupted else max((f.error.exit_code for f in self.failed), default=0)
+        return exit_code((failed.error for failed in self.failed), interrupted=bool(self.interrupted))
 
 
 def chosen_methods(names: Sequence[str] | None, options: Mapping[str, Mapping[str, Any]]) -> tuple[Step, ...]:
