@@ -79,7 +79,7 @@ def test_the_front_is_run_once_per_chunk_only():
     net.features[0].register_forward_hook(lambda module, args, out: rows.append(len(out)))
     late(net, image, "features.4", 9, chunk=3)
     assert set(rows) == {1}
-    assert len(rows) <= 2 + 2 + 3  # two to try the order of memory, one to read, one to score, one a chunk
+    assert len(rows) <= 2 + 1 + 3  # two to try the order of memory, one to read, score and measure, one a chunk
 
 
 def test_front_is_repeated_where_the_batch_size_is_kept():

@@ -14,7 +14,7 @@ from pellucid.capture.budget import Budget, is_out_of_memory
 from pellucid.capture.feeding import feed, forward, input_type
 from pellucid.capture.passes import activations, read_grid
 from pellucid.capture.patches.scoring import incremental
-from pellucid.capture.sites import footprint
+from pellucid.capture.sites import footprint, measured
 from pellucid.capture.tape import Tape
 from pellucid.errors import BadOption, Cancelled, Refused
 from pellucid.numerics import full_precision
@@ -209,10 +209,10 @@ class Probe:
         """
         site = self._need_site()
         batch, chunks = len(self.image), list[tuple[Tensor, Tensor | None]]()
-        found = footprint(self.model, self.image)
-        behind = 2 * found.largest_behind(self.model.module.get_submodule(site.path))
         for k in range(batch):
             plain, values = self._ask_and_read(k, site)
+            found = footprint(self.model, self.image)
+            behind = 2 * found.largest_behind(self.model.module.get_submodule(site.path))
             grid = read_grid(self.model, site, values, self.image[k : k + 1])
 
             def run(
@@ -306,7 +306,7 @@ class Probe:
     def _ask_and_read(self, k: int, site: Site) -> tuple[Tensor, Tensor]:
         """The score of one picture as it is, and its values at the site in the layer's own layout."""
         given, sample = feed(self.model, self.image[k : k + 1]), torch.tensor([k], device=self.image.device)
-        with torch.inference_mode(), Tape(self.model.module, [site]) as tape:
+        with measured(self.model, self.image), torch.inference_mode(), Tape(self.model.module, [site]) as tape:
             output = forward(self.model, given, sample)
         score, _ = self._read_answers(output, sample)
         return score, tape.taps[site].value

@@ -5,6 +5,8 @@ from __future__ import annotations
 import itertools
 import math
 import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -127,35 +129,48 @@ _footprints: weakref.WeakKeyDictionary[nn.Module, dict[tuple[Any, ...], Footprin
 _surveys: weakref.WeakKeyDictionary[nn.Module, tuple[Any, Survey]] = weakref.WeakKeyDictionary()
 
 
+def _shape(model: Model, image: Tensor) -> tuple[Any, ...]:
+    return (*image.shape[1:], *manner(model))
+
+
 def footprint(model: Model, image: Tensor) -> Footprint:
     """What one sample takes, by one pass that keeps nothing; remembered per model and input shape.
 
     Must run inside `guarded`.
     """
-    known = _footprints.setdefault(model.module, {})
+    known, key = _footprints.get(model.module, {}), _shape(model, image)
+    if key not in known:
+        given = feed(model, image[:1])
+        with measured(model, image), torch.no_grad():
+            forward(model, given, torch.zeros(1, dtype=torch.int64, device=given.device))
+    return _footprints[model.module][key]
+
+
+@contextmanager
+def measured(model: Model, image: Tensor) -> Iterator[None]:
+    """Remember the footprint of the pass inside, a whole one of a single sample, unless it is known."""
+    known, key = _footprints.setdefault(model.module, {}), _shape(model, image)
+    if key in known:
+        yield
+        return
+    outputs: list[tuple[int, int]] = []
+    handles: list[Any] = []
+
+    def listen(part: nn.Module, _: Any, out: Any) -> None:
+        outputs.append((id(part), out.nbytes if isinstance(out, Tensor) else 0))
+
+    try:
+        for part in walk(model.module):
+            if not part._modules:
+                handles.append(part.register_forward_hook(listen))
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
     if len(known) >= _MANY:
         known.clear()
-    key = (*image.shape[1:], *manner(model))
-    if key not in known:
-        outputs: list[tuple[int, int]] = []
-        handles: list[Any] = []
-        given = feed(model, image[:1])
-
-        def listen(part: nn.Module, _: Any, out: Any) -> None:
-            outputs.append((id(part), out.nbytes if isinstance(out, Tensor) else 0))
-
-        try:
-            for part in walk(model.module):
-                if not part._modules:
-                    handles.append(part.register_forward_hook(listen))
-            with torch.no_grad():
-                forward(model, given, torch.zeros(1, dtype=torch.int64, device=given.device))
-        finally:
-            for handle in handles:
-                handle.remove()
-        sizes = [size for _, size in outputs]
-        known[key] = Footprint(sum(sizes), max(sizes, default=0), tuple(outputs))
-    return known[key]
+    sizes = [size for _, size in outputs]
+    known[key] = Footprint(sum(sizes), max(sizes, default=0), tuple(outputs))
 
 
 def survey(model: Model, image: Tensor) -> Survey:
