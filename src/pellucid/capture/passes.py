@@ -323,6 +323,15 @@ def read_grid(model: Model, site: Site, tensor: Tensor, image: Tensor) -> Grid:
     Raises:
         BadSite: it has no spatial grid, or its rows are no pictures.
     """
+    return check_grid(find_grid(model, site, tensor, image), site, tensor)
+
+
+def find_grid(model: Model, site: Site, tensor: Tensor, image: Tensor) -> Grid | None:
+    """The same; None where it has no spatial grid.
+
+    Raises:
+        BadSite: its rows are no pictures.
+    """
     rows = len(image)
     if len(tensor) != rows:
         raise BadSite(
@@ -331,7 +340,7 @@ def read_grid(model: Model, site: Site, tensor: Tensor, image: Tensor) -> Grid:
         )
     canvas = model.canvas_of((image.shape[2], image.shape[3]))
     patches = survey(model, image).patches if tensor.ndim == 3 else ()
-    return check_grid(grid_of(tensor, canvas.size, patches), site, tensor)
+    return grid_of(tensor, canvas.size, patches)
 
 
 def activations(model: Model, image: Tensor, sites: Sequence[Site]) -> dict[Site, Tensor]:

@@ -1,4 +1,7 @@
-"""The objectives by name. Each gives one number per picture; layers are `[batch, channel, row, column]` unless said."""
+"""The objectives by name. Each gives one number per picture; layers are `[batch, channel, row, column]` unless said.
+
+Layers that hold the channels last, or tokens, are looked at as such maps too, where their places are known.
+"""
 
 from __future__ import annotations
 
@@ -38,6 +41,10 @@ class OfLayer(Named):
             raise BadSite(f"{self} needs a layer with {axes[0]} axes; {self.layer} gives {list(value.shape)}.")
         return value
 
+    def maps(self, seen: Seen) -> Tensor:
+        """What the layer gives as maps, `[batch, channel, row, column]`; of tokens those that are places."""
+        return seen.as_maps(self.site, self.seen(seen, 4, 3))
+
 
 def pick(value: Tensor, unit: Units, axis: int, where: str) -> Tensor:
     """One unit of each picture, along `axis`; views of one picture stand side by side."""
@@ -60,7 +67,9 @@ class Channel(OfLayer):
     def value(self, seen: Seen) -> Tensor:
         """Mean of the map; of tokens `[batch, token, feature]`, of the feature."""
         value = self.seen(seen, 4, 3)
-        return pick(value, self.unit, 1 if value.dim() == 4 else 2, str(self)).flatten(1).mean(1)
+        if value.dim() == 3:
+            return pick(value, self.unit, 2, str(self)).mean(1)
+        return pick(self.maps(seen), self.unit, 1, str(self)).mean((1, 2))
 
 
 @entry("neuron")
@@ -76,7 +85,7 @@ class Neuron(OfLayer):
 
     def value(self, seen: Seen) -> Tensor:
         """The value there."""
-        return place(pick(self.seen(seen, 4), self.unit, 1, str(self)), self.row, self.column)
+        return place(pick(self.maps(seen), self.unit, 1, str(self)), self.row, self.column)
 
 
 def place(maps: Tensor, row: int | None, column: int | None) -> Tensor:
@@ -152,10 +161,10 @@ class Direction(OfLayer):
 
     def value(self, seen: Seen) -> Tensor:
         """Mean over places."""
-        return along(self.seen(seen, 4), self._vector(seen), self.power).mean((1, 2))
+        return along(self.maps(seen), self._vector(seen), self.power).mean((1, 2))
 
     def _vector(self, seen: Seen) -> Tensor:
-        value = seen.layers[self.site]
+        value = self.maps(seen)
         if len(self.vector) != value.shape[1]:
             raise BadOption(
                 f"{self.name} has {len(self.vector)} numbers for {value.shape[1]} channels of {self.layer}."
@@ -173,7 +182,7 @@ class DirectionNeuron(Direction):
 
     def value(self, seen: Seen) -> Tensor:
         """The value there."""
-        return place(along(self.seen(seen, 4), self._vector(seen), self.power), self.row, self.column)
+        return place(along(self.maps(seen), self._vector(seen), self.power), self.row, self.column)
 
 
 def along(maps: Tensor, vector: Tensor, power: float) -> Tensor:
@@ -386,7 +395,7 @@ class Diversity(OfLayer):
 
     def value(self, seen: Seen) -> Tensor:
         """For each picture, against all others; -1 to 1."""
-        maps = self.seen(seen, 4).flatten(2)
+        maps = self.maps(seen).flatten(2)
         grams = F.normalize(torch.einsum("bcn,bdn->bcd", maps, maps).flatten(1), dim=1, eps=1e-10)
         alike = torch.einsum("bn,dn->bd", grams, grams)
         others = alike.sum(1) - alike.diagonal()
@@ -458,7 +467,7 @@ class Spot(OfLayer):
 
     def value(self, seen: Seen) -> Tensor:
         """Mean over places."""
-        goal, value = seen.of_picture(self.picture, self.site, self.size)[0], self.seen(seen, 4)
+        goal, value = seen.maps_of_picture(self.picture, self.site, self.size)[0], self.maps(seen)
         rows, columns = (one_each(each, len(value), str(self)) for each in (self.row, self.column))
         directions = torch.stack([place(goal, r, c) for r, c in zip(rows, columns, strict=True)])
         return along_each(value, directions, self.power).mean((1, 2))
@@ -482,10 +491,10 @@ class Group(OfLayer):
 
     def value(self, seen: Seen) -> Tensor:
         """Mean over places."""
-        value = self.seen(seen, 4)
+        value = self.maps(seen)
         key = ("groups", self.picture, self.layer, self.of, self.size)
         if key not in seen.kept:
-            seen.kept[key] = channel_groups(seen.of_picture(self.picture, self.site, self.size)[0], self.of)[1]
+            seen.kept[key] = channel_groups(seen.maps_of_picture(self.picture, self.site, self.size)[0], self.of)[1]
         indices = one_each(self.index, len(value), str(self))
         if not all(0 <= k < self.of for k in indices):
             raise BadOption(f"{self}: groups run from 0 to {self.of - 1}.")
@@ -508,7 +517,7 @@ class Stored(OfLayer):
 
     def value(self, seen: Seen) -> Tensor:
         """Mean over places."""
-        value = self.seen(seen, 4)
+        value = self.maps(seen)
         if self.file not in seen.kept:
             seen.kept[self.file] = self._read()
         directions = seen.kept[self.file]
@@ -547,13 +556,13 @@ class Facet(OfLayer):
 
     def value(self, seen: Seen) -> Tensor:
         """The unit's value plus the facet's."""
-        early, main = self.seen(seen, 4), self.of.value(seen)
+        early, main = self.maps(seen), self.of.value(seen)
         if len(self.vector) != early.shape[1]:
             raise BadOption(f"facet has {len(self.vector)} numbers for {early.shape[1]} channels of {self.layer}.")
         slope = gradient(main, seen.edges[self.site]) if self.site in seen.edges else None
         if slope is None:
             raise BadSite(f"{self.of} does not depend on {self.layer}. Name a layer before it.")
-        return main + torch.einsum("bchw,c->b", early * slope, early.new_tensor(self.vector))
+        return main + torch.einsum("bchw,c->b", early * seen.as_maps(self.site, slope), early.new_tensor(self.vector))
 
 
 def described() -> dict[str, str]:

@@ -11,6 +11,8 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
+from pellucid.capture.grids import check_grid
+from pellucid.capture.passes import find_grid
 from pellucid.capture.sensing import Sensing, in_graph, sensing, slopes
 from pellucid.dreaming.images import Image
 from pellucid.dreaming.keeping import Kept, optimiser_tensors, restore
@@ -20,7 +22,7 @@ from pellucid.dreaming.transparency import over_grey
 from pellucid.errors import BadOption
 from pellucid.numerics import resize
 from pellucid.pictures import prepare
-from pellucid.types import Model, Preprocess, Site
+from pellucid.types import Grid, Model, Preprocess, Site
 
 RESCUED_STEPS = 16
 """Steps in which gradients are led around dead rectifiers: enough to wake a unit, few enough not to mislead it."""
@@ -219,6 +221,7 @@ class Look:
         self.kept: dict[Hashable, Any] = {}
         self.photograph = cache(self._photograph)
         self.of_photograph = cache(self._of_photograph)
+        self.grids: dict[Hashable, Grid | None] = {}
 
     def input(self, pictures: Tensor) -> Tensor:
         """What the network is given."""
@@ -231,20 +234,22 @@ class Look:
 
     def value(self, pictures: Tensor, moved: Tensor, *, rescue: bool) -> Tensor:
         """Of each picture, `[batch]`; views of one picture count together by their mean."""
-        layers, scores = self.eyes.see(self.input(moved), rescue=rescue)
+        given = self.input(moved)
+        layers, scores = self.eyes.see(given, rescue=rescue)
         views = len(moved) // len(pictures)
-        seen = self._seen(pictures.repeat_interleave(views, 0) if views > 1 else pictures, layers, scores)
+        seen = self._seen(pictures.repeat_interleave(views, 0) if views > 1 else pictures, given, layers, scores)
         return self.objective.value(seen).view(len(pictures), views).mean(1)
 
     def judge(self, pictures: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         """The objective and each of its parts, of untransformed pictures."""
-        layers, scores = self.eyes.see(self.input(self.judged(pictures)[0]))
-        seen = self._seen(pictures, layers, scores)
+        given = self.input(self.judged(pictures)[0])
+        layers, scores = self.eyes.see(given)
+        seen = self._seen(pictures, given, layers, scores)
         leaves = [part for part in self.objective.walk() if not part.parts and type(part).__name__ != "Constant"]
         terms = {str(part): part.value(seen).detach() for part in leaves}
         return in_graph(lambda: self.objective.value(seen)).detach(), terms  # facets differentiate inside
 
-    def _seen(self, pictures: Tensor, layers: dict[Site, Tensor], scores: Tensor | None) -> Seen:
+    def _seen(self, pictures: Tensor, given: Tensor, layers: dict[Site, Tensor], scores: Tensor | None) -> Seen:
         flat, opacity = self.judged(pictures)
         return Seen(
             self.model,
@@ -253,7 +258,9 @@ class Look:
             layers,
             self.eyes.edges,
             scores,
-            self.of_photograph,
+            lambda name, site: self.of_photograph(name, site)[0],
+            partial(self._as_maps, given),
+            self._maps_of_photograph,
             self.photograph,
             opacity,
             self.kept,
@@ -262,13 +269,27 @@ class Look:
     def _photograph(self, name: str) -> Tensor:
         return photograph(name, self.preprocess)
 
-    def _of_photograph(self, name: str, site: Site, size: tuple[int, int] | None = None) -> Tensor:
+    def _as_maps(self, given: Tensor, site: Site, value: Tensor) -> Tensor:
+        """What a site gives for the network's input as maps; what has no places known stays, if it has four axes."""
+        key = (site, given.shape[2:], value.shape[1:])
+        if key not in self.grids:
+            self.grids[key] = find_grid(self.model, site, value, given)
+        grid = self.grids[key]
+        return value if grid is None and value.dim() == 4 else check_grid(grid, site, value).to_maps(value)
+
+    def _maps_of_photograph(self, name: str, site: Site, size: tuple[int, int] | None = None) -> Tensor:
+        value, given = self.of_photograph(name, site, size)
+        return self._as_maps(given, site, value)
+
+    def _of_photograph(self, name: str, site: Site, size: tuple[int, int] | None = None) -> tuple[Tensor, Tensor]:
+        """What a site gives for a photograph, and what the network was given."""
         preprocess = self.preprocess if size is None else sized(self.preprocess, size)
         edges = dict(self.eyes.edges)
-        layers, _ = self.eyes.see(self.input(photograph(name, preprocess)))
+        given = self.input(photograph(name, preprocess))
+        layers, _ = self.eyes.see(given)
         self.eyes.edges.clear()
         self.eyes.edges.update(edges)  # those of the pictures that are being drawn
-        return layers[site].detach()
+        return layers[site].detach(), given
 
 
 def sized(preprocess: Preprocess, sides: tuple[int, ...]) -> Preprocess:
