@@ -129,7 +129,7 @@ def _print(comparison: Comparison, out: Path) -> None:
     metrics = [metric for metric, _ in comparison.metrics]
     show.line(plain(f"{comparison.model.name}, {len(comparison.pictures)} of {comparison.planned} pictures"), "bold")
     show.table(
-        ("method", ("rank", "right"), *map(_heading, metrics), ("seconds", "right"), "sanity"),
+        ("method", ("rank", "right"), *map(show.metric_heading, metrics), ("seconds", "right"), "sanity"),
         _rows(comparison, metrics),
     )
     spread = ", with 95 % bootstrap intervals" if len(comparison.pictures) > 1 else ""
@@ -145,10 +145,6 @@ def _print(comparison: Comparison, out: Path) -> None:
         show.line(plain(f"Not judged: {subject} by {metric}. {reason}"))
     show.line(plain(f"Wrote comparison.html, comparison.json and scores.csv to {out}"))
     show.line(plain(f"Open {out / 'comparison.html'}"), "bold")
-
-
-def _heading(metric: Metric) -> tuple[str, str]:
-    return f"{metric.id}\n{metric.better} is better", "right"
 
 
 def _rows(comparison: Comparison, metrics: list[Metric]) -> list[tuple[str, ...]]:

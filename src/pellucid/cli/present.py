@@ -129,7 +129,8 @@ def _trust(explanation: Explanation, evaluation: Evaluation) -> None:
             continue
         rows = [(a.method.id, *_cells(trust.scores, metrics), trust.level) for a, trust in judged]
         show.table(
-            ("method", *map(_heading, metrics), "evidence"), [*rows, *_of_controls(judged[0][1].scores, metrics)]
+            ("method", *map(show.metric_heading, metrics), "evidence"),
+            [*rows, *_of_controls(judged[0][1].scores, metrics)],
         )
         for attribution, trust in judged:
             show.line(plain(f"{attribution.method.title}: {trust.sentence}"))
@@ -148,13 +149,9 @@ def _trust_in_all(explanations: Sequence[Explanation]) -> None:
     rows += _of_controls(next(iter(scores.values()), {}), metrics)
     show.line()
     show.table(
-        ("method", *map(_heading, metrics), "evidence"), rows,
+        ("method", *map(show.metric_heading, metrics), "evidence"), rows,
         title=f"Over {len(parts)} pictures: mean (95 % bootstrap interval)",
     )  # fmt: skip
-
-
-def _heading(metric: Metric) -> tuple[str, str]:
-    return f"{metric.id}\n{metric.better} is better", "right"
 
 
 def _of_controls(scores: Mapping[str, Score], metrics: Sequence[Metric]) -> list[tuple[str, ...]]:

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
+    from pellucid.evaluation import Metric
+
 _WIDTH_OF_FILES = 120
 """Columns when the output is a file or a pipe and COLUMNS says nothing."""
 
@@ -84,6 +86,11 @@ def table(
     for row in rows:
         made.add_row(*row)
     console().print(made)
+
+
+def metric_heading(metric: Metric) -> tuple[str, str]:
+    """A metric's heading in `table`, which says whether small or large scores are better."""
+    return f"{metric.id}\n{metric.better} is better", "right"
 
 
 def bar(share: float, width: int = 24) -> RenderableType:
