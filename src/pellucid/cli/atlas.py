@@ -42,12 +42,9 @@ def atlas(ctx: click.Context, /, pictures: tuple[str, ...], spec: str | None, as
     call: Call = ctx.obj
     out = Path(given["out"]).expanduser()
     model = load_model(spec, given)
-    bar = Bar(1)
     own = {name: given[name] for name in ("layout", "grid", "places", "least", "icon", "seed", "chunk", "steps")}
-    try:
+    with Bar(1) as bar:
         made = make(model, pictures, given["layer"], out, progress=bar.tick, keep=unfinished(out / "atlas"), **own)
-    finally:
-        bar.finish_picture()
     files = save_atlas(made, out, command=call.command)
     stopped = made.dream is not None and made.dream.stopped
     finish(out / "atlas", stopped=stopped)

@@ -38,11 +38,8 @@ def camify(spec: str, as_json: bool, **given: Any) -> int:
     model = load_model(spec, given)
     with writing(out):  # before the work, which would be lost
         out.parent.mkdir(parents=True, exist_ok=True)
-    bar = Bar(1)
-    try:
+    with Bar(1) as bar:
         made = give_head(model, examples, site=given["layer"], seed=given["seed"], progress=bar.tick)
-    finally:
-        bar.finish_picture()
     with writing(out):
         save_trained(made.module, out, made.card)
     if as_json:

@@ -76,28 +76,26 @@ def compare(ctx: click.Context, /, pictures: tuple[str, ...], as_json: bool, **g
     out = results_folder(given["out"])
     model = load_model(given["spec"], given)
     found = find_pictures(pictures)
-    bar = Bar(len(found))
     stopped: Cancelled | None = None
     try:
-        comparison = judge(
-            model,
-            [each.source for each in found],
-            split_ids(given["methods"]) or None,
-            split_ids(given["metrics"]) or DEFAULT_METRICS,
-            given["target"],
-            given["layer"],
-            given_options(ctx),
-            given["seed"],
-            sanity=given["sanity"],
-            folder=out,
-            chunk=given["chunk"],
-            progress=bar.tick,
-            each=lambda _: bar.finish_picture(),
-        )
+        with Bar(len(found)) as bar:
+            comparison = judge(
+                model,
+                [each.source for each in found],
+                split_ids(given["methods"]) or None,
+                split_ids(given["metrics"]) or DEFAULT_METRICS,
+                given["target"],
+                given["layer"],
+                given_options(ctx),
+                given["seed"],
+                sanity=given["sanity"],
+                folder=out,
+                chunk=given["chunk"],
+                progress=bar.tick,
+                each=lambda _: bar.finish_picture(),
+            )
     except Cancelled as stop:
         comparison, stopped = stop.finished, stop
-    finally:
-        bar.finish_picture()
     if comparison.pictures:
         comparison.save(out, command=call.command)
     code = exit_code((failed.error for failed in comparison.failed), interrupted=stopped is not None)

@@ -192,8 +192,7 @@ def _run(
         raise BadOption(f"Expected a file that ends in .png for --out, got {str(out)!r}.")
     call: Call = ctx.obj
     own |= {k: given[k] for k in _FIELDS if given[k] is not None}
-    bar = Bar(1)
-    try:
+    with Bar(1) as bar:
         made = make(
             model,
             wanted,
@@ -210,8 +209,6 @@ def _run(
         )
         if given["trust"] and not made.stopped:
             made.trust = compare(made, given["trust"], progress=bar.tick)
-    finally:
-        bar.finish_picture()
     made.titles = made.titles or titles[: len(made.pictures)]
     files = save_dream(made, out, command=call.command)
     finish(out, stopped=made.stopped)

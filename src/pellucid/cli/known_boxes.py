@@ -39,18 +39,17 @@ def compare(
     known = read_annotations(given["annotations"]).matched(model.classes)
     pairs = _pairs(pictures, known, given["annotations"])
     how = {name: given[name] for name in ("layer", "by", "threshold", "crops", "chunk")}
-    bar, status = Bar(1), 0
+    status = 0
     try:
-        report = score(
-            model, pairs, given["method"], held_out=given["held_out"], seed=given["seed"], progress=bar.tick,
-            options=options, **how,
-        )  # fmt: skip
+        with Bar(1) as bar:
+            report = score(
+                model, pairs, given["method"], held_out=given["held_out"], seed=given["seed"], progress=bar.tick,
+                options=options, **how,
+            )  # fmt: skip
     except Cancelled as stop:
         if stop.finished is None:
             raise
         report, status = stop.finished, Cancelled.exit_code
-    finally:
-        bar.finish_picture()
     missing = len(pictures) - len(pairs)
     notes = [*known.notes, *report.notes, *([f"{missing} pictures are not in the annotations."] if missing else [])]
     about = {"command": command, "model": model.name, "method": given["method"], "layout": known.layout}

@@ -35,11 +35,9 @@ def layers(spec: str, picture: str | None, whole: bool, as_json: bool, **given: 
     from pellucid.errors import BadSite
     from pellucid.inspection import layers as look_for
 
-    model, bar = load_model(spec, given), Bar(1)
-    try:
+    model = load_model(spec, given)
+    with Bar(1) as bar:
         found = look_for(model, picture, progress=bar.tick)
-    finally:
-        bar.finish_picture()
     if as_json:
         show.document(_document(found))
     elif not found.layers:

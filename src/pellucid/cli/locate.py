@@ -101,15 +101,13 @@ class _Loop:
         from pellucid.cli.progress import Bar
         from pellucid.report.names import picture_slug, unique
 
-        bar = Bar(len(pictures))
         try:
-            folders = unique(picture_slug(found.name) for found in pictures)
-            for found, folder in zip(pictures, folders, strict=True):
-                self._one(found, self.out / folder, bar)
+            with Bar(len(pictures)) as bar:
+                folders = unique(picture_slug(found.name) for found in pictures)
+                for found, folder in zip(pictures, folders, strict=True):
+                    self._one(found, self.out / folder, bar)
         except KeyboardInterrupt as stop:  # Cancelled is one
             self.interrupted = str(stop) or "Interrupted."
-        finally:
-            bar.finish_picture()
 
     def _one(self, found: Found, folder: Path, bar: Any) -> None:
         from pellucid.localise import locate as find

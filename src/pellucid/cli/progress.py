@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from pellucid.cli import show
 
@@ -18,7 +18,7 @@ PATIENCE = 2.0
 class Bar:
     """A progress bar with the time left, on terminals only, and only for work above `PATIENCE`.
 
-    `explain` calls `tick` as its `progress`.
+    `explain` calls `tick` as its `progress`. As a context manager it is off the screen at the end.
 
     Args:
         pictures: how many there are in all.
@@ -31,6 +31,12 @@ class Bar:
         self.since = time.monotonic()
         self.drawn: Progress | None = None
         self.tasks: list[TaskID] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.finish_picture()
 
     def tick(self, label: str, done: int, total: int) -> None:
         """Report that `done` of `total` samples of a method are finished."""

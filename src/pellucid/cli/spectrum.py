@@ -37,11 +37,8 @@ def build(sources: tuple[str, ...], side: int, grey: bool, out: str, as_json: bo
 
     from pellucid.dreaming.spectrum import build_spectrum, save_spectrum
 
-    bar = Bar(1)
-    try:
+    with Bar(1) as bar:
         magnitude, card = build_spectrum(sources, side=side, grey=grey, progress=bar.tick)
-    finally:
-        bar.finish_picture()
     path = save_spectrum(magnitude, card, Path(out).expanduser())
     if as_json:
         show.document({"file": str(path), **asdict(card)})

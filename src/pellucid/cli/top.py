@@ -46,14 +46,12 @@ def top(
     wanted = _numbers(units)
     folder = Path(out).expanduser()
     model = load_model(spec, given)
-    bar = Bar(1)
     try:
-        found = top_pictures(model, list(pictures), layer, most=most, folder=folder, progress=bar.tick)
+        with Bar(1) as bar:
+            found = top_pictures(model, list(pictures), layer, most=most, folder=folder, progress=bar.tick)
     except Cancelled as stop:
-        bar.finish_picture()
         show.note(f"{stop} {folder} keeps what is done; the same command goes on from there.")
         return Cancelled.exit_code
-    bar.finish_picture()
     for source, reason in found.failed.items():
         show.warning(f"{source}: {reason}")
     if not found.units:

@@ -56,13 +56,10 @@ def train(ctx: click.Context, /, what: str, directory: str | None, as_json: bool
     if given["threads"]:
         torch.set_num_threads(given["threads"])
     call: Call = ctx.obj
-    bar = Bar(1)
-    try:
+    with Bar(1) as bar:
         if data == "waves":
             return _waves(architecture, given, out, call.command, bar, as_json=as_json)
         return _pictures(architecture, data, given, out, call.command, bar, as_json=as_json)
-    finally:
-        bar.finish_picture()
 
 
 def _subject(what: str, directory: str | None, arch: str | None, data: str | None) -> tuple[str, str]:

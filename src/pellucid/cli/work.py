@@ -118,24 +118,22 @@ def explain_all(work: Work, pictures: Sequence[Found], report: Callable[[Done | 
         pictures: which ones.
         report: called with each as soon as it is finished.
     """
-    result, bar = Result(pictures=len(pictures)), Bar(len(pictures))
+    result = Result(pictures=len(pictures))
     try:
-        folders = unique(picture_slug(found.name) for found in pictures)
-        for found, folder in zip(pictures, folders, strict=True):
-            outcome = _attempt(work, found, work.out / folder, bar)
-            bar.finish_picture()
-            (result.done if isinstance(outcome, Done) else result.failed).append(outcome)  # type: ignore[arg-type]
-            report(outcome)
+        with Bar(len(pictures)) as bar:
+            folders = unique(picture_slug(found.name) for found in pictures)
+            for found, folder in zip(pictures, folders, strict=True):
+                outcome = _attempt(work, found, work.out / folder, bar)
+                bar.finish_picture()
+                (result.done if isinstance(outcome, Done) else result.failed).append(outcome)  # type: ignore[arg-type]
+                report(outcome)
     except _Stopped as stop:
-        bar.finish_picture()
         result.interrupted = stop.message
         if stop.partial:
             result.done.append(stop.partial)
             report(stop.partial)
     except KeyboardInterrupt:
         result.interrupted = "Interrupted."
-    finally:
-        bar.finish_picture()
     return result
 
 
