@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pellucid.cli import show
-from pellucid.cli.flags import Call, json_flag, load_model, model_flags, together
+from pellucid.cli.flags import Call, json_flag, load_model, model_flags, png_file, together
 from pellucid.cli.options import CommandWithMethods, given_options, normalise
 from pellucid.cli.progress import Bar
 from pellucid.errors import BadOption, Cancelled
@@ -187,9 +187,7 @@ def _run(
     from pellucid.dreaming.saving import manifest, save_dream
     from pellucid.dreaming.trust import trust as compare
 
-    out = Path(given["out"]).expanduser()
-    if out.suffix.lower() != ".png":
-        raise BadOption(f"Expected a file that ends in .png for --out, got {str(out)!r}.")
+    out = png_file(given["out"])
     call: Call = ctx.obj
     own |= {k: given[k] for k in _FIELDS if given[k] is not None}
     with Bar(1) as bar:

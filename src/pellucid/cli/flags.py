@@ -129,6 +129,18 @@ def results_folder(text: str) -> Path:
     return out
 
 
+def png_file(text: str) -> Path:
+    """The file that --out names.
+
+    Raises:
+        BadOption: it does not end in .png.
+    """
+    out = Path(text).expanduser()
+    if out.suffix.lower() != ".png":
+        raise BadOption(f"Expected a file that ends in .png for --out, got {str(out)!r}.")
+    return out
+
+
 def _size(text: str | None) -> int | tuple[int, int] | None:
     if text is None:
         return None

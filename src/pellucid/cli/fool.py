@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import click
 
 from pellucid.cli import show
-from pellucid.cli.flags import json_flag, load_model, model_flags
+from pellucid.cli.flags import json_flag, load_model, model_flags, png_file
 from pellucid.errors import BadOption
 
 
@@ -38,9 +37,7 @@ def fool(picture: str | None, spec: str | None, as_json: bool, **given: Any) -> 
     from pellucid.report.folder import complete
     from pellucid.targets.classes import class_index
 
-    out = Path(given["out"]).expanduser()
-    if out.suffix.lower() != ".png":
-        raise BadOption(f"Expected a file that ends in .png for --out, got {str(out)!r}.")
+    out = png_file(given["out"])
     _check(picture, given)
     model = load_model(spec, given)
     wanted = given["target"]
