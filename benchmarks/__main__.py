@@ -15,7 +15,7 @@ pellucid.keep_freed_memory()  # as the command line does; the peers in this proc
 
 import torch  # noqa: E402
 
-from benchmarks import dreams, hiding, judging, localisation, many_passes, peers, records  # noqa: E402
+from benchmarks import box_sizes, dreams, hiding, judging, localisation, many_passes, peers, records  # noqa: E402
 from benchmarks.measure import (  # noqa: E402
     Row,
     at_most,
@@ -175,7 +175,7 @@ def relevance(device: str) -> Iterator[Row]:
 
 PARTS = [
     cam_family, panel, gradients, relevance, *hiding.PARTS, rise, ablation, *many_passes.PARTS, cold_start, memory,
-    *localisation.PARTS, *dreams.PARTS, *judging.PARTS,
+    *localisation.PARTS, *box_sizes.PARTS, *dreams.PARTS, *judging.PARTS,
 ]  # fmt: skip
 
 

@@ -89,11 +89,33 @@ def localisation_of_stamps(_device: str) -> Iterator[Row]:
     """Real things on calm photographs, if their packages are unpacked in `CACHE`."""
     model = pellucid.load(size=(256, 320), resize=None)
     try:
-        grey = stamps(CACHE, model.classes, photographs=[Image.new("RGB", (640, 512), (128, 128, 128))])
-        every = [stamps(CACHE, model.classes, seed=seed) for seed in range(2)]
+        tuned, tested, offered = scenes_of_stamps(model)
     except MissingExtra as error:
         print(f"left out: {error}", flush=True)
         return
+    reports = _all(model, tuned, tested, ON_STAMPS)
+    about = (
+        f"{len(tested)} scenes of 320 x 256 pixels, fed whole, with {len(tested) // 2} things; EfficientNet-Lite0. Of "
+        f"the {offered} stamps those {len(tuned) + len(tested) // 2} are used that it names rightly on plain grey. "
+        f"Every second stamp of the list served to choose thresholds, the centre box ({reports[0][1].centre:.0%} of "
+        "the sides) and the two settings of the graph cut, and is not in the table."
+    )
+    _write("stamps", about, reports)
+    yield from _bars(reports, "stamps", model.name, len(tested))
+
+
+def scenes_of_stamps(model: Model, draws: int = 2) -> tuple[list[Scene], list[Scene], int]:
+    """Scenes to choose on, scenes to test on, and the number of stamps of which those were taken that the model names.
+
+    Args:
+        model: that names them on plain grey.
+        draws: of places, sizes and photographs for each stamp to test on; the first ones do not depend on it.
+
+    Raises:
+        MissingExtra: the packages are not in `CACHE`.
+    """
+    grey = stamps(CACHE, model.classes, photographs=[Image.new("RGB", (640, 512), (128, 128, 128))])
+    every = [stamps(CACHE, model.classes, seed=seed) for seed in range(draws)]
     known = {scene.name for scene in grey if _first(model, scene) in scene.labels}
     names = sorted({scene.name for scene in grey})
     tuned = [scene for scene in every[0] if scene.name in known and scene.name in names[::2]]
@@ -103,15 +125,7 @@ def localisation_of_stamps(_device: str) -> Iterator[Row]:
         for scene in made
         if scene.name in known and scene.name in names[1::2]
     ]
-    reports = _all(model, tuned, tested, ON_STAMPS)
-    about = (
-        f"{len(tested)} scenes of 320 x 256 pixels, fed whole, with {len(tested) // 2} things; EfficientNet-Lite0. Of "
-        f"the {len(names)} stamps those {len(known)} are used that it names rightly on plain grey. Every second stamp "
-        f"of the list served to choose thresholds, the centre box ({reports[0][1].centre:.0%} of the sides) and the "
-        "two settings of the graph cut, and is not in the table."
-    )
-    _write("stamps", about, reports)
-    yield from _bars(reports, "stamps", model.name, len(tested))
+    return tuned, tested, len(names)
 
 
 def digit_network() -> tuple[Model, float]:
@@ -173,9 +187,7 @@ def _bars(reports: Sequence[tuple[str, Report]], part: str, network: str, count:
 
 
 def _write(part: str, about: str, reports: Sequence[tuple[str, Report]]) -> None:
-    """Put a table between its marks on the page."""
-    start, end = START.format(part), END.format(part)
-    before, _, rest = PAGE.read_text().partition(start)
+    """Put the table of a part on the page."""
     lines = [f"| method | {' | '.join(short for short, _ in COLUMNS)} |", "|---" * (len(COLUMNS) + 1) + "|"]
     for name, report in reports:
         lines.append(f"| {name} | {' | '.join(_cell(report, full) for _, full in COLUMNS)} |")
@@ -184,8 +196,14 @@ def _write(part: str, about: str, reports: Sequence[tuple[str, Report]]) -> None
     centre["pointing game"] = _cell(first, "centre: pointing game")
     lines.append(f"| *centre box* | {' | '.join(centre.values())} |")
     wrong = first.scores["top-1 classification error"].mean
-    table = f"{about} The class itself is wrong in {wrong:.1%}.\n\n" + "\n".join(lines)
-    PAGE.write_text(f"{before}{start}\n{table}\n{end}{rest.partition(end)[2]}")
+    put(part, f"{about} The class itself is wrong in {wrong:.1%}.\n\n" + "\n".join(lines))
+
+
+def put(part: str, text: str) -> None:
+    """Put text between the marks of a part on the page."""
+    start, end = START.format(part), END.format(part)
+    before, _, rest = PAGE.read_text().partition(start)
+    PAGE.write_text(f"{before}{start}\n{text}\n{end}{rest.partition(end)[2]}")
 
 
 def _cell(report: Report, name: str) -> str:
