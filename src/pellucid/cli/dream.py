@@ -81,6 +81,13 @@ class _Dream(CommandWithMethods):
 @click.option("--count", type=click.IntRange(min=1), default=1, help="Pictures of one --objective.")
 @click.option("--start", metavar="PICTURE", help="A photograph to start from.")
 @click.option("--snapshot", type=click.IntRange(min=1), help="Keep every so many steps, for an animation.")
+@click.option(
+    "--animation",
+    type=click.Choice(["gif", "apng"]),
+    default="gif",
+    show_default=True,
+    help="Its kind; apng keeps all colours and alpha.",
+)
 @click.option("--out", default="dream.png", show_default=True, metavar="FILE.png", help="Where the picture goes.")
 @_choices
 @model_flags
@@ -139,7 +146,7 @@ def sheet(ctx: click.Context, /, spec: str, as_json: bool, **given: Any) -> int:
 
         given["units"] = f"0..{Draw(model, given['side']).shape(given['layer'])[1] - 1}"
     wanted, titles = _wanted(model, given)
-    given |= {"start": None, "snapshot": None, "count": 1}
+    given |= {"start": None, "snapshot": None, "animation": "gif", "count": 1}
     return _run(ctx, model, wanted, titles, given, as_json=as_json)
 
 
@@ -208,7 +215,7 @@ def _run(
         if given["trust"] and not made.stopped:
             made.trust = compare(made, given["trust"], progress=bar.tick)
     made.titles = made.titles or titles[: len(made.pictures)]
-    files = save_dream(made, out, command=call.command)
+    files = save_dream(made, out, animation=given["animation"], command=call.command)
     finish(out, stopped=made.stopped)
     if as_json:
         show.document({"files": [str(f) for f in files], **manifest(made, call.command)})

@@ -480,8 +480,13 @@ def _joined(
         sum(part.seconds for part in parts),
         alpha,
         notes,
-        parts[0].snapshots if len(parts) == 1 else [],
+        _together([part.snapshots for part in parts]),
     )  # fmt: skip
+
+
+def _together(chunks: list[list[tuple[int, Tensor]]]) -> list[tuple[int, Tensor]]:
+    """Snapshots of all pictures, of the steps that every chunk has reached."""
+    return [(taken[0][0], torch.cat([pictures for _, pictures in taken])) for taken in zip(*chunks, strict=False)]
 
 
 def _names(wanted: Objective) -> list[str]:

@@ -3,28 +3,41 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from collections.abc import Iterator
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from pellucid.dreaming.atlas import Atlas
-from pellucid.dreaming.drawing import as_image, as_sheet
+from pellucid.dreaming.drawing import as_sheet
 from pellucid.dreaming.dream import Dream
 from pellucid.dreaming.page import dream_page
-from pellucid.dreaming.transparency import over_grey
-from pellucid.errors import BadOption
+from pellucid.errors import BadOption, unknown
 from pellucid.report import facts
 from pellucid.report.folder import complete, encode
 
 _FRAME = 80  # milliseconds of one frame of an animation
 
 
-def save_dream(made: Dream, path: Path, *, command: str = "") -> list[Path]:
-    """Write `path` (one picture, or a contact sheet of several), the same with .json, .html, and .gif for snapshots.
+ANIMATIONS = ("gif", "apng")
+"""Kinds of animation: GIF is shown everywhere, APNG keeps all colours and alpha."""
+
+
+def save_dream(made: Dream, path: Path, *, animation: str = "gif", command: str = "") -> list[Path]:
+    """Write `path` (one picture, or a contact sheet of several), the same with .json and .html, and an animation.
+
+    Args:
+        made: the dream.
+        path: ends in .png.
+        animation: of the snapshots, if there are any: one of `ANIMATIONS`, which is also how its file ends. A GIF has
+            no half opacity, so pictures with alpha lie over plain grey there.
+        command: that made it.
 
     Raises:
-        BadOption: the path does not end in .png, or cannot be written to.
+        BadOption: the path does not end in .png, or cannot be written to; or another kind of animation.
     """
+    if animation not in ANIMATIONS:
+        raise unknown("animation", animation, ANIMATIONS, f"Animations: {', '.join(ANIMATIONS)}.")
     if path.suffix.lower() != ".png":
         raise BadOption(f"Expected a file that ends in .png for the picture, got {str(path)!r}.")
     whole = as_sheet(made)
@@ -34,11 +47,27 @@ def save_dream(made: Dream, path: Path, *, command: str = "") -> list[Path]:
         (staging / names[1]).write_text(json.dumps(manifest(made, command), indent=2))
         (staging / names[2]).write_bytes(encode(dream_page(made, command)))
         if made.snapshots:
-            names.append(f"{path.stem}.gif")
-            channels = made.pictures.shape[1]  # a GIF has no half opacity
-            frames = [as_image(over_grey(pictures[:1], channels)[0][0]) for _, pictures in made.snapshots]
-            frames[0].save(staging / names[3], save_all=True, append_images=frames[1:], duration=_FRAME, loop=0)
+            names.append(f"{path.stem}.{animation}")
+            frames = [as_sheet(each) for each in _on_the_way(made, flat=animation == "gif")]
+            frames[0].save(
+                staging / names[3],
+                "PNG" if animation == "apng" else "GIF",
+                save_all=True,
+                append_images=frames[1:],
+                duration=_FRAME,
+                loop=0,
+            )
     return [path.with_name(name) for name in names]
+
+
+def _on_the_way(made: Dream, *, flat: bool) -> Iterator[Dream]:
+    """The dream with the pictures of each snapshot; `flat` without alpha."""
+    for _, pictures in made.snapshots:
+        if made.alpha is None:
+            yield replace(made, pictures=pictures)
+        else:
+            then = replace(made, pictures=pictures[:, :-1], alpha=pictures[:, -1])
+            yield replace(then, pictures=then.judged, alpha=None) if flat else then
 
 
 def manifest(made: Dream, command: str = "") -> dict[str, Any]:
