@@ -115,6 +115,10 @@ class Explaining(Protocol):
         """
 
 
+NO_PROBABILITY = "The target is no class's score, so the score itself stands for a probability."
+"""The note of scores of such targets."""
+
+
 @dataclass(frozen=True, eq=False)
 class Score:
     """How one metric judges the maps of one method, or of a control.
@@ -153,6 +157,11 @@ class Score:
     cost: Cost
     notes: tuple[str, ...] = ()
     controls: Mapping[str, Score] = field(default_factory=dict)
+
+    @property
+    def asked(self) -> str:
+        """What its curves show: "probability", or "score" where the target has none."""
+        return "score" if NO_PROBABILITY in self.notes else "probability"
 
     @property
     def judged(self) -> int:

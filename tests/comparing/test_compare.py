@@ -20,6 +20,7 @@ from pellucid.errors import BadOption, BadPicture, Cancelled, Refused, UnknownNa
 from pellucid.types import Preprocess
 
 METHODS, METRICS = ["saliency", "grad-cam"], ["deletion", "insertion"]
+OPTIONS_OF_ONE = {"deletion": {"steps": 6}}
 OPTIONS = {"deletion": {"steps": 6}, "insertion": {"steps": 4}}
 
 
@@ -218,6 +219,18 @@ def test_sentence_of_one_picture_claims_nothing_about_others(model, photos):
     assert "of one picture there is no interval" in page(found, created="2026-01-01T00:00:00+00:00")
 
 
+def test_scores_that_are_no_probabilities_are_not_called_so(model, photos):
+    found = pellucid.compare(model, photos / "0.png", "saliency", "deletion", "cat vs dog", options=OPTIONS_OF_ONE)
+    text = page(found, created="2026-01-01T00:00:00+00:00")
+    assert 'aria-label="mean score over share hidden' in text
+    assert "under it the share hidden and the score then" in text
+    (score,) = found
+    shown = [f"<b>{float(x):.3g}</b>" for x in score.extras["curve"][0][1:-1]]
+    assert [each in text for each in shown] == [True] * 5
+    by_class = pellucid.compare(model, photos / "0.png", "saliency", "deletion", options=OPTIONS_OF_ONE)
+    assert "mean probability over share" in page(by_class, created="2026-01-01T00:00:00+00:00")
+
+
 def test_names_cannot_break_out_of_the_page(model, photos):
     hostile = photos / "<img src=x onerror=alert(1)>.png"
     (photos / "0.png").rename(hostile)
@@ -238,7 +251,12 @@ def test_a_method_that_fails_sanity_is_marked(model, photos):
     assert [marked.is_sane(name) for name in METHODS] == [False, True]
     text = page(marked, created="2026-01-01T00:00:00+00:00")
     assert text.count("fails sanity</span>") == 1
-    assert "Saliency hardly changes when the weights are drawn at random: likeness 0.80" in text
+    assert (
+        "Saliency hardly changes when the weights are drawn at random: likeness 0.80, where 1 is the same map" in text
+    )
+    ahead = replace(found, pictures=(replace(picture, sanity=dict.fromkeys(METHODS, 0.8)),))
+    assert "hardly change" in sentence(ahead), "who is ahead and fails is not praised"
+    assert "hardly change" not in sentence(replace(found, pictures=(replace(picture, sanity=None),)))
     assert replace(found, pictures=(replace(picture, sanity={}),)).is_sane("saliency") is None
 
 

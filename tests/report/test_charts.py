@@ -56,3 +56,4 @@ def test_small_charts_have_a_key_and_quiet_series_lie_below():
     assert kinds[-2] == "l0", "what matters is drawn last"
     places = {text.text: float(text.get("y")) for text in ET.fromstring(str(svg)).iter("text") if text.get("x")}
     assert places["own"] < places["random"] < places["edges"]
+    assert 'rotate(-90)">p</text>' in svg, "a small chart says what goes up, too"

@@ -13,11 +13,14 @@ import pytest
 import torch
 from made_by_hand import GRAD, HOSTILE, OCCLUSION, attribution, explanation, grids, photo, signed, smooth
 
+import pellucid
+import tiny
 from pellucid.report import facts, notebook_frame, write_report
 from pellucid.report.classes import classes_grid
 from pellucid.report.packing import half, photograph, script_json
 from pellucid.report.reproduce import snippet
 from pellucid.report.subjects import subjects
+from pellucid.report.trust import panels
 from pellucid.types import Prediction, Preprocess, Site
 
 
@@ -246,3 +249,19 @@ def test_the_snippet_stays_a_program_whatever_the_names():
     found = explanation((HOSTILE,), (HOSTILE + "\nimport os", "b", "c"), choices={"class": "chosen by you"})
     assert called(snippet(subjects(found)))[1] == HOSTILE
     assert called(snippet(subjects(explanation(tensors=2))))[1] is ...
+
+
+def test_curves_of_scores_below_zero_are_drawn_whole_and_named():
+    found = pellucid.explain(tiny.build(tiny.Plain), tiny.images(1), "saliency", target="2 vs 1", trust=True)
+    (panel,) = panels(subjects(found)[0].findings)
+    title, _, chart = panel.charts[0]
+    assert title == "Deletion"
+    assert 'aria-label="score over share hidden: this map, random, centre, edges"' in chart
+    curve = found.evaluation["saliency", "deletion"].extras["curve"][0]
+    assert float(curve.max()) < 0
+    points = max(re.findall(r'class="l0" points="([^"]+)"', chart), key=len).split()
+    heights = [point.split(",")[1] for point in points]
+    assert len(set(heights)) > 5, "not all on the frame"
+    assert panel.columns == ("this map", "random", "centre", "edges")
+    assert [row[:2] for row in panel.rows][:2] == [("Deletion", "lower is better"), ("Insertion", "higher is better")]
+    assert [len(row[2]) for row in panel.rows] == [4] * 4

@@ -176,13 +176,16 @@ class _Loop:
         }
 
 
+_EDGES = tuple(f"{edge}\npixels" for edge in ("left", "top", "width", "height"))
+
+
 def _print(located: Localisation, folder: Path) -> None:
     first = located.pictures[0][0]
     show.line()
     show.line(plain(f"{first.name}, {first.size[1]} x {first.size[0]} pixels"), style="bold")
     show.line(plain(f"{located.attribution.method.title}, {first.rule.text}"))
     rows = [row for each in located for row in _rows(each)]
-    numbers = tuple((name, "right") for name in ("probability", "left", "top", "width", "height", "of the picture"))
+    numbers = tuple((name, "right") for name in ("probability", *_EDGES, "of the picture"))
     if rows:
         show.table(("found", *numbers), rows)
     for note in dict.fromkeys(f"{each.target}: {note}" if each is not first else note for each in located

@@ -13,6 +13,7 @@ from PIL import Image
 from pellucid.comparing.comparison import Compared, Comparison, controls_of
 from pellucid.comparing.film import METRIC, film
 from pellucid.evaluation import Metric, Score
+from pellucid.metrics.randomisation import FAILS
 from pellucid.pictures import heat, overlay
 from pellucid.report import facts
 from pellucid.report.charts import curves
@@ -65,6 +66,11 @@ def sentence(comparison: Comparison) -> str:
     titles = " and ".join(_title(comparison, place.method) for place in first)
     by = "the metric" if len(comparison.metrics) == 1 else f"the mean rank by {len(comparison.metrics)} metrics"
     ahead = f"{titles} {'is' if len(first) == 1 else 'are'} ahead by {by}, on {where}"
+    insane = [_title(comparison, place.method) for place in first if comparison.is_sane(place.method) is False]
+    if insane:
+        who = "" if len(first) == 1 else f"{' and '.join(insane)} "
+        verb = "changes" if len(insane) == 1 else "change"
+        return f"{ahead}, but {who}hardly {verb} when the network's weights are drawn at random."
     own = comparison.scores_of(first[0].method)
     beaten = [score.metric.id for score in own.values() if comparison.beats_all(score)]
     if len(first) > 1:
@@ -88,7 +94,11 @@ def warning(comparison: Comparison, method: str) -> str:
     """What must be said of a method that fails the sanity check; "" of all others."""
     if comparison.is_sane(method) is not False:
         return ""
-    return f"hardly changes when the weights are drawn at random: likeness {comparison.likeness(method):.2f}"
+    likeness = comparison.likeness(method)
+    return (
+        f"hardly changes when the weights are drawn at random: likeness {likeness:.2f}, where 1 is the same map "
+        f"and more than {FAILS:g} fails"
+    )
 
 
 def _title(comparison: Comparison, method: str) -> str:
@@ -157,7 +167,7 @@ def _chart(score: Score, low: float, high: float) -> Markup:
     return curves(
         {_OWN: _mean(score), **{control: _mean(each) for control, each in score.controls.items()}},
         across=_ACROSS.get(score.metric.id, ""),
-        up="mean over the pictures",
+        up=f"mean {score.asked}",
         low=low,
         high=high,
         quiet=set(score.controls),
@@ -170,6 +180,7 @@ def _film(comparison: Comparison, picture: Compared) -> dict[str, Any]:
     shown = [place.method for place in comparison.ranking if place.method in picture.maps]
     rows = [_film_row(comparison, picture, method) for method in shown]
     first = picture.prediction
+    asked = next((s.asked for s in picture.evaluation if s.metric.id == METRIC), "")
     return {
         "name": picture.name,
         "target": picture.target,
@@ -177,6 +188,7 @@ def _film(comparison: Comparison, picture: Compared) -> dict[str, Any]:
         "photo": _source(picture.picture.image) if picture.picture else "",
         "rows": rows,
         "film": any(row["frames"] for row in rows),
+        "asked": asked,
     }
 
 
@@ -187,9 +199,13 @@ def _film_row(comparison: Comparison, picture: Compared, method: str) -> dict[st
     return {
         "title": _title(comparison, method),
         "map": _source(heat(values) if decoded is None else overlay(decoded, values)),
-        "score": "" if score is None else score.text,
-        "frames": [(_source(f.image), facts.percent(f.share), facts.percent(f.probability)) for f in frames],
+        "score": "" if score is None else f"{METRIC} {score.text}",
+        "frames": [(_source(f.image), facts.percent(f.share), _said(score, f.probability)) for f in frames],
     }
+
+
+def _said(score: Score | None, value: float) -> str:
+    return f"{value:.3g}" if score is not None and score.asked == "score" else facts.percent(value)
 
 
 def _source(image: Image.Image) -> str:

@@ -27,16 +27,17 @@ def dream_page(made: Dream, command: str = "") -> str:
     """One HTML file without any request."""
     titles = [title or f"picture {k}" for k, title in enumerate(made.titles or [""] * len(made.pictures))]
     terms = [name for name in made.terms if name != made.objective]
-    slopes = made.slope
+    slopes, drawn = made.slope, as_sheet(made)
     return document(
         "dream.html",
         created=facts.created(),
         name="Dream",
-        headline=made.made_by or made.objective if len(made.objective) < 80 else "Dream",
-        sentence=f"{len(made.pictures)} pictures that {made.model.name} asks for; {made.recipe.steps} steps in "
-        f"{made.seconds:.0f} s.",
+        headline=_headline(made),
+        sentence=f"{facts.count(len(made.pictures), 'picture')} that {made.model.name} asks for; "
+        f"{made.recipe.steps} steps in {made.seconds:.0f} s.",
         notes=made.notes,
-        sheet=_uri(as_sheet(made)),
+        sheet=_uri(drawn),
+        width=min(900, 2 * drawn.width),  # enlarged, but not so far that single pixels show
         terms=[_short(name) for name in terms],
         rows=[
             (titles[k], float(made.final[k]), *(float(made.terms[name][k]) for name in terms), slopes[k])
@@ -57,12 +58,18 @@ def dream_page(made: Dream, command: str = "") -> str:
     )
 
 
+def _headline(made: Dream) -> str:
+    """What was drawn, in as few words as say it."""
+    named = made.made_by or "; ".join(filter(None, made.titles or ())) or made.objective
+    return next((said for said in (named, made.objective) if len(said) < 80), "Dream")
+
+
 def _climb(made: Dream, titles: list[str]) -> Markup | None:
     """The objective of the first few pictures at each step."""
     if len(made.objectives) < 2:
         return None
     lines = made.objectives.T[:_CURVES].tolist()
-    series = {_short(title, 16): list(enumerate(line, 1)) for title, line in zip(titles, lines, strict=False)}
+    series = {_short(title, 14): list(enumerate(line, 1)) for title, line in zip(titles, lines, strict=False)}
     return curves(series, across="step", up="objective")
 
 
@@ -82,9 +89,7 @@ def _panel(made: Dream, k: int, title: str, panel: Trust) -> dict[str, Any]:
             quiet=("any others",),
         )
     return {
-        **{
-            name: getattr(panel, name) for name in ("achieved", "most", "pictures", "slope", "natural_slope", "verdict")
-        },
+        **{name: getattr(panel, name) for name in _SAID},
         "unit": _short(panel.unit),
         "title": title,
         "sheet": _uri(sheet(cells, columns=len(cells), cell=160, gap=8)),

@@ -123,8 +123,8 @@ class Trust:
         low = sum(share < 0.5 for share in known)
         if low:
             return (
-                f"{head} In {low} of {len(known)} layers it is processed less like the photographs of this unit than "
-                "halfway from any others: read it with care."
+                f"{head} In {low} of the {len(known)} layers that tell this unit's photographs from any "
+                "others it is processed less like them than halfway from these: read it with care."
             )
         return f"{head} All the way the network treats it much as it treats photographs of this unit."
 

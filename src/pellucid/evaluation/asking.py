@@ -18,6 +18,7 @@ from pellucid.capture.randomness import Draws
 from pellucid.capture.weights import checked_weights, drawn_weights, substituted, weighted_layers
 from pellucid.engine import Engine
 from pellucid.errors import BadModel, BadOption, Refused
+from pellucid.judging import NO_PROBABILITY
 from pellucid.models.weights import read_weights
 from pellucid.regions import Regions, regions_of
 from pellucid.targets import ClassScores, Logit, Probability, Reading, Target, of_rows
@@ -55,7 +56,7 @@ class Asker:
     def probability(self, count: int, change: Change, *, shared: bool = False) -> Answers:
         """The probability of variants."""
         if not self.certain:
-            self.notes = ("The target is no class's score, so the score itself stands for a probability.",)
+            self.notes = (NO_PROBABILITY,)
         return self._ask(self.sure, count, change, shared=shared)
 
     def picture(self, name: str) -> Maps:

@@ -22,8 +22,8 @@ class _Sheet:
     ticks: int
 
 
-_WIDE = _Sheet(520, 250, 52, 96, 12, 34, 4)
-_SMALL = _Sheet(290, 150, 34, 84, 6, 32, 2)
+_WIDE = _Sheet(528, 250, 52, 104, 12, 34, 4)
+_SMALL = _Sheet(300, 150, 46, 84, 8, 32, 2)
 
 
 def curves(
@@ -130,12 +130,11 @@ def _grid(sheet: _Sheet, level: _Axis, upright: _Axis, across: str, up: str, *, 
         )
     middle = (sheet.left + end) / 2
     parts.append(Markup('<text class="tick middle" x="{}" y="{}">{}</text>').format(middle, sheet.height - 4, across))
-    if sheet is _WIDE:  # beside many others, a title says it
-        parts.append(
-            Markup('<text class="tick middle" transform="translate(11 {}) rotate(-90)">{}</text>').format(
-                (sheet.top + foot) / 2, up
-            )
+    parts.append(
+        Markup('<text class="tick middle" transform="translate(11 {}) rotate(-90)">{}</text>').format(
+            (sheet.top + foot) / 2, up
         )
+    )
     return parts
 
 

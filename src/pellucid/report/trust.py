@@ -25,8 +25,8 @@ class Panel:
         sane: whether the map changes with the network's weights; None where that is not known.
         sentence: what to make of it.
         charts: curves of this picture: title, what is better, drawing.
-        columns: metrics of the table.
-        rows: of the table: whose scores, and the scores of this picture.
+        columns: of the table: whose scores.
+        rows: of the table: the metric, what is better, and the scores of this picture.
         over: means and intervals over all pictures, by metric; nothing where there is one picture.
     """
 
@@ -35,7 +35,7 @@ class Panel:
     sentence: str
     charts: tuple[tuple[str, str, Markup], ...]
     columns: tuple[str, ...]
-    rows: tuple[tuple[str, tuple[str, ...]], ...]
+    rows: tuple[tuple[str, str, tuple[str, ...]], ...]
     over: tuple[tuple[str, str], ...]
 
 
@@ -45,34 +45,36 @@ def panels(findings: Sequence[Finding]) -> list[Panel | None]:
     index = findings[0].index if findings else 0
     curved = [score for score in every if score.metric.id in FAITHFULNESS]
     high = max((float(score.extras["curve"][index].max()) for score in curved), default=1.0)
-    return [f.trust if f.trust is None else _panel(f.trust, f.index, high) for f in findings]
+    low = min(0.0, min((float(score.extras["curve"][index].min()) for score in curved), default=0.0))
+    return [f.trust if f.trust is None else _panel(f.trust, f.index, low, high) for f in findings]
 
 
-def _panel(trust: Trust, index: int, high: float) -> Panel:
+def _panel(trust: Trust, index: int, low: float, high: float) -> Panel:
     scores = list(trust.scores.values())
     drawn = [score for score in scores if "curve" in score.extras and score.metric.id in FAITHFULNESS]
     several = trust.pictures > 1
     controls = dict.fromkeys(name for score in scores for name in score.controls)
-    rows: list[tuple[str, list[Score | None]]] = [(_OWN, [*scores])]
-    rows += [(name, [s.controls.get(name) for s in scores]) for name in controls]
+    rows = [(score, [score, *(score.controls.get(name) for name in controls)]) for score in scores]
     return Panel(
         trust.level,
         trust.sane,
         trust.sentence,
-        tuple((s.metric.title, f"{s.metric.better} is better", _chart(s, index, high)) for s in drawn),
-        tuple(score.metric.title for score in scores),
-        tuple((name, tuple(_number(score, index) for score in row)) for name, row in rows),
+        tuple((s.metric.title, f"{s.metric.better} is better", _chart(s, index, low, high)) for s in drawn),
+        (_OWN, *controls),
+        tuple(
+            (s.metric.title, f"{s.metric.better} is better", tuple(_number(x, index) for x in row)) for s, row in rows
+        ),
         tuple((score.metric.title, score.text) for score in scores) if several else (),
     )
 
 
-def _chart(score: Score, index: int, high: float) -> Markup:
+def _chart(score: Score, index: int, low: float, high: float) -> Markup:
     shown = {_OWN: score, **score.controls}
     return curves(
         {name: list(zip(s.axis, s.extras["curve"][index].tolist(), strict=True)) for name, s in shown.items()},
         across=_ACROSS.get(score.metric.id, ""),
-        up="probability",
-        low=0.0,
+        up=score.asked,
+        low=low,
         high=high,
         quiet=set(score.controls),
         small=True,
