@@ -71,3 +71,5 @@ def test_the_flag(tmp_path, capsys):
     assert main([*line, "--animation", "apng", "--out", str(tmp_path / "goose.png")]) == 0
     assert "goose.apng" in capsys.readouterr().out
     assert len(frames(tmp_path / "goose.apng")) == 2
+    assert main([*line[:-2], "--animation", "apng"]) == 2
+    assert "add --snapshot" in capsys.readouterr().err

@@ -65,6 +65,18 @@ def test_values_are_those_of_the_network(folder):
         assert [path.layer for path in panels[k].paths] == ["conv1", "conv2"]
 
 
+def test_pictures_with_alpha_are_compared_over_grey(folder):
+    model = small()
+    made = pellucid.dream(model, 'channel("conv2", 1)', alpha=True, steps=3)
+    flat = made.alpha[:, None] * made.pictures + (1 - made.alpha[:, None]) * 0.5
+    net = model.module
+    with torch.no_grad():
+        own = net.conv2(net.conv1((flat - 0.5) / 0.25).relu()).mean((2, 3))
+    panel = trust(made, [str(folder)], top=3)[0]
+    assert panel.achieved == pytest.approx(float(own[0, 1]), abs=1e-5)
+    assert panel.slope == pytest.approx(spectrum_slope(flat[0]), abs=1e-4)
+
+
 def test_a_photograph_of_the_unit_is_treated_as_one(folder):
     model = small()
     made = pellucid.dream(model, 'channel("conv2", 1)', steps=0)

@@ -1,6 +1,9 @@
 """Pictures with alpha: laid over noise that changes, opaque only where it helps, and opaque no more than it pays."""
 
 import json
+import re
+from base64 import b64decode
+from io import BytesIO
 
 import numpy as np
 import pytest
@@ -132,7 +135,10 @@ def test_pictures_on_disk_have_alpha(tmp_path):
         found = np.asarray(image)[::6, ::6, 3]  # every pixel as a square
     np.testing.assert_allclose(found, (one.alpha[0] * 255).round().numpy())
     assert json.loads((tmp_path / "bee.json").read_text())["recipe"]["alpha"] is True
-    assert "checkered" in (tmp_path / "bee.html").read_text()
+    page = (tmp_path / "bee.html").read_text()
+    shown = re.search(r'<img class="[^"]*checkered"[^>]* src="data:image/png;base64,([^"]+)"', page)
+    with Image.open(BytesIO(b64decode(shown[1]))) as image:
+        assert image.mode == "RGBA"
 
 
 def test_composed_recipes_keep_alpha():

@@ -84,9 +84,7 @@ class _Dream(CommandWithMethods):
 @click.option(
     "--animation",
     type=click.Choice(["gif", "apng"]),
-    default="gif",
-    show_default=True,
-    help="Its kind; apng keeps all colours and alpha.",
+    help="Of the snapshots; apng keeps all colours and alpha. [default: gif]",
 )
 @click.option("--out", default="dream.png", show_default=True, metavar="FILE.png", help="Where the picture goes.")
 @_choices
@@ -104,6 +102,8 @@ def dream(ctx: click.Context, /, spec: str, as_json: bool, **given: Any) -> int:
     from pellucid.dreaming.recipes import find_composition
 
     options = given_options(ctx)
+    if given["animation"] and not given["snapshot"]:
+        raise BadOption("An animation is made of snapshots: add --snapshot 8 to keep the pictures every eight steps.")
     stray = [name for name in options if name != given["recipe"]]
     if stray:
         raise BadOption(
@@ -146,7 +146,7 @@ def sheet(ctx: click.Context, /, spec: str, as_json: bool, **given: Any) -> int:
 
         given["units"] = f"0..{Draw(model, given['side']).shape(given['layer'])[1] - 1}"
     wanted, titles = _wanted(model, given)
-    given |= {"start": None, "snapshot": None, "animation": "gif", "count": 1}
+    given |= {"start": None, "snapshot": None, "animation": None, "count": 1}
     return _run(ctx, model, wanted, titles, given, as_json=as_json)
 
 
@@ -215,7 +215,7 @@ def _run(
         if given["trust"] and not made.stopped:
             made.trust = compare(made, given["trust"], progress=bar.tick)
     made.titles = made.titles or titles[: len(made.pictures)]
-    files = save_dream(made, out, animation=given["animation"], command=call.command)
+    files = save_dream(made, out, animation=given["animation"] or "gif", command=call.command)
     finish(out, stopped=made.stopped)
     if as_json:
         show.document({"files": [str(f) for f in files], **manifest(made, call.command)})

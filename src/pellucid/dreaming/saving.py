@@ -34,7 +34,8 @@ def save_dream(made: Dream, path: Path, *, animation: str = "gif", command: str 
         command: that made it.
 
     Raises:
-        BadOption: the path does not end in .png, or cannot be written to; or another kind of animation.
+        BadOption: the path does not end in .png, or cannot be written to.
+        UnknownName: another kind of animation.
     """
     if animation not in ANIMATIONS:
         raise unknown("animation", animation, ANIMATIONS, f"Animations: {', '.join(ANIMATIONS)}.")
