@@ -104,7 +104,7 @@ LARGE = {  # few questions, as they are asked in chunks whatever their number
     "lime": {"regions": 16, "samples": 64},
     "kernel-shap": {"regions": 16, "samples": 64},
     "partition-shap": {"regions": 16, "samples": 64},
-    "shapley-sampling": {"regions": 16, "permutations": 2},
+    "shapley-sampling": {"regions": 16, "permutations": 4},
     "sobol": {"cells": 4, "designs": 2},
     "hsic": {"cells": 4, "masks": 24},
     "meaningful-perturbation": {"steps": 2},
