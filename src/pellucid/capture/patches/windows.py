@@ -18,7 +18,7 @@ from pellucid.capture.rewriting import bind, functions
 
 _GATHER = 2.0
 """Multiply-adds that take as long as moving one byte into a box's surroundings; measured as `_BYTE` is."""
-_HEAVY = 256
+_HEAVY = 512
 """Multiply-adds for each number of its result from which a convolution is quicker on differences in bfloat16."""
 
 
