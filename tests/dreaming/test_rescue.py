@@ -53,3 +53,23 @@ def test_both_ends_of_a_capped_rectifier(act):
     slope, rescued = climb(act, torch.tensor([[7.0, 8.0, 9.0], [7.0, -1.0, 2.0]]), rescue=True)
     assert slope.tolist() == [[0, -2, 0], [0, 0, 3]]
     assert rescued == 1
+
+
+@pytest.mark.parametrize(
+    "act",
+    [
+        lambda x: x * F.relu6(x + 3).div_(6),
+        lambda x: nn.ReLU6(inplace=True)(x + 0).add_(1),
+        lambda x: x.clamp(min=0).add_(1),
+        lambda x: F.threshold(x, 0, 0).mul_(2),
+        lambda x: nn.Hardtanh(0, 1)(x).add_(1),
+        lambda x: x * F.relu(x.mean() + 3),
+        lambda x: x * F.relu(x.mean(1) + 3)[:, None],
+    ],
+)
+def test_what_a_rectifier_gave_may_be_written_to_and_may_be_of_any_shape(act):
+    given = torch.tensor([[0.5, -1.0, 2.0], [0.25, 1.0, 0.75]])
+    with_rescue, rescued = climb(act, given, rescue=True)
+    assert torch.equal(with_rescue, climb(act, given, rescue=False)[0])
+    assert rescued == 0
+    assert with_rescue.abs().sum() > 0

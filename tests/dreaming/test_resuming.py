@@ -109,3 +109,16 @@ def test_ctrl_c_on_the_command_line(tmp_path, monkeypatch, capsys):
     assert "Taken up" in capsys.readouterr().err
     assert out.read_bytes() == (tmp_path / "whole.png").read_bytes()
     assert not kept.exists()
+    kept.mkdir()
+    (kept / "mine.txt").touch()
+    assert main([*line, "--out", str(out)]) == 0
+    assert [path.name for path in kept.iterdir()] == ["mine.txt"], "what is not ours stays"
+
+
+def test_a_folder_is_no_picture(tmp_path, capsys):
+    (tmp_path / "net.py").write_text(NET)
+    (tmp_path / "a.png").mkdir()
+    line = ["dream", str(tmp_path / "net.py"), "--size", "16", "--class", "1", "--steps", "1"]
+    assert main([*line, "--out", str(tmp_path / "a.png")]) == 2
+    assert "is a folder. Name a file that ends in .png with --out." in capsys.readouterr().err.replace("\n", " ")
+    assert [path.name for path in tmp_path.iterdir() if path.stem == "a"] == ["a.png"]

@@ -32,15 +32,22 @@ def grid_of(tensor: Tensor, pixels: tuple[int, int], patches: Sequence[tuple[int
     """
     shape = tuple(tensor.shape[1:])
     if len(shape) == 3:
-        if shape[1] * shape[2] > 1 and same_aspect(shape[1:], pixels):
+        first, last = (math.prod(sides) > 1 and same_aspect(sides, pixels) for sides in (shape[1:], shape[:2]))
+        if first and last:  # about the aspect, as sizes are rounded; the exact one is meant
+            first = _has_aspect(shape[1:], pixels) or not _has_aspect(shape[:2], pixels)
+        if first:
             return Grid("channels-first", shape[1], shape[2])
-        if shape[0] * shape[1] > 1 and same_aspect(shape[:2], pixels):
+        if last:
             return Grid("channels-last", shape[0], shape[1])
     if len(shape) == 2:
         for rows, columns in sorted(patches, key=math.prod, reverse=True):
             if rows * columns > 1 and 0 <= shape[0] - rows * columns <= MAX_PREFIX:
                 return Grid("tokens", rows, columns, shape[0] - rows * columns)
     return None
+
+
+def _has_aspect(sides: tuple[int, ...], pixels: tuple[int, int]) -> bool:
+    return sides[0] * pixels[1] == sides[1] * pixels[0]
 
 
 def check_grid(grid: Grid | None, site: object, tensor: Tensor) -> Grid:

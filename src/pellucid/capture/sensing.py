@@ -233,21 +233,24 @@ class _Redirected(Rewriting):
 
 
 class _Rescued(torch.autograd.Function):
+    """Only where values were cut off is kept: a network may write into what a rectifier was given, or gave."""
+
     @staticmethod
     def forward(ctx: Any, x: Tensor, ceiling: float, owner: Sensing) -> Tensor:
-        return _lived(ctx, x.clamp(0, None if math.isinf(ceiling) else ceiling), ceiling, owner)
+        _note_cuts(ctx, x, ceiling, owner)
+        return x.clamp(0, None if math.isinf(ceiling) else ceiling)
 
     @staticmethod
     def backward(ctx: Any, *signals: Tensor) -> tuple[Tensor, None, None]:
-        (y,), (signal,) = ctx.saved_tensors, signals
-        if math.isinf(ctx.ceiling):
-            plain = torch.ops.aten.threshold_backward(signal, y, 0)
-        else:
-            plain = torch.ops.aten.hardtanh_backward(signal, y, 0, ctx.ceiling)
-        for k, row in enumerate(plain):
+        (low, *high), (signal,) = ctx.saved_tensors, signals
+        plain = signal.masked_fill(low | high[0] if high else low, 0)
+        for k, row in enumerate(plain) if plain.ndim > 1 else ():
             if bool(row[..., ::_FEW].any()) or bool(row.any()):
                 continue
-            back = signal[k].masked_fill(((y[k] <= 0) & (signal[k] < 0)) | ((y[k] >= ctx.ceiling) & (signal[k] > 0)), 0)
+            outwards = low[k] & (signal[k] < 0)
+            if high:
+                outwards |= high[0][k] & (signal[k] > 0)
+            back = signal[k].masked_fill(outwards, 0)
             if bool(back.any()):
                 row.copy_(back)
                 ctx.owner.rescued += 1
@@ -257,15 +260,14 @@ class _Rescued(torch.autograd.Function):
 class _RescuedInPlace(_Rescued):
     @staticmethod
     def forward(ctx: Any, x: Tensor, ceiling: float, owner: Sensing) -> Tensor:
+        _note_cuts(ctx, x, ceiling, owner)
         ctx.mark_dirty(x)
-        return _lived(ctx, x.clamp_(0, None if math.isinf(ceiling) else ceiling), ceiling, owner)
+        return x.clamp_(0, None if math.isinf(ceiling) else ceiling)
 
 
-def _lived(ctx: Any, y: Tensor, ceiling: float, owner: Sensing) -> Tensor:
-    """What a rectifier gives, noted for the way back: it tells as well as what came in where that was cut off."""
-    ctx.save_for_backward(y)
-    ctx.ceiling, ctx.owner = ceiling, owner
-    return y
+def _note_cuts(ctx: Any, x: Tensor, ceiling: float, owner: Sensing) -> None:
+    ctx.save_for_backward(x <= 0, *([] if math.isinf(ceiling) else [x >= ceiling]))
+    ctx.owner = owner
 
 
 def gradient(value: Tensor, inside: GradientEdge) -> Tensor | None:

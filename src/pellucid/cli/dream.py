@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -232,12 +233,13 @@ def unfinished(out: Path) -> Path:
 
 def finish(out: Path, *, stopped: bool) -> None:
     """Clear away what is kept when the work is done; say where it is when it is not."""
-    import shutil
-
     if stopped:
         show.note(show.plain(f"{unfinished(out)} keeps what is done; the same command goes on from there."))
     else:
-        shutil.rmtree(unfinished(out), ignore_errors=True)
+        for kept in unfinished(out).glob("*.safetensors"):
+            kept.unlink()
+        with suppress(OSError):  # it was never made, or holds what is not ours
+            unfinished(out).rmdir()
 
 
 def _present(made: Dream) -> None:

@@ -133,9 +133,11 @@ def png_file(text: str) -> Path:
     """The file that --out names.
 
     Raises:
-        BadOption: it does not end in .png.
+        BadOption: it does not end in .png, or there is a folder of this name.
     """
     out = Path(text).expanduser()
+    if out.is_dir():
+        raise BadOption(f"{str(out)!r} is a folder. Name a file that ends in .png with --out.")
     if out.suffix.lower() != ".png":
         raise BadOption(f"Expected a file that ends in .png for --out, got {str(out)!r}.")
     return out

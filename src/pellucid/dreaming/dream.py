@@ -338,7 +338,7 @@ def gathered(dreams: Iterable[Dream]) -> Dream:
         seconds=sum(part.seconds for part in parts),
         notes=list(dict.fromkeys(note for part in parts for note in part.notes)),
         titles=[title for part in parts for title in part.titles],
-        snapshots=[],
+        snapshots=_together([part.snapshots for part in parts]),
     )
 
 

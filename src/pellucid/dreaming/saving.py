@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -15,6 +14,7 @@ from pellucid.dreaming.page import dream_page
 from pellucid.errors import BadOption, unknown
 from pellucid.report import facts
 from pellucid.report.folder import complete, encode
+from pellucid.report.manifest import as_json
 
 _FRAME = 80  # milliseconds of one frame of an animation
 
@@ -45,7 +45,7 @@ def save_dream(made: Dream, path: Path, *, animation: str = "gif", command: str 
     names = [path.name, f"{path.stem}.json", f"{path.stem}.html"]
     with complete(path.parent) as staging:
         whole.save(staging / names[0])
-        (staging / names[1]).write_text(json.dumps(manifest(made, command), indent=2))
+        (staging / names[1]).write_text(as_json(manifest(made, command)))
         (staging / names[2]).write_bytes(encode(dream_page(made, command)))
         if made.snapshots:
             names.append(f"{path.stem}.{animation}")
@@ -118,5 +118,5 @@ def save_atlas(made: Atlas, folder: Path, *, command: str = "") -> list[Path]:
     icons = manifest(made.dream, command) if made.dream else {}
     with complete(folder) as staging:
         page.save(staging / "atlas.png")
-        (staging / "atlas.json").write_text(json.dumps({**icons, **about}, indent=1))
+        (staging / "atlas.json").write_text(as_json({**icons, **about}))
     return [folder / "atlas.png", folder / "atlas.json"]

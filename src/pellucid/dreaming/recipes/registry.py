@@ -125,4 +125,4 @@ def _wish(key: str, value: Any) -> Any:
     many = tuple(value) if isinstance(value, tuple | list | range) else (value,)
     if key == "layer" and len(many) > 1:
         raise BadOption(f"Expected one layer, got {', '.join(map(str, many))}.")
-    return {"layer": many[0], "layers": many, "units": many}.get(key, value)
+    return {"layer": many[0], "layers": tuple(dict.fromkeys(many)), "units": many}.get(key, value)
