@@ -1,11 +1,13 @@
 """How many samples run at once, from what one sample takes."""
 
+from pathlib import Path
+
 import pytest
 import torch
 
 import pellucid
 import tiny
-from pellucid.capture.budget import Budget
+from pellucid.capture.budget import Budget, _free_bytes
 from pellucid.capture.guard import guarded
 from pellucid.capture.sites import footprint
 
@@ -47,11 +49,25 @@ def test_what_lies_behind_a_layer():
     assert found.largest_behind(torch.nn.Conv2d(1, 1, 1)) == found.largest
 
 
+@pytest.fixture
+def roomy(monkeypatch):
+    monkeypatch.setattr("pellucid.capture.budget._free_bytes", lambda _: 2**36)
+
+
+@pytest.mark.usefixtures("roomy")
 def test_a_cpu_takes_no_more_than_makes_it_faster():
     assert Budget(CPU).rows(2**20) == 32
     assert Budget(CPU).rows(2**24) == 10  # fewer would run slower, if there is room for them
     assert Budget(CPU).rows(2**26) == 10
 
 
+@pytest.mark.usefixtures("roomy")
 def test_large_samples_take_a_gigabyte_at_most():
     assert [Budget(CPU).rows(2**power) for power in (27, 28, 29, 31)] == [6, 3, 1, 1]
+
+
+@pytest.mark.skipif(not Path("/proc/meminfo").exists(), reason="Linux only")
+def test_caches_of_files_count_as_free():
+    known = dict(line.split(":") for line in Path("/proc/meminfo").read_text().splitlines())
+    free, whole = (1024 * int(known[name].split()[0]) for name in ("MemFree", "MemTotal"))
+    assert 0.9 * free <= _free_bytes(CPU) <= whole
