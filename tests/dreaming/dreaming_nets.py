@@ -1,6 +1,8 @@
-"""Small networks to dream with."""
+"""Small networks to dream with, and photographs of noise."""
 
+import numpy as np
 import torch
+from PIL import Image
 from torch import nn
 from torch.nn import functional as F
 
@@ -29,3 +31,10 @@ def small(seed=0):
     return pellucid.wrap(
         net, size=16, resize=None, mean=(0.5,) * 3, std=(0.25,) * 3, classes=["ant", "bee", "cat", "dog"]
     )
+
+
+def noise_photo(folder, rows, columns, seed):
+    """A file to start from or to look at."""
+    pixels = np.random.default_rng(seed).integers(0, 256, (rows, columns, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(folder / "photo.png")
+    return str(folder / "photo.png")

@@ -1,10 +1,8 @@
 """Layers of tokens, and those with the channels last, are looked at as maps: places and channels are not mixed up."""
 
-import numpy as np
 import pytest
 import torch
-from dreaming_nets import small
-from PIL import Image
+from dreaming_nets import noise_photo, small
 from torch import nn
 
 import pellucid
@@ -19,9 +17,7 @@ QUICK = {"steps": 2, "transform": "none"}
 
 @pytest.fixture
 def photo(tmp_path):
-    pixels = np.random.default_rng(2).integers(0, 256, (16, 16, 3), dtype=np.uint8)
-    Image.fromarray(pixels).save(tmp_path / "photo.png")
-    return str(tmp_path / "photo.png")
+    return noise_photo(tmp_path, 16, 16, 2)
 
 
 def wrapped(net):

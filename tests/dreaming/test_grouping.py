@@ -1,10 +1,8 @@
 """Groups of channels: found where they were put, and drawn; icons for places of a photograph."""
 
-import numpy as np
 import pytest
 import torch
-from dreaming_nets import small
-from PIL import Image
+from dreaming_nets import noise_photo, small
 
 import pellucid
 from pellucid.dreaming.catalogue import along_each
@@ -19,9 +17,7 @@ QUICK = {"steps": 2, "transform": "none"}
 
 @pytest.fixture
 def photo(tmp_path):
-    pixels = np.random.default_rng(1).integers(0, 256, (24, 36, 3), dtype=np.uint8)
-    Image.fromarray(pixels).save(tmp_path / "photo.png")
-    return str(tmp_path / "photo.png")
+    return noise_photo(tmp_path, 24, 36, 1)
 
 
 def test_groups_are_found_where_they_were_put():

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from dreaming_nets import small
+from dreaming_nets import noise_photo, small
 from PIL import Image
 
 import pellucid
@@ -16,9 +16,7 @@ QUICK = {"steps": 3, "transform": "none"}
 
 @pytest.fixture
 def photo(tmp_path):
-    pixels = np.random.default_rng(0).integers(0, 256, (24, 36, 3), dtype=np.uint8)
-    Image.fromarray(pixels).save(tmp_path / "photo.png")
-    return str(tmp_path / "photo.png")
+    return noise_photo(tmp_path, 24, 36, 0)
 
 
 def test_every_recipe_is_found_and_described():

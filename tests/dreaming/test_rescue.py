@@ -73,3 +73,11 @@ def test_what_a_rectifier_gave_may_be_written_to_and_may_be_of_any_shape(act):
     assert torch.equal(with_rescue, climb(act, given, rescue=False)[0])
     assert rescued == 0
     assert with_rescue.abs().sum() > 0
+
+
+def test_a_rectifier_with_one_value_for_each_picture():
+    slope, rescued = climb(
+        lambda x: x * 0 + F.relu(x[:, 0])[:, None], torch.tensor([[1.0] * 3, [-1.0] * 3]), rescue=True
+    )
+    assert slope.tolist() == [[2, 0, 0], [2, 0, 0]], "1 - 2 + 3, and the same for the dead one"
+    assert rescued == 1

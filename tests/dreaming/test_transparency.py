@@ -88,7 +88,8 @@ def test_what_opacity_costs_can_be_said():
     assert dear.alpha.mean() < free.alpha.mean() - 0.1
     below = pellucid.dream(middle(), "logit(0) - 9", **QUICK)
     assert "rewards opacity" in below.notes[1]
-    assert not any("rewards" in note for note in pellucid.dream(middle(), "logit(0)", **QUICK).notes)
+    for fine in ("logit(0)", "logit(0) - 9 - 5 * alpha()"):
+        assert not any("rewards" in note for note in pellucid.dream(middle(), fine, **QUICK).notes)
 
 
 def test_penalties_are_of_the_picture_over_grey():

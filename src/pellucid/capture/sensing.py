@@ -244,8 +244,8 @@ class _Rescued(torch.autograd.Function):
     def backward(ctx: Any, *signals: Tensor) -> tuple[Tensor, None, None]:
         (low, *high), (signal,) = ctx.saved_tensors, signals
         plain = signal.masked_fill(low | high[0] if high else low, 0)
-        for k, row in enumerate(plain) if plain.ndim > 1 else ():
-            if bool(row[..., ::_FEW].any()) or bool(row.any()):
+        for k, row in enumerate(plain) if plain.ndim else ():
+            if (row.ndim and bool(row[..., ::_FEW].any())) or bool(row.any()):
                 continue
             outwards = low[k] & (signal[k] < 0)
             if high:

@@ -197,7 +197,8 @@ def dream(
     wanted = parse(objective) if isinstance(objective, str) else objective
     if recipe.penalty:
         wanted = wanted - parse(recipe.penalty)
-    if recipe.alpha and not any(isinstance(part, Alpha | BlurAlpha) for part in wanted.walk()):
+    priced = recipe.alpha and not any(isinstance(part, Alpha | BlurAlpha) for part in wanted.walk())
+    if priced:
         wanted = wanted * (1 - Alpha()) - 0.1 * BlurAlpha()  # lucid's weights
     preprocess, sides = _sized(preprocessing_of(model), size)
     transform = find_transform(recipe.transform)
@@ -235,7 +236,13 @@ def dream(
         )
         if parts[-1].stopped:
             break
-    return _joined(model, wanted, recipe, seed, sides, parts)
+    made = _joined(model, wanted, recipe, seed, sides, parts)
+    if priced and bool((made.final < 0).any()):
+        made.notes.append(
+            "The objective is below 0, where its product with 1 - alpha() rewards opacity: say what opacity costs, as "
+            "in '... - 5 * alpha()'."
+        )
+    return made
 
 
 @dataclass(frozen=True)
@@ -451,11 +458,6 @@ def _joined(
     alpha = pictures[:, -1] if recipe.alpha else None
     if alpha is not None:
         notes.append("Where they are transparent, pictures are judged over plain grey.")
-    if alpha is not None and bool((final < 0).any()):
-        notes.append(
-            "The objective is below 0, where its product with 1 - alpha() rewards opacity: say what opacity costs, as "
-            "in '... - 5 * alpha()'."
-        )
     rescued = sum(part.rescued for part in parts)
     if rescued:
         notes.append(f"In the first steps {rescued} gradients were led around dead rectifiers.")
