@@ -11,6 +11,7 @@
     ├── TraceLeft (RuntimeError)        the model changed during a pass and could not be put back
     ├── BadOutput (TypeError)           the model's output cannot be scored
     ├── MissingExtra (ImportError)      an optional library is not installed
+    ├── Unexpected (RuntimeError)       something else went wrong with one input, in the model's code or in Pellucid's
     └── Cancelled (KeyboardInterrupt)   the caller stopped the work; what was finished is kept
 
 Each message says what was expected, what came, where, and one next step. The command line prints it as one
@@ -20,7 +21,9 @@ paragraph: exit status 2 for misuse, 3 for bad input data.
 from __future__ import annotations
 
 import difflib
+import traceback
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 
@@ -76,6 +79,12 @@ class MissingExtra(PellucidError, ImportError):
     """An optional library is needed and not installed."""
 
 
+class Unexpected(PellucidError, RuntimeError):
+    """What nobody foresaw went wrong with one input, in the model's own code or in Pellucid's; the cause says more."""
+
+    exit_code = 1
+
+
 class Cancelled(PellucidError, KeyboardInterrupt):
     """The caller stopped the work.
 
@@ -93,6 +102,17 @@ class Cancelled(PellucidError, KeyboardInterrupt):
 def exit_code(errors: Iterable[PellucidError], *, interrupted: bool) -> int:
     """Of a command that goes on after an error: interrupted, or the gravest error, or 0."""
     return Cancelled.exit_code if interrupted else max((error.exit_code for error in errors), default=0)
+
+
+def said(error: BaseException) -> str:
+    """The kind of an error, its text, and where it came from, as in `ValueError: too large (net.py, line 7)`."""
+    try:
+        text = str(error)
+    except Exception:  # noqa: BLE001 - a foreign error may fail at that as well
+        text = "it cannot say why"
+    frames = traceback.extract_tb(error.__traceback__)
+    where = f" ({Path(frames[-1].filename).name}, line {frames[-1].lineno})" if frames else ""
+    return f"{type(error).__name__}{': ' if text else ''}{text}{where}"
 
 
 def unknown(kind: str, name: str, known: Iterable[str], hint: str = "") -> UnknownName:

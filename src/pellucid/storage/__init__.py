@@ -1,0 +1,1 @@
+"""What leaves the program: files that appear completely or not at all."""
