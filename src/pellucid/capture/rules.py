@@ -10,8 +10,8 @@ With x the rectifier's input, c its ceiling (none for ReLU, 6 for ReLU6) and R t
     guided     1[0 < x < c] max(R, 0)     Springenberg et al., arXiv:1412.6806, section 3.4
     deconvnet  max(R, 0)                  Zeiler & Fergus, arXiv:1311.2901
 
-What cannot be told apart from other arithmetic is treated as such: a rectifier put together by hand out of `where`,
-`masked_fill`, multiplication by a mask or `abs` is none here.
+A rectifier put together by hand out of `where`, `masked_fill`, multiplication by a mask or `abs` is recognised by what
+it does to other values, see `handwritten.py`; every other activation is named.
 """
 
 from __future__ import annotations
@@ -26,8 +26,10 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
-from pellucid.capture.graph import made_by
-from pellucid.capture.rewriting import Rewriting, bind
+from pellucid.capture.graph import made_by, nodes_below
+from pellucid.capture.handwritten import Handwritten, Rectifier
+from pellucid.capture.rewriting import Rewriting, bind, functions
+from pellucid.types import Model
 
 # Elementwise activations that have no rectifier rule, by the names of their nodes in the graph.
 OTHER_ACTIVATIONS = {
@@ -65,6 +67,11 @@ _CLAMP |= {torch.clamp_: True, Tensor.clamp_: True, torch.clip_: True, Tensor.cl
 _CLAMP_MIN = {torch.clamp_min: False, Tensor.clamp_min: False, torch.clamp_min_: True, Tensor.clamp_min_: True}
 
 
+_WITH_PLACES = functions("max", "min")  # of an axis: the values, and where they are
+# They rectify what cannot be negative, which is nothing.
+_POOLING = functions("lp_pool1d", "lp_pool2d", "lp_pool3d")
+
+
 class Rectifiers(Rewriting):
     """Replaces every rectifier by one with a choice of backward rules; `rule` is read when gradients are taken."""
 
@@ -73,16 +80,52 @@ class Rectifiers(Rewriting):
     def __init__(self, rule: str = "plain") -> None:
         super().__init__()
         self.rule = rule
+        self._by_hand: Handwritten | None = None
+        self._pooling: set[Any] = set()
+
+    def feed(self, rows: Tensor, model: Model | None = None) -> Tensor:  # noqa: ARG002
+        """The rows themselves; what the network makes of them is followed, to find rectifiers written by hand."""
+        self._by_hand = Handwritten(rows, activation_name)
+        return rows
 
     def __torch_function__(
         self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         kwargs = kwargs or {}
         found = as_rectifier(func, args, kwargs) if torch.is_grad_enabled() else None
-        if found is None:
-            return func(*args, **kwargs)
-        x, ceiling, in_place = found
-        return _Rectified.apply(x, ceiling, in_place, self) if x.requires_grad else func(*args, **kwargs)
+        covered = found is not None and found[0].requires_grad
+        if self._by_hand is None:
+            return self._call(func, args, kwargs, found if covered else None)
+        by_hand = self._by_hand.rectifier((func, args, kwargs)) if torch.is_grad_enabled() and not covered else None
+        with self._by_hand.following((func, args, kwargs), covered=covered or by_hand is not None) as results:
+            if by_hand is None:
+                result = self._call(func, args, kwargs, found if covered else None)
+            else:
+                result = self._rectify(by_hand)
+                whole = func(*args, **kwargs) if func in _WITH_PLACES else None
+                if isinstance(whole, tuple):
+                    result = type(whole)((result, whole[1]))
+            results.append(result)
+        return result
+
+    def _rectify(self, found: Rectifier) -> Tensor:
+        x = found.x if found.sign > 0 else -found.x
+        y: Tensor = _Rectified.apply(x, found.ceiling, found.in_place, self)
+        return y if found.scale == 1 else y * found.scale
+
+    def _call(
+        self,
+        func: Callable[..., Any],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        found: tuple[Tensor, float, bool] | None,
+    ) -> Any:
+        if found is not None:
+            return _Rectified.apply(*found, self)
+        result = func(*args, **kwargs)
+        if func in _POOLING and result.grad_fn is not None:
+            self._pooling.update(nodes_below(result.grad_fn, *(t.grad_fn for t in args if isinstance(t, Tensor))))
+        return result
 
     @contextmanager
     def use(self, rule: str) -> Iterator[None]:
@@ -95,7 +138,8 @@ class Rectifiers(Rewriting):
 
     def uncovered(self, made: Collection[Any]) -> tuple[str, ...]:
         """Activations that no rectifier rule covers."""
-        return other_activations(made)
+        by_hand = self._by_hand.names(made) if self._by_hand else ()
+        return tuple(sorted({*other_activations(node for node in made if node not in self._pooling), *by_hand}))
 
 
 class _Rectified(torch.autograd.Function):
@@ -164,10 +208,11 @@ def other_activations(made: Iterable[Any]) -> tuple[str, ...]:
     The graph is the authority: an activation that reached it by any road (a custom function, TorchScript, a compiled
     part, a function that the mode does not know) is found here, so nothing is silently treated as plain.
     """
-    return tuple(sorted({name for node in made if (name := _activation_name(node))}))
+    return tuple(sorted({name for node in made if (name := activation_name(node))}))
 
 
-def _activation_name(node: Any) -> str | None:
+def activation_name(node: Any) -> str | None:
+    """The name of the activation that a node of a graph belongs to; None if it is another operation or a rectifier."""
     owner = made_by(node)
     if owner is not None:
         passed = owner is _Rectified or owner.__name__ in _INTERPOLATES
@@ -175,6 +220,11 @@ def _activation_name(node: Any) -> str | None:
     kind = node.name()
     if "jit" in kind.lower() or "DifferentiableGraph" in kind:
         return "TorchScript code"
-    if kind.startswith("Clamp") and 0 in (getattr(node, "_saved_min", None), getattr(node, "_saved_max", None)):
+    if kind.startswith("Clamp") and any(_is_zero(getattr(node, f"_saved_{end}", None)) for end in ("min", "max")):
         return "clamp at 0"
     return OTHER_ACTIVATIONS.get(kind.rstrip("0123456789"))
+
+
+def _is_zero(bound: Any) -> bool:
+    """Whether a bound, which may be one for each value, is 0 anywhere."""
+    return bool((bound == 0).any()) if isinstance(bound, Tensor) else bound == 0

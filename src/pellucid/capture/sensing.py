@@ -20,7 +20,7 @@ from pellucid.capture.feeding import forward, goes_last, input_type
 from pellucid.capture.graph import nodes
 from pellucid.capture.guard import guarded
 from pellucid.capture.rewriting import Rewriting, frozen
-from pellucid.capture.rules import Rectifiers, as_rectifier, other_activations
+from pellucid.capture.rules import Rectifiers, as_rectifier
 from pellucid.capture.sites import footprint
 from pellucid.capture.tape import Stop, find_module
 from pellucid.errors import BadOption, BadSite
@@ -57,6 +57,7 @@ class Sensing:
     Attributes:
         rescued: how often the gradient of a picture was led around dead rectifiers.
         edges: of the last pass, where gradients towards the sites flow to.
+        rules: of the last pass, what rectifiers send back.
     """
 
     def __init__(self, model: Model, sites: Sequence[Site], *, scores: bool) -> None:
@@ -66,6 +67,7 @@ class Sensing:
         self.rescued = 0
         self.edges: dict[Site, GradientEdge] = {}
         self.order = torch.preserve_format
+        self.rules = Rectifiers()
 
     def check(self, pictures: Tensor) -> dict[Site, tuple[int, ...]]:
         """Run once, whole and without a graph: shapes at the sites; and the faster order of memory, for passes to come.
@@ -98,7 +100,9 @@ class Sensing:
         """
         if not pictures.requires_grad:
             pictures = pictures.detach().requires_grad_()
-        mode = _Redirected(self) if rescue else nullcontext() if rule == "plain" else Rectifiers(rule)
+        self.rules = Rectifiers(rule)
+        self.rules.feed(pictures)
+        mode = _Redirected(self) if rescue else nullcontext() if rule == "plain" else self.rules
         with torch.enable_grad(), mode:
             return self._run(pictures, whole=self.scores)
 
@@ -124,7 +128,7 @@ class Sensing:
         given = pictures.detach().requires_grad_()
         layers, scores = self.see(given, rule=rule)
         asked = in_graph(lambda: value(layers, scores))
-        uncovered = () if rule == "plain" else other_activations(nodes(asked))
+        uncovered = () if rule == "plain" else self.rules.uncovered(list(nodes(asked)))
         if at is None:
             found = slopes(asked, [given])[0]
         else:
