@@ -24,7 +24,7 @@ from pellucid.explanation import Explanation
 from pellucid.fusing import check_fuse
 from pellucid.models import wrap
 from pellucid.models.preprocessing import preprocessing_of
-from pellucid.pictures import prepare
+from pellucid.pictures import names_apart, prepare
 from pellucid.registry import DEFAULT_METHODS
 from pellucid.targets import ClassScores, Scene, TargetLike, are_probabilities, parse_targets
 from pellucid.types import Frame, Maps, Model, Picture, Site
@@ -161,7 +161,10 @@ def _read_pictures(model: Model, pictures: Any) -> tuple[Maps, tuple[Picture, ..
         return _check_tensor(pictures).to(device), ()
     preprocess = preprocessing_of(model)
     given = pictures if isinstance(pictures, (list, tuple)) else [pictures]
-    decoded = tuple(p if isinstance(p, Picture) else prepare(p, preprocess) for p in given)
+    names = names_apart(given)
+    decoded = tuple(
+        p if isinstance(p, Picture) else prepare(p, preprocess, name) for p, name in zip(given, names, strict=True)
+    )
     if not decoded:
         raise BadOption("Expected at least one picture, got an empty list.")
     shapes = list(dict.fromkeys(tuple(picture.tensor.shape[-2:]) for picture in decoded))

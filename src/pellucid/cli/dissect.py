@@ -37,7 +37,8 @@ def dissect(
     """Find the units of a layer that are strong where a concept is.
 
     DIR holds a folder per concept; in it, a picture's mask is the PNG file of the same name, as large as the picture
-    and not black where the concept is. A picture without a mask does not show the concept.
+    and not black where the concept is, or opaque where all of it is black. Where names repeat, a folder tells them
+    apart: cat/holiday/1.png is of holiday/1.jpg. A picture without a mask does not show the concept.
     """
     from pellucid.inspection import dissect as take_apart
     from pellucid.pictures import find_pictures
@@ -65,11 +66,24 @@ def dissect(
 
 
 def _masks(folder: Path, pictures: list[str]) -> dict[str, list[Path | None]]:
+    """For each concept the mask of each picture: of the path that agrees with the picture's for longest.
+
+    Raises:
+        BadOption: there is no mask, or one that could be of several pictures.
+    """
+    from pellucid.errors import BadPicture
+    from pellucid.pictures.joining import Joined
+
     concepts = sorted(path for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
     found: dict[str, list[Path | None]] = {}
     for concept in concepts:
-        files = [concept / f"{Path(source).stem}.png" for source in pictures]
-        found[concept.name] = [file if file.exists() else None for file in files]
+        files = sorted(file for file in concept.rglob("*") if file.suffix.lower() == ".png" and file.is_file())
+        joined = Joined([((file.relative_to(concept).as_posix(),), file) for file in files], str)
+        masks = joined.of_all(pictures)
+        for clash in masks:
+            if isinstance(clash, BadPicture):
+                raise BadOption(f"{clash} Masks are found as {concept.name}/FOLDER/NAME.png.")
+        found[concept.name] = [mask if isinstance(mask, Path) else None for mask in masks]
     if not any(file for files in found.values() for file in files):
         raise BadOption(f"{str(folder)!r} holds no folder with masks named as the pictures, such as cat/photo.png.")
     return found

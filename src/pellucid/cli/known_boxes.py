@@ -37,7 +37,7 @@ def compare(
     from pellucid.report.manifest import as_json as written
 
     known = read_annotations(given["annotations"]).matched(model.classes)
-    pairs = _pairs(pictures, known, given["annotations"])
+    pairs, clashes = _pairs(pictures, known, given["annotations"])
     how = {name: given[name] for name in ("layer", "by", "threshold", "crops", "chunk")}
     status = 0
     try:
@@ -50,8 +50,13 @@ def compare(
         if stop.finished is None:
             raise
         report, status = stop.finished, Cancelled.exit_code
-    missing = len(pictures) - len(pairs)
-    notes = [*known.notes, *report.notes, *([f"{missing} pictures are not in the annotations."] if missing else [])]
+    missing = len(pictures) - len(pairs) - sum(note.startswith("Left out") for note in clashes)
+    notes = [
+        *known.notes,
+        *clashes,
+        *report.notes,
+        *([f"{missing} pictures are not in the annotations."] if missing else []),
+    ]
     about = {"command": command, "model": model.name, "method": given["method"], "layout": known.layout}
     document = {**about, **report.known, "notes": notes}
     write_text(out / "scores.json", written(document))
@@ -66,16 +71,19 @@ def compare(
     return status
 
 
-def _pairs(pictures: list[Found], known: Annotations, name: str) -> list[tuple[str, Truth]]:
+def _pairs(pictures: list[Found], known: Annotations, name: str) -> tuple[list[tuple[str, Truth]], tuple[str, ...]]:
+    """Pictures with what is known about them, and notes on those for which it cannot be told."""
     if not known.pictures:
         raise BadOption(f"{name} names no picture.")
-    pairs = [(found.source, truth) for found in pictures if (truth := known.of(found.source)) is not None]
+    found, notes = known.of_all([each.source for each in pictures])
+    pairs = [(each.source, truth) for each, truth in zip(pictures, found, strict=True) if truth is not None]
     if not pairs:
         raise BadOption(
-            f"None of the {len(pictures)} pictures is in {name}, which names {len(known.pictures)} such as "
+            " ".join(notes)
+            or f"None of the {len(pictures)} pictures is in {name}, which names {len(known.pictures)} such as "
             f"{known.pictures[0].name!r}."
         )
-    return pairs
+    return pairs, notes
 
 
 def _table(report: Report) -> None:

@@ -204,6 +204,9 @@ def _sources(pictures: Any) -> Iterator[_Source]:
             yield _Source(f"sample {number}", "", row[None] if pictures.ndim == 4 else row)
         return
     given = pictures if isinstance(pictures, list | tuple) else [pictures]
+    if all(isinstance(each, str | Path) for each in given):  # at once, so that their names tell them apart
+        yield from (_Source(found.name, found.source, found.source) for found in find_pictures(map(str, given)))
+        return
     for each in given:
         if isinstance(each, str | Path):
             yield from (_Source(found.name, found.source, found.source) for found in find_pictures([str(each)]))

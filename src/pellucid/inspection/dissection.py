@@ -14,11 +14,13 @@ from torch import Tensor, nn
 from pellucid.capture.guard import guarded
 from pellucid.capture.passes import activations, read_grid
 from pellucid.errors import BadOption
+from pellucid.inspection.concept_masks import covered, upright
 from pellucid.inspection.inputs import device_of
 from pellucid.models import wrap
 from pellucid.models.preprocessing import preprocessing_of
 from pellucid.numerics import full_precision, resize
 from pellucid.pictures import prepare
+from pellucid.pictures.decode import orientation_of
 from pellucid.types import Model, Picture, Site
 
 _AT_ONCE = 8
@@ -86,7 +88,8 @@ def dissect(
         model: a `Model` or any `nn.Module` that knows how it is fed.
         pictures: paths, PIL images or arrays.
         masks: per concept one mask for each picture, `[row, column]` at the picture's own size, not zero where the
-            concept is: a path, PIL image or array; None where the picture does not show it.
+            concept is: a path, PIL image or array; None where the picture does not show it. A file or image that is
+            black all over says with its opacity where the concept is.
         layer: one with a spatial grid.
         quantile: 0 to 1.
         threshold: overlap from which a unit counts as a detector, 0 to 1.
@@ -107,7 +110,10 @@ def dissect(
         raise BadOption("Dissection needs inputs of one size. Wrap the model with size=(rows, columns).")
     read = [prepare(picture, preprocessing_of(model)) for picture in pictures]
     truth = torch.stack(
-        [torch.stack([_mask(given[k], read[k], concept) for concept, given in masks.items()]) for k in range(len(read))]
+        [
+            torch.stack([_mask(given[k], pictures[k], read[k], concept) for concept, given in masks.items()])
+            for k in range(len(read))
+        ]
     )
     maps = _maps(model, site, read)
     places = maps.transpose(0, 1).flatten(1)
@@ -135,18 +141,11 @@ def _maps(model: Model, site: Site, read: Sequence[Picture]) -> Tensor:
     return torch.cat(parts)
 
 
-def _mask(given: Any, picture: Picture, concept: str) -> Tensor:
+def _mask(given: Any, source: Any, picture: Picture, concept: str) -> Tensor:
     """Where the concept is in what the model sees, bool `[row, column]`."""
     rows, columns = picture.tensor.shape[1:]
     if given is None:
         return torch.zeros(rows, columns, dtype=torch.bool)
-    if isinstance(given, str) or hasattr(given, "__fspath__"):
-        with Image.open(given) as opened:
-            given = np.asarray(opened.convert("L"))
-    array = np.asarray(given)
-    if array.ndim != 2 or (array.shape[1], array.shape[0]) != picture.image.size:
-        wanted = f"{picture.image.height} x {picture.image.width}"
-        raise BadOption(f"The mask of {concept!r} for {picture.name} is {array.shape}, not rows x columns {wanted}.")
-    image = Image.fromarray((array != 0).astype(np.uint8) * 255)
-    seen = image.resize((columns, rows), Image.Resampling.NEAREST, picture.box)
+    array = upright(covered(given), picture.image.size, orientation_of(source), f"{concept!r} for {picture.name}")
+    seen = Image.fromarray(array.astype(np.uint8) * 255).resize((columns, rows), Image.Resampling.NEAREST, picture.box)
     return torch.from_numpy(np.asarray(seen) > 127)

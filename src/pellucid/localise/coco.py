@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pellucid.components import Mask
+from pellucid.pictures.canvas import Placement
 
 if TYPE_CHECKING:
     from pellucid.localise.localisation import Located
@@ -24,12 +25,70 @@ def run_lengths(mask: Mask) -> dict[str, Any]:
     return {"size": list(mask.shape), "counts": [0, *counts] if flat[0] else counts}
 
 
-def from_run_lengths(code: Mapping[str, Any]) -> Mask:
-    """The mask of an uncompressed run-length code."""
+def from_run_lengths(code: Mapping[str, Any], size: tuple[int, int] | None = None) -> Mask:
+    """The mask of an uncompressed run-length code, in a picture of so many rows and columns, or of its own size."""
     rows, columns = code["size"]
-    counts = np.asarray(code["counts"])
-    flat = np.repeat(np.arange(len(counts)) % 2 == 1, counts)
-    return np.asarray(flat.reshape(columns, rows).T)
+    return sampled(code, Placement((columns, rows), size or (rows, columns)))
+
+
+def sampled(code: Mapping[str, Any], placement: Placement) -> Mask:
+    """A run-length code read off at the centres of a picture's pixels.
+
+    The canvas is never made, so that what a file says of its size costs nothing.
+    """
+    rows, columns = code["size"]
+    ends = np.cumsum(np.asarray(code["counts"], np.int64))
+    mask = np.zeros(placement.size, bool)
+    across = np.arange(placement.size[1]) + 0.5
+    for row, line in enumerate(mask):
+        points = placement.back(np.stack([across, np.full_like(across, row + 0.5)], 1)).astype(np.int64)
+        x, y = points[:, 0].clip(0, columns - 1), points[:, 1].clip(0, rows - 1)
+        line[:] = np.searchsorted(ends, x * rows + y, side="right") % 2 == 1
+    return mask
+
+
+def checked_run_lengths(code: Mapping[str, Any]) -> dict[str, Any]:
+    """A run-length code with plain counts that fill its size.
+
+    Raises:
+        ValueError, KeyError, TypeError: it is none.
+    """
+    rows, columns = (_whole(side) for side in code["size"])
+    given = code["counts"]
+    counts = unpacked(given) if isinstance(given, str) else [_whole(count) for count in given]
+    if min(counts, default=0) < 0 or min(rows, columns) < 1 or sum(counts) != rows * columns:
+        raise ValueError(f"the run lengths make {sum(counts)} pixels of {rows} x {columns}")
+    if rows * columns >= 2**62:
+        raise ValueError(f"{rows} x {columns} pixels are no picture")
+    return {"size": [rows, columns], "counts": counts}
+
+
+def unpacked(text: str) -> list[int]:
+    """The run lengths in COCO's compressed text: six bits a character, numbers as differences to the last but one.
+
+    Raises:
+        ValueError: the text is none.
+    """
+    counts: list[int] = []
+    value = shift = 0
+    for character in text:
+        bits = ord(character) - 48
+        if not 0 <= bits < 64 or shift > 60:
+            raise ValueError(f"{character!r} cannot stand there in run lengths")
+        value |= (bits & 31) << shift
+        shift += 5
+        if not bits & 32:
+            if bits & 16:
+                value -= 1 << shift
+            counts.append(value + (counts[-2] if len(counts) > 2 else 0))
+            value = shift = 0
+    return counts
+
+
+def _whole(value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int | float) or value != int(value):
+        raise TypeError(f"{value!r} is no whole number")
+    return int(value)
 
 
 class Document:

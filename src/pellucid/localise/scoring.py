@@ -17,12 +17,13 @@ from pellucid.api import explain
 from pellucid.components import Mask, boxes_of_parts
 from pellucid.errors import BadOption, BadPicture, Cancelled
 from pellucid.evaluation.bootstrap import mean_and_interval
-from pellucid.localise.annotations import Thing, Truth
 from pellucid.localise.localisation import Located, locate
+from pellucid.localise.truth import Thing, Truth
 from pellucid.metrics._truth import THRESHOLDS, best_overlaps, overlaps
 from pellucid.metrics.max_box_acc_v2 import OVERLAPS
 from pellucid.metrics.pointing_game import hit
 from pellucid.numerics import resize
+from pellucid.pictures.decode import orientation_of
 from pellucid.types import Box, Model
 
 _ENOUGH = 0.5
@@ -122,21 +123,22 @@ def score(
     order = sorted(usable, key=lambda pair: hashlib.sha256(pair[1].name.encode()).digest())
     if isinstance(held_out, int | float):
         count = round(held_out * len(order))
-        held = {truth.name for _, truth in order[:count]} if count >= _FEWEST else set()
+        count = count if count >= _FEWEST else 0
+        chosen, rest = order[:count], order[count:]  # not by name: in other folders there may be others of that name
     else:
-        held = set(held_out)
-    chosen, rest = ([pair for pair in order if (pair[1].name in held) == wanted] for wanted in (True, False))
+        chosen, rest = ([p for p in order if (p[1].name in set(held_out)) == wanted] for wanted in (True, False))
     done = 0
 
     notes: list[str] = []
 
     def every(pairs: Sequence[tuple[Any, Truth]], what: str) -> Iterator[tuple[Truth, _Found]]:
         nonlocal done
-        for picture, truth in pairs:
+        for picture, written in pairs:
             done += 1
             try:
                 classes = min(5, len(explain(model, picture, []).predictions[0]))
                 ranked = locate(model, picture, method, f"top{classes}", seed=seed, **how).pictures[0]
+                truth = written.on(ranked[0].size, orientation_of(picture))
             except BadPicture as error:
                 notes.append(f"Left out: {error}")
                 continue

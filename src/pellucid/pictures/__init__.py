@@ -5,7 +5,7 @@ from pellucid.pictures.decode import MAX_PIXELS, Source, decode
 from pellucid.pictures.labels import read_labels
 from pellucid.pictures.overlay import heat, overlay
 from pellucid.pictures.prepare import prepare
-from pellucid.pictures.samples import SAMPLES, Found, find_pictures, sample_path
+from pellucid.pictures.samples import SAMPLES, Found, find_pictures, names_apart, sample_path
 from pellucid.pictures.sheet import sheet
 
 __all__ = [
@@ -18,6 +18,7 @@ __all__ = [
     "decode",
     "find_pictures",
     "heat",
+    "names_apart",
     "overlay",
     "prepare",
     "read_labels",

@@ -6,6 +6,8 @@ import importlib
 import os
 import struct
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
 from typing import IO, Any, TypeAlias
@@ -87,14 +89,36 @@ def decode(
     )
 
 
+def load(source: str | os.PathLike[str], *, max_pixels: int = MAX_PIXELS) -> Image.Image:
+    """The pixels of a file in the mode that they have there, as stored: for masks, whose values mean something.
+
+    Raises:
+        BadPicture: as `decode`.
+    """
+    with _opened(source) as (image, label):
+        _check_size(image, label, max_pixels)
+        try:
+            image.load()
+        except _DAMAGE as error:
+            raise _damaged(image.format or image.mode, label, error) from error
+        return image
+
+
 def _decode_file(source: str | os.PathLike[str], max_pixels: int) -> tuple[Image.Image, tuple[str, ...]]:
+    with _opened(source) as (image, label):
+        return _finish(image, label, max_pixels)
+
+
+@contextmanager
+def _opened(source: str | os.PathLike[str]) -> Iterator[tuple[Image.Image, str]]:
+    """A file's picture, not decoded yet, and how messages call it."""
     text = os.fspath(source)
     path = sample_path(text) if text.startswith("sample:") else Path(text)
     label = repr(text)
     try:
         _check_file(path, label)
         with path.open("rb") as file:
-            return _finish(_open(file, label), label, max_pixels)
+            yield _open(file, label), label
     except OSError as error:
         raise BadPicture(f"{label} cannot be read: {error}. Check the path and its permissions.") from error
 
@@ -137,7 +161,7 @@ def _damaged(format_: str, label: str, error: BaseException) -> BadPicture:
     return BadPicture(f"{label} is a damaged or cut short {format_} picture ({error}). Copy or download it again.")
 
 
-def _finish(image: Image.Image, label: str, max_pixels: int) -> tuple[Image.Image, tuple[str, ...]]:
+def _check_size(image: Image.Image, label: str, max_pixels: int) -> None:
     width, height = image.size
     if not width or not height:
         raise BadPicture(f"{label} has no pixels: {width} x {height}. Pass a picture with at least one.")
@@ -146,6 +170,10 @@ def _finish(image: Image.Image, label: str, max_pixels: int) -> tuple[Image.Imag
             f"{label} is too large: {width:,} x {height:,} are {width * height / 1e6:,.0f} megapixels, the limit is "
             f"{max_pixels / 1e6:,.0f}. Shrink it first, or raise the limit (max_pixels)."
         )
+
+
+def _finish(image: Image.Image, label: str, max_pixels: int) -> tuple[Image.Image, tuple[str, ...]]:
+    _check_size(image, label, max_pixels)
     try:
         notes = [*_frames(image), *_deep(image)]
         turn = _UPRIGHT.get(_orientation(image))
@@ -173,12 +201,27 @@ def _deep(image: Image.Image) -> list[str]:
     return ["16 bits per channel reduced to 8"] if deep else []
 
 
+def orientation_of(source: Any) -> int:
+    """How a picture is stored: its EXIF orientation, 1 to 8; 1 where nothing says so. `decode` turns it upright."""
+    if isinstance(source, Image.Image):
+        return _orientation(source)
+    if not isinstance(source, str | os.PathLike | bytes):
+        return 1
+    try:
+        if isinstance(source, bytes):
+            return _orientation(_open(BytesIO(source), "The picture"))
+        with _opened(source) as (image, _):
+            return _orientation(image)
+    except BadPicture:
+        return 1
+
+
 def _orientation(image: Image.Image) -> int:
     try:
         value = image.getexif().get(0x0112, 1)
     except (*_DAMAGE, UserWarning):  # damaged EXIF data does not spoil the picture, nor under -W error
         return 1
-    return value if isinstance(value, int) else 1
+    return value if isinstance(value, int) and value in _UPRIGHT else 1
 
 
 def _from_array(array: np.ndarray[Any, Any], label: str) -> Image.Image:

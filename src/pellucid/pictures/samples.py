@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import re
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from pellucid.errors import MissingExtra, unknown
+from pellucid.pictures.joining import told_apart
 
 SAMPLES = {"astronaut": "astronaut.png", "cat": "chelsea.png", "coffee": "coffee.png", "rocket": "rocket.jpg"}
 """Photographs that scikit-image installs, by the name that stands after `sample:`."""
@@ -24,7 +28,8 @@ class Found:
     """A picture that the user asked for; it may still turn out to be missing or damaged.
 
     Attributes:
-        name: for people: the file's name, or the sample's name without `sample:`. Not unique. Untrusted text.
+        name: for people: the file's name, with folders in front where names repeat, or the sample's name without
+            `sample:`. Not unique where a picture is asked for twice. Untrusted text.
         source: what `decode` and `prepare` take: a path, or `sample:NAME`.
     """
 
@@ -39,7 +44,21 @@ def find_pictures(arguments: Iterable[str]) -> list[Found]:
     What cannot be used stays in the list as it is, so that one bad entry never stops the others: `decode` then
     says what is wrong with a missing file, an empty folder or an unknown sample.
     """
-    return [found for argument in arguments for found in _expand(argument)]
+    every = [found for argument in arguments for found in _expand(argument)]
+    names = names_apart([found.source for found in every])
+    return [found if name is None else Found(name, found.source) for found, name in zip(every, names, strict=True)]
+
+
+def names_apart(sources: Sequence[Any]) -> list[str | None]:
+    """Names for people where file names repeat: as many folders as tell the files apart; None for all others."""
+    paths = [os.fspath(each) if isinstance(each, str | os.PathLike) else "" for each in sources]
+    files = ["" if path.startswith("sample:") else path for path in paths]
+    names = Counter(Path(each).name for each in files if each)
+    repeated = [k for k, each in enumerate(files) if each and names[Path(each).name] > 1]
+    found: list[str | None] = [None] * len(files)
+    for k, name in zip(repeated, told_apart([files[k] for k in repeated]), strict=True):
+        found[k] = name
+    return found
 
 
 def sample_path(name: str) -> Path:
