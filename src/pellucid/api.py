@@ -108,24 +108,27 @@ def explain(
     frames = tuple(p.frame for p in decoded) or (Frame.whole((image.shape[2], image.shape[3])),) * len(image)
     wanted = parse_targets(target, model)
     budget, meter = Budget(image.device, chunk), Meter(progress, cancel)
-    with guarded(model.module):
-        scene = Scene(model, frames, lambda others: outputs(model, _read_pictures(model, others)[0]))
-        targets = [each.fit(scene) for each in wanted]
-        strict = methods is not None
-        engine = Engine(
-            model, image, frames, targets, steps, seed=seed, budget=budget, meter=meter, strict=strict, fuse=fuse
-        )
-        choices = {
-            "class": "chosen by you",
-            "methods": picked,
-            **({"fuse": fuse} if fuse else {}),
-        }
-        try:
+    choices = {
+        "class": "chosen by you",
+        "methods": picked,
+        **({"fuse": fuse} if fuse else {}),
+    }
+    engine: Engine | None = None
+    try:
+        with guarded(model.module):
+            scene = Scene(model, frames, lambda others: outputs(model, _read_pictures(model, others)[0]))
+            targets = [each.fit(scene) for each in wanted]
+            strict = methods is not None
+            engine = Engine(
+                model, image, frames, targets, steps, seed=seed, budget=budget, meter=meter, strict=strict, fuse=fuse
+            )
             choices["layer"] = engine.choose_sites(layers, auto=auto)
             engine.run()
-        except KeyboardInterrupt as stop:
-            partial = _pack(engine, decoded, choices, target, time.perf_counter() - start)
-            raise Cancelled(_stopped(str(stop), partial, engine.total), partial) from stop
+    except KeyboardInterrupt as stop:
+        if engine is None:
+            raise Cancelled(str(stop) or "Interrupted before the first pass.") from stop
+        partial = _pack(engine, decoded, choices, target, time.perf_counter() - start)
+        raise Cancelled(_stopped(str(stop), partial, engine.total), partial) from stop
     found = _pack(engine, decoded, choices, target, time.perf_counter() - start)
     return _with_trust(found, start, chunk=chunk, progress=progress, cancel=cancel) if trust and len(found) else found
 

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from pellucid.capture.interrupts import obey
 from pellucid.capture.layout import may_be_last
 from pellucid.errors import BadOption
 from pellucid.types import Model
@@ -51,7 +52,11 @@ def forward(model: Model, given: Tensor, samples: Tensor) -> Any:
         model: its `inputs` go along with the pictures that they belong to.
         given: rows `[n, channel, row, column]`, or several such batches one after the other.
         samples: which picture each row is of, `[n]`.
+
+    Raises:
+        KeyboardInterrupt: the user wishes to stop, and no pass has begun.
     """
+    obey()
     which = samples.repeat(len(given) // len(samples)) if len(given) != len(samples) else samples
     named = isinstance(model.inputs, Mapping)
     rows = {name: tensor[which] for name, tensor in _entries(model.inputs)}

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from pellucid.capture.budget import Budget, is_out_of_memory
 from pellucid.capture.feeding import feed, forward, input_type
+from pellucid.capture.interrupts import obey
 from pellucid.capture.passes import activations, read_grid
 from pellucid.capture.patches.scoring import incremental
 from pellucid.capture.sites import footprint, measured
@@ -52,10 +53,11 @@ class Meter:
     tally: Tally | None = None
 
     def tick(self, done: int, total: int) -> None:
-        """Report progress; raise `Cancelled` if the caller wants to stop."""
+        """Report progress; raise `Cancelled` if the caller wants to stop, `KeyboardInterrupt` if the user does."""
         self.report(*((done, total) if self.tally is None else (self.tally.done, self.tally.total)))
         if self.stop is not None:
             raise self.stop
+        obey()
         if self.cancel and self.cancel():
             raise Cancelled(f"Stopped at the caller's wish during {self.label}, {done} of {total} samples done.")
 

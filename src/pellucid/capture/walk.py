@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 import torch
 from torch import nn
@@ -12,9 +11,14 @@ from torch import nn
 _walked: weakref.WeakKeyDictionary[nn.Module, list[nn.Module]] = weakref.WeakKeyDictionary()
 
 
-def walk(module: nn.Module) -> list[nn.Module]:
-    """All modules, each once, but for TorchScript, whose parts and state lie outside Python."""
-    known = _walked.get(module)
+def walk(module: nn.Module, *, again: bool = False) -> list[nn.Module]:
+    """All modules, each once, but for TorchScript, whose parts and state lie outside Python.
+
+    Args:
+        module: the root.
+        again: whether to walk even if the answer is remembered.
+    """
+    known = None if again else _walked.get(module)
     if known is not None:
         return known
     found, stack, seen = [], [module], {id(module)}
@@ -35,12 +39,15 @@ def paths(module: nn.Module) -> dict[str, nn.Module]:
     return {path: part for path, part in module.named_modules() if path}
 
 
-@contextmanager
-def walked_once(module: nn.Module) -> Iterator[list[nn.Module]]:
-    """Walk now, and answer `walk` from that until the end; for the one who holds the model's lock."""
-    _walked.pop(module, None)
-    _walked[module] = walk(module)
-    try:
-        yield _walked[module]
-    finally:
-        _walked.pop(module, None)
+def remember(module: nn.Module, parts: list[nn.Module]) -> Callable[[], None]:
+    """Answer `walk` by these parts until the function that is returned is called; for who holds the model's turn."""
+    before = _walked.get(module)
+    _walked[module] = parts
+
+    def forget() -> None:
+        if before is None:
+            _walked.pop(module, None)
+        else:
+            _walked[module] = before
+
+    return forget

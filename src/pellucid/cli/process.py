@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import gc
 import os
+import signal
 import sys
 from contextlib import suppress
+from types import FrameType
 from typing import NoReturn
 
 from pellucid.memory import keep_freed_memory
@@ -18,7 +20,23 @@ def start() -> bool:
     the import's time, so nothing is collected until `settled`.
     """
     gc.disable()
+    _stop_as_on_ctrl_c()
     return keep_freed_memory()
+
+
+def _stop_as_on_ctrl_c() -> None:
+    """Being told to end, or losing the terminal, cleans up and keeps what is finished, just as Ctrl-C does.
+
+    Only where the system would end the process at once: who started it with `nohup` wants it to go on.
+    """
+    for name in ("SIGTERM", "SIGHUP"):
+        number = getattr(signal, name, None)
+        if number is not None and signal.getsignal(number) is signal.SIG_DFL:
+            signal.signal(number, _interrupt)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> NoReturn:  # noqa: ARG001 - a signal handler
+    raise KeyboardInterrupt
 
 
 def settled() -> None:

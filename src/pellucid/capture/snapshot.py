@@ -1,0 +1,157 @@
+"""The state of a network, taken before a pass and put back after it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from itertools import chain, islice
+from operator import is_
+from typing import Any
+
+import torch
+from torch import nn
+
+from pellucid.capture.contents import Contents, put_back, put_back_set, same
+from pellucid.capture.walk import walk
+from pellucid.capture.watch import Watch
+from pellucid.errors import TraceLeft
+
+_USUAL = tuple(nn.Module().__dict__)
+"""What torch gives to every module, and gives first."""
+_TABLES = tuple(
+    name for name in _USUAL if isinstance(nn.Module().__dict__[name], dict | set) and "state_dict" not in name
+)
+
+
+class Snapshot:
+    """The state of a module tree. Parameters' values and gradients are watched, all other tensors are copied.
+
+    Putting back never clears anything before its replacement is there, and can be repeated: after an exception in the
+    middle of it the second try does the rest.
+
+    Args:
+        modules: of the tree, see `walk`.
+    """
+
+    def __init__(self, modules: Sequence[nn.Module]) -> None:
+        self.parts, self.contents = list(modules), Contents(map(id, modules))
+        new = self.parts
+        while new:  # modules in plain lists are no parts to torch, yet run all the same
+            self.contents.add(chain.from_iterable(_own(part.__dict__) for part in new))
+            new = _parts_of(self.contents.modules, set(map(id, self.parts)))
+            self.contents.modules.clear()
+            self.parts = self.parts + new
+        # Flat lists: tens of thousands of small tuples a second would keep Python's garbage collector busy.
+        self.dicts = [part.__dict__ for part in self.parts]
+        self.attributes = [attributes.copy() for attributes in self.dicts]
+        self.own = list(chain.from_iterable(map(_own, self.dicts)))
+        self.training = [attributes["training"] for attributes in self.dicts]
+        self.tables = [attributes[name] for attributes in self.dicts for name in _TABLES]
+        self.filled = [table for table in self.tables if table]
+        self.entries = [table.copy() for table in self.filled]
+        self._keep_tensors()
+
+    def _keep_tensors(self) -> None:
+        parameters = [p for part in self.parts for p in part._parameters.values() if p is not None]
+        buffers = [b for part in self.parts for b in part._buffers.values() if b is not None]
+        self.parameters = parameters + self.contents.parameters
+        self.requires_grad = [p.requires_grad for p in self.parameters]
+        self.grads = [p.grad if p.is_leaf else None for p in self.parameters]
+        self.tensors = buffers + self.contents.tensors
+        self.copies = torch._foreach_clone(self.tensors) if self.tensors else []
+        self.of_parameters = Watch(self.parameters)
+        self.of_grads = Watch([grad for grad in self.grads if grad is not None])
+        self.of_tensors = Watch(self.tensors)
+
+    @property
+    def has_inference_tensors(self) -> bool:
+        """Whether some were made in inference mode, so that no gradient goes through them."""
+        return self.of_parameters.inference or self.of_tensors.inference
+
+    def steps(self) -> tuple[Callable[[], None], ...]:
+        """What has to be done to put everything back, each to be tried whatever happens to the others.
+
+        The last raises:
+            TraceLeft: values that are only watched have changed.
+        """
+        return (
+            self._put_back_flags,
+            self._put_back_tables,
+            self._put_back_attributes,
+            self.contents.put_back,
+            self._put_back_tensors,
+            self._put_back_gradients,
+            self._check,
+        )
+
+    def _put_back_flags(self) -> None:
+        for attributes, training in zip(self.dicts, self.training, strict=True):
+            attributes["training"] = training
+
+    def _put_back_tables(self) -> None:
+        filled = [table for table in self.tables if table]
+        if _identical(filled, self.filled) and all(map(same, filled, self.entries)):
+            return
+        known = {id(table): before for table, before in zip(self.filled, self.entries, strict=True)}
+        for table in self.tables:
+            if isinstance(table, set):
+                put_back_set(table, known.get(id(table), set()))
+            else:
+                put_back(table, known.get(id(table), {}))
+
+    def _put_back_attributes(self) -> None:
+        if not (
+            _equal(self.dicts, self.attributes) and _identical(chain.from_iterable(map(_own, self.dicts)), self.own)
+        ):
+            for attributes, before in zip(self.dicts, self.attributes, strict=True):
+                put_back(attributes, before)
+
+    def _put_back_tensors(self) -> None:
+        for k in self.of_tensors.changed():
+            tensor, copy = self.tensors[k], self.copies[k]
+            if tensor.data_ptr() == self.of_tensors.places[k]:
+                tensor.data.copy_(copy)
+            else:
+                tensor.data = copy
+
+    def _put_back_gradients(self) -> None:
+        for parameter, requires_grad, grad in zip(self.parameters, self.requires_grad, self.grads, strict=True):
+            if parameter.requires_grad != requires_grad:
+                parameter.requires_grad_(requires_grad)
+            if parameter.is_leaf and parameter.grad is not grad:
+                parameter.grad = grad
+
+    def _check(self) -> None:
+        watched = {"parameters": self.of_parameters, "gradients": self.of_grads}
+        changed = " and ".join(name for name, watch in watched.items() if watch.changed())
+        if changed:
+            raise TraceLeft(
+                f"The network changed its own {changed} in place during a forward pass, so its answers depend on how "
+                f"often it is called. The {changed} were left as the network set them."
+            )
+
+
+def _own(attributes: dict[str, Any]) -> Iterable[Any]:
+    """The values that a class or the user gave to a module: mostly, all behind those that torch gives to every one."""
+    last = len(_USUAL) - 1
+    if next(iter(attributes)) == _USUAL[0] and next(islice(attributes, last, None)) == _USUAL[last]:
+        return islice(attributes.values(), last + 1, None)
+    return [value for name, value in attributes.items() if name not in _USUAL]
+
+
+def _parts_of(roots: Sequence[nn.Module], known: set[int]) -> list[nn.Module]:
+    """All modules below these, each once, but for those that are known."""
+    return list({id(part): part for root in roots for part in walk(root) if id(part) not in known}.values())
+
+
+def _identical(now: Iterable[Any], before: Sequence[Any]) -> bool:
+    """Whether these are the same objects in the same order."""
+    found = list(now)
+    return len(found) == len(before) and all(map(is_, found, before))
+
+
+def _equal(now: Sequence[dict[str, Any]], before: Sequence[dict[str, Any]]) -> bool:
+    """Whether these hold the same names with equal values; quicker than any loop, as the same object is equal."""
+    try:
+        return bool(now == before)
+    except Exception:  # noqa: BLE001 - what was put in place of a value may not allow a comparison
+        return False

@@ -1,0 +1,128 @@
+"""Whether tensors were written to, told without a copy of them.
+
+Three signs, each cheap: torch's count of in-place operations, the place in memory, and a few numbers. The count misses
+what is written through `.data` or by other libraries; a few numbers, strided over the tensor, see what changes most of
+it. `thorough` compares every byte instead, for tests.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import lru_cache
+from typing import Any, TypeAlias
+
+import torch
+from torch import Tensor
+
+_FEW = 4
+"""Numbers of each tensor that are looked at."""
+_RAW = {1: ctypes.c_uint8, 2: ctypes.c_uint16, 4: ctypes.c_uint32, 8: ctypes.c_uint64, 16: ctypes.c_uint64}
+_thorough = False
+
+
+@contextmanager
+def thorough() -> Iterator[None]:
+    """Let every `Watch` that begins inside compare all bytes; for tests and `pellucid doctor`."""
+    global _thorough  # noqa: PLW0603 - a test's setting of the whole process
+    before, _thorough = _thorough, True
+    try:
+        yield
+    finally:
+        _thorough = before
+
+
+class Watch:
+    """Some tensors as they are now."""
+
+    def __init__(self, tensors: Sequence[Tensor]) -> None:
+        self.tensors = tensors
+        self.versions = _versions(tensors)
+        self.places = _places(tensors)
+        self.cells, self.owners = _cells(tuple(self.places), _layouts(tensors))
+        self.few = [cell.value for cell in self.cells]
+        self.bytes = [_bytes(tensor) for tensor in tensors] if _thorough else None
+
+    @property
+    def inference(self) -> bool:
+        """Whether some were made in inference mode."""
+        return -1 in self.versions
+
+    def changed(self) -> list[int]:
+        """The numbers of those that were written to since."""
+        versions, places = _versions(self.tensors), _places(self.tensors)
+        moved = places != self.places  # then the memory looked at may be gone
+        few = self.few if moved else [cell.value for cell in self.cells]
+        if not moved and versions == self.versions and few == self.few and self.bytes is None:
+            return []
+        found = {k for k, (now, then) in enumerate(zip(versions, self.versions, strict=True)) if now != then}
+        found |= {k for k, (now, then) in enumerate(zip(places, self.places, strict=True)) if now != then}
+        found |= {k for k, now, then in zip(self.owners, few, self.few, strict=True) if now != then}
+        if self.bytes is not None:
+            found |= {k for k, before in enumerate(self.bytes) if _bytes(self.tensors[k]) != before}
+        return sorted(found)
+
+
+def _versions(tensors: Sequence[Tensor]) -> list[int]:
+    """How often each tensor was written to; -1 for inference tensors, which do not count."""
+    try:
+        return [t._version for t in tensors]
+    except RuntimeError:
+        return [-1 if t.is_inference() else t._version for t in tensors]
+
+
+def _places(tensors: Sequence[Tensor]) -> list[int]:
+    """Where in memory each lies; 0 for those that have no one place, such as sparse ones."""
+    try:
+        return [t.data_ptr() for t in tensors]
+    except (RuntimeError, NotImplementedError):
+        return [_place(t) for t in tensors]
+
+
+def _place(tensor: Tensor) -> int:
+    try:
+        return tensor.data_ptr()
+    except (RuntimeError, NotImplementedError):
+        return 0
+
+
+_Layout: TypeAlias = tuple[int, int, tuple[tuple[int, ...], tuple[int, ...]] | None]
+
+
+def _layouts(tensors: Sequence[Tensor]) -> tuple[_Layout, ...]:
+    """Of each tensor in the main memory: its numbers, their size, and how they lie where that is not one by one."""
+    return tuple(
+        [
+            (t.numel(), t.element_size(), None if t.is_contiguous() else (t.shape, t.stride()))
+            if t.is_cpu and t.layout is torch.strided
+            else (0, 1, None)
+            for t in tensors
+        ]
+    )
+
+
+@lru_cache(maxsize=32)
+def _cells(places: tuple[int, ...], layouts: tuple[_Layout, ...]) -> tuple[list[Any], list[int]]:
+    """A few numbers of each tensor as they lie in memory, and whose each is; to ask torch would cost ten times as much.
+
+    Remembered, as the parameters of a network stay where they are.
+    """
+    cells: list[Any] = []
+    owners: list[int] = []
+    for owner, (place, (count, size, order)) in enumerate(zip(places, layouts, strict=True)):
+        if place and count:
+            extent = 1 + sum((n - 1) * step for n, step in zip(*order, strict=True)) if order else count
+            extent = min(count, extent)  # those that are expanded lie in less memory than they have numbers
+            step = -(-extent // _FEW) * size
+            few = [_RAW[size].from_address(address) for address in range(place, place + extent * size, step)]
+            cells += few
+            owners += [owner] * len(few)
+    return cells, owners
+
+
+def _bytes(tensor: Tensor) -> bytes:
+    try:
+        return bytes(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
+    except (RuntimeError, NotImplementedError):  # no plain numbers: sparse, quantised, without memory
+        return b""
