@@ -10,6 +10,7 @@ from pellucid.types import Canvas, Map, Maps
 
 CHANNEL = 1
 SPACE = (2, 3)
+_RELATIVE, _ROUNDINGS, _LEAST = 1e-6, 64, 1e-12
 
 
 def resize(maps: Tensor, size: tuple[int, int]) -> Tensor:
@@ -96,3 +97,26 @@ def safe_divide(numerator: Tensor, denominator: Tensor) -> Tensor:
     """Quotient that is 0 where the denominator is 0, so that "no evidence" stays no evidence."""
     zero = denominator == 0
     return torch.where(zero, torch.zeros_like(numerator), numerator / denominator.masked_fill(zero, 1))
+
+
+def tolerance(wanted: Tensor, *scores: Tensor) -> Tensor:
+    """How far a sum of parts may be from `wanted` and still be right but for rounding, in its units and shape.
+
+    Half of the digits of the number type (six in float64, where a network's own cancellations eat some more), and a few
+    roundings of the scores. The yardstick never is the size of the parts: where these explode and cancel, it would grow
+    with the error.
+
+    Args:
+        wanted: what the parts must sum to, `[batch]`.
+        scores: what it is computed from, each `[batch]`.
+    """
+    eps = torch.finfo(wanted.dtype).eps
+    size = sum((score.abs() for score in scores), torch.zeros_like(wanted))
+    allowed: Tensor = max(eps**0.5, _RELATIVE) * wanted.abs() + max(_ROUNDINGS * eps, _LEAST) * size
+    return allowed
+
+
+def sums_up(parts: Tensor, wanted: Tensor, *scores: Tensor) -> bool:
+    """Whether parts `[batch, ...]` sum to `wanted` within the `tolerance`, in every row; not if any is not finite."""
+    gap = wanted - parts.flatten(1).sum(1)
+    return bool((gap.abs() <= tolerance(wanted, *scores)).all())

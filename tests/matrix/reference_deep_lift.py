@@ -52,7 +52,7 @@ def _multipliers(
 
 
 def _quotient(y: Tensor, y0: Tensor, x: Tensor, x0: Tensor, slope: Callable[[], Tensor]) -> Tensor:
-    close = (x - x0).abs() <= torch.finfo(x.dtype).eps ** 0.75 * (1 + x.abs())
+    close = (x - x0).abs() <= 1e-9 * (x.abs() + x0.abs())
     quotient = (y - y0) / torch.where(close, 1, x - x0)
     return torch.where(close, slope(), quotient) if bool(close.any()) else quotient
 
@@ -67,17 +67,18 @@ def _max_pool(result: Any, result0: Any, x: Tensor, x0: Tensor, m: Tensor) -> Te
 
 
 def _softmax(z: Tensor, z0: Tensor, m: Tensor) -> Tensor:
-    """e / sum e along the last axis, with e = exp(z - c): product, reciprocal, sum, exp."""
-    c = (z.amax(-1, keepdim=True) + z0.amax(-1, keepdim=True)) / 2
-    e, e0 = (z - c).exp(), (z0 - c).exp()
-    s, s0 = e.sum(-1, keepdim=True), e0.sum(-1, keepdim=True)
-    of_reciprocal = (m * (e + e0) / 2).sum(-1, keepdim=True)
-    of_e = m * (1 / s + 1 / s0) / 2 + of_reciprocal * _quotient(1 / s, 1 / s0, s, s0, lambda: -1 / s**2)
-    return of_e * _quotient(e, e0, z, z0, lambda: e)
+    """p = exp(z - log sum exp z) along the last axis: exp, sum, logarithm, exp, each by the rescale rule."""
+    shift = torch.maximum(z, z0).amax(-1, keepdim=True)  # the same for both, so that no difference changes
+    e, e0 = (z - shift).exp(), (z0 - shift).exp()
+    total, total0 = e.sum(-1, keepdim=True), e0.sum(-1, keepdim=True)
+    p, p0, log, log0 = e / total, e0 / total0, total.log(), total0.log()
+    of_difference = m * _quotient(p, p0, z - log, z0 - log0, lambda: p)
+    of_total = -of_difference.sum(-1, keepdim=True) * _quotient(log, log0, total, total0, lambda: 1 / total)
+    return of_difference + of_total * _quotient(e, e0, z, z0, lambda: e)
 
 
-def _norm(node: Node, here: dict[Node, Any], there: dict[Node, Any], m: Tensor) -> Tensor:
-    """g q weight, with g the centred input and q = 1 / sqrt(mean g^2 + eps): products, mean, and q of the mean."""
+def _norm(node: Node, here: dict[Node, Any], there: dict[Node, Any], m: Any) -> Tensor:
+    """y = g / s, with g the centred input and s = sqrt(mean g^2 + eps): g = y s is a product, whose rule gives dy."""
     x, x0 = here[node.args[0]], there[node.args[0]]
     if node.target is aten.native_layer_norm.default:
         weight, eps, shape = here[node.args[2]], node.args[4], x.shape
@@ -85,8 +86,8 @@ def _norm(node: Node, here: dict[Node, Any], there: dict[Node, Any], m: Tensor) 
         weight, eps, shape = here[node.args[1]][:, None, None], node.args[7], (len(x), node.args[6], -1)
     m = (m * weight).reshape(shape)
     g, g0 = (t.reshape(shape) - t.reshape(shape).mean(-1, keepdim=True) for t in (x, x0))
-    v, v0 = ((t**2).mean(-1, keepdim=True) + eps for t in (g, g0))
-    q, q0 = v**-0.5, v0**-0.5
-    of_v = (m * (g + g0) / 2).sum(-1, keepdim=True) * _quotient(q, q0, v, v0, lambda: -0.5 * v**-1.5)
-    of_g = m * (q + q0) / 2 + of_v * (g + g0) / g.shape[-1]
+    s, s0 = (((t**2).mean(-1, keepdim=True) + eps).sqrt() for t in (g, g0))
+    of_s = -(m * (g / s + g0 / s0) / 2).sum(-1, keepdim=True) / ((s + s0) / 2)
+    of_v = of_s / (s + s0)
+    of_g = m / ((s + s0) / 2) + of_v * (g + g0) / g.shape[-1]
     return (of_g - of_g.mean(-1, keepdim=True)).reshape(x.shape)

@@ -16,7 +16,7 @@ from traced import NORMS, RECTIFIERS, SOFTMAXES, Traced, aten
 
 import pellucid
 from pellucid.capture.catalogue import Rule
-from pellucid.capture.differences import DifferenceStep, MaxPoolStep, MidpointStep
+from pellucid.capture.difference_steps import DifferenceStep, MaxPoolStep, MidpointStep, QuotientStep, SoftmaxStep
 from pellucid.capture.graph import made_by, nodes
 from pellucid.capture.rewriting import frozen
 from pellucid.capture.rules import _Rectified
@@ -120,8 +120,10 @@ def test_deep_lift(case):
     near(explain(net, image, "deep-lift", baseline=0.25).raw, deep_lift(traced, image, top(net, image), 0.25), 1e-6)
     made = [made_by(n) for n in graph_of(net, image, "differences", baseline=0.25)]
     assert made.count(MaxPoolStep) == traced.counts["max pooling"]
-    assert made.count(DifferenceStep) == total(traced, activation=1, softmax=2, norm=1)  # exp and 1 / x; 1 / sqrt(x)
-    assert made.count(MidpointStep) == total(traced, product=1, softmax=1, norm=2)
+    assert made.count(SoftmaxStep) == traced.counts["softmax"]
+    assert made.count(DifferenceStep) == total(traced, activation=1, norm=1)  # the root
+    assert made.count(MidpointStep) == total(traced, product=1, norm=1)  # the square
+    assert made.count(QuotientStep) == traced.counts["norm"]
 
 
 def total(traced, **steps):

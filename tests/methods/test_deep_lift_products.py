@@ -72,8 +72,10 @@ def test_product_by_hand(product):
 
 QUOTIENTS = {
     "quotient": lambda a, b: a / b.exp(),
-    "of a constant": lambda a, b: a * (1 / b.exp()),
+    "in place": lambda a, b: a.clone().div_(b.exp()),
     "product with a reciprocal": lambda a, b: a * b.exp().reciprocal(),
+    "product with a power": lambda a, b: b.exp() ** -1 * a,
+    "product with a root": lambda a, b: (2 * b).exp().rsqrt() * a,
 }
 
 
@@ -81,17 +83,35 @@ QUOTIENTS = {
 def test_quotient_by_hand(quotient):
     net = seeded(lambda: Inside(QUOTIENTS[quotient]))
     (a, b), (a0, b0), m = net.ends()
-    through = m * (a + a0) / 2 * ((-b).exp() - (-b0).exp()) / (b - b0)
-    torch.testing.assert_close(deep_lift(net).raw, net.contributions(m * ((-b).exp() + (-b0).exp()) / 2, through))
+    y, y0, e, e0 = a / b.exp(), a0 / b0.exp(), b.exp(), b0.exp()
+    # a = y e: da = mean(y) de + mean(e) dy, so dy = (da - mean(y) de) / mean(e), and de / db is that of the exponential
+    of_e = -m * (y + y0) / (e + e0)
+    torch.testing.assert_close(deep_lift(net).raw, net.contributions(m * 2 / (e + e0), of_e * (e - e0) / (b - b0)))
+
+
+def test_quotient_whose_denominator_changes_sign_by_hand():
+    """Half-way the denominator may be 0, so here the factors are a and 1 / b."""
+    net = seeded(lambda: Inside(lambda a, b: a / b))
+    (a, b), (a0, b0), m = net.ends()
+    assert (b.sign() != b0.sign()).any() and (b.sign() == b0.sign()).any()
+    factors = (1 / b + 1 / b0) / 2, (a + a0) / 2 * (1 / b - 1 / b0) / (b - b0)
+    quotient = 2 / (b + b0), -(a / b + a0 / b0) / (b + b0)
+    of_a, of_b = (m * torch.where(b * b0 < 0, f, q) for f, q in zip(factors, quotient, strict=True))
+    torch.testing.assert_close(deep_lift(net).raw, net.contributions(of_a, of_b))
+    check_completeness(net, IMAGE)
+
+
+def log_mean(s, t):
+    """The mean L with L(s, t) d(ln s) = ds for every step from t to s."""
+    return (s - t) / (s.log() - t.log())
 
 
 def softmax_multipliers(z, z0, m):
-    """m_z of softmax(z) = e / sum e, with e = exp(z - c) and c half-way between both maxima."""
-    c = (z.max() + z0.max()) / 2
-    e, e0 = (z - c).exp(), (z0 - c).exp()
-    q, q0 = 1 / e.sum(), 1 / e0.sum()
-    of_e = m * (q + q0) / 2 + (m * (e + e0) / 2).sum() * (q - q0) / (e.sum() - e0.sum())
-    return of_e * (e - e0) / (z - z0)
+    """m_z of softmax(z) = exp(z - log sum exp z), every step by the rescale rule: exp, sum, log, exp."""
+    p, p0 = z.exp() / z.exp().sum(), z0.exp() / z0.exp().sum()
+    of_difference = m * log_mean(p, p0)  # of z - l, behind which stands the exponential
+    of_total = -of_difference.sum() / log_mean(z.exp().sum(), z0.exp().sum())
+    return of_difference + of_total * log_mean(z.exp(), z0.exp())
 
 
 SOFTMAXES = {
@@ -126,9 +146,10 @@ def test_layer_norm_by_hand():
     (x, _), (x0, _), m = net.ends()
     m = m * (torch.arange(5.0) + 1)
     g, g0 = x - x.mean(), x0 - x0.mean()
-    v, v0 = (g**2).mean() + 1e-3, (g0**2).mean() + 1e-3
-    q, q0 = v**-0.5, v0**-0.5
-    of_g = m * (q + q0) / 2 + (m * (g + g0) / 2).sum() * (q - q0) / (v - v0) * (g + g0) / 5
+    s, s0 = ((g**2).mean() + 1e-3).sqrt(), ((g0**2).mean() + 1e-3).sqrt()
+    # y = g / s with dy = (dg - mean(y) ds) / mean(s), and ds = dv / (s + s0) with dv = sum (g + g0) dg / 5
+    of_s = -(m * (g / s + g0 / s0)).sum() / (s + s0)
+    of_g = m * 2 / (s + s0) + of_s * (g + g0) / 5 / (s + s0)
     torch.testing.assert_close(deep_lift(net).raw, net.contributions(of_g - of_g.mean()))
 
 

@@ -7,8 +7,9 @@ Picture x and reference r go through the network in one batch. With y the output
 and m_x = m_y y'(x) where the two inputs agree. In max pooling the larger of both outputs decides who is responsible:
 the winner of that window in its own half. A product of two values that both depend on the picture sends back what its
 derivative is half-way between picture and reference: its two factors' Shapley values (Lundberg & Lee,
-arXiv:1705.07874, section 4.2). Softmax, norms over a sample, attention and quotients are computed in steps of these
-kinds. Linear operations need nothing: their derivative is the quotient. Then sum m (x - r) = S(x) - S(r) exactly.
+arXiv:1705.07874, section 4.2). Quotients and softmax have rules that stay bounded; `difference_steps.py` has all
+formulas. Norms over a sample and attention are computed in steps of these kinds. Linear operations need nothing: their
+derivative is the quotient. Then sum m (x - r) = S(x) - S(r), but for rounding, which `holds` watches.
 """
 
 from __future__ import annotations
@@ -18,9 +19,17 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
+from pellucid.capture.difference_steps import (
+    DifferenceStep,
+    MaxPoolStep,
+    MidpointStep,
+    QuotientStep,
+    SoftmaxStep,
+    in_pairs,
+    inverse_of,
+)
 from pellucid.capture.graph import is_linear, made_by, strangers
 from pellucid.capture.normalising import SAMPLE_NORMS, sample_norm
 from pellucid.capture.operations import (
@@ -31,18 +40,14 @@ from pellucid.capture.operations import (
     Call,
     product_of_two,
     quotient,
-    softmax_of,
-    writes,
 )
 from pellucid.capture.rewriting import Rewriting, bind, depends, functions
 from pellucid.capture.rules import OTHER_ACTIVATIONS, as_rectifier
 from pellucid.capture.stepwise import COMPOSITE, attend, attention_weights, stepwise
 from pellucid.errors import BadOption
-from pellucid.numerics import full_precision
+from pellucid.numerics import full_precision, sums_up
 from pellucid.targets import Target
 from pellucid.types import Model
-
-_MAX_POOL = functions("max_pool2d") | {F.max_pool2d}
 
 
 class Differences(Rewriting):
@@ -66,13 +71,18 @@ class Differences(Rewriting):
         self.reference_scores.append(full_precision(both[len(samples) :].detach()))
         return both[: len(samples)]
 
+    def holds(self, rows: Tensor, signal: Tensor, score: Tensor, number: int) -> bool:
+        """Whether the contributions sum to the difference of the scores, but for rounding."""
+        others = self.reference_scores[number]
+        return sums_up(full_precision(signal * (rows - self.baseline)), score - others, score, others)
+
     def collected(self, number: int) -> Mapping[str, Tensor]:
         """The references' scores."""
         return {"reference_score": self.reference_scores[number]}
 
     def uncovered(self, made: Collection[Any]) -> tuple[str, ...]:
         """Operations that are neither linear nor rewritten here."""
-        known = (DifferenceStep, MaxPoolStep, MidpointStep)
+        known = (DifferenceStep, MaxPoolStep, MidpointStep, QuotientStep, SoftmaxStep)
         return strangers(made, lambda n: made_by(n) in known if made_by(n) else is_linear(n), OTHER_ACTIVATIONS)
 
     def __torch_function__(
@@ -83,48 +93,41 @@ class Differences(Rewriting):
         return func(*args, **call[2]) if replaced is None else replaced
 
     def _replace(self, call: Call) -> Any:
-        func, args, kwargs = call
+        func = call[0]
         in_steps = _IN_STEPS.get(func)
         if in_steps:
             with self:
                 return in_steps(call)
-        if func in _MAX_POOL:
-            return _max_pool(args, kwargs)
+        if func in _MAX_POOLS:
+            return _max_pool(call)
+        if func in SOFTMAX:
+            return SoftmaxStep.run(call)
         if func in FACTORS | MATRIX_PRODUCTS:
-            product, fraction = product_of_two(call), quotient(call)
-            if fraction and not writes(call):
-                with self:
-                    return torch.mul(fraction[0], torch.reciprocal(fraction[1]))
-            return MidpointStep.run(*product, call) if product else None
+            return _product(call)
         return _elementwise(call)
+
+
+def _product(call: Call) -> Tensor | None:
+    product, fraction = product_of_two(call), quotient(call)
+    if fraction:
+        return QuotientStep.run(*fraction, call)
+    if product is None:
+        return None
+    factors = product[0], product[1]
+    side = None if call[0] in MATRIX_PRODUCTS else inverse_of(factors)
+    if side is None:
+        return MidpointStep.run(*product, call)
+    return QuotientStep.run(factors[1 - side], factors[side], call, inverse=True)
 
 
 def _elementwise(call: Call) -> Tensor | None:
     func, args, kwargs = call
     found = as_rectifier(func, args, kwargs)
     x = found[0] if found else args[0] if args and func in ELEMENTWISE else None
-    if not _in_pairs(x) or any(map(depends, (*args[1:], *kwargs.values()))):
+    if not in_pairs(x) or any(map(depends, (*args[1:], *kwargs.values()))):
         return None
     result: Tensor = DifferenceStep.apply(x, call)
     return result
-
-
-def _in_pairs(value: Any) -> bool:
-    return depends(value) and value.ndim > 0 and len(value) % 2 == 0
-
-
-def _softmax(call: Call) -> Tensor | None:
-    """exp(x - c) / sum exp(x - c), with one c for each picture and its reference."""
-    found = softmax_of(call)
-    if found is None or not _in_pairs(found[0]):
-        return None
-    x, dim, dtype, logarithm = found
-    x = x if dtype is None else x.to(dtype)
-    picture, reference = x.detach().amax(dim, keepdim=True).chunk(2)
-    shifted = x - torch.cat([(picture + reference) / 2] * 2)
-    weights = torch.exp(shifted)
-    total = weights.sum(dim, keepdim=True)
-    return shifted - torch.log(total) if logarithm else weights * torch.reciprocal(total)
 
 
 def _norm(call: Call) -> Tensor | None:
@@ -133,7 +136,7 @@ def _norm(call: Call) -> Tensor | None:
         return None
     groups = norm.centre(norm.x)
     spread = (groups * groups).mean(norm.axes, keepdim=True) + norm.eps
-    return norm.finish(groups * torch.rsqrt(spread), norm.weight, norm.bias)
+    return norm.finish(groups / torch.sqrt(spread), norm.weight, norm.bias)
 
 
 def _attention(call: Call) -> Tensor:
@@ -150,112 +153,31 @@ _IN_STEPS: Mapping[Any, Callable[[Call], Any]] = {
     F.scaled_dot_product_attention: _attention,
     **dict.fromkeys(COMPOSITE, _composite),
     **dict.fromkeys(SAMPLE_NORMS, _norm),
-    **dict.fromkeys(SOFTMAX, _softmax),
 }
 
 
-def _max_pool(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tensor | None:
-    x, *window, with_indices = bind(
-        args, kwargs, ("input", None), ("kernel_size", None), ("stride", None), ("padding", 0), ("dilation", 1),
-        ("ceil_mode", False), ("return_indices", False),
-    )  # fmt: skip
-    if with_indices or not depends(x) or x.ndim != 4 or len(x) % 2:
+def _max_pool(call: Call) -> Tensor | None:
+    func, args, kwargs = call
+    x, *window, with_indices = bind(args, kwargs, ("input", None), *_MAX_POOLS[func], ("return_indices", False))
+    axes = _AXES[func]
+    if with_indices or not depends(x) or x.ndim != axes + 2 or len(x) % 2:
         return None
-    result: Tensor = MaxPoolStep.apply(x, window)
+    pool = _WITH_INDICES[len(window) > 1, axes]
+    result: Tensor = MaxPoolStep.apply(x, lambda t: pool(t, *window, return_indices=True))
     return result
 
 
-class DifferenceStep(torch.autograd.Function):
-    """An elementwise operation with the rescale rule; the second half of the rows are the references."""
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, call: Call) -> Tensor:
-        """What the call gives."""
-        func, args, kwargs = call
-        before, version = x.clone(), x._version
-        y: Tensor = func(*args, **kwargs)
-        if x._version != version:
-            ctx.mark_dirty(x)
-            y = x
-        ctx.multiplier = _quotient(before, y, lambda t: func(*[t if a is x else a for a in args], **kwargs))
-        return y
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, signal: Tensor) -> tuple[Tensor, None]:
-        """Multipliers of the pictures' inputs; references send nothing."""
-        half = len(ctx.multiplier)
-        return torch.cat([signal[:half] * ctx.multiplier, torch.zeros_like(signal[half:])]), None
-
-
-def _quotient(x: Tensor, y: Tensor, function: Callable[[Tensor], Tensor]) -> Tensor:
-    """(y(x) - y(r)) / (x - r), and the derivative where x and r are too close for the difference to mean anything."""
-    picture, reference = x.chunk(2)
-    dx = torch.where(picture == reference, 0, picture - reference)  # infinities too, of masks
-    dy = y[: len(dx)] - y[len(dx) :]
-    close = dx.abs() <= torch.finfo(x.dtype).eps ** 0.75 * (1 + picture.abs())
-    quotient = dy / dx.masked_fill(close, 1)
-    if not bool(close.any()):
-        return quotient
-    with torch.enable_grad():
-        at = picture.detach().clone().requires_grad_()
-        slope = torch.autograd.grad(function(at.clone()).sum(), at)[0]
-    return torch.where(close, slope, quotient)
-
-
-class MidpointStep(torch.autograd.Function):
-    """A product of two values; the second half of the rows of both are the references'."""
-
-    @classmethod
-    def run(cls, a: Tensor, b: Tensor, product: Callable[[Tensor, Tensor], Tensor], call: Call) -> Tensor | None:
-        """The call's result as a step of the graph above both factors, None if their rows are no pairs."""
-        if not _in_pairs(a) or not _in_pairs(b) or len(a) != len(b):
-            return None
-        result: Tensor = cls.apply(a, b, product, call)
-        return result
-
-    @staticmethod
-    def forward(ctx: Any, a: Tensor, b: Tensor, product: Callable[[Tensor, Tensor], Tensor], call: Call) -> Tensor:
-        """What the call gives."""
-        func, args, kwargs = call
-        ctx.product, ctx.middle = product, [(half[0] + half[1]) / 2 for half in (a.chunk(2), b.chunk(2))]
-        y: Tensor = func(*args, **kwargs)
-        if y is a:
-            ctx.mark_dirty(a)
-        return y
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, signal: Tensor) -> tuple[Tensor | None, ...]:
-        """Multipliers of the pictures' factors; references send nothing."""
-        with torch.enable_grad():
-            middle = [t.detach().requires_grad_() for t in ctx.middle]
-            y = ctx.product(*middle)
-        sent = torch.autograd.grad(y, middle, signal[: len(signal) // 2])
-        return *(torch.cat([t, torch.zeros_like(t)]) for t in sent), None, None
-
-
-class MaxPoolStep(torch.autograd.Function):
-    """Max pooling over rows and columns; the second half of the rows are the references."""
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, window: list[Any]) -> Tensor:
-        """What the call gives."""
-        y, indices = F.max_pool2d(x, *window, return_indices=True)
-        (picture, reference), (out, out_reference) = x.flatten(2).chunk(2), y.flatten(2).chunk(2)
-        own, other = indices.flatten(2).chunk(2)
-        winner = torch.where(out >= out_reference, own, other)
-        dx = picture.gather(2, winner) - reference.gather(2, winner)
-        dy = out - out_reference
-        ctx.multiplier = torch.where(dx == 0, torch.ones_like(dx), dy / dx.masked_fill(dx == 0, 1))
-        ctx.winner, ctx.shape = winner, x.shape
-        return y
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, signal: Tensor) -> tuple[Tensor, None]:
-        """Multipliers of the pictures' inputs; references send nothing."""
-        half = len(ctx.winner)
-        back = signal.new_zeros(ctx.shape).flatten(2)
-        back[:half].scatter_add_(2, ctx.winner, signal[:half].flatten(2) * ctx.multiplier)
-        return back.reshape(ctx.shape), None
+_WINDOW: tuple[tuple[str, Any], ...] = (
+    ("kernel_size", None), ("stride", None), ("padding", 0), ("dilation", 1), ("ceil_mode", False),
+)  # fmt: skip
+_SIZE: tuple[tuple[str, Any], ...] = (("output_size", None),)
+_WITH_INDICES: Mapping[tuple[bool, int], Callable[..., tuple[Tensor, Tensor]]] = {
+    (True, 1): F.max_pool1d, (True, 2): F.max_pool2d, (True, 3): F.max_pool3d,
+    (False, 1): F.adaptive_max_pool1d, (False, 2): F.adaptive_max_pool2d, (False, 3): F.adaptive_max_pool3d,
+}  # fmt: skip
+_NAMED = {
+    (windowed, axes): functions(f"{'' if windowed else 'adaptive_'}max_pool{axes}d") | {pool}
+    for (windowed, axes), pool in _WITH_INDICES.items()
+}
+_MAX_POOLS = {f: _WINDOW if windowed else _SIZE for (windowed, _), group in _NAMED.items() for f in group}
+_AXES = {f: axes for (_, axes), group in _NAMED.items() for f in group}

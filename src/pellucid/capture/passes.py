@@ -14,7 +14,8 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from pellucid.capture.attention_pass import look_at_attention
 from pellucid.capture.backward import gradients
 from pellucid.capture.catalogue import PLAIN, Rule
-from pellucid.capture.feeding import feed, forward
+from pellucid.capture.double import in_double
+from pellucid.capture.feeding import feed, forward, input_type
 from pellucid.capture.graph import between, in_words, nodes, operations
 from pellucid.capture.grids import check_grid, grid_of
 from pellucid.capture.rewriting import Rewriting, frozen
@@ -108,6 +109,7 @@ class Findings:
             the rule does not cover.
         assumed: by (rule, site), what the rule took for granted there.
         attentions: by (target number, summary).
+        rough: whether what arrived somewhere does not sum to what it must.
     """
 
     reading: Reading = field(default_factory=Unread)
@@ -123,10 +125,11 @@ class Findings:
     uncovered: dict[tuple[Rule, Site | None], tuple[str, ...]] = field(default_factory=dict)
     assumed: dict[tuple[Rule, Site | None], tuple[str, ...]] = field(default_factory=dict)
     attentions: dict[tuple[int, str], Attentions] = field(default_factory=dict)
+    rough: bool = False
 
     def add(self, other: Findings) -> None:
         """Take in what another pass over the same pictures found; what is here already stays."""
-        for name in (f.name for f in fields(self) if f.name not in ("reading", "targets")):
+        for name in (f.name for f in fields(self) if f.name not in ("reading", "targets", "rough")):
             setattr(self, name, getattr(other, name) | getattr(self, name))
 
 
@@ -163,7 +166,8 @@ def _look_at_attention(model: Model, image: Tensor, samples: Tensor, targets: Se
 def _look_at_part(model: Model, image: Tensor, samples: Tensor, targets: Sequence[Target], wish: Wish) -> Findings:
     from_image = bool(wish.rules)
     try:
-        return _look(model, image, samples, targets, wish, from_image=from_image)
+        found = _look(model, image, samples, targets, wish, from_image=from_image)
+        return _look_in_double(model, image, samples, wish, found) if found.rough else found
     except NeedsWholeGraph:
         return _look(model, image, samples, targets, wish, from_image=True)
     except RuntimeError as error:
@@ -175,6 +179,27 @@ def _look_at_part(model: Model, image: Tensor, samples: Tensor, targets: Sequenc
             ) from error
         with _no_gradient_explained(model):
             raise
+
+
+def _look_in_double(model: Model, image: Tensor, samples: Tensor, wish: Wish, rough: Findings) -> Findings:
+    """The same in float64; what was found already if the network cannot be run so, or has these digits already."""
+    if input_type(model, image) == torch.float64:
+        return rough
+    try:
+        with in_double(model) as wide:
+            found = _look(wide, image.double(), samples, rough.targets, replace(wish, reading=False), from_image=True)
+    except RuntimeError:  # it makes tensors of a type of its own
+        return rough
+    if found.rough:
+        return rough
+    found.reading, found.targets = rough.reading, rough.targets
+    found.add(rough)
+    for rule in wish.rules:
+        found.assumed[rule, None] = (*found.assumed.get((rule, None), ()), _REPEATED)
+    return found
+
+
+_REPEATED = "Computed in float64: with fewer digits the parts did not sum to the difference of the scores."
 
 
 @contextmanager
@@ -272,7 +297,8 @@ def _send_back(
             signals = _differentiate(scores[k], ends, wish, start, retain=not last, twice=twice)
         found.collected[k, rule] = rewriting.collected(k)
         if leaf is not None and rule in wish.rules:
-            found.image_gradient[k, rule] = full_precision(signals[0].detach()).contiguous()
+            arrived = found.image_gradient[k, rule] = full_precision(signals[0].detach()).contiguous()
+            found.rough |= not rewriting.holds(full_precision(leaf.detach()), arrived, found.score[k, rule], k)
         for site, signal in zip(wish.sites, signals[leaf is not None :], strict=at_sites):
             if wish.gradients and rule == PLAIN:
                 found.gradient[k, site] = _maps(model, site, signal.detach(), image)

@@ -55,6 +55,17 @@ class Rewriting(TorchFunctionMode):
         """What the rules took for granted at these nodes of a score's graph, as sentences for people."""
         return ()
 
+    def holds(self, rows: Tensor, signal: Tensor, score: Tensor, number: int) -> bool:  # noqa: ARG002
+        """Whether what arrived sums to what it must, but for rounding; else the pass is repeated in float64.
+
+        Args:
+            rows: that were explained.
+            signal: what arrived at them.
+            score: theirs, `[n]`.
+            number: of the target.
+        """
+        return True
+
     def collected(self, number: int) -> Mapping[str, Tensor]:  # noqa: ARG002
         """What was gathered for this target, the one of the last backward pass, by name, each `[n, ...]`."""
         return {}

@@ -6,6 +6,7 @@ from torch import Tensor
 
 from pellucid.errors import Refused
 from pellucid.methods._relevance import check_operations
+from pellucid.numerics import sums_up
 from pellucid.types import Evidence, Maps, Method, Paper, Scores
 
 
@@ -15,6 +16,7 @@ def deep_lift(
     score: Scores,
     collected: Mapping[str, Tensor],
     uncovered: tuple[str, ...],
+    assumed: tuple[str, ...],
     *,
     baseline: float | Tensor = 0.0,
 ) -> Evidence:
@@ -22,9 +24,10 @@ def deep_lift(
 
     raw = m (I - B), with m the multipliers of the rescale rule: like a gradient, but every activation sends back
     (f(z) - f(z_B)) / (z - z_B) instead of f'(z), so that saturated units count. raw sums to S(I) - S(B); what rounding
-    leaves is `extras["gap"]`. In max pooling the larger of the two windows decides which input is responsible; the
-    difference of a product of two values is shared by its factors as by Shapley values (arXiv:1705.07874, section 4.2),
-    in gates, attention and norms too.
+    leaves is `extras["gap"]`, and where that is more than rounding the pass is repeated in float64. In max pooling the
+    larger of the two windows decides which input is responsible; the difference of a product of two values is shared by
+    its factors as by Shapley values (arXiv:1705.07874, section 4.2), in gates and attention too. Softmax and norms have
+    rules of their own that stay bounded (`capture/difference_steps.py` has all formulas).
 
     Args:
         image: I, `[batch, channel, row, column]`.
@@ -32,25 +35,32 @@ def deep_lift(
         score: S(I), `[batch]`.
         collected: `reference_score`, S(B), `[batch]`.
         uncovered: operations of the network without a rule.
+        assumed: whether the pass was repeated in float64.
         baseline: B, one value for all pixels in the model's normalised space; 0 is the mean colour.
 
     Returns:
         raw shaped as the input, summed over channels for the map; extras `gap` `[batch]`, in units of the score.
 
     Raises:
-        Refused: an operation without a rule, by name.
+        Refused: an operation without a rule, by name; or the sum is missed by more than rounding.
     """
     check_operations(METHOD.id, uncovered, "Use integrated-gradients.")
     raw = image_gradient * (image - baseline)
-    difference = score - collected["reference_score"]
-    gap = difference - raw.flatten(1).sum(1)
-    rounding = 1e-4 * (score.abs() + collected["reference_score"].abs())
-    if not bool((gap.abs() <= 0.05 * (difference.abs() + raw.abs().flatten(1).sum(1)) + rounding).all()):
+    own, other = score, collected["reference_score"]
+    gap = own - other - raw.flatten(1).sum(1)
+    if not sums_up(raw, own - other, own, other):
         raise Refused(
-            f"deep-lift misses the difference of the scores by {float(gap.abs().max()):.3g}: this network does not "
-            "keep picture and baseline apart in the first axis. Use integrated-gradients."
+            f"deep-lift misses the difference of the scores, {_range(own - other)}, by {float(gap.abs().max()):.3g}. "
+            "Either the network hides a part of what it does with the picture from its gradient (detach, no_grad, "
+            ".data, item, numpy), or it does not keep picture and baseline apart in the first axis. "
+            "Use occlusion, or integrated-gradients and look at its gap."
         )
-    return Evidence(raw, extras={"gap": gap})
+    return Evidence(raw, extras={"gap": gap}, notes=assumed)
+
+
+def _range(values: Tensor) -> str:
+    low, high = float(values.min()), float(values.max())
+    return f"{low:.3g}" if low == high else f"{low:.3g} to {high:.3g}"
 
 
 METHOD = Method(

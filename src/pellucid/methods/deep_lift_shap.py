@@ -60,11 +60,12 @@ def _from_one(
     score: Scores,
     collected: Mapping[str, Tensor],
     uncovered: tuple[str, ...],
+    assumed: tuple[str, ...],
     *,
     baseline: float | Tensor = 0.0,
 ) -> Evidence:
     check_operations(METHOD.id, uncovered, "Use expected-gradients.")
-    return deep_lift(image, image_gradient, score, collected, uncovered, baseline=baseline)
+    return deep_lift(image, image_gradient, score, collected, uncovered, assumed, baseline=baseline)
 
 
 METHOD = Method(
