@@ -11,7 +11,7 @@ import click
 from pellucid.cli import show
 from pellucid.cli.flags import json_flag, load_model, model_flags, spec_flag
 from pellucid.cli.show import plain
-from pellucid.errors import BadOption, Cancelled
+from pellucid.errors import BadOption, BadPicture, Cancelled
 
 
 @click.command(short_help="Find the pictures that excite each unit of a layer most.")
@@ -35,13 +35,13 @@ def top(
 ) -> int:
     """Find the pictures that excite each unit of a layer most.
 
-    PICTURE is a file, a folder, or a sample. Writes top.png, a contact sheet with the part of each picture that the
-    unit could see, and top.json with all units. After Ctrl-C the same call goes on where it was: what top.json lists is
-    not looked at again.
+    PICTURE is a file, a folder (or a folder of class folders), or a sample. Writes top.png, a contact sheet with the
+    part of each picture that the unit could see, and top.json with all units. What each picture gave is kept in kept/:
+    after Ctrl-C the same call goes on where it was, and pictures that stayed the same are not looked at again.
     """
     from pellucid.cli.progress import Bar
     from pellucid.inspection import top_pictures
-    from pellucid.report.folder import writing
+    from pellucid.storage.atomic import as_png, write_bytes
 
     wanted = _numbers(units)
     folder = Path(out).expanduser()
@@ -55,20 +55,20 @@ def top(
     for source, reason in found.failed.items():
         show.warning(f"{source}: {reason}")
     if not found.units:
-        raise BadOption("None of the pictures could be read, so there is nothing to show.")
+        raise BadPicture("None of the pictures could be read, so there is nothing to show.")
+    code = BadPicture.exit_code if found.failed else 0
     chosen = found.strongest() if wanted is None else wanted
     sheet = found.draw(chosen)
-    with writing(folder):
-        sheet.save(folder / "top.png")
+    write_bytes(folder / "top.png", as_png(sheet))
     if as_json:
         hits = {str(unit): [vars(hit) for hit in found.units[unit]] for unit in chosen}
         show.document({"layer": str(found.site), "pictures": len(found.seen), "units": hits, "out": str(folder)})
-        return 0
+        return code
     best = [(str(unit), f"{found.units[unit][0].value:.4g}", plain(found.units[unit][0].source)) for unit in chosen]
     show.line(plain(f"{found.site} of {model.name}, {len(found.seen)} pictures"), style="bold")
     show.table((("unit", "right"), ("strongest", "right"), "in"), best)
     show.line(plain(f"Wrote top.png and top.json to {folder}"))
-    return 0
+    return code
 
 
 def _numbers(text: str | None) -> list[int] | None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import torch
 from PIL import Image
 from torch import nn
 
@@ -17,32 +17,17 @@ from pellucid.capture.passes import activations, read_grid
 from pellucid.capture.receptive import ReceptiveField, receptive_fields
 from pellucid.errors import BadOption, BadPicture, Cancelled
 from pellucid.inspection.inputs import device_of
+from pellucid.inspection.strongest import Hit, Look
+from pellucid.jobs import Store, over, question
 from pellucid.models import wrap
 from pellucid.models.preprocessing import preprocessing_of
-from pellucid.numerics import full_precision
 from pellucid.pictures import Found, find_pictures, prepare, sheet
 from pellucid.types import Model, Picture, Site
 
 SCHEMA_VERSION = 1
-_AT_ONCE = 8
-_STATE = "top.json"
+KEPT = "kept"
+_RESULT = "top.json"
 _SHOWN = 16
-
-
-@dataclass(frozen=True, order=True)
-class Hit:
-    """One picture at the place where a unit answered most.
-
-    Attributes:
-        value: of the unit there.
-        source: of the picture: its path or sample name.
-        row, column: the place on the layer's grid.
-    """
-
-    value: float
-    source: str
-    row: int
-    column: int
 
 
 @dataclass
@@ -54,8 +39,8 @@ class TopPictures:
         site: the layer.
         most: pictures per unit.
         units: per unit its hits, strongest first; one per picture.
-        seen: pictures that were looked at, by source, with what tells whether a file has changed.
-        failed: pictures that could not be read, and why.
+        seen: pictures that were looked at, by source, with a digest of their content.
+        failed: pictures that nothing came of, by source, and why.
         field: the layer's receptive field; None where it has none.
     """
 
@@ -115,13 +100,14 @@ def top_pictures(
         pictures: a folder, a file, or a list of these.
         layer: one with a spatial grid.
         most: pictures to keep per unit.
-        folder: where to write `top.json` every few pictures; pictures that it lists already, unchanged, are not looked
-            at again, so that a large folder can be finished in several goes.
+        folder: where to write `top.json`, and in `kept/` what each picture gave, 12 bytes for each unit. The next call
+            with the same network, preprocessing and layer looks only at pictures that it does not find there by their
+            content; what it finds is the same as without the folder.
         progress: called with (what, pictures done, pictures in all).
 
     Raises:
         BadSite: the layer has no grid.
-        BadOption: `folder` holds the work on another model, layer or `most`, or cannot be written to.
+        BadOption: `folder` cannot be written to.
         Cancelled: interrupted; `finished` holds what was found, and so does `folder`.
     """
     from pellucid.report.folder import writing
@@ -130,74 +116,49 @@ def top_pictures(
         raise BadOption(f"Expected at least one picture per unit, got {most}.")
     model, site = wrap(model), Site.parse(layer)
     given = pictures if isinstance(pictures, (list, tuple)) else [pictures]
-    every = find_pictures([str(one) for one in given])
-    state = None if folder is None else Path(folder).expanduser() / _STATE
-    result = _resumed(TopPictures(model, site, most), state)
-    if state is not None:
-        with writing(state.parent):  # before the work, which would be lost
-            state.parent.mkdir(parents=True, exist_ok=True)
-    left = [found for found in every if result.seen.get(found.source) != _stamp(found)]
-    done = len(every) - len(left)
-    try:
-        with guarded(model.module):
-            alike = preprocessing_of(model).size is not None
-            rows = _AT_ONCE if alike else 1
-            for start in range(0, len(left), rows):
-                chunk = left[start : start + rows]
-                _look_at(result, chunk)
-                done += len(chunk)
-                if progress:
-                    progress("pictures", done, len(every))
-                if state is not None and start // rows % 4 == 3:
-                    _write(result, state)
-            if alike:  # otherwise every picture has a grid of its own
-                _find_field(result, every)
-    except KeyboardInterrupt as stop:
-        if state is not None:
-            _write(result, state)
-        message = f"Interrupted; {done} of {len(every)} pictures are done."
-        raise Cancelled(message, result) from stop
-    if state is not None:
-        _write(result, state)
+    every = list({found.source: found for found in find_pictures([str(one) for one in given])}.values())
+    place = None if folder is None else Path(folder).expanduser()
+    if place is not None:
+        with writing(place):  # before the work, which would be lost
+            place.mkdir(parents=True, exist_ok=True)
+    store = Store(place and place / KEPT, question("top", model, layer=site) if place else "")
+    look = Look(model, site, most, every, store)
+    with guarded(model.module):
+        outcome = over(every, look.one, name=lambda found: found.name, each=_counted(progress, len(every)))
+        result = TopPictures(
+            model, site, most, look.lists.units, look.lists.seen, {f.input.source: str(f.error) for f in outcome.failed}
+        )
+        interrupted = outcome.interrupted or _find_field(result, every)
+    if place is not None and (result.seen or result.failed):
+        _write(result, place / _RESULT)
+    if interrupted is not None:
+        done = len(result.seen) + len(result.failed)
+        raise Cancelled(f"Interrupted; {done} of {len(every)} pictures are done.", result) from interrupted
+    if not result.seen and outcome.failed and not isinstance(outcome.failed[0].error, BadPicture):
+        raise outcome.failed[0].error
     return result
 
 
-def _look_at(result: TopPictures, chunk: Sequence[Found]) -> None:
-    """Read some pictures and enter them into the lists."""
-    preprocess, read = preprocessing_of(result.model), []
-    for found in chunk:
-        try:
-            read.append((found, prepare(found.source, preprocess)))
-            result.failed.pop(found.source, None)  # it may have been mended since
-        except BadPicture as error:
-            result.failed[found.source] = str(error)
-        result.seen[found.source] = _stamp(found)
-    if not read:
-        return
-    image = torch.stack([picture.tensor for _, picture in read]).to(device_of(result.model))
-    values = activations(result.model, image, [result.site])[result.site]
-    maps = full_precision(read_grid(result.model, result.site, values, image).to_maps(values)).cpu()
-    best, place = maps.flatten(2).max(2)
-    if not result.units:
-        result.units = [[] for _ in range(maps.shape[1])]
-    columns = maps.shape[3]
-    for k, (found, _) in enumerate(read):
-        for unit, (value, at) in enumerate(zip(best[k].tolist(), place[k].tolist(), strict=True)):
-            hits = result.units[unit]
-            hits[:] = [hit for hit in hits if hit.source != found.source]
-            hits.append(Hit(value, found.source, at // columns, at % columns))
-            hits.sort(key=lambda hit: (-hit.value, hit.source))
-            del hits[result.most :]
+def _counted(progress: Callable[[str, int, int], None] | None, total: int) -> Callable[[object], None]:
+    """Tells `progress` of each picture that is done."""
+    done = itertools.count(1)
+    return lambda _: progress("pictures", next(done), total) if progress else None
 
 
-def _find_field(result: TopPictures, every: Sequence[Found]) -> None:
-    readable = next((found for found in every if found.source not in result.failed), None)
-    if readable is None:
-        return
-    image = prepare(readable.source, preprocessing_of(result.model)).tensor[None].to(device_of(result.model))
-    values = activations(result.model, image, [result.site])[result.site]
-    grid = read_grid(result.model, result.site, values, image)
-    result.field = receptive_fields(result.model, image, {result.site: grid})[result.site]
+def _find_field(result: TopPictures, every: Sequence[Found]) -> KeyboardInterrupt | None:
+    """Fill in the layer's receptive field where all pictures share one; returns the interrupt if there was one."""
+    preprocess = preprocessing_of(result.model)
+    readable = next((found for found in every if found.source in result.seen), None)
+    if readable is None or preprocess.size is None:
+        return None
+    try:
+        image = prepare(readable.source, preprocess).tensor[None].to(device_of(result.model))
+        values = activations(result.model, image, [result.site])[result.site]
+        grid = read_grid(result.model, result.site, values, image)
+        result.field = receptive_fields(result.model, image, {result.site: grid})[result.site]
+    except KeyboardInterrupt as stop:
+        return stop
+    return None
 
 
 def _crop(picture: Picture, seen: ReceptiveField | None, hit: Hit) -> Image.Image:
@@ -222,48 +183,17 @@ def part_seen(
     return left, top, right, bottom
 
 
-def _stamp(found: Found) -> str:
-    """Tells whether a file is still the one that was looked at."""
-    path = Path(found.source)
-    try:
-        facts = path.stat()
-    except OSError:
-        return "sample"
-    return f"{facts.st_size}:{facts.st_mtime_ns}"
-
-
 def _write(result: TopPictures, path: Path) -> None:
-    units = [[[hit.value, hit.source, hit.row, hit.column] for hit in hits] for hits in result.units]
     from pellucid.report.folder import write_text
 
-    record = {**_about(result), "seen": result.seen, "failed": result.failed, "units": units}
-    write_text(path, json.dumps(record))
-
-
-def _about(result: TopPictures) -> dict[str, Any]:
-    return {
+    record = {
         "schema_version": SCHEMA_VERSION,
         "model": result.model.name,
         "fingerprint": result.model.fingerprint,
         "layer": str(result.site),
         "most": result.most,
+        "seen": result.seen,
+        "failed": result.failed,
+        "units": [[[hit.value, hit.source, hit.row, hit.column] for hit in hits] for hits in result.units],
     }
-
-
-def _resumed(result: TopPictures, path: Path | None) -> TopPictures:
-    if path is None or not path.exists():
-        return result
-    try:
-        record = json.loads(path.read_text("utf-8"))
-        about = {name: record[name] for name in _about(result)}
-        units = [[Hit(*hit) for hit in hits] for hits in record["units"]]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise BadOption(f"{str(path)!r} is not the list of an earlier run: {error}. Name another folder.") from error
-    other = [name for name, value in _about(result).items() if about[name] != value]
-    if other:
-        name, wanted = other[0], _about(result)[other[0]]
-        raise BadOption(
-            f"{str(path)!r} belongs to another {name}: {about[name]!r}, not {wanted!r}. Name another folder."
-        )
-    result.units, result.seen, result.failed = units, dict(record["seen"]), dict(record["failed"])
-    return result
+    write_text(path, json.dumps(record))

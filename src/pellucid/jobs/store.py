@@ -100,6 +100,10 @@ class Store:
         seal, payload = found[:_SEAL], found[_SEAL:]
         return payload if seal == hashlib.sha256(payload).digest() else None
 
+    def has(self, content: str, part: str = "") -> bool:
+        """Whether there is an entry, whole or damaged."""
+        return self.folder is not None and self._file(content, part).exists()
+
     def write(self, content: str, payload: bytes, part: str = "") -> bool:
         """Keep something for an input, in place of what was there; returns whether it is on disk.
 

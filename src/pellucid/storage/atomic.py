@@ -5,10 +5,15 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import BytesIO
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pellucid.errors import BadOption
 from pellucid.storage.stray import part_name, sweep
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 
 @contextmanager
@@ -62,6 +67,13 @@ def write_bytes(path: Path, content: bytes) -> Path:
         finally:
             part.unlink(missing_ok=True)
     return path
+
+
+def as_png(image: Image) -> bytes:
+    """A picture as the content of a PNG file."""
+    content = BytesIO()
+    image.save(content, "PNG")
+    return content.getvalue()
 
 
 def encode(text: str) -> bytes:
