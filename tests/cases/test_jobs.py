@@ -12,6 +12,7 @@ import pytest
 import torch
 from PIL import Image
 from torch import nn
+from torch.nn.modules.module import register_module_forward_pre_hook
 
 import pellucid
 from pellucid.cli import main
@@ -20,10 +21,8 @@ from pellucid.storage import stray
 from pellucid.storage.atomic import complete, write_text
 
 
-class Fused(nn.Module):
-    """Two units, the brightest red and the brightest blue of cells; its fuse may stop any pass."""
-
-    at, error, passes = None, KeyboardInterrupt, 0
+class Bright(nn.Module):
+    """Two units, the brightest red and the brightest blue of cells."""
 
     def __init__(self):
         super().__init__()
@@ -33,27 +32,36 @@ class Fused(nn.Module):
             self.cells.weight[0, 0], self.cells.weight[1, 2] = 1 / 16, 1 / 16
 
     def forward(self, x):
-        type(self).passes += 1
-        if type(self).passes == type(self).at:
-            raise type(self).error
         return self.cells(x).mean((2, 3))
 
 
-@pytest.fixture
+class Fuse:
+    """Counts passes through `Bright` and stops one; outside of the network, whose attributes are part of its key."""
+
+    def __init__(self):
+        self.light()
+
+    def light(self, at=None, error=KeyboardInterrupt):
+        self.passes, self.at, self.error = 0, at, error
+
+    def __call__(self, module, _):
+        if isinstance(module, Bright):
+            self.passes += 1
+            if self.passes == self.at:
+                raise self.error
+
+
+@pytest.fixture(autouse=True)
 def fuse():
-    """The class of the network, without a fuse before and after."""
-
-    def light(at=None, error=KeyboardInterrupt):
-        Fused.at, Fused.error, Fused.passes = at, error, 0
-
-    light()
-    yield light
-    light()
+    made = Fuse()
+    handle = register_module_forward_pre_hook(made)
+    yield made
+    handle.remove()
 
 
 def network(**changes):
     given = {"size": 8, "resize": None, "interpolation": "nearest", "classes": ["dog", "cat"], **changes}
-    return pellucid.wrap(Fused(), **given)
+    return pellucid.wrap(Bright(), **given)
 
 
 @pytest.fixture
@@ -79,7 +87,7 @@ def test_s2_top_loses_no_picture_whatever_pass_is_stopped(photos, tmp_path, fuse
     ]
     passes = 0
     for k in range(1, 100):
-        fuse(at=k)
+        fuse.light(at=k)
         out = tmp_path / f"out{k}"
         try:
             found = top(photos, out)
@@ -89,7 +97,7 @@ def test_s2_top_loses_no_picture_whatever_pass_is_stopped(photos, tmp_path, fuse
             before = stop.finished
         passes = k
         assert len(before.seen) <= 8 * (k - 1), "a picture is seen when its pass is done"
-        fuse()
+        fuse.light()
         found = top(photos, out)
         assert len(found.seen) == 20
         for hits, wanted in zip(found.units, expected, strict=True):
@@ -162,14 +170,14 @@ def test_c6_states_of_any_shape(photos, tmp_path, shape):
 def test_one_picture_that_the_network_fails_on_does_not_stop_the_others(photos, tmp_path, fuse, monkeypatch):
     whole = {source.rpartition("/")[2] for source in top(photos, None).seen}
     bad = torch.from_numpy(np.array(Image.open(photos / "9.png"))).permute(2, 0, 1) / 255
-    plain = Fused.forward
+    plain = Bright.forward
 
     def forward(self, x):
         if (x - bad).abs().flatten(1).amax(1).min() < 1e-6:
             sys.exit(0)
         return plain(self, x)
 
-    monkeypatch.setattr(Fused, "forward", forward)
+    monkeypatch.setattr(Bright, "forward", forward)
     found = top(photos, tmp_path / "out")
     ((source, why),) = found.failed.items()
     assert source.endswith("/9.png")
@@ -236,3 +244,126 @@ def test_a_file_is_whole_or_the_old_one(tmp_path, monkeypatch):
             write_text(tmp_path / "a.json", "new")
         monkeypatch.undo()
         assert [(p.name, p.read_text()) for p in tmp_path.iterdir()] == [("a.json", "old")]
+
+
+def compare(fuse, photos, out, model=None, target="dog", **options):
+    """Scores by name of the picture, and how many passes they took."""
+    fuse.light()
+    found = pellucid.compare(
+        model or network(), photos, "saliency", "deletion", target, folder=out, sanity=False,
+        options={"deletion": {"steps": 2}, **options.pop("options", {})}, **options,
+    )  # fmt: skip
+    return {p.name: next(iter(p.evaluation)).values.tolist() for p in found.pictures}, fuse.passes
+
+
+@pytest.fixture
+def few(photos):
+    """Four of the pictures."""
+    for path in photos.iterdir():
+        if int(path.stem) > 3:
+            path.unlink()
+    return photos
+
+
+class Parts(Bright):
+    """Two outputs of opposite order."""
+
+    def forward(self, x):
+        scores = super().forward(x)
+        return {"a": scores, "b": scores.flip(1)}
+
+
+def parts(output):
+    return pellucid.wrap(Parts(), size=8, resize=None, classes=["dog", "cat"], output=output)
+
+
+def test_s3_compare_with_other_classes_parts_files_and_code(few, tmp_path, monkeypatch, fuse):
+    """Each other question costs passes and gives what it gives alone; the same one again costs none."""
+    fill = tmp_path / "fill.png"
+    Image.new("RGB", (8, 8), (200, 10, 30)).save(fill)
+    questions = {
+        "as it is": {},
+        "other classes": {"model": network(classes=["cat", "dog"])},
+        "part a": {"model": parts("a")},
+        "part b": {"model": parts("b")},
+        "other mean": {"model": network(mean=(0.1,) * 3, std=(1.0,) * 3)},
+        "a file": {"options": {"deletion": {"steps": 2, "baseline": str(fill)}}},
+    }
+    out = tmp_path / "out"
+    for name, asked in questions.items():
+        found, passes = compare(fuse, few, out, **asked)
+        assert passes > 0, name
+        assert found == compare(fuse, few, None, **asked)[0], name
+    assert (
+        compare(fuse, few, out, **questions["as it is"])[0] != compare(fuse, few, out, **questions["other classes"])[0]
+    )
+    for name, asked in questions.items():
+        found, passes = compare(fuse, few, out, **asked)
+        assert passes == 0, name
+    Image.new("RGB", (8, 8), (0, 250, 0)).save(fill)
+    assert compare(fuse, few, out, **questions["a file"])[1] > 0, "the file has another content"
+    monkeypatch.setattr(Bright, "forward", lambda self, x: -self.cells(x).mean((2, 3)))
+    found, _ = compare(fuse, few, out, **questions["as it is"])
+    assert found == compare(fuse, few, None, **questions["as it is"])[0], "same weights, other code"
+
+
+def test_compare_stopped_in_any_pass_gives_the_same(few, tmp_path, fuse):
+    whole, _ = compare(fuse, few, None)
+    for k in range(1, 1000, 3):
+        out = tmp_path / f"out{k}"
+        fuse.light(at=k)
+        try:
+            pellucid.compare(
+                network(), few, "saliency", "deletion", options={"deletion": {"steps": 2}}, folder=out, sanity=False
+            )
+            assert k > 9, "it was not stopped"
+            break
+        except Cancelled:
+            fuse.light()
+            assert compare(fuse, few, out)[0] == whole
+
+
+@pytest.mark.parametrize(
+    "shape", ["", "[", "null", "[]", "{}", '{"scores": 5}', "[" * 100_000, "PK\3\4", "\0" * 99], ids=range(9)
+)
+def test_c5_kept_scores_of_any_shape_are_none(few, tmp_path, fuse, shape):
+    out = tmp_path / "out"
+    whole, _ = compare(fuse, few, out)
+    for file in (out / "scores").iterdir():
+        file.write_text(shape)
+    found, passes = compare(fuse, few, out)
+    assert found == whole
+    assert passes > 0
+
+
+def test_compare_goes_on_when_a_picture_fails_whatever_it_raises(few, fuse, tmp_path):
+    """An error in any pass is that picture's, or is mended where only a shortcut failed: the others are judged."""
+    whole, passes = compare(fuse, few, None)
+    failures = []
+    errors = [ValueError("no"), SystemExit(0), StopIteration(), pellucid.errors.BadOption("no"), OSError(5, "x")]
+    for k in range(1, passes + 1, 2):
+        fuse.light(at=k, error=errors[k % len(errors)])
+        found = pellucid.compare(
+            network(), few, "saliency", "deletion", options={"deletion": {"steps": 2}}, sanity=False
+        )
+        failures += (failed := [failure.name for failure in found.failed])
+        assert len(failed) <= 1
+        assert {p.name for p in found.pictures} == set(whole) - set(failed)
+        assert found.planned == 4
+    assert set(failures) == set(whole)
+
+
+def test_what_compare_found_is_said_when_the_disk_is_full(few, tmp_path, monkeypatch, capsys):
+    (tmp_path / "net.py").write_text(
+        "from torch import nn\nfrom pellucid import wrap\ndef model():\n"
+        "    return wrap(nn.Sequential(nn.Conv2d(3, 2, 4, 4), nn.AdaptiveAvgPool2d(1), nn.Flatten()), size=8)\n"
+    )
+    full_disk(monkeypatch, "mkdir")
+    command = ["compare", str(few), "--model", str(tmp_path / "net.py"), "--method", "saliency", "--metric", "deletion"]
+    code = main([*command, "--deletion.steps", "2", "--no-sanity", "--out", str(tmp_path / "out")])
+    said = capsys.readouterr()
+    assert code == 2
+    assert "4 of 4 pictures" in said.out
+    assert said.err.count("cannot be kept for a later call") == 1
+    assert said.err.count("No space left on device") == 2
+    assert "Wrote" not in said.out

@@ -12,7 +12,7 @@ from pellucid.cli import show
 from pellucid.cli.flags import Call, json_flag, load_model, model_flags, results_folder, run_flags, spec_flag, split_ids
 from pellucid.cli.options import CommandWithMethods, given_options, normalise
 from pellucid.cli.show import plain
-from pellucid.errors import Cancelled, exit_code
+from pellucid.errors import BadOption, Cancelled, exit_code
 
 if TYPE_CHECKING:
     from pellucid.comparing import Comparison
@@ -96,11 +96,11 @@ def compare(ctx: click.Context, /, pictures: tuple[str, ...], as_json: bool, **g
             )
     except Cancelled as stop:
         comparison, stopped = stop.finished, stop
-    if comparison.pictures:
-        comparison.save(out, command=call.command)
+    full = _saved(comparison, out, call.command)
     code = exit_code((failed.error for failed in comparison.failed), interrupted=stopped is not None)
+    code = code if full is None else max(code, full.exit_code)
     if not as_json:
-        _print(comparison, out)
+        _print(comparison, out if full is None else None)
     chosen = best(comparison) if given["best"] and comparison.pictures and stopped is None else None
     if as_json:
         record = document(comparison, created=facts.created(), command=call.command)
@@ -113,13 +113,25 @@ def compare(ctx: click.Context, /, pictures: tuple[str, ...], as_json: bool, **g
             show.line(plain(f"Remembered in {file}: pellucid explain --method auto uses it for this model."))
     for failed in comparison.failed:
         show.error(str(failed.error))
+    if full is not None:
+        show.error(str(full))
     if stopped is not None:
         kept = f"{out} keeps what is done; the same command goes on from there." if comparison.pictures else ""
         show.note(f"{stopped} {kept}")
     return code
 
 
-def _print(comparison: Comparison, out: Path) -> None:
+def _saved(comparison: Comparison, out: Path, command: str) -> BadOption | None:
+    """Write the files; returns why that cannot be done, so that what was found out is said all the same."""
+    try:
+        if comparison.pictures:
+            comparison.save(out, command=command)
+    except BadOption as error:
+        return error
+    return None
+
+
+def _print(comparison: Comparison, out: Path | None) -> None:
     from pellucid.comparing.page import sanity, sentence, warning
 
     if not comparison.pictures:
@@ -141,8 +153,9 @@ def _print(comparison: Comparison, out: Path) -> None:
         show.line(plain(f"Left out: {name}. {reason}"))
     for (subject, metric), reason in comparison.evaluation.refused.items():
         show.line(plain(f"Not judged: {subject} by {metric}. {reason}"))
-    show.line(plain(f"Wrote comparison.html, comparison.json and scores.csv to {out}"))
-    show.line(plain(f"Open {out / 'comparison.html'}"), "bold")
+    if out is not None:
+        show.line(plain(f"Wrote comparison.html, comparison.json and scores.csv to {out}"))
+        show.line(plain(f"Open {out / 'comparison.html'}"), "bold")
 
 
 def _rows(comparison: Comparison, metrics: list[Metric]) -> list[tuple[str, ...]]:

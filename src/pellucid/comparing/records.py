@@ -1,79 +1,50 @@
-"""Scores of single pictures on disk, so that a comparison of many goes on where it was stopped."""
+"""What is known of a single compared picture as bytes, so that a comparison of many goes on where it was stopped."""
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import replace
 from io import BytesIO
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from pellucid import __version__
 from pellucid.comparing.comparison import Compared
 from pellucid.evaluation import Evaluation, Score
 from pellucid.registry import find_metric
-from pellucid.report.folder import write_bytes, write_text
 from pellucid.report.manifest import as_json
-from pellucid.types import Cost, Picture, Prediction
+from pellucid.types import Cost, Prediction
 
-SCHEMA_VERSION = 1
+KIND = "compare 2"
+"""Of the question; another number when what is written here changes."""
 FOLDER = "scores"
+MAPS = "maps"
+"""The part of an entry that holds the maps; the other one holds all that is no map."""
 
 
-class Kept:
-    """Scores of pictures that were judged in exactly this way before.
-
-    Args:
-        key: all that they depend on besides the picture; None if that cannot be written down.
-        folder: where they are kept, in a folder of their own; None keeps nothing.
-    """
-
-    def __init__(self, key: Mapping[str, Any] | None, folder: Path | None) -> None:
-        self.folder = None if folder is None or key is None else folder / FOLDER
-        self.key = as_json({"schema": SCHEMA_VERSION, "version": __version__, **(key or {})})
-
-    def find(self, picture: Picture | Tensor, *, shown: bool) -> Compared | None:
-        """What is known of a picture, with `shown` its maps too; a record that cannot be read is none."""
-        if self.folder is None:
-            return None
-        file = self._file(picture)
-        try:
-            found = _read(json.loads(file.read_text("utf-8")))
-            return replace(found, maps=_read_maps(file.with_suffix(".npz"))) if shown else found
-        except (OSError, ValueError, KeyError, TypeError, LookupError):
-            return None
-
-    def keep(self, picture: Picture | Tensor, found: Compared, *, shown: bool) -> None:
-        """Write the scores of a picture, with `shown` its maps too, in place of those that were there.
-
-        Raises:
-            BadOption: the folder cannot be written to.
-        """
-        if self.folder is None:
-            return
-        file = self._file(picture)
-        if shown:
-            content = BytesIO()
-            np.savez(content, **{name: values.numpy() for name, values in found.maps.items()})  # type: ignore[arg-type]
-            write_bytes(file.with_suffix(".npz"), content.getvalue())
-        write_text(file, as_json(_record(found)))
-
-    def _file(self, picture: Picture | Tensor) -> Path:
-        tensor = picture.tensor if isinstance(picture, Picture) else picture
-        seen = tensor.detach().cpu().double().contiguous().numpy().tobytes()
-        digest = hashlib.sha256(self.key.encode() + repr(tuple(tensor.shape)).encode() + seen).hexdigest()
-        return (self.folder or Path()) / f"{digest[:20]}.json"
+def to_bytes(found: Compared) -> bytes:
+    """All but names, picture and maps."""
+    return as_json(_record(found)).encode("utf-8", "surrogatepass")
 
 
-def _read_maps(file: Path) -> dict[str, Tensor]:
-    with np.load(file) as arrays:
+def from_bytes(payload: bytes) -> Compared:
+    """Reads what `to_bytes` wrote."""
+    return _read(json.loads(payload.decode("utf-8", "surrogatepass")))
+
+
+def maps_to_bytes(maps: Mapping[str, Tensor]) -> bytes:
+    """Maps by method."""
+    content = BytesIO()
+    np.savez(content, **{name: values.numpy() for name, values in maps.items()})  # type: ignore[arg-type]
+    return content.getvalue()
+
+
+def maps_from_bytes(payload: bytes) -> dict[str, Tensor]:
+    """Reads what `maps_to_bytes` wrote."""
+    with np.load(BytesIO(payload)) as arrays:
         return {name: torch.from_numpy(arrays[name]) for name in arrays.files}
 
 

@@ -15,10 +15,11 @@ from pellucid.api import explain
 from pellucid.comparing import records
 from pellucid.comparing.comparison import Compared, Comparison, Failed
 from pellucid.engine import Step, plan
-from pellucid.errors import BadOption, BadPicture, Cancelled, OutOfMemory, Refused, unknown
+from pellucid.errors import BadOption, Cancelled, Refused, unknown
 from pellucid.evaluation import Evaluation, Metric, evaluate
 from pellucid.evaluation.trust import SANITY
 from pellucid.explanation import Explanation
+from pellucid.jobs import Failure, Outcome, Store, content_of, over, question
 from pellucid.models import wrap
 from pellucid.models.preprocessing import preprocessing_of
 from pellucid.pictures import find_pictures, prepare
@@ -66,7 +67,7 @@ def compare(
         sanity: whether to check, on the first pictures, that the maps change when the network's weights are drawn at
             random; it costs a few more maps of each method.
         folder: where the scores of each picture are kept as soon as they are there, so that the same call goes on
-            where another was stopped; nothing is kept for a `target` that is neither number nor text.
+            where another was stopped.
         chunk: samples at once; None decides by the memory that is free.
         progress: called now and then with (method or metric, samples done, samples in all).
         cancel: asked now and then; True stops with `Cancelled`, which carries the `Comparison` so far.
@@ -86,23 +87,30 @@ def compare(
     sources = list(_sources(pictures))
     if not sources:
         raise BadOption("Expected at least one picture to compare methods on, got none.")
-    kept = records.Kept(asked.key, None if folder is None else Path(folder))
+    kept = Store(None if folder is None else Path(folder) / records.FOLDER, asked.key if folder else "")
     judge = _Judge(asked, kept, sanity=sanity, chunk=chunk, progress=progress, cancel=cancel)
-    done: list[Compared] = []
-    failed: list[Failed] = []
-    try:
-        for source in sources:
-            outcome = judge.one(source, shown=len(done) < SHOWN)
-            (done if isinstance(outcome, Compared) else failed).append(outcome)  # type: ignore[arg-type]
-            if each is not None:
-                each(outcome)
-    except KeyboardInterrupt as stop:
-        partial = asked.comparison(done, failed, len(sources))
-        why = f"{len(done)} of {len(sources)} pictures are finished"
-        raise Cancelled(f"Interrupted; {why}.", partial) from stop
-    if not done:
-        raise failed[0].error
-    return asked.comparison(done, failed, len(sources))
+    outcome = over(sources, judge.one, name=lambda source: source.name, each=_told(each))
+    found = asked.comparison(outcome)
+    if outcome.interrupted is not None:
+        why = f"{len(found.pictures)} of {len(sources)} pictures are finished"
+        raise Cancelled(f"Interrupted; {why}.", found) from outcome.interrupted
+    if not found.pictures:
+        raise found.failed[0].error
+    return found
+
+
+def _told(each: Callable[[Compared | Failed], None] | None) -> Callable[[Compared | Failure[_Source]], None]:
+    """Tells `each` of a picture, in its own words."""
+
+    def tell(found: Compared | Failure[_Source]) -> None:
+        if each is not None:
+            each(_failed(found) if isinstance(found, Failure) else found)
+
+    return tell
+
+
+def _failed(failure: Failure[_Source]) -> Failed:
+    return Failed(failure.input.name, failure.input.source, failure.error)
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,32 +128,32 @@ class _Plan:
     seed: int
 
     @property
-    def key(self) -> dict[str, Any] | None:
-        """All that the scores of a picture depend on besides the picture; None if it cannot be written down."""
-        if not isinstance(self.target, int | str | None):
-            return None
-        return {
-            "model": [self.model.name, self.model.source, self.model.fingerprint, repr(self.model.preprocess)],
-            "methods": [_written(step) for step in self.steps],
-            "metrics": [[metric.id, dict(filled)] for metric, filled in self.metrics],
-            "target": self.target,
-            "layer": None if self.layer is None else str(self.layer),
-            "seed": self.seed,
-        }
+    def key(self) -> str:
+        """A digest of all that the scores of a picture depend on besides the picture."""
+        return question(
+            records.KIND,
+            self.model,
+            methods=[_written(step) for step in self.steps],
+            metrics=[[metric.id, dict(filled)] for metric, filled in self.metrics],
+            strict=self.strict,
+            target=self.target,
+            layer=None if self.layer is None else str(self.layer),
+            seed=self.seed,
+        )
 
-    def comparison(self, done: Sequence[Compared], failed: Sequence[Failed], planned: int) -> Comparison:
-        refused = {name for picture in done for name in picture.refused}
+    def comparison(self, outcome: Outcome[_Source, Compared]) -> Comparison:
+        refused = {name for picture in outcome.done for name in picture.refused}
         return Comparison(
             model=self.model,
             methods=tuple(step.method for step in self.steps if step.method.id not in refused),
             metrics=self.metrics,
             options={**self.of_methods, **self.of_metrics},
-            pictures=tuple(done),
-            failed=tuple(failed),
+            pictures=tuple(outcome.done),
+            failed=tuple(map(_failed, outcome.failed)),
             target=self.target if isinstance(self.target, int | str) else None,
             layer=None if self.layer is None else str(self.layer),
             seed=self.seed,
-            planned=planned,
+            planned=outcome.planned,
         )
 
 
@@ -217,24 +225,26 @@ def _sources(pictures: Any) -> Iterator[_Source]:
 class _Judge:
     """Explains and judges one picture after the other."""
 
-    def __init__(self, plan: _Plan, kept: records.Kept, *, sanity: bool, **how: Any) -> None:
+    def __init__(self, plan: _Plan, kept: Store, *, sanity: bool, **how: Any) -> None:
         self.plan, self.kept, self.sanity, self.how = plan, kept, sanity, how
+        self.shown = 0
 
-    def one(self, source: _Source, *, shown: bool) -> Compared | Failed:
-        """Judge a picture; with `shown`, keep its maps."""
-        try:
-            return self._one(source, shown=shown)
-        except (BadPicture, OutOfMemory, Refused) as error:
-            return Failed(source.name, source.source, error)
+    def one(self, source: _Source) -> Compared:
+        """Judge a picture; of the first ones, keep the maps."""
+        shown = self.shown < SHOWN
+        found = self._one(source, shown=shown)
+        self.shown += shown
+        return found
 
     def _one(self, source: _Source, *, shown: bool) -> Compared:
-        picture = source.given
-        if not isinstance(picture, Tensor | Picture):
-            picture = prepare(picture, preprocessing_of(self.plan.model), source.source and source.name)
-        known, checked = self.kept.find(picture, shown=shown), shown and self.sanity
-        if known is None or (checked and known.sanity is None):
-            known = self._judged(picture, known, checked=checked)
-            self.kept.keep(picture, known, shown=shown)
+        content = content_of(source.given)
+        known, checked = self._find(content, shown=shown), shown and self.sanity
+        picture: Picture | Tensor | None = None
+        if shown or known is None:
+            picture = self._picture(source)
+            if known is None or (checked and known.sanity is None):
+                known = self._judged(picture, known, checked=checked)
+                self._keep(content, known, shown=shown)
         return replace(
             known,
             name=source.name,
@@ -243,6 +253,24 @@ class _Judge:
             sanity=known.sanity if checked else None,  # the same call says the same, whatever was kept before
             maps=known.maps if shown else {},
         )
+
+    def _find(self, content: str, *, shown: bool) -> Compared | None:
+        """What is known of a picture, with `shown` its maps too."""
+        scores, maps = self.kept.read(content), self.kept.read(content, records.MAPS) if shown else None
+        if scores is None or (shown and maps is None):
+            return None
+        found = records.from_bytes(scores)
+        return found if maps is None else replace(found, maps=records.maps_from_bytes(maps))
+
+    def _keep(self, content: str, found: Compared, *, shown: bool) -> None:
+        if shown:
+            self.kept.write(content, records.maps_to_bytes(found.maps), records.MAPS)
+        self.kept.write(content, records.to_bytes(found))
+
+    def _picture(self, source: _Source) -> Picture | Tensor:
+        if isinstance(source.given, Tensor | Picture):
+            return source.given
+        return prepare(source.given, preprocessing_of(self.plan.model), source.source and source.name)
 
     def _judged(self, picture: Picture | Tensor, known: Compared | None, *, checked: bool) -> Compared:
         """The scores of a picture, and with `checked` its sanity; of what is known already, only the latter."""
