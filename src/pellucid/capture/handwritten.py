@@ -31,14 +31,15 @@ _WRITING = frozenset(["setitem", "index_put", "masked_scatter"])
 # Calls that hand values on, join them or read their shape, and that no one would take for a layer.
 _MOVING = frozenset(
     """
-    bool cat clone contiguous detach double empty_like expand expand_as float full_like get half new_full new_ones
-    new_tensor new_zeros ones_like squeeze stack to type type_as unsqueeze zeros_like
+    bool cat clone contiguous detach double expand expand_as float get half squeeze stack to type type_as unsqueeze
     """.split()  # noqa: SIM905
 )
 _JOINING = frozenset(["cat", "stack", "unsqueeze", "squeeze", "expand", "expand_as"])
 _ROOTS = frozenset(["pow", "reciprocal", "rsqrt", "sqrt"])
 _DEPTH = 24
 """Calls to look back: GELU written with tanh takes nine."""
+_FEW = 4
+"""Places along each axis that are enough, as each value is made like any other."""
 _LEAST = 64
 """Numbers to try at least."""
 _ON_THE_SLOPE = 4
@@ -111,7 +112,7 @@ class Handwritten:
             x = made.out()
             if x is None or self._made.get(x) is not made or not x.requires_grad:
                 continue
-            found = _law(_again(last, made), x)
+            found = _law(_again(last, made), _small(last, made, x))
             if found and (not _writes(call[0]) or (x is call[1][0] and found[:2] == (1.0, 1.0))):
                 return Rectifier(x, _writes(call[0]), *found)
         return None
@@ -142,6 +143,9 @@ class Handwritten:
         return _Made(next(self._numbers), None, (), weakref.ref(tensor))
 
     def _inputs(self, call: Call) -> tuple[_Made, ...]:
+        """How what a call is given was made, as far as it depends on the picture and not only its shape counts."""
+        if _name(call[0]).startswith("new_") or _name(call[0]).endswith("_like"):
+            return ()
         return tuple(dict.fromkeys(made for leaf in tree_leaves(call[1:]) if (made := self._of(leaf))))
 
     def _noted(self, call: Call) -> Call:
@@ -188,9 +192,9 @@ class Handwritten:
                 continue
             if any(node in self.named or self._known(node) for node in nodes_below(tensor.grad_fn, x.grad_fn)):
                 return "", ""
-            again = _again(made, start)
+            again, x = _again(made, start), _small(made, start, x)
             if _bends(again, x):
-                calls = ", ".join(sorted(_calls(made, start)))
+                calls = ", ".join(sorted({_name(call[0]) for call in _calls(made, start)} - _MOVING))
                 return ("", calls) if _is_power(again, x) else (calls, "")
         return "", ""
 
@@ -200,7 +204,12 @@ class Handwritten:
         for start in _bottlenecks(inputs, through=True):
             x = start.out()
             gate = next((t for made in inputs if made.covered and (t := made.out()) is not None), None)
-            if x is not None and gate is not None and x.shape == gate.shape and _bends(_again(last, start), x):
+            if (
+                x is not None
+                and gate is not None
+                and x.shape == gate.shape
+                and _bends(_again(last, start), _small(last, start, x))
+            ):
                 self.named[_node(gate)] = "a value times its own rectifier"
 
 
@@ -269,15 +278,24 @@ def _bottlenecks(inputs: Sequence[_Made], *, through: bool = False) -> Iterator[
         front.update(latest.inputs)
 
 
-def _calls(last: _Made, start: _Made) -> set[str]:
-    """Names of the calls between two values."""
-    found, stack = set[str](), [last]
+def _calls(last: _Made, start: _Made) -> Iterator[Call]:
+    """The calls between two values."""
+    seen, stack = {last, start}, [last]
     while stack:
         made = stack.pop()
-        if made is not start and made.call is not None:
-            found.add(_name(made.call[0]))
-            stack += made.inputs
-    return found - _MOVING
+        if made.call is not None:
+            yield made.call
+            fresh = [each for each in made.inputs if each not in seen]
+            seen.update(fresh)
+            stack += fresh
+
+
+def _small(last: _Made, start: _Made, x: Tensor) -> Tensor:
+    """A part of x that is enough to try the calls between two values on, if no constant needs the whole of it."""
+    constants = [leaf for call in _calls(last, start) for leaf in tree_leaves(call[1:]) if isinstance(leaf, Tensor)]
+    if any(constant.ndim for constant in constants):
+        return x
+    return x[tuple(slice(0, _FEW) for _ in x.shape)]
 
 
 Function = Callable[[Tensor], Tensor]

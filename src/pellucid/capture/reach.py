@@ -101,11 +101,12 @@ class Reach(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if found is None:
             return  # depends on the shape only
         whole = None
-        for tensor in written or fresh:
+        for tensor in {id(t): t for t in (*written, *fresh)}.values():
             boxes = found
             if tensor.shape != (results or written)[0].shape:
                 whole = box_around(call.tracked()) if whole is None else whole
                 boxes = whole.reshape(-1, *[1] * tensor.ndim)
+            boxes = boxes.reshape(len(boxes), *[1] * (tensor.ndim + 1 - boxes.ndim), *boxes.shape[1:])
             self._remember(tensor, boxes.expand(-1, *tensor.shape).to(tensor.device), doubts | more)
 
     def _find(self, tensor: Tensor) -> _Block | None:

@@ -108,7 +108,10 @@ def around(boxes: Tensor, axes: Sequence[int]) -> Tensor:
     """The box around all boxes along some of the tensor's axes, which keep the length 1."""
     ndim = boxes.ndim - 1
     wanted = sorted({axis % ndim + 1 for axis in axes}) if ndim else []
-    return lean(boxes).amin(wanted, keepdim=True) if wanted else boxes
+    if not wanted:
+        return boxes
+    lengths = [1 if axis in wanted else n for axis, n in enumerate(boxes.shape)]
+    return lean(boxes).amin(wanted, keepdim=True).expand(lengths)
 
 
 def box_around(parts: Tensor | Sequence[Tensor]) -> Tensor:
@@ -129,9 +132,11 @@ def _elementwise(call: Call) -> Tensor:
 
 
 def _overwrite(source: str) -> Rule:
-    """The old values are gone."""
+    """The old values are gone, where a call writes over them."""
 
     def rule(call: Call) -> Tensor:
+        if not call.func._schema.name.endswith("_"):
+            return _elementwise(call)
         if call.tracks(source):
             return join([call.boxes(source)])
         return torch.full_like(box_around(call.tracked()), torch.inf).reshape(-1, *[1] * len(call.shape))
@@ -180,8 +185,10 @@ def take(boxes: Tensor, axis: int, taps: Tensor) -> Tensor:
         taps: positions `[length of the result, taps]`, which may lie outside.
     """
     axis = axis % (boxes.ndim - 1) + 1
+    lengths = [*boxes.shape[:axis], len(taps), *boxes.shape[axis + 1 :]]
     boxes = lean(boxes, keep=axis)
-    return reduce(torch.minimum, (_take_one(boxes, axis, column) for column in taps.T.to(boxes.device)))
+    taken = reduce(torch.minimum, (_take_one(boxes, axis, column) for column in taps.T.to(boxes.device)))
+    return taken.expand(lengths)
 
 
 def _take_one(boxes: Tensor, axis: int, positions: Tensor) -> Tensor:
@@ -280,11 +287,14 @@ def _resize(call: Call) -> Tensor:
     scales = [n for n in call.given if n.startswith("scales")]
     for k in range(axes):
         before, after = call.given[name].shape[k - axes], call.shape[k - axes]
-        impulses = torch.eye(before).reshape(1, before, *[before if j == k else 1 for j in range(axes)])
-        sizes = [after if j == k else 1 for j in range(axes)]
+        # two places along the other axes: along one, torch reads some tensors in another order of memory
+        beside = [before if j == k else 2 for j in range(axes)]
+        line = torch.eye(before).reshape(1, before, *[before if j == k else 1 for j in range(axes)])
+        impulses = line.expand(1, before, *beside).contiguous()
+        sizes = [after if j == k else 2 for j in range(axes)]
         own = {n: call.given[n] if j == k else None for j, n in enumerate(scales)}
         answers = call.func(**{**call.given, name: impulses, "output_size": sizes, **own})
-        used = answers.reshape(before, after).T != 0
+        used = answers[(0, slice(None), *[slice(None) if j == k else 0 for j in range(axes)])].T != 0
         rows = [row.nonzero()[:, 0].tolist() for row in used]
         longest = max(map(len, rows))
         taps = torch.tensor([row + [_NOWHERE] * (longest - len(row)) for row in rows])
@@ -383,6 +393,11 @@ def _batch_norm(call: Call) -> Tensor:
     return around(boxes, [axis for axis in range(boxes.ndim - 1) if axis != 1])
 
 
+def _gated(call: Call) -> Tensor:
+    """One half of the channels weighs the other one."""
+    return join(call.boxes("self").chunk(2, call.given["dim"] % len(call.given["self"].shape) + 1))
+
+
 def _columns(call: Call) -> Tensor:
     boxes, given = call.boxes("self"), call.given
     for k, n in enumerate(given["padding"]):
@@ -401,9 +416,10 @@ _REDUCING = """
 _MIXING = """
     _native_multi_head_attention _transformer_encoder_layer_fwd _fft_r2c _fft_c2c _fft_c2r
 """
-_UNTOUCHED = (
-    "clone _to_copy contiguous hardswish hardtanh native_dropout dropout lift lift_fresh tril triu _conj_physical"
-)
+_UNTOUCHED = """
+    _prelu_kernel clone _to_copy contiguous hardswish hardtanh native_dropout dropout lift lift_fresh rrelu_with_noise
+    tril triu _conj_physical
+"""
 _CHOOSING = {
     "index": ("indices",),
     "_unsafe_index": ("indices",),
@@ -480,6 +496,7 @@ _RULES: Mapping[str, Rule] = {
     ),
     **dict.fromkeys(("_softmax", "_safe_softmax", "_log_softmax", "sort", "topk"), _along),
     **dict.fromkeys(("cumsum", "cumprod", "logcumsumexp", "cummax", "cummin"), _so_far),
+    "glu": _gated,
     "native_layer_norm": _layer_norm,
     "native_group_norm": _group_norm,
     **dict.fromkeys(
