@@ -115,9 +115,14 @@ def said(error: BaseException) -> str:
     return f"{type(error).__name__}{': ' if text else ''}{text}{where}"
 
 
+_LONGEST = 200
+"""Characters of a name that an error repeats."""
+
+
 def unknown(kind: str, name: str, known: Iterable[str], hint: str = "") -> UnknownName:
     """An `UnknownName` that offers up to three near names."""
     known = list(known)
+    name = name if len(name) <= _LONGEST else f"{name[:_LONGEST]}..."
     near = difflib.get_close_matches(name.lower(), [k.lower() for k in known], n=3, cutoff=0.5)
     shown = [k for n in near for k in known if k.lower() == n]
     offer = f" Did you mean {' or '.join(repr(s) for s in dict.fromkeys(shown))}?" if shown else ""

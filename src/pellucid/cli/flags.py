@@ -129,17 +129,17 @@ def results_folder(text: str) -> Path:
     return out
 
 
-def png_file(text: str) -> Path:
-    """The file that --out names.
+def png_file(text: str, flag: str = "--out") -> Path:
+    """The file that --out or another flag names.
 
     Raises:
         BadOption: it does not end in .png, or there is a folder of this name.
     """
     out = Path(text).expanduser()
     if out.is_dir():
-        raise BadOption(f"{str(out)!r} is a folder. Name a file that ends in .png with --out.")
+        raise BadOption(f"{str(out)!r} is a folder. Name a file that ends in .png with {flag}.")
     if out.suffix.lower() != ".png":
-        raise BadOption(f"Expected a file that ends in .png for --out, got {str(out)!r}.")
+        raise BadOption(f"Expected a file that ends in .png for {flag}, got {str(out)!r}.")
     return out
 
 

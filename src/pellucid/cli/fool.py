@@ -18,13 +18,14 @@ from pellucid.errors import BadOption
 @click.option("--norm", metavar="NAME", help="linf or l2. [default: linf]")
 @click.option("--eps", metavar="NUMBER", help="Distance, values from 0 to 1; 8/255 is fine too. [default: 2/255]")
 @click.option("--target", "--class", metavar="CLASS", help="The answer wanted. [default: any other]")
-@click.option("--smallest", is_flag=True, help="Find the smallest distance that changes the answer, by bisection.")
+@click.option("--smallest", is_flag=True, help="Find the smallest distance at which the answer changes.")
 @click.option("--from-noise", is_flag=True, help="No PICTURE: make noise that is taken for --class.")
 @click.option("--sure", type=click.FloatRange(0, 1, min_open=True), help="Probability wanted of noise. [default: 0.99]")
 @click.option("--steps", type=click.IntRange(min=1), help="Of iterated attacks. [default: 10; 255 with --from-noise]")
 @click.option("--method", default="grad-cam", show_default=True, metavar="ID", help="Of the heat maps beside it.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the random start of pgd, and of noise.")
 @click.option("--out", default="fooled.png", show_default=True, metavar="FILE.png", help="Where the sheet goes.")
+@click.option("--save", metavar="FILE.png", help="The changed picture alone, as a picture to be read again.")
 @model_flags
 @json_flag
 def fool(picture: str | None, spec: str | None, as_json: bool, **given: Any) -> int:
@@ -34,14 +35,15 @@ def fool(picture: str | None, spec: str | None, as_json: bool, **given: Any) -> 
 
     pellucid fool --from-noise --class zebra
     """
+    from pellucid.fooling.saving import save
     from pellucid.report.folder import complete
-    from pellucid.targets.classes import class_index
+    from pellucid.targets.classes import class_index, probabilities
 
     out = png_file(given["out"])
+    alone = None if given["save"] is None else png_file(given["save"], "--save")
     _check(picture, given)
     model = load_model(spec, given)
-    wanted = given["target"]
-    target = None if wanted is None else class_index(int(wanted) if wanted.isdecimal() else wanted, model)
+    target = None if given["target"] is None else class_index(given["target"], model)
     made, name = _made(model, picture, target, given)
     answers = [_answer(model, scores[0]) for scores in (made.scores_before, made.scores_after)]
     page = _sheet(model, made, [text for text, _ in answers], given["method"])
@@ -49,11 +51,17 @@ def fool(picture: str | None, spec: str | None, as_json: bool, **given: Any) -> 
         page.save(staging / out.name)
     reached = bool(made.flipped[0]) if target is None else answers[1][1]["class"] == target
     if given["from_noise"]:
-        reached = float(made.scores_after[0].softmax(0)[target]) >= (given["sure"] or _SURE)
+        reached = float(probabilities(made.scores_after)[0, target or 0]) >= (given["sure"] or _SURE)
+    saved = None if alone is None else save(made, model, alone, picture, target)
+    notes = _notes(made, model, saved, given, reached=reached)
     if as_json:
         show.document({
             "file": str(out), "changed": reached, "distance": float(made.distance[0]), "eps": float(made.eps[0]),
             "norm": made.norm, "attack": name, "before": answers[0][1], "after": answers[1][1],
+            "saved": saved and {
+                "file": str(saved.path), "fools": saved.fools, "answer": _answer(model, saved.scores)[1]
+            },
+            "notes": notes,
         })  # fmt: skip
         return 0
     show.table(
@@ -65,6 +73,8 @@ def fool(picture: str | None, spec: str | None, as_json: bool, **given: Any) -> 
         title=f"{name}, {made.norm} distance {float(made.distance[0]):.4g} "
         f"({_OUTCOMES[given['from_noise'], reached]})",
     )  # fmt: skip
+    for note in notes:
+        show.line(show.plain(f"Note: {note}"))
     show.line(str(out))
     return 0
 
@@ -76,6 +86,27 @@ _OUTCOMES = {
     (True, True): "sure of nothing",
     (True, False): "not as sure as wanted",
 }
+
+
+def _notes(made: Any, model: Any, saved: Any, given: dict[str, Any], *, reached: bool) -> list[str]:
+    """What the numbers alone do not say."""
+    found = []
+    if not reached and bool(made.vanished[0]):
+        found.append(
+            "The gradient vanished, so nothing was searched: that the answer stays says nothing about the network. "
+            "--attack pgd starts elsewhere."
+        )
+    elif not reached and not given["from_noise"]:
+        found.append("A search that failed is no proof: another --attack, more --steps or a larger --eps may succeed.")
+    if saved is not None:
+        answer, _ = _answer(model, saved.scores)
+        found.append(
+            f"{saved.path} is taken for {answer} when it is read back with the same flags."
+            if saved.fools or not reached
+            else f"{saved.path} no longer fools when it is read back, but is taken for {answer}: the change is smaller "
+            "than the 256 levels of a file. A larger --eps survives."
+        )
+    return found
 
 
 def _check(picture: str | None, given: dict[str, Any]) -> None:
@@ -130,7 +161,9 @@ def _number(text: str) -> float:
 
 
 def _answer(model: Any, scores: Any) -> tuple[str, dict[str, Any]]:
-    sure, number = scores.softmax(0).max(0)
+    from pellucid.targets.classes import probabilities
+
+    sure, number = probabilities(scores[None])[0].max(0)
     name = model.class_name(int(number))
     return f"{name} {float(sure):.0%}", {"class": int(number), "name": name, "probability": float(sure)}
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import torch
-from torch.nn import functional as F
 
 from pellucid.capture.sensing import sensing
 from pellucid.errors import BadOption
-from pellucid.fooling.attack import Fooled, class_scores
+from pellucid.fooling.attack import Fooled, class_scores, odds
 from pellucid.models.preprocessing import nominal_size, preprocessing_of
+from pellucid.targets.classes import are_probabilities
 from pellucid.types import Model
 
 RATE = 1 / 255
@@ -20,7 +20,8 @@ def from_noise(
 ) -> Fooled:
     """Noise that is taken for a class: Nguyen et al., "Deep neural networks are easily fooled", arXiv:1412.1897.
 
-    x <- x + sign(d log p / dx) / 255, from uniform noise, until p reaches `sure`. Their pictures are ascended or bred
+    x <- x + sign(d log p / dx) / 255, from uniform noise, until p reaches `sure`; the sign is taken of the log-odds'
+    gradient, which is the same and does not vanish where p is rounded to 0. Their pictures are ascended or bred
     for long; a few steps are enough here, and what comes out still looks like noise.
 
     Args:
@@ -49,18 +50,21 @@ def from_noise(
     mean, std = (torch.tensor(v).view(1, -1, 1, 1) for v in (preprocess.mean, preprocess.std))
     with sensing(model, (), scores=True) as eyes:
         before = after = class_scores(eyes, (noise - mean) / std)
+        certain, vanished = are_probabilities(before), torch.zeros(count, dtype=torch.bool)
         if not 0 <= target < before.shape[1]:
             raise BadOption(f"Expected a class from 0 to {before.shape[1] - 1}, got {target}.")
         pictures, wanted = noise.clone(), torch.full((count,), target, device=before.device)
         for _ in range(steps):
-            unsure = after.softmax(1)[:, target] < sure
+            unsure = (after if certain else after.softmax(1))[:, target] < sure
             if not bool(unsure.any()):
                 break
             some = unsure.to(pictures.device)
             slope = eyes.slope(
                 (pictures[some] - mean) / std,
-                lambda scores: -F.cross_entropy(scores, wanted[: len(scores)], reduction="none"),
+                lambda scores: odds(scores, wanted[: len(scores)], certain=certain),
             )
+            vanished[some.cpu()] = ~((slope != 0) & slope.isfinite()).flatten(1).any(1).cpu()
+            slope = slope.nan_to_num(0, 0, 0)
             pictures[some] = (pictures[some] + RATE * slope.sign().to(pictures)).clamp(0, 1)
             after = class_scores(eyes, (pictures - mean) / std)
-    return Fooled(noise, pictures, before, after, (pictures - noise).flatten(1).abs().amax(1), "linf")
+    return Fooled(noise, pictures, before, after, (pictures - noise).flatten(1).abs().amax(1), "linf", vanished)

@@ -52,7 +52,7 @@ def prepare(
     size, box = _plan(image.size, preprocess, name, max_pixels)
     shown = image.resize(size, _FILTERS[preprocess.interpolation]) if size != image.size else image
     rows, columns = preprocess.size or (size[1], size[0])
-    shown = _crop(shown, rows, columns)
+    shown = shown.crop(cut(shown.size, rows, columns))
     if box[2] - box[0] < columns or box[3] - box[1] < rows:
         notes = (*notes, f"enlarged from {box[2] - box[0]:.0f} x {box[3] - box[1]:.0f} to {columns} x {rows} pixels")
     return Picture(name, image, _normalise(shown, preprocess), box, notes)
@@ -79,9 +79,18 @@ def _plan(size: tuple[int, int], preprocess: Preprocess, name: str, max_pixels: 
     return (wide, high), (left * across, top * down, (left + columns) * across, (top + rows) * down)
 
 
-def _crop(resized: Image.Image, rows: int, columns: int) -> Image.Image:
-    left, top = round((resized.width - columns) / 2), round((resized.height - rows) / 2)
-    return resized.crop((left, top, left + columns, top + rows))
+def cut(size: tuple[int, int], rows: int, columns: int) -> tuple[int, int, int, int]:
+    """The central crop of a resized picture of so many columns and rows: left, top, right, bottom."""
+    left, top = round((size[0] - columns) / 2), round((size[1] - rows) / 2)
+    return left, top, left + columns, top + rows
+
+
+def resized(source: Source, preprocess: Preprocess) -> Image.Image:
+    """A picture as `prepare` resizes it, before the central crop; grey for one mean."""
+    image, _ = decode(source)
+    image = image.convert("L") if len(preprocess.mean) == 1 else image
+    size, _ = _plan(image.size, preprocess, _name(source), MAX_PIXELS)
+    return image.resize(size, _FILTERS[preprocess.interpolation]) if size != image.size else image
 
 
 def _normalise(image: Image.Image, preprocess: Preprocess) -> Tensor:

@@ -249,6 +249,10 @@ def _checked(value: Any) -> int | str:
     return value if isinstance(value, str) else int(value)
 
 
+_DIGITS = 9
+"""More than any class number has; Python itself refuses to read thousands of them."""
+
+
 def class_index(value: int | str, model: Model) -> int:
     """Index of a class given by number or name.
 
@@ -258,8 +262,11 @@ def class_index(value: int | str, model: Model) -> int:
     """
     if isinstance(value, int):
         return value
-    if value.strip().isdigit():
-        return int(value)
+    digits = value.strip()
+    if digits.isdecimal():
+        if len(digits) > _DIGITS:
+            raise BadOption(f"Class {digits[:_DIGITS]}... is out of range: no network has so many. Give a class index.")
+        return int(digits)
     if model.classes is None:
         raise BadOption(f"{model.name} has no class names, so {value!r} cannot be found. Give a class index.")
     return model.classes.find(value)

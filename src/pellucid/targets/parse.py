@@ -37,7 +37,7 @@ def parse_targets(target: TargetLike, model: Model) -> tuple[Target, ...]:
         BadOption: a type or text that is no target.
         UnknownName: a class name that the model does not have.
     """
-    if isinstance(target, str) and (top := re.fullmatch(r"top(\d*)", target.strip().lower())):
+    if isinstance(target, str) and (top := re.fullmatch(r"top(\d{0,9})", target.strip().lower())):
         count = int(top[1] or 1)
         if not 1 <= count <= _MOST:
             raise BadOption(f"Expected top1 to top{_MOST} as target, got {target!r}.")
@@ -68,7 +68,7 @@ def _of_text(text: str, model: Model) -> Target:
     name, at, place = text.rpartition("@")
     if at and re.fullmatch(rf"{_NUMBER}(,{_NUMBER})*", place):
         return _placed(name.strip(), [float(part) for part in place.split(",")], text, model)
-    if rank := re.fullmatch(r"(?:rank(\d+)|top)", text.strip().lower()):
+    if rank := re.fullmatch(r"(?:rank(\d{1,9})|top)", text.strip().lower()):
         if not 1 <= int(rank[1] or 1) <= _MOST:
             raise BadOption(f"Expected rank1 to rank{_MOST} as target, got {text.strip()!r}.")
         return Top(int(rank[1] or 1) - 1)
