@@ -8,7 +8,6 @@ from torchvision import models as tv
 import pellucid
 import tiny
 from pellucid.capture import sites
-from pellucid.capture.grids import grid_of
 from pellucid.capture.guard import guarded
 from pellucid.capture.sites import recommended, survey
 from pellucid.errors import BadSite
@@ -205,37 +204,38 @@ def test_no_gradient_exists_and_the_method_needs_none_in_front_of_the_layer(meth
     assert bool(found.values.isfinite().all())
 
 
-@pytest.mark.parametrize(
-    ("shape", "pixels", "patches", "grid"),
-    [
-        ((2, 64, 7, 7), (224, 224), (), Grid("channels-first", 7, 7)),
-        ((2, 7, 7, 64), (224, 224), (), Grid("channels-last", 7, 7)),
-        ((2, 64, 7, 10), (224, 320), (), Grid("channels-first", 7, 10)),
-        ((2, 6, 6, 7), (12, 12), (), Grid("channels-last", 6, 6)),
-        ((2, 6, 5, 6), (12, 10), (), Grid("channels-last", 6, 5)),
-        ((2, 7, 6, 7), (13, 15), (), Grid("channels-first", 6, 7)),
-        ((2, 96, 96, 96), (384, 384), (), Grid("channels-first", 96, 96)),
-        ((2, 64, 1, 1), (224, 224), (), None),
-        ((2, 64), (224, 224), (), None),
-        ((2, 196, 8), (224, 224), ((14, 14),), Grid("tokens", 14, 14)),
-        ((2, 201, 8), (224, 224), ((14, 14),), Grid("tokens", 14, 14, 5)),
-        ((2, 195, 8), (224, 224), ((14, 14),), None),
-        ((2, 250, 8), (224, 224), ((14, 14),), None),
-        ((2, 50, 8), (224, 224), ((14, 14), (7, 7)), Grid("tokens", 7, 7, 1)),
-        ((2, 3, 500, 500), (224, 224), (), None),
-    ],
-)
-def test_grid_of(shape, pixels, patches, grid):
-    assert grid_of(torch.zeros(shape), pixels, patches) == grid
+GRIDS = [
+    (Grid("channels-first", 2, 3), (2, 5, 2, 3)),
+    (Grid("channels-last", 2, 3), (2, 2, 3, 5)),
+    (Grid("tokens", 2, 3, 2), (2, 9, 5)),
+    (Grid("tokens-last", 2, 3, 2), (2, 5, 9)),
+    (Grid("tokens", 2, 3, order=(8, 0, 3, 2, 7, 5)), (2, 9, 5)),
+    (Grid("channels-first", 3, 2, order=(2, 5, 1, 4, 0, 3)), (2, 5, 2, 3)),
+    (Grid("channels-last", 2, 3, order=(5, 4, 3, 2, 1, 0)), (2, 2, 3, 5)),
+]
 
 
-@pytest.mark.parametrize("grid", [Grid("channels-first", 2, 3), Grid("channels-last", 2, 3), Grid("tokens", 2, 3, 2)])
-def test_grid_there_and_back(grid):
-    shape = {"channels-first": (2, 5, 2, 3), "channels-last": (2, 2, 3, 5), "tokens": (2, 8, 5)}[grid.layout]
+@pytest.mark.parametrize(("grid", "shape"), GRIDS)
+def test_grid_there_and_back(grid, shape):
     tensor = torch.randn(shape)
     maps = grid.to_maps(tensor)
-    assert maps.shape == (2, 5, 2, 3)
+    assert maps.shape == (2, 5, grid.rows, grid.columns)
     assert torch.equal(grid.from_maps(maps, tensor), tensor)
+    changed = grid.from_maps(maps + 1, tensor)
+    assert torch.equal(grid.to_maps(changed), maps + 1)
+    assert int((changed != tensor).sum()) == 2 * 5 * 6, "tokens that are no cells stay as they are"
+
+
+@pytest.mark.parametrize(("grid", "shape"), GRIDS)
+def test_a_grid_takes_its_cells_from_the_positions_it_names(grid, shape):
+    """The tensor holds the number of each position; the map must show the numbers in the grid's order."""
+    channel = {"channels-first": 1, "tokens-last": 1, "channels-last": 3, "tokens": 2}[grid.layout]
+    count = torch.empty(shape).numel() // 10
+    numbers = torch.arange(count).expand(2, 5, count)
+    whole = numbers.reshape(2, 5, *(n for k, n in enumerate(shape) if k not in (0, channel)))
+    order = grid.order or tuple(range(grid.prefix, grid.prefix + 6))
+    maps = grid.to_maps(whole.movedim(1, channel))
+    assert maps[1, 4].flatten().tolist() == list(order)
 
 
 @pytest.mark.parametrize("name", ["resnet18", "mobilenet_v3", "densenet", "squeezenet", "convnext"])

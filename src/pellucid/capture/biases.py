@@ -19,7 +19,6 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from pellucid.capture.graph import CHOOSING, is_linear, made_by, nodes, plain_name, strangers
-from pellucid.capture.grids import grid_of
 from pellucid.capture.operations import (
     ACTIVATIONS,
     ADDING,
@@ -36,7 +35,7 @@ from pellucid.capture.rewriting import Rewriting, depends
 from pellucid.capture.rules import OTHER_ACTIVATIONS, as_rectifier
 from pellucid.capture.stepwise import COMPOSITE, stepwise
 from pellucid.numerics import full_precision, rescaled_map
-from pellucid.types import Canvas, Grid, Model
+from pellucid.types import Canvas, Model
 
 # Operations whose node does not tell whether they add a constant: they must have been seen by the pass.
 _BIASED = frozenset(
@@ -57,6 +56,7 @@ class Biases(Rewriting):
         self.rows = torch.zeros(0)
         self.canvas = Canvas((0, 0), (0, 0))
         self.seen: set[Any] = set()
+        self.axes: dict[Any, int] = {}  # of channels, in what operations with weights gave
         self.parts: list[Tensor] = []
         self.maps: list[Tensor] = []
 
@@ -99,23 +99,50 @@ class Biases(Rewriting):
         result = func(*args, **call[2])
         if inputs:
             self.seen.update(nodes(result, *below))
+        if inputs and (func in LINEAR or func in NORMALISING):
+            self.axes[result.grad_fn] = result.ndim - 1 if func is F.linear else 1
         if callable(bias):
             bias = bias(result)
         if bias is not None:
-            channels_last = func is F.linear
-            result.register_hook(lambda signal: self._note(signal, bias, channels_last=channels_last))
+            axis = self._channel_axis(result.grad_fn)
+            result.register_hook(lambda signal: self._note(signal, bias, axis))
         return result
 
-    def _note(self, signal: Tensor, bias: Tensor, *, channels_last: bool) -> None:
+    def _channel_axis(self, node: Any) -> int:
+        """Of a tensor with four axes: that of the nearest operation with weights below it, followed through turns."""
+        turns = []
+        while node is not None and node not in self.axes:
+            turns.append(node)
+            node = next((below for below, _ in node.next_functions if below is not None), None)
+        axis = self.axes.get(node, 1)  # 1 is that of the picture itself
+        for turn in reversed(turns):
+            axis = _turned(turn, axis)
+        return axis
+
+    def _note(self, signal: Tensor, bias: Tensor, axis: int) -> None:
         part = full_precision(signal) * bias
         if len(part) != len(self.rows):  # rows are not pictures here, so no picture can be given its share
             part = part.new_full((len(self.rows), 1), torch.nan)
         self.parts.append(part.flatten(1).sum(1))
         if part.ndim == 4:
             pixels = (self.rows.shape[2], self.rows.shape[3])
-            last = Grid("channels-last", part.shape[1], part.shape[2]) if channels_last else None
-            grid = last or grid_of(part, self.canvas.size)
-            self.maps.append(rescaled_map(grid.to_maps(part) if grid else part, pixels, self.canvas))
+            self.maps.append(rescaled_map(part.movedim(axis, 1), pixels, self.canvas))
+
+
+def _turned(node: Any, axis: int) -> int:
+    """Where an axis of four comes to lie behind a node that permutes them."""
+    name = plain_name(node)
+    if name == "permute":
+        return [_signed(dim) for dim in node._saved_dims].index(axis)
+    if name == "transpose":
+        swapped = (_signed(node._saved_dim0), _signed(node._saved_dim1))
+        return swapped[1 - swapped.index(axis)] if axis in swapped else axis
+    return axis
+
+
+def _signed(dim: int) -> int:
+    """Torch hands out negative numbers of axes as unsigned ones of 64 bits."""
+    return (dim - 2**64 if dim >= 2**63 else dim) % 4
 
 
 _NONE: tuple[None, tuple[Tensor, ...]] = (None, ())

@@ -17,9 +17,10 @@ from pellucid.capture.catalogue import PLAIN, Rule
 from pellucid.capture.double import in_double
 from pellucid.capture.feeding import feed, forward, input_type
 from pellucid.capture.graph import between, in_words, nodes, operations
-from pellucid.capture.grids import check_grid, grid_of
+from pellucid.capture.grids import check_grid, declared
+from pellucid.capture.layouts import layout_of
 from pellucid.capture.rewriting import Rewriting, frozen
-from pellucid.capture.sites import has_no_gradient, survey
+from pellucid.capture.sites import has_no_gradient
 from pellucid.capture.tape import CUT_IN_THE_WAY, NeedsWholeGraph, Stop, Tap, Tape
 from pellucid.errors import BadSite, Refused
 from pellucid.numerics import full_precision
@@ -344,7 +345,7 @@ def _maps(model: Model, site: Site, tensor: Tensor, image: Tensor) -> Maps:
 
 
 def read_grid(model: Model, site: Site, tensor: Tensor, image: Tensor) -> Grid:
-    """How the tensor at a site is laid out after a pass over `image`; token layers need a survey of the model.
+    """How the tensor at a site is laid out after a pass over `image`, as measured once, or as the user says.
 
     Raises:
         BadSite: it has no spatial grid, or its rows are no pictures.
@@ -352,8 +353,8 @@ def read_grid(model: Model, site: Site, tensor: Tensor, image: Tensor) -> Grid:
     return check_grid(find_grid(model, site, tensor, image), site, tensor)
 
 
-def find_grid(model: Model, site: Site, tensor: Tensor, image: Tensor) -> Grid | None:
-    """The same; None where it has no spatial grid.
+def find_grid(model: Model, site: Site, tensor: Tensor, image: Tensor) -> Grid | str:
+    """The same; where it has no spatial grid, why not.
 
     Raises:
         BadSite: its rows are no pictures.
@@ -364,9 +365,12 @@ def find_grid(model: Model, site: Site, tensor: Tensor, image: Tensor) -> Grid |
             f"The layer '{site}' has {len(tensor)} rows for {rows} picture{'s' * (rows > 1)}: its rows are parts of "
             "pictures. Choose a layer that `pellucid layers MODEL` lists."
         )
-    canvas = model.canvas_of((image.shape[2], image.shape[3]))
-    patches = survey(model, image).patches if tensor.ndim == 3 else ()
-    return grid_of(tensor, canvas.size, patches)
+    if site.grid:
+        return declared(site, tensor)
+    found = layout_of(model, image, site)
+    if found is None or found.shape != tuple(tensor.shape[1:]):
+        return "the network goes another way on noise, with which its layout is measured"
+    return found.grid
 
 
 def activations(model: Model, image: Tensor, sites: Sequence[Site]) -> dict[Site, Tensor]:

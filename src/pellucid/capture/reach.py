@@ -67,6 +67,10 @@ class Reach(TorchDispatchMode):  # type: ignore[no-untyped-call]
         block = self._find(tensor)
         return self._everywhere | (block.doubts if block else frozenset())
 
+    def rule(self, call: Call) -> tuple[Tensor | None, frozenset[Doubt]]:
+        """Boxes of an operation's first result, None if it is a constant; and new doubts about them."""
+        return rule_for(call)
+
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
         return False  # torch would import its compiler, which takes seconds; nothing is compiled inside of `guarded`
@@ -97,7 +101,7 @@ class Reach(TorchDispatchMode):  # type: ignore[no-untyped-call]
         fresh = [t for t in results if _address(t) not in shared]
         if not written and not fresh:
             return  # views, and the operand itself
-        found, more = rule_for(call)
+        found, more = self.rule(call)
         if found is None:
             return  # depends on the shape only
         whole = None

@@ -81,12 +81,17 @@ def rule_for(call: Call) -> tuple[Tensor | None, frozenset[Doubt]]:
     chosen = _CHOOSING.get(call.name)
     if chosen and call.tracks(*chosen):
         return _everything(call), frozenset({Doubt("data", f"{call.name} chooses pixels by their values")})
-    rule = _RULES.get(call.name)
-    if rule is None and torch.Tag.pointwise in call.func.tags:
-        rule = _elementwise
+    rule = _elementwise if elementwise(call) else _RULES.get(call.name)
     if rule is None:
         return _everything(call), frozenset({Doubt("bound", f"no rule for {call.name}")})
     return rule(call), frozenset(call.doubts)
+
+
+def elementwise(call: Call) -> bool:
+    """Whether each value is made of those at its own position, operands broadcast."""
+    rule = _RULES.get(call.name)
+    joins_two = rule is _reduce and "other" in call.given
+    return joins_two or rule is _elementwise or (rule is None and torch.Tag.pointwise in call.func.tags)
 
 
 def lean(boxes: Tensor, keep: int = 0) -> Tensor:
@@ -508,7 +513,7 @@ _RULES: Mapping[str, Rule] = {
     ),
     **dict.fromkeys(
         (
-            "cat", "stack", "roll", "flip", "repeat", "pixel_shuffle", "pixel_unshuffle", "channel_shuffle",
+            "cat", "stack", "roll", "flip", "rot90", "repeat", "pixel_shuffle", "pixel_unshuffle", "channel_shuffle",
             "native_channel_shuffle", "_unsafe_view", "_reshape_copy", "slice_scatter", "select_scatter",
         ),
         _move(),

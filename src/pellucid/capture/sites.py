@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import weakref
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
@@ -17,7 +17,7 @@ from torch.autograd.graph import get_gradient_edge
 from pellucid.capture.backward import gradients
 from pellucid.capture.feeding import feed, forward, manner
 from pellucid.capture.graph import ROUTING, operations
-from pellucid.capture.grids import grid_of
+from pellucid.capture.layouts import Measured, layouts
 from pellucid.capture.walk import walk
 from pellucid.errors import BadSite
 from pellucid.targets import leaves, scores_of
@@ -69,11 +69,9 @@ class Survey:
 
     Attributes:
         candidates: layers with a grid, in the order in which the network computes them.
-        patches: the grids of the four-dimensional ones, for reading token layers.
     """
 
     candidates: tuple[Candidate, ...]
-    patches: tuple[tuple[int, int], ...]
 
 
 @dataclass
@@ -266,22 +264,22 @@ def _survey_in_two(model: Model, image: Tensor) -> Survey | None:
     if any(c.site not in known for c in whole.candidates):
         return None
     candidates = [replace(c, influences=known[c.site].influences, final=known[c.site].final) for c in whole.candidates]
-    return Survey(_recommend(candidates), whole.patches)
+    return Survey(_recommend(candidates))
 
 
 def _describe(model: Model, image: Tensor, *, gradients: bool) -> Survey:
     size = (image.shape[2], image.shape[3])
     canvas = model.canvas_of(size)
     seen, picture, score, dense = _run(model, image, gradients=gradients)
-    patches = tuple(dict.fromkeys(p for s in seen if (p := _patch_grid(s.tensor, canvas.size))))
+    measured = layouts(model, image)
     groups = [g for g in _by_values(seen) if not isinstance(g[0].module, _PASSES_ON)]
-    found = [f for g in groups if (f := _candidate(g, seen, size, canvas, patches))]
+    found = [f for g in groups if (f := _candidate(g, seen, size, canvas, measured))]
     reached = _reached([maker for _, maker in found], [c.grid for c, _ in found], score, picture)
     candidates = [
         replace(c, influences=yes, final=dense and yes and _only_resized(maker, score))
         for (c, maker), yes in zip(found, reached, strict=True)
     ]
-    return Survey(_recommend(_same_width_tokens(candidates)), patches)
+    return Survey(_recommend(_same_width_tokens(candidates)))
 
 
 def _run(model: Model, image: Tensor, *, gradients: bool) -> tuple[list[_Seen], Tensor, Tensor | None, bool]:
@@ -337,17 +335,12 @@ def _by_values(seen: list[_Seen]) -> list[list[_Seen]]:
     return [list(group) for _, group in itertools.groupby(seen, key=lambda s: s.values)]
 
 
-def _patch_grid(tensor: Tensor, pixels: tuple[int, int]) -> tuple[int, int] | None:
-    grid = grid_of(tensor, pixels)
-    return (grid.rows, grid.columns) if grid else None
-
-
 def _candidate(
     group: list[_Seen],
     seen: list[_Seen],
     size: tuple[int, int],
     canvas: Canvas,
-    patches: tuple[tuple[int, int], ...],
+    measured: Mapping[tuple[str, int], Measured],
 ) -> tuple[Candidate, _Seen] | None:
     """The layer to name for a group: called once if possible, then outermost, then first."""
     named = [s for s in group if s.path]
@@ -355,14 +348,14 @@ def _candidate(
     if not named:
         return None
     best = min(once or named, key=lambda s: s.path.count("."))
-    grid = grid_of(best.tensor, canvas.size, patches)
-    if grid is None or len(best.tensor) != 1:  # rows that are no pictures, such as regions of one
+    shape, known = tuple(best.tensor.shape[1:]), measured.get((best.path, best.call))
+    if known is None or known.shape != shape or isinstance(known.grid, str):
         return None
+    grid = known.grid
     site = Site(best.path, None if best in once else best.call)
     cells = (grid.rows * canvas.part[0] / canvas.size[0], grid.columns * canvas.part[1] / canvas.size[1])
     stride = (size[0] / cells[0], size[1] / cells[1])
     aliases = tuple(s.path for s in named if s is not best)
-    shape = tuple(best.tensor.shape[1:])
     return Candidate(site, type(best.module).__name__, shape, grid, stride, True, aliases), best
 
 
@@ -388,10 +381,20 @@ def _reached(makers: list[_Seen], grids: list[Grid], score: Tensor | None, pictu
 
 
 def _same_width_tokens(candidates: list[Candidate]) -> list[Candidate]:
-    """Of token layers keep those as wide as the stream they belong to; queries, keys and hidden layers are no maps."""
-    widths = [c.shape[-1] for c in candidates if c.grid.layout == "tokens"]
-    width = max(set(widths), key=widths.count) if widths else 0
-    return [c for c in candidates if c.grid.layout != "tokens" or c.shape[-1] == width]
+    """Of token layers keep those as wide as the stream they belong to; queries, keys and hidden layers are no maps.
+
+    A pyramid has a stream of its own for each size of grid.
+    """
+
+    def stream(candidate: Candidate) -> tuple[int, int]:
+        return candidate.grid.rows, candidate.grid.columns
+
+    widths: dict[tuple[int, int], list[int]] = {}
+    tokens = [c for c in candidates if c.grid.layout == "tokens"]
+    for candidate in tokens:
+        widths.setdefault(stream(candidate), []).append(candidate.shape[-1])
+    usual = {size: max(seen, key=seen.count) for size, seen in widths.items()}
+    return [c for c in candidates if c.grid.layout != "tokens" or c.shape[-1] == usual[stream(c)]]
 
 
 def _recommend(candidates: list[Candidate]) -> tuple[Candidate, ...]:

@@ -14,6 +14,7 @@ from pellucid.cli.show import plain
 
 if TYPE_CHECKING:
     from pellucid.inspection import Layer, Layers
+    from pellucid.types import Grid
 
 _DEPTH = 2
 
@@ -77,6 +78,7 @@ def _record(layer: Layer, found: Layers) -> dict[str, Any]:
         "layout": grid.layout,
         "grid": [grid.rows, grid.columns],
         "prefix_tokens": grid.prefix,
+        "order": list(grid.order) or None,
         "stride": list(layer.stride),
         "receptive_field": field
         and {
@@ -101,7 +103,7 @@ def _table(found: Layers, shown: Sequence[Layer]) -> None:
     rows, columns = found.pixels
     on = f" on {found.picture.name}" if found.picture else ""
     show.line(plain(f"{found.model.name}, input {rows} x {columns}{on}: {len(found)} layers with a grid"))
-    layouts, tried = any(x.grid.layout != "channels-first" for x in shown), any(x.trial for x in shown)
+    layouts, tried = any(_layout(x.grid) for x in shown), any(x.trial for x in shown)
     headings = (
         "layer",
         "kind",
@@ -131,7 +133,6 @@ def _row(layer: Layer, found: Layers, *, layouts: bool, tried: bool) -> tuple[st
     from pellucid.inspection.fields import described
 
     grid, trial = layer.grid, layer.trial
-    layout = {"channels-first": "", "channels-last": "channels last", "tokens": f"{grid.prefix} + tokens"}[grid.layout]
     marks = {"recommended": layer.recommended, "default": _used(layer, found), "not reached": not layer.influences}
     judged = (_number(trial.discrimination), _number(trial.faithfulness)) if trial else ("", "")
     return (
@@ -141,10 +142,19 @@ def _row(layer: Layer, found: Layers, *, layouts: bool, tried: bool) -> tuple[st
         f"{grid.rows} x {grid.columns}",
         " x ".join(f"{s:.4g}" for s in layer.stride),
         described(layer.field),
-        *((layout,) if layouts else ()),
+        *((_layout(grid),) if layouts else ()),
         *(judged if tried else ()),
         ", ".join(mark for mark, applies in marks.items() if applies),
     )
+
+
+def _layout(grid: Grid) -> str:
+    if grid.layout in ("channels-first", "channels-last"):
+        words = "" if grid.layout == "channels-first" else "channels last"
+    else:
+        words = f"{grid.prefix} + tokens" if not grid.order else "tokens"
+        words += " last" if grid.layout == "tokens-last" else ""
+    return f"{words}{', ' if words and grid.order else ''}{'in another order' if grid.order else ''}"
 
 
 def _number(value: float) -> str:

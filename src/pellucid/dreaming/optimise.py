@@ -221,7 +221,7 @@ class Look:
         self.kept: dict[Hashable, Any] = {}
         self.photograph = cache(self._photograph)
         self.of_photograph = cache(self._of_photograph)
-        self.grids: dict[Hashable, Grid | None] = {}
+        self.grids: dict[Hashable, Grid | str] = {}
 
     def input(self, pictures: Tensor) -> Tensor:
         """What the network is given."""
@@ -275,7 +275,7 @@ class Look:
         if key not in self.grids:
             self.grids[key] = find_grid(self.model, site, value, given)
         grid = self.grids[key]
-        return value if grid is None and value.dim() == 4 else check_grid(grid, site, value).to_maps(value)
+        return value if isinstance(grid, str) and value.dim() == 4 else check_grid(grid, site, value).to_maps(value)
 
     def _maps_of_photograph(self, name: str, site: Site, size: tuple[int, int] | None = None) -> Tensor:
         value, given = self.of_photograph(name, site, size)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
-from pellucid.capture.grids import grid_of
+from pellucid.capture.layouts import layouts
 from pellucid.capture.receptive import ReceptiveField, receptive_fields
-from pellucid.capture.trace import ModuleCall, Trace
+from pellucid.capture.trace import Trace
 from pellucid.errors import BadSite
 from pellucid.types import Grid, Model, Site
 
@@ -22,19 +21,14 @@ def fields_of(model: Model, image: Tensor, found: Trace) -> dict[str, ReceptiveF
         return {}
     often = {call.path for call in found.calls if call.times}
     first = [call for call in found.calls if call.times == 0 and call.shape is not None and call.sources]
-    patches = tuple(dict.fromkeys((g.rows, g.columns) for call in first if (g := _grid(call, image, ()))))
-    sites = {Site(c.path, 0 if c.path in often else None): _grid(c, image, patches) for c in first}
+    known = layouts(model, image) if image.ndim == 4 else {}
+    grids = {path: found.grid for (path, call), found in known.items() if call == 0 and isinstance(found.grid, Grid)}
+    sites = {Site(c.path, 0 if c.path in often else None): grids.get(c.path) for c in first}
     try:
         fields = receptive_fields(model, image[:1], sites)
     except BadSite:
         return {}
     return {site.path: field for site, field in fields.items() if field is not None}
-
-
-def _grid(call: ModuleCall, image: Tensor, patches: tuple[tuple[int, int], ...]) -> Grid | None:
-    if image.ndim != 4 or call.shape is None or len(call.shape) != (4 if not patches else len(call.shape)):
-        return None
-    return grid_of(torch.empty(call.shape, device="meta"), (image.shape[2], image.shape[3]), patches)
 
 
 def described(field: ReceptiveField | None) -> str:
