@@ -20,7 +20,7 @@ def multiply_adds(func: Any, named: Mapping[str, Any], outputs: Sequence[Shape])
     Returns:
         None for operations that multiply inside and have no rule here.
     """
-    name = func._schema.name.removeprefix("aten::")
+    name = func._schema.name.removeprefix("aten::").rstrip("_")
     rule = _RULES.get(name)
     if rule is not None:
         return rule(named, outputs)
@@ -40,6 +40,34 @@ def _product(left: str, right: str) -> Callable[[Mapping[str, Any], Sequence[Sha
     return rule
 
 
+def _every_number(name: str) -> Callable[[Mapping[str, Any], Sequence[Shape]], int]:
+    """A product with a vector, or of two: every number of the argument is used once."""
+
+    def rule(named: Mapping[str, Any], _: Sequence[Shape]) -> int:
+        return int(math.prod(named[name].shape))
+
+    return rule
+
+
+def _outer(named: Mapping[str, Any], _: Sequence[Shape]) -> int:
+    return int(math.prod(named["vec1"].shape) * math.prod(named["vec2"].shape))
+
+
+def _summed_products(named: Mapping[str, Any], _: Sequence[Shape]) -> int:
+    return int(math.prod(named["batch1"].shape) * named["batch2"].shape[-1])
+
+
+def _bilinear(named: Mapping[str, Any], _: Sequence[Shape]) -> int:
+    """`nn.Bilinear`: every weight is used once per sample."""
+    return int(math.prod(named["i1"].shape[:-1]) * math.prod(named["i2"].shape))
+
+
+def _recurrent(named: Mapping[str, Any], _: Sequence[Shape]) -> int:
+    """One layer of an LSTM, one way: every weight is used once per sample and step, at the first step too."""
+    weights = math.prod(named["weight0"].shape) + math.prod(named["weight1"].shape)
+    return int(math.prod(named["input"].shape[:-1]) * weights)
+
+
 def _attention(named: Mapping[str, Any], _: Sequence[Shape]) -> int:
     """Queries times keys, and what they weigh times values."""
     *batch, length, width = named["query"].shape
@@ -53,6 +81,14 @@ _RULES: dict[str, Callable[[Mapping[str, Any], Sequence[Shape]], int]] = {
     "bmm": _product("self", "mat2"),
     "addmm": _product("mat1", "mat2"),
     "baddbmm": _product("batch1", "batch2"),
+    "addbmm": _summed_products,
+    "_int_mm": _product("self", "mat2"),
+    "mv": _every_number("self"),
+    "addmv": _every_number("mat"),
+    **dict.fromkeys(("dot", "vdot"), _every_number("self")),
+    "addr": _outer,
+    "_trilinear": _bilinear,
+    "mkldnn_rnn_layer": _recurrent,
     **dict.fromkeys(
         (
             "_scaled_dot_product_efficient_attention",
@@ -65,8 +101,8 @@ _RULES: dict[str, Callable[[Mapping[str, Any], Sequence[Shape]], int]] = {
 }
 _OPAQUE = frozenset(
     """
-    _cdist_forward _fft_c2c _fft_c2r _fft_r2c _native_multi_head_attention _thnn_fused_gru_cell _thnn_fused_lstm_cell
-    _transformer_encoder_layer_fwd _trilinear addbmm addmv addr cudnn_rnn _cudnn_rnn dot gru lstm mkldnn_rnn_layer mv
-    quantized_gru quantized_lstm rnn_relu rnn_tanh slow_conv3d slow_conv_transpose2d vdot
+    _cdist_forward _cudnn_rnn _fft_c2c _fft_c2r _fft_r2c _native_multi_head_attention _scaled_mm
+    _transformer_encoder_layer_fwd cudnn_rnn gru lstm quantized_gru quantized_lstm rnn_relu rnn_tanh slow_conv3d
+    slow_conv_transpose2d
     """.split()  # noqa: SIM905
 )

@@ -84,6 +84,9 @@ class ModuleCall:
         output: what it returned, in words and shapes.
         sources: steps that made the tensors in its output.
         steps: numbers of the steps made in it, those of modules inside included.
+        constants: multiply-adds made in it that do not depend on the input, such as those of weights computed in the
+            pass; what modules inside do is included.
+        value: a copy of the tensor that it returned, if that was asked for.
     """
 
     number: int
@@ -95,6 +98,8 @@ class ModuleCall:
     shape: tuple[int, ...] | None = None
     sources: tuple[tuple[int, int], ...] = ()
     steps: range = field(default_factory=lambda: range(0))
+    constants: int = 0
+    value: Tensor | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,6 +127,8 @@ class Trace:
         calls: all module calls, in order of their begin.
         idle: modules that were never called, by path.
         hidden: TorchScript modules, whose insides show their steps but not their modules, by path.
+        used: those of the idle modules whose code or parameters the pass used all the same, by path.
+        uncounted: operations that multiply inside and that no rule counts, by torch's names.
         kept: the steps that were asked for, with their numbers.
     """
 
@@ -130,22 +137,25 @@ class Trace:
     calls: tuple[ModuleCall, ...]
     idle: Mapping[str, nn.Module]
     hidden: Mapping[str, nn.Module]
+    used: frozenset[str] = frozenset()
+    uncounted: tuple[str, ...] = ()
     kept: Mapping[int, Kept] = field(default_factory=dict)
 
 
-def trace(model: Model, image: Tensor, keep: Collection[int] = ()) -> Trace:
+def trace(model: Model, image: Tensor, keep: Collection[int] = (), call: int | None = None) -> Trace:
     """Run the network once on `image` and write down what it does. Must run inside `guarded`.
 
     Args:
         model: the network.
         image: its input, batch axis first.
         keep: numbers of steps whose values shall be kept, as an earlier trace of the same input found them.
+        call: number of the module call whose output shall be kept.
 
     Raises:
         BadOption: the network cannot run on it; the message names the module that failed.
     """
     made = image.detach().to(input_type(model, image) if image.is_floating_point() else image.dtype, copy=True)
-    recorder = _Recorder(model.module, made, keep)
+    recorder = _Recorder(model.module, made, keep, call)
     try:
         with torch.no_grad(), recorder.listening():
             forward(model, made, torch.arange(len(made)))
@@ -167,8 +177,10 @@ def _first_line(error: Exception) -> str:
 class _Recorder:
     """Keeps the books of one pass."""
 
-    def __init__(self, module: nn.Module, image: Tensor, keep: Collection[int]) -> None:
-        self.module, self.image, self.keep = module, image, frozenset(keep)
+    def __init__(self, module: nn.Module, image: Tensor, keep: Collection[int], kept_call: int | None) -> None:
+        self.module, self.image, self.keep, self.kept_call = module, image, frozenset(keep), kept_call
+        self.uncounted: set[str] = set()
+        self.touched: set[int] = set()  # modules and parameters that a function was called by or with
         self.kept: dict[int, Kept] = {}
         self.steps: list[Step] = []
         self.calls: list[ModuleCall] = []
@@ -198,7 +210,26 @@ class _Recorder:
         parts = dict(self.module.named_modules())
         hidden = {path: part for path, part in parts.items() if isinstance(part, torch.jit.ScriptModule)}
         idle = {path: part for path, part in parts.items() if path not in self.times and path not in hidden}
-        return Trace(tuple(self.image.shape), tuple(self.steps), tuple(self.calls), idle, hidden, self.kept)
+        used = frozenset(path for path, part in idle.items() if self._was_used(part))
+        uncounted = tuple(sorted(self.uncounted))
+        return Trace(
+            tuple(self.image.shape), tuple(self.steps), tuple(self.calls), idle, hidden, used, uncounted, self.kept
+        )
+
+    def _was_used(self, part: nn.Module) -> bool:
+        """Whether code of a module or of one inside ran, or a function was given one of its parameters."""
+        called = {id(call.module) for call in self.calls} | self.touched
+        return any(id(one) in called for one in (*part.modules(), *part.parameters()))
+
+    def touch(self, given: Any) -> None:
+        """Note who calls a function, and which parameters it is given."""
+        self.touched.update(id(leaf) for leaf in tree_leaves(given) if isinstance(leaf, nn.Parameter))
+        frame = sys._getframe(2)
+        while frame is not None:
+            if frame.f_code.co_name == "forward" and isinstance(part := frame.f_locals.get("self"), nn.Module):
+                self.touched.add(id(part))
+                return
+            frame = frame.f_back
 
     def place(self) -> str:
         """Where the pass failed, for people: the innermost module at work."""
@@ -232,6 +263,8 @@ class _Recorder:
         call.output = described(output)
         tensors = [leaf for leaf in tree_leaves(output) if isinstance(leaf, Tensor)]
         call.shape = tuple(output.shape) if isinstance(output, Tensor) else None
+        if call.number == self.kept_call and isinstance(output, Tensor):
+            call.value = output.detach().clone()
         call.sources = tuple(dict.fromkeys(source for t in tensors for source in self.sources(t)))
 
     def sources(self, tensor: Tensor) -> tuple[tuple[int, int], ...]:
@@ -255,10 +288,14 @@ class _Recorder:
         number = len(self.steps)
         if wanted and outputs:
             self.kept[number] = Kept(func, before, outputs[0].detach().clone())
+        shapes = tuple(tuple(out.shape) for out in outputs)
+        cost, operation = multiply_adds(func, named, shapes), func._schema.name
+        if cost is None:
+            self.uncounted.add(operation.removeprefix("aten::"))
+        if not inputs:
+            for place in self.open or range(bool(self.calls)):
+                self.calls[place].constants += cost or 0
         if inputs:
-            shapes = tuple(tuple(out.shape) for out in outputs)
-            cost = multiply_adds(func, named, shapes)
-            operation = func._schema.name
             call = self.open[-1] if self.open else 0
             self.steps.append(Step(number, operation, given, inputs, shapes, call, self.function, cost))
         written = [
@@ -303,6 +340,7 @@ class _Functions(TorchFunctionMode):
         recorder, before = self.recorder, self.recorder.function
         recorder.functions += 1
         recorder.function = (_function_name(func), recorder.functions)
+        recorder.touch((args, kwargs))
         try:
             return func(*args, **(kwargs or {}))
         finally:

@@ -109,7 +109,8 @@ def _table(found: Inspection, whole: bool) -> None:
     show.line("field: pixels along each axis that one position can depend on; step: from one position's to the next.")
     total = structure.total
     fixed = f", {total.parameters - total.trainable:,} of them fixed" if total.trainable < total.parameters else ""
-    show.line(f"{total.parameters:,} parameters{fixed}; {total.multiply_adds:,} multiply-adds for one sample.")
+    cost = f"{structure.least}{total.multiply_adds:,} multiply-adds for one sample"
+    show.line(f"{total.parameters:,} parameters{fixed}; {cost}.")
     if structure.functions:
         calls = ", ".join(f"{name} {count}" for name, count in structure.functions.items())
         show.line(plain(f"Functions called in the modules' own code: {calls}."))
@@ -139,7 +140,7 @@ def _row(row: Row, settings: bool) -> tuple[str, ...]:
 def _output(row: Row) -> str:
     """Without the batch axis, where it is one tensor."""
     if not row.calls:
-        return "never called"
+        return "not called"
     return "x".join(map(str, row.shape[1:])) if row.shape and len(row.shape) > 1 else row.output
 
 

@@ -204,7 +204,7 @@ class _Builder:
             detail=_settings(module),
             shape=shape,
             parameters=sum(p.numel() for p in module.parameters() if not _is_lazy(p)),
-            multiply_adds=sum(step.multiply_adds or 0 for step in steps) // self.found.image[0],
+            multiply_adds=sum(step.multiply_adds or 0 for step in steps) // self.found.image[0] + call.constants,
         )
 
     def _function_box(self, part: _Part) -> Box:

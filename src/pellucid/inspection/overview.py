@@ -51,7 +51,7 @@ class Inspection:
         total = self.structure.total
         return (
             f"<Inspection of {self.model.name}: {len(self.structure.rows):,} modules, {total.parameters:,} parameters, "
-            f"{total.multiply_adds:,} multiply-adds>"
+            f"{self.structure.least}{total.multiply_adds:,} multiply-adds>"
         )
 
     def drawing(self, *, most: int = 80) -> str:
@@ -114,6 +114,9 @@ def inspect(
     image, decoded = read_input(model, picture, size, shape)
     with guarded(model.module):
         found = trace(model, image)
+        if len(image) > 1 and any(call.constants for call in found.calls):
+            for call, alone in zip(found.calls, trace(model, image[:1]).calls, strict=False):
+                call.constants = alone.constants  # may be as many for one sample as for all, or as many times fewer
         wanted = None if layers is None else [Site.parse(layer) for layer in layers]
         seen = () if picture is None and layers is None else activations_of(model, image, found, wanted)
         fields = fields_of(model, image, found)

@@ -14,6 +14,7 @@ from pellucid.types import Model
 
 SETTINGS = ("kernel", "stride", "padding", "dilation", "groups")
 _ATTRIBUTES = {"kernel": "kernel_size"}
+_CONTAINERS = (nn.ModuleList, nn.ModuleDict, nn.ParameterList, nn.ParameterDict)  # are never called themselves
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,7 @@ class Structure:
         rows: the whole network, then every module in the order of its first call, then those never called.
         functions: how often each function was called outside of leaf modules (additions, concatenations, ...).
         notes: what the reader of the numbers must know.
+        uncounted: operations that multiply and are not counted; the multiply-adds are too few by theirs.
     """
 
     model: str
@@ -72,6 +74,12 @@ class Structure:
     rows: tuple[Row, ...]
     functions: Mapping[str, int] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    uncounted: tuple[str, ...] = ()
+
+    @property
+    def least(self) -> str:
+        """Words in front of the total of multiply-adds: "at least " where some are not counted."""
+        return "at least " if self.uncounted else ""
 
     @property
     def total(self) -> Row:
@@ -98,13 +106,15 @@ def structure_of(model: Model, found: Trace, fields: Mapping[str, ReceptiveField
     costs = [0]
     for step in found.steps:
         costs.append(costs[-1] + (step.multiply_adds or 0))
-    whole = max(costs[-1], 1)
+    samples = found.image[0]
+    whole = max(costs[-1] / samples + sum(call.constants for call in by_path.get("", ())), 1)
     weights = max(_count(model.module), 1)
 
     def row(path: str, part: nn.Module, calls: Iterable[ModuleCall]) -> Row:
         calls = list(calls)
         first = calls[0] if calls else None
-        cost = sum(costs[c.steps.stop] - costs[c.steps.start] for c in calls) // found.image[0]
+        cost = sum(costs[c.steps.stop] - costs[c.steps.start] for c in calls) // samples
+        cost += sum(c.constants for c in calls)
         return Row(
             path=path,
             kind=type(part).__name__,
@@ -117,7 +127,7 @@ def structure_of(model: Model, found: Trace, fields: Mapping[str, ReceptiveField
             trainable=_count(part, trainable=True),
             multiply_adds=cost,
             parameter_share=_count(part) / weights,
-            multiply_add_share=cost * found.image[0] / whole,
+            multiply_add_share=cost / whole,
             field=fields.get(path),
         )
 
@@ -125,7 +135,7 @@ def structure_of(model: Model, found: Trace, fields: Mapping[str, ReceptiveField
     idle = [row(path, part, ()) for path, part in {**found.hidden, **found.idle}.items() if path not in by_path]
     parts = {path: calls[0].module for path, calls in by_path.items()}
     notes = tuple(_notes(found, called, idle, parts))
-    return Structure(model.name, found.image, (*called, *idle), _functions(found), notes)
+    return Structure(model.name, found.image, (*called, *idle), _functions(found), notes, found.uncounted)
 
 
 def settings_of(part: nn.Module) -> dict[str, str]:
@@ -162,7 +172,8 @@ def _functions(found: Trace) -> dict[str, int]:
 
 
 def _notes(found: Trace, called: list[Row], idle: list[Row], parts: Mapping[str, nn.Module]) -> Iterable[str]:
-    never = [row.path for row in idle if row.path not in found.hidden]
+    never = [row.path for row in idle if row.path not in found.hidden and row.path not in found.used]
+    never = [path for path in never if not isinstance(found.idle[path], _CONTAINERS)]
     if never:
         yield f"Never called in evaluation mode: {_some(never)}."
     if found.hidden:
@@ -170,9 +181,11 @@ def _notes(found: Trace, called: list[Row], idle: list[Row], parts: Mapping[str,
     often = [f"{row.path} ({row.calls} times)" for row in called if row.calls > 1]
     if often:
         yield f"Called more than once, listed with the first output and the sum of all multiply-adds: {_some(often)}."
-    uncounted = sorted({step.operation.removeprefix("aten::") for step in found.steps if step.multiply_adds is None})
-    if uncounted:
-        yield f"The multiply-adds inside of these operations are not counted: {_some(uncounted)}."
+    if found.uncounted:
+        yield (
+            f"The multiply-adds inside of these operations are not counted: {_some(list(found.uncounted))}. "
+            "The total is too small by theirs."
+        )
     owners: dict[int, str] = {}
     shared: list[str] = []
     for path, part in parts.items():

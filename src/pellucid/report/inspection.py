@@ -93,6 +93,7 @@ def record_of(found: Inspection) -> dict[str, Any]:
         "parameters": structure.total.parameters,
         "trainable": structure.total.trainable,
         "multiply_adds": structure.total.multiply_adds,
+        "uncounted": list(structure.uncounted),
         "functions": dict(structure.functions),
         "notes": list(structure.notes),
         "modules": [_module(row) for row in structure.rows],
