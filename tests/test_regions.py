@@ -344,6 +344,6 @@ def test_torchvision(name):
 
 
 def test_a_reading_of_some_pictures_of_many():
-    reading = PixelClasses.of_scores(torch.randn(2, 3, 4, 4)).placed(torch.tensor([3, 1]))
+    reading = PixelClasses.of_scores(torch.randn(2, 3, 4, 4), pellucid.wrap(nn.Identity())).placed(torch.tensor([3, 1]))
     target = Top().resolve(reading, pellucid.wrap(nn.Identity()))
     assert [target.classes[k] for k in (3, 1)] == [int(reading.shares[k].argmax()) for k in (3, 1)]

@@ -105,9 +105,9 @@ def test_options_are_filled():
     [
         (OCCLUSION, {"size": 3}, "'occlusion' has no option 'size'. Its options: window, stride, fill"),
         (find_method("saliency"), {"size": 3}, "'saliency' has no option 'size'. Its options: none"),
-        (OCCLUSION, {"window": 8.5}, r"Expected int for the option 'window' of 'occlusion', got 8.5"),
-        (OCCLUSION, {"window": True}, r"Expected int for the option 'window' of 'occlusion', got True"),
-        (OCCLUSION, {"window": "8"}, r"Expected int for the option 'window' of 'occlusion', got '8'"),
+        (OCCLUSION, {"window": 8.5}, r"\| None for the option 'window' of 'occlusion', got 8.5"),
+        (OCCLUSION, {"window": True}, r"\| None for the option 'window' of 'occlusion', got True"),
+        (OCCLUSION, {"window": "8"}, r"\| None for the option 'window' of 'occlusion', got '8'"),
         (OCCLUSION, {"fill": [1]}, r"Expected float \| str for the option 'fill' of 'occlusion', got \[1\]"),
         (GRAD_CAM, {"rectify": 1}, r"Expected bool for the option 'rectify' of 'grad-cam', got 1"),
         (SMOOTHGRAD, {"noise": True}, r"Expected float for the option 'noise' of 'smoothgrad', got True"),
@@ -119,7 +119,7 @@ def test_options_are_refused(method, given, message):
         fill_options(method, given)
 
 
-@pytest.mark.parametrize("name", ["window", "fill"])
+@pytest.mark.parametrize("name", ["shape", "fill"])
 def test_none_is_no_value(name):
     with pytest.raises(BadOption, match=f"for the option '{name}' of 'occlusion', got None"):
         fill_options(OCCLUSION, {name: None})
@@ -129,6 +129,8 @@ def test_none_is_no_value(name):
     ("method", "name", "text", "value"),
     [
         (OCCLUSION, "window", "8", 8),
+        (OCCLUSION, "window", "8x4", (8, 4)),
+        (OCCLUSION, "window", "none", None),
         (OCCLUSION, "fill", "mean", "mean"),
         (OCCLUSION, "fill", "-0.5", -0.5),
         (OCCLUSION, "fill", "2", 2.0),
@@ -147,8 +149,8 @@ def test_options_are_parsed(method, name, text, value):
 @pytest.mark.parametrize(
     ("method", "name", "text", "message"),
     [
-        (OCCLUSION, "window", "wide", r"Expected int for --occlusion.window, got 'wide'"),
-        (OCCLUSION, "window", "8.5", r"Expected int for --occlusion.window, got '8.5'"),
+        (OCCLUSION, "window", "wide", r"Expected int \| tuple\[int, int\] \| None for --occlusion.window, got 'wide'"),
+        (OCCLUSION, "window", "8.5", r"Expected int \| tuple\[int, int\] \| None for --occlusion.window, got '8.5'"),
         (GRAD_CAM, "rectify", "maybe", r"Expected bool for --grad-cam.rectify, got 'maybe'"),
         (SMOOTHGRAD, "noise", "", r"Expected float for --smoothgrad.noise, got ''"),
         (OCCLUSION, "size", "3", "'occlusion' has no option 'size'"),

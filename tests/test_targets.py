@@ -31,6 +31,7 @@ from pellucid.types import Frame
 OUTPUT = torch.tensor([[1.0, 5.0, 3.0], [7.0, 2.0, 7.0]])
 BOTH = torch.tensor([0, 1])
 MODEL = wrap(torch.nn.Identity(), name="net")
+SOFT = wrap(torch.nn.Identity(), name="net", answers="probabilities")
 NAMED = wrap(MODEL, classes=["tabby cat", "tiger cat", "golden retriever, dog"])
 FRAMES = (Frame.whole((4, 4)),) * 3
 
@@ -133,7 +134,7 @@ def test_probability():
     expected = [OUTPUT[0].exp()[1] / OUTPUT[0].exp().sum(), OUTPUT[1].exp()[0] / OUTPUT[1].exp().sum()]
     torch.testing.assert_close(Probability((1, 0)).score(OUTPUT, BOTH, MODEL), torch.stack(expected))
     # a model that ends in a softmax gives probabilities already
-    torch.testing.assert_close(Probability((1, 0)).score(OUTPUT.softmax(1), BOTH, MODEL), torch.stack(expected))
+    torch.testing.assert_close(Probability((1, 0)).score(OUTPUT.softmax(1), BOTH, SOFT), torch.stack(expected))
 
 
 def test_margin():
@@ -284,8 +285,8 @@ def test_probabilities_are_not_squeezed_twice():
     soft = OUTPUT.softmax(1)
     assert are_probabilities(soft)
     assert not are_probabilities(OUTPUT)
-    torch.testing.assert_close(probabilities(soft), soft)
-    torch.testing.assert_close(probabilities(OUTPUT), soft)
+    torch.testing.assert_close(probabilities(soft, SOFT), soft)
+    torch.testing.assert_close(probabilities(OUTPUT, MODEL), soft)
 
 
 def test_one_class_per_picture_through_explain():

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from pellucid.models.wrap import wrap as wrap
     from pellucid.registry import methods as methods
     from pellucid.registry import metrics as metrics
+    from pellucid.targets import Against as Against
     from pellucid.targets import Candidates as Candidates
     from pellucid.targets import Custom as Custom
     from pellucid.targets import Detection as Detection
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
     from pellucid.targets import Margin as Margin
     from pellucid.targets import Probability as Probability
     from pellucid.targets import Region as Region
+    from pellucid.targets import Sigmoid as Sigmoid
     from pellucid.targets import Similarity as Similarity
     from pellucid.targets import Target as Target
     from pellucid.targets import Top as Top
@@ -59,6 +61,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOME = {
+    "Against": "targets",
     "Attribution": "types",
     "Candidates": "targets",
     "Canvas": "types",
@@ -83,6 +86,7 @@ _HOME = {
     "Probability": "targets",
     "Region": "targets",
     "Score": "evaluation",
+    "Sigmoid": "targets",
     "Similarity": "targets",
     "Site": "types",
     "Target": "targets",
@@ -106,6 +110,7 @@ _MODULES = ("arithmetic", "methods", "metrics")
 """Modules that are public as such; the last two are callable: `pellucid.methods()` is the registry."""
 
 __all__ = [
+    "Against",
     "Attribution",
     "Candidates",
     "Canvas",
@@ -130,6 +135,7 @@ __all__ = [
     "Probability",
     "Region",
     "Score",
+    "Sigmoid",
     "Similarity",
     "Site",
     "Target",

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from pellucid import arguments
+from pellucid.capture.answering import answered
 from pellucid.capture.budget import Budget
 from pellucid.capture.feeding import bound, outputs
 from pellucid.capture.guard import guarded
@@ -26,7 +27,7 @@ from pellucid.models import wrap
 from pellucid.models.preprocessing import preprocessing_of
 from pellucid.pictures import names_apart, prepare
 from pellucid.registry import DEFAULT_METHODS
-from pellucid.targets import ClassScores, Scene, TargetLike, are_probabilities, parse_targets
+from pellucid.targets import ClassScores, Scene, TargetLike, assumption, notes_on, parse_targets
 from pellucid.types import Frame, Maps, Model, Picture, Site
 
 _TOP = 5
@@ -116,6 +117,7 @@ def explain(
     engine: Engine | None = None
     try:
         with guarded(model.module):
+            model = answered(model, image)
             scene = Scene(model, frames, lambda others: outputs(model, _read_pictures(model, others)[0]))
             targets = [each.fit(scene) for each in wanted]
             strict = methods is not None
@@ -198,12 +200,10 @@ def _pack(
     notes: tuple[str, ...] = ()
     if engine.model.inputs:
         notes = ("The other inputs were held as they are: no map shows what they contribute to the score.",)
-    scores = engine.reading.scores if isinstance(engine.reading, ClassScores) else None
-    if scores is not None and scores.shape[1] > 1 and are_probabilities(scores):
-        notes += (
-            f"The output of {engine.model.name} already is a probability, so gradients are those of the softmax: they "
-            "fade where the model is sure. Remove the softmax for better maps.",
-        )
+    if isinstance(engine.reading, ClassScores):
+        notes += notes_on(engine.model, engine.reading.scores)
+        if taken := assumption(engine.model):
+            choices = {**choices, "answers": taken}
     return Explanation(
         model=engine.model,
         pictures=decoded,

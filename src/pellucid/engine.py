@@ -374,7 +374,7 @@ class Engine:
             ),
             model=self.model,
             extras={name: _own(value) for name, value in evidence.extras.items()},
-            notes=(*evidence.notes, *_base_options(step), *_cut_short(meter.cut), *_empty_maps(values)),
+            notes=(*evidence.notes, *_base_options(step), *_cut_short(meter.cut), *_flat_maps(values)),
             partial=None if meter.cut is None else (meter.cut.done, meter.cut.total),
         )
 
@@ -497,10 +497,28 @@ def _cut_short(cut: Tally | None) -> tuple[str, ...]:
     return () if cut is None else (f"Stopped early: the estimate so far, from {cut.done:,} of {cut.total:,} samples.",)
 
 
-def _empty_maps(values: Map) -> tuple[str, ...]:
-    """A note when a map is zero everywhere, so that no one mistakes it for a failure."""
-    empty = (values == 0).flatten(1).all(1).nonzero()[:, 0].tolist()
-    if not empty:
-        return ()
-    which = "" if len(values) == 1 else f" of picture {', '.join(str(k) for k in empty)}"
-    return (f"The map{which} is zero everywhere: there is no evidence of this kind for the target.",)
+def _flat_maps(values: Map) -> tuple[str, ...]:
+    """A note when a map is the same everywhere, so that no one mistakes it for a failure, or for evidence."""
+    flat = values.flatten(1)
+    least, most = flat.aminmax(dim=1)
+    # what is interpolated or averaged from one value differs from it by rounding only
+    same = most - least <= 8 * torch.finfo(values.dtype).eps * flat.abs().amax(1)
+    empty = (flat == 0).all(1)
+    notes = []
+    if bool(empty.any()):
+        notes.append(
+            f"The map{_of_pictures(empty)} is zero everywhere: there is no evidence of this kind for the target."
+        )
+    if bool((same & ~empty).any()):
+        value = f" ({float(flat[0, 0]):.3g})" if len(values) == 1 else ""
+        notes.append(
+            f"The map{_of_pictures(same & ~empty)} has one value everywhere{value}: it says nothing of where the "
+            "evidence lies."
+        )
+    return tuple(notes)
+
+
+def _of_pictures(which: Tensor) -> str:
+    """Which pictures of several are meant, `[batch]`."""
+    numbers = ", ".join(str(k) for k in which.nonzero()[:, 0].tolist())
+    return "" if len(which) == 1 else f" of picture {numbers}"

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Literal, Protocol
 from torch import Tensor
 
 from pellucid.errors import UnknownName
-from pellucid.regions import Regions
+from pellucid.regions import DEFAULT, Regions
 from pellucid.types import Answers, Attribution, Change, Cost, Entry, Map, Maps, Noise, Scores
 
 TRUTH = frozenset({"boxes", "mask"})
@@ -71,8 +71,8 @@ class Asking(Protocol):
     def picture(self, name: str) -> Maps:
         """Another picture, a file or a sample, as the model's input `[1, channel, row, column]`."""
 
-    def regions(self, metric: str, kind: int | str) -> Regions:
-        """The parts that the option `regions` names, for each row; see `pellucid.regions`."""
+    def regions(self, metric: str, kind: int | str | None, default: int = DEFAULT) -> Regions:
+        """The parts that the option `regions` names, for each row; see `pellucid.regions.regions_of`."""
 
 
 class Explaining(Protocol):
@@ -115,7 +115,9 @@ class Explaining(Protocol):
         """
 
 
-NO_PROBABILITY = "The target is no class's score, so the score itself stands for a probability."
+NO_PROBABILITY = (
+    "The target is no class's score, or one without a probability, so the score itself stands for a probability."
+)
 """The note of scores of such targets."""
 
 

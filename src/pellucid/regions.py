@@ -4,6 +4,7 @@ Every method that switches regions takes the same `regions`:
 
 | `regions` | what they are |
 |---|---|
+| nothing | 50 superpixels of each picture, or on small pictures a grid of about as many cells |
 | a number | exactly so many superpixels of each picture (SLIC) |
 | `7x7` | a grid of so many rows and columns |
 | `labels.png`, `labels.npy` | a label map: pixels of one colour, or of one number, are a region |
@@ -28,6 +29,11 @@ from pellucid.types import Map, Maps, ProbeLike
 MOST = 1000
 """More regions than this are no label map but a photograph or a map whose borders were blurred."""
 
+DEFAULT = 50
+"""Superpixels where nothing else is said."""
+_PIXELS_EACH = 4
+"""Pixels without which a superpixel is none."""
+
 _COMPACTNESS = 10.0
 """How much nearness counts against colour in SLIC (Achanta et al. 2012, section 3.1; 1 to 40, 10 is theirs)."""
 
@@ -39,10 +45,12 @@ class Regions:
     Attributes:
         labels: which region each pixel belongs to, from 0, int64 `[batch, row, column]`.
         count: how many regions each picture has.
+        notes: what the reader must know about how they were cut.
     """
 
     labels: Tensor
     count: int
+    notes: tuple[str, ...] = ()
 
     def hidden(self, shown: Tensor, samples: Tensor) -> Tensor:
         """The pixels of what is not shown, `[n, 1, row, column]`.
@@ -71,15 +79,21 @@ class Regions:
         return values.gather(1, self.labels.flatten(1)).reshape(self.labels.shape)
 
 
-def regions_of(method: str, kind: int | str, image: Maps, probe: ProbeLike) -> Regions:
+def regions_of(method: str, kind: int | str | None, image: Maps, probe: ProbeLike, default: int = DEFAULT) -> Regions:
     """The regions that the option `regions` names; errors name the `method`.
+
+    None is so many superpixels as `default` says. Small pictures, and those that superpixels would cut so unevenly that
+    one of them is more than half of the picture, are cut into a grid of about as many cells instead.
 
     Raises:
         BadOption: another text, fewer than two regions, or more than the picture has pixels.
         BadPicture: the label map cannot be read.
     """
     rows, columns = image.shape[2:]
-    if isinstance(kind, str) and (cells := re.fullmatch(r"(\d+)x(\d+)", kind.strip())):
+    notes: tuple[str, ...] = ()
+    if kind is None:
+        labels, count, notes = _fitting(image, probe, default)
+    elif isinstance(kind, str) and (cells := re.fullmatch(r"(\d+)x(\d+)", kind.strip())):
         down, across = int(cells[1]), int(cells[2])
         if not (1 <= down <= rows and 1 <= across <= columns):
             raise BadOption(f"A grid of {kind} does not fit {method}'s pictures of {rows} x {columns} pixels.")
@@ -98,7 +112,26 @@ def regions_of(method: str, kind: int | str, image: Maps, probe: ProbeLike) -> R
         labels, count = _superpixels(image, probe, kind) if kind > 1 else image.new_zeros(0), kind
     if count < 2:
         raise BadOption(f"{method} compares regions and needs at least two, got {count}.")
-    return Regions(labels.to(image.device).expand(len(image), rows, columns), count)
+    return Regions(labels.to(image.device).expand(len(image), rows, columns), count, notes)
+
+
+def _fitting(image: Maps, probe: ProbeLike, default: int) -> tuple[Tensor, int, tuple[str, ...]]:
+    """Label maps `[1 or batch, row, column]` of about `default` regions, none of them half of a picture; and notes."""
+    rows, columns = image.shape[2:]
+    why = f"a picture of {rows} x {columns} pixels is too small for {default} superpixels"
+    if rows * columns >= _PIXELS_EACH * default:
+        try:
+            labels = _superpixels(image, probe, default)
+        except BadOption:
+            pass  # it does not fall into so many
+        else:
+            sizes = torch.stack([picture.flatten().bincount() for picture in labels])
+            if 2 * int(sizes.max()) <= rows * columns:
+                return labels, default, ()
+            why = "one of its superpixels would be more than half of a picture"
+    side = round(default**0.5)
+    down, across = min(side, rows), min(side, columns)
+    return _grid(rows, columns, down, across), down * across, (f"Regions are a grid of {down} x {across}: {why}.",)
 
 
 def _grid(rows: int, columns: int, down: int, across: int) -> Tensor:

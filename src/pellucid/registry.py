@@ -103,6 +103,8 @@ def _check(entry: HasOptions, name: str, value: Any) -> Any:
     kinds = _kinds(entry, name)
     if isinstance(value, float) and not math.isfinite(value):
         raise BadOption(f"Expected a finite number for the option {name!r} of {entry.id!r}, got {value}.")
+    if _PAIR in kinds and isinstance(value, tuple | list) and [type(part) for part in value] == [int, int]:
+        return tuple(value)
     given = "None" if value is None else type(value).__name__
     if given in kinds:
         return value
@@ -117,11 +119,19 @@ def _kinds(entry: HasOptions, name: str) -> list[str]:
     return [part.strip() for part in annotation.split("|")]
 
 
+def _pair(text: str) -> tuple[int, int]:
+    """Rows and columns, as in `8x4`."""
+    rows, columns = text.lower().split("x")
+    return int(rows), int(columns)
+
+
+_PAIR = "tuple[int, int]"
 _YES_NO = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
 _READERS: Mapping[str, Callable[[str], Any]] = {
     "bool": lambda text: _YES_NO[text.lower()],
     "None": lambda text: {"none": None}[text.lower()],
     "int": int,
+    _PAIR: _pair,
     "float": float,
     "str": str,
 }

@@ -231,6 +231,7 @@ class Model:
         canvas: for networks that resize and pad pictures themselves: the plane that a picture of so many rows and
             columns becomes.
         inputs: what it takes besides the pictures of a call, one row for each, by position or by name.
+        answers: what one number of its output is, a key of `targets.KINDS`; "" when nobody has said so.
     """
 
     module: nn.Module
@@ -243,6 +244,7 @@ class Model:
     call: Callable[..., Any] | None = None
     canvas: Callable[[tuple[int, int]], Canvas] | None = None
     inputs: tuple[Tensor, ...] | Mapping[str, Tensor] = ()
+    answers: str = ""
 
     def __repr__(self) -> str:
         return f"<Model {self.name}{f' ({self.source})' if self.source else ''}>"
@@ -392,7 +394,7 @@ class Answers:
     Attributes:
         score: the target's score, `[batch, count]`, or of the first variants only if the work was stopped and the
             method can do with less.
-        top: index of the top class, of the same shape; None when the output has no classes.
+        top: index of the top class, of the same shape; None when the output has no classes to choose among.
         deviation: of fast answers, the largest difference from exact ones where both were computed.
     """
 
@@ -478,7 +480,7 @@ class ProbeLike(Protocol):
         """Mean score of the classes nearest the target's, as a target for `each`; None if the target is no class."""
 
     def residual(self) -> Any:
-        """Score and log-probability of the target's class, as a target for `each`; None if the target is no class."""
+        """Score and log-probability of the target's class, as a target for `each`; None if there are not both."""
 
     def grey(self, level: float) -> Tensor | None:
         """The model's input value for a grey of 0 (black) to 1 (white), None when that is not known."""
@@ -692,8 +694,8 @@ class Prediction:
     Attributes:
         index: of the class.
         name: of the class.
-        score: before softmax.
-        probability: 0 to 1.
+        score: as the network gives it.
+        probability: 0 to 1, as the kind of output has it; None where nothing says that there is one.
         share: of the picture that the class fills, for networks that score every pixel; score and probability are then
             means over that part.
         box: of the object, in pixels of the picture, for detectors.
@@ -702,7 +704,7 @@ class Prediction:
     index: int
     name: str
     score: float
-    probability: float
+    probability: float | None
     share: float | None = None
     box: Box | None = None
 

@@ -138,9 +138,9 @@ def test_stopped_midway_it_is_the_estimate_from_fewer_masks():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"masks": 1}, "Expected masks >= 2, cells >= 1 and 0 < keep < 1 for rise, got 1, 3 and 0.5"),
-        ({"cells": 0}, "got 4000, 0 and 0.5"),
-        ({"keep": 1.0}, "got 4000, 3 and 1.0"),
+        ({"masks": 1}, "Expected masks >= 2 and 0 < keep < 1 for rise, got 1 and 0.5"),
+        ({"cells": 0}, "cells for rise, as many as there are pixels, got 0"),
+        ({"keep": 1.0}, "got 4000 and 1.0"),
         ({"fill": "inpaint"}, "rise hides by degrees, which the fill 'inpaint' cannot; try blur, mean or a number"),
         ({"fill": "gray"}, "Expected a number, mean, blur, noise, inpaint or a picture as fill of rise, got 'gray'"),
     ],

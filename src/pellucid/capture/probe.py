@@ -242,8 +242,12 @@ class Probe:
         return Rivals(self.target, count) if type(self.target) is Logit else None
 
     def residual(self) -> Residual | None:
-        """The score and the log-probability of the target's class, to be given to `each`; None as for `rivals`."""
-        return Residual(self.target.classes) if type(self.target) is Logit else None
+        """The score and the log-probability of the target's class, to be given to `each`.
+
+        None as for `rivals`, and where there is no log-probability or the score before it is not known.
+        """
+        known = self.model.answers in ("", "classes", "multi-label", "binary")
+        return Residual(self.target.classes) if type(self.target) is Logit and known else None
 
     def grey(self, level: float) -> Tensor | None:
         """What a grey picture of `level`, 0 (black) to 1 (white), is to the model: `[1, channel, 1, 1]`.
@@ -301,7 +305,7 @@ class Probe:
         with torch.inference_mode():
             score = full_precision(self.target.score(output, samples, self.model))
             classes = class_scores(output, self.model)
-            top = classes.argmax(1) if isinstance(classes, Tensor) else None
+            top = classes.argmax(1) if isinstance(classes, Tensor) and classes.shape[1] > 1 else None
         self.meter.forward += len(samples)
         return score.clone(), None if top is None else top.clone()
 

@@ -67,6 +67,11 @@ spec_flag = click.option(
 model_flags = together(
     click.option("--weights", metavar="FILE", help="A .safetensors or .pth file with the model's weights."),
     click.option("--part", metavar="PATH", help="The part of its output that holds the scores: logits, 1, heads.age."),
+    click.option(
+        "--answers",
+        metavar="KIND",
+        help="What one number of the output is: classes, multi-label, binary or regression.",
+    ),
     click.option("--classes", metavar="FILE", help="A text file with one class name per line."),
     click.option("--device", default="auto", show_default=True, help="cpu, cuda, cuda:1, mps or auto."),
     click.option("--size", metavar="N|RxC", help="Rows and columns of the model's input, in pixels."),
@@ -96,6 +101,7 @@ def load_model(spec: str | None, flags: dict[str, Any], *, sized: bool = True) -
         spec or embedded.NAME,
         weights=flags["weights"],
         output=flags["part"],
+        answers=flags["answers"],
         classes=Path(flags["classes"]) if flags["classes"] else None,
         device=flags["device"],
         size=_size(flags["size"]),

@@ -96,7 +96,7 @@ def value_kind(method: HasOptions, name: str) -> str:
     """The type that an option's value has, for people."""
     kind = method.function.__annotations__.get(name, type(method.options[name]))
     text = kind if isinstance(kind, str) else getattr(kind, "__name__", str(kind))
-    words = {"int": "whole number", "float": "number", "str": "text", "bool": "yes|no"}
+    words = {"int": "whole number", "float": "number", "str": "text", "bool": "yes|no", "tuple[int, int]": "RxC"}
     return "|".join(words.get(part.strip(), part.strip()) for part in text.split("|"))
 
 

@@ -70,6 +70,7 @@ def _predictions(explanation: Explanation) -> None:
     if not explanation.predictions or not explanation.predictions[0]:
         return
     found = explanation.predictions[0]
+    known = any(p.probability is not None for p in found)
     rows = [
         (
             str(p.index),
@@ -77,14 +78,14 @@ def _predictions(explanation: Explanation) -> None:
             *((f"{p.share:.1%}",) if p.share is not None else ()),
             *((", ".join(f"{edge:.0f}" for edge in p.box),) if p.box is not None else ()),
             f"{p.score:.3f}",
-            f"{p.probability:.1%}",
-            show.bar(p.probability),
+            *((f"{p.probability:.1%}", show.bar(p.probability)) if p.probability is not None else ()),
         )
         for p in found
     ]
     where = ("of the picture",) if found[0].share is not None else ("box",) if found[0].box is not None else ()
     places = tuple((name, "right") for name in where)
-    show.table((("class", "right"), "name", *places, ("score", "right"), ("probability", "right"), ""), rows)
+    chance = (("probability", "right"), "") if known else ()
+    show.table((("class", "right"), "name", *places, ("score", "right"), *chance), rows)
 
 
 def _choices(explanation: Explanation) -> None:

@@ -184,7 +184,7 @@ def _film(comparison: Comparison, picture: Compared) -> dict[str, Any]:
     return {
         "name": picture.name,
         "target": picture.target,
-        "prediction": "" if first is None else f"{first.name}, {facts.percent(first.probability)}",
+        "prediction": "" if first is None else f"{first.name}, {facts.certainty(first)}",
         "photo": _source(picture.picture.image) if picture.picture else "",
         "rows": rows,
         "film": any(row["frames"] for row in rows),

@@ -20,8 +20,8 @@ from pellucid.engine import Engine
 from pellucid.errors import BadModel, BadOption, Refused
 from pellucid.judging import NO_PROBABILITY
 from pellucid.models.weights import read_weights
-from pellucid.regions import Regions, regions_of
-from pellucid.targets import ClassScores, Logit, Probability, Reading, Target, of_rows
+from pellucid.regions import DEFAULT, Regions, regions_of
+from pellucid.targets import ClassScores, Logit, Probability, Reading, Sigmoid, Target, of_rows
 from pellucid.types import Answers, Attribution, Change, Map, Maps, Model, Noise, Question
 
 
@@ -63,10 +63,10 @@ class Asker:
         """Another picture as the model's input."""
         return self.plain.picture(name)
 
-    def regions(self, metric: str, kind: int | str) -> Regions:
+    def regions(self, metric: str, kind: int | str | None, default: int = DEFAULT) -> Regions:
         """The parts of each row's picture; every picture is cut once."""
-        found = regions_of(metric, kind, self.plain.image, self.plain)
-        return Regions(found.labels.repeat(self.maps, 1, 1), found.count)
+        found = regions_of(metric, kind, self.plain.image, self.plain, default)
+        return Regions(found.labels.repeat(self.maps, 1, 1), found.count, found.notes)
 
     def _ask(self, probe: Probe, count: int, change: Change, *, shared: bool) -> Answers:
         batch, before = len(probe.image), probe.meter.forward
@@ -151,7 +151,7 @@ class Remaker:
     def of_another_class(self, rng: Noise) -> Map:
         """The maps for another class."""
         target, reading = self.question.target, self._reading()
-        if type(target) not in (Logit, Probability) or not isinstance(reading, ClassScores):
+        if type(target) not in (Logit, Probability, Sigmoid) or not isinstance(reading, ClassScores):
             raise Refused("The target is no class's score, so there is no other class to compare with.")
         count = reading.scores.shape[1]
         if count < 2:

@@ -23,7 +23,7 @@ from pellucid.judging import TRUTH, Evaluation, Judgement, Metric, Score
 from pellucid.models.preprocessing import preprocessing_of
 from pellucid.pictures import prepare, read_labels
 from pellucid.registry import fill_options, find_metric
-from pellucid.targets import Probability, as_probability, of_rows
+from pellucid.targets import as_probability, is_probability, of_rows
 from pellucid.types import Attribution, Cost, Map, Maps, Noise, Question
 
 _BLOCK_BYTES = 2**28
@@ -273,9 +273,9 @@ class _Judge:
             lambda name: prepare(name, preprocessing_of(model)).tensor[None],
             lambda name: torch.from_numpy(read_labels(name, [question.frames[k] for k in pictures.tolist()])),
         )
-        targets = [of_rows(target, pictures) for target in (question.target, as_probability(question.target))]
+        targets = [of_rows(target, pictures) for target in (question.target, as_probability(question.target, model))]
         plain, sure = (Probe(model, image, target, None, budget, self.meter, *readers) for target in targets)
-        asker = Asker(plain, sure, maps, certain=isinstance(sure.target, Probability))
+        asker = Asker(plain, sure, maps, certain=is_probability(sure.target))
         makers = [each.maker for each in subjects if each.maker is not None]
         remaker = Remaker(model, image, pictures, makers, self.seed, budget, self.meter)
         available = {

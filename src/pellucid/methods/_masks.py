@@ -71,6 +71,19 @@ def fade_of(method: str, kind: float | str, image: Maps, probe: ProbeLike, rng: 
     return Fade(torch.stack([image, cover]))
 
 
+def cells_of(method: str, cells: int | None, default: int, size: tuple[int, int]) -> tuple[int, int]:
+    """Rows and columns of a grid of cells over pictures of `size`: the default, but no cell smaller than a pixel.
+
+    Raises:
+        BadOption: no cells, or more than there are pixels, so that some would hide nothing; the message names `method`.
+    """
+    if cells is None:
+        return min(default, size[0]), min(default, size[1])
+    if not 1 <= cells <= min(size):
+        raise BadOption(f"Expected 1 to {min(size)} cells for {method}, as many as there are pixels, got {cells}.")
+    return cells, cells
+
+
 def cells_to_pixels(cells: Tensor, size: tuple[int, int]) -> Tensor:
     """Draw `[n, cell, cell]` out to `[n, row, column]`, each cell a rectangle of nearly equal size."""
     across = [torch.arange(n, device=cells.device) * side // n for n, side in zip(size, cells.shape[1:], strict=True)]

@@ -61,10 +61,12 @@ class Game:
         kind, device = self.fill.image.dtype, self.fill.image.device
         found = {name: value.to(device, kind) for name, value in {"values of regions": values, **extras}.items()}
         raw = self.regions.paint(found["values of regions"])
-        return Evidence(raw, extras={**found, "regions": self.regions.labels}, notes=notes)
+        return Evidence(raw, extras={**found, "regions": self.regions.labels}, notes=(*self.regions.notes, *notes))
 
 
-def game_of(method: str, image: Maps, probe: ProbeLike, rng: Noise, regions: int | str, fill: float | str) -> Game:
+def game_of(
+    method: str, image: Maps, probe: ProbeLike, rng: Noise, regions: int | str | None, fill: float | str
+) -> Game:
     """Cut the pictures into regions and prepare what hides them; errors name the `method`.
 
     Raises:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TypeAlias
+
 import torch
 from torch import Tensor
 
@@ -10,7 +12,48 @@ from pellucid.fills import Fill, inside
 from pellucid.types import Local, Map, Maps
 
 SHAPES = ("square", "disc")
+Size: TypeAlias = tuple[int, int]
+"""Rows and columns, in pixels."""
+_SHARE = 7
+"""The default window is a seventh of each side: 32 of 224 pixels, and never half of a picture."""
 _GAPS = "; what lies between them has the value of the last one before it"
+
+
+def sizes(
+    method: str, size: Size, window: int | Size | None, stride: int | Size | None, shape: str, steps: int = 2
+) -> tuple[Size, Size]:
+    """Rows and columns of the window and of its steps.
+
+    Args:
+        method: that errors name.
+        size: of the pictures.
+        window: as the option has it; None is a seventh of each side, at least 1.
+        stride: likewise; None is the window's side through `steps`, at least 1.
+        shape: of the window.
+        steps: that make up a window by default.
+
+    Raises:
+        BadOption: no pixels, no steps, or an unknown shape.
+    """
+    if window is None:
+        window = (max(1, round(size[0] / _SHARE)), max(1, round(size[1] / _SHARE)))
+    sides = _both(window)
+    moves = (max(1, sides[0] // steps), max(1, sides[1] // steps)) if stride is None else _both(stride)
+    if min(sides) < 1 or min(moves) < 1:
+        raise BadOption(
+            f"Expected window >= 1 and stride >= 1 for {method}, got window {_said(sides)} and stride {_said(moves)}."
+        )
+    if shape not in SHAPES:
+        raise BadOption(f"Expected {' or '.join(SHAPES)} as shape of {method}, got {shape!r}.")
+    return sides, moves
+
+
+def _both(sides: int | Size) -> Size:
+    return (sides, sides) if isinstance(sides, int) else (sides[0], sides[1])
+
+
+def _said(sides: Size) -> str:
+    return str(sides[0]) if sides[0] == sides[1] else f"{sides[0]} x {sides[1]}"
 
 
 def starts(length: int, window: int, stride: int) -> list[int]:
@@ -19,14 +62,15 @@ def starts(length: int, window: int, stride: int) -> list[int]:
     return [k * stride for k in range(count)]
 
 
-def windows(size: tuple[int, int], window: int, stride: int) -> tuple[Tensor, int, int]:
+def windows(size: Size, window: Size, stride: Size) -> tuple[Tensor, int, int]:
     """Boxes `[position, 4]`, row by row, cut off at the edge; and how many lie below and beside one another."""
-    tops, lefts = (starts(length, window, stride) for length in size)
+    tops, lefts = (starts(*each) for each in zip(size, window, stride, strict=True))
     places = torch.tensor([(t, c) for t in tops for c in lefts])
-    return torch.cat([places, (places + window).clamp(max=torch.tensor(size))], 1), len(tops), len(lefts)
+    ends = (places + torch.tensor(window)).minimum(torch.tensor(size))
+    return torch.cat([places, ends], 1), len(tops), len(lefts)
 
 
-def hidden(boxes: Tensor, fill: Fill, window: int, shape: str = "square") -> Local:
+def hidden(boxes: Tensor, fill: Fill, window: Size, shape: str = "square") -> Local:
     """The change that hides boxes, `[count, 4]` or `[batch, count, 4]`, or the discs that fit into the windows."""
 
     def paint(parts: Maps, samples: Tensor, numbers: Tensor, corners: Tensor) -> Maps:
@@ -39,22 +83,26 @@ def hidden(boxes: Tensor, fill: Fill, window: int, shape: str = "square") -> Loc
     return Local(boxes, paint)
 
 
-def _disc(boxes: Tensor, corners: Tensor, shape: torch.Size, window: int) -> Tensor:
-    """Which pixels lie in the discs around the middles of the windows that begin where the boxes do."""
-    middle = (window - 1) / 2
+def _disc(boxes: Tensor, corners: Tensor, shape: torch.Size, window: Size) -> Tensor:
+    """Which pixels lie in the discs (of two sizes, ellipses) that fit into the windows beginning where the boxes do."""
+    longest = max(window)
     down, across = (
-        corners[:, k, None] + torch.arange(shape[2 + k], device=corners.device) - boxes[:, k, None] - middle
-        for k in (0, 1)
+        (corners[:, k, None] + torch.arange(shape[2 + k], device=corners.device) - boxes[:, k, None] - (side - 1) / 2)
+        * (longest / side)
+        for k, side in enumerate(window)
     )
-    return ((down[:, :, None] ** 2 + across[:, None, :] ** 2) <= (window / 2) ** 2)[:, None]
+    return ((down[:, :, None] ** 2 + across[:, None, :] ** 2) <= (longest / 2) ** 2)[:, None]
 
 
-def spread(drop: Map, window: int, stride: int, size: tuple[int, int]) -> Map:
+def spread(drop: Map, window: Size, stride: Size, size: Size) -> Map:
     """Mean over the covering windows, `[batch, row, column]`: cover matrices are separable in rows and columns.
 
     A pixel between windows, where the stride is larger than they are, has the value of the last window before it.
     """
-    rows, columns = (_cover(starts(length, window, stride), window, length).to(drop) for length in size)
+    rows, columns = (
+        _cover(starts(length, side, step), side, length).to(drop)
+        for length, side, step in zip(size, window, stride, strict=True)
+    )
     total = torch.einsum("bij,ri,cj->brc", drop, rows, columns)
     return total / torch.outer(rows.sum(1), columns.sum(1))
 
@@ -65,22 +113,11 @@ def _cover(begin: list[int], window: int, length: int) -> Tensor:
     return (pixel >= start) & (pixel < start + max(window, step))
 
 
-def check(method: str, window: int, stride: int, shape: str) -> None:
-    """Refuse what is no sliding window.
-
-    Raises:
-        BadOption: no pixels, no steps, or an unknown shape.
-    """
-    if window < 1 or stride < 1:
-        raise BadOption(f"Expected window >= 1 and stride >= 1 for {method}, got window {window} and stride {stride}.")
-    if shape not in SHAPES:
-        raise BadOption(f"Expected {' or '.join(SHAPES)} as shape of {method}, got {shape!r}.")
-
-
-def conventions(window: int, stride: int, shape: str, fill: float | str) -> str:
+def conventions(window: Size, stride: Size, shape: str, fill: float | str) -> str:
     """The note that tells these maps from those of other programs."""
+    gaps = _GAPS if any(step > side for step, side in zip(stride, window, strict=True)) else ""
     return (
-        f"Each value is what the score lost while a {shape} of {window} pixels, moved by {stride}, hid the place "
-        f"(filled with {fill}); a pixel has the mean over the {shape}s that cover it; those that reach over the edge "
-        f"are cut off{_GAPS if stride > window else ''}."
+        f"Each value is what the score lost while a {shape} of {_said(window)} pixels, moved by {_said(stride)}, hid "
+        f"the place (filled with {fill}); a pixel has the mean over the {shape}s that cover it; those that reach over "
+        f"the edge are cut off{gaps}."
     )

@@ -1,5 +1,7 @@
 """Feature ablation: hide one region at a time and see what the score loses."""
 
+from dataclasses import replace
+
 import torch
 
 from pellucid.methods._players import game_of
@@ -8,7 +10,7 @@ from pellucid.types import Evidence, Local, Maps, Method, Noise, Paper, ProbeLik
 
 
 def feature_ablation(
-    image: Maps, probe: ProbeLike, rng: Noise, *, regions: int | str = 50, fill: float | str = 0.0
+    image: Maps, probe: ProbeLike, rng: Noise, *, regions: int | str | None = None, fill: float | str = 0.0
 ) -> Evidence:
     """What the score loses when one region of the picture is hidden, region by region.
 
@@ -19,7 +21,8 @@ def feature_ablation(
         image: I, `[batch, channel, row, column]`.
         probe: scores the pictures with hidden regions.
         rng: draws the noise of the fill `noise`; the same for all pictures.
-        regions: number of superpixels, a grid such as `7x7`, or the file of a label map (see `pellucid.regions`).
+        regions: number of superpixels, a grid such as `7x7`, or the file of a label map (see `pellucid.regions`); None
+            is 50 superpixels, or on small pictures a grid of about as many cells.
         fill: what hides: a value in the model's normalised space (0 is the mean colour of its training data), `mean`,
             `blur`, `noise`, `inpaint` or another picture (see `pellucid.fills`).
 
@@ -42,7 +45,7 @@ def feature_ablation(
     found = game.evidence((scores[:, :1] - scores[:, 1:]).cpu(), scores=scores[:, 1:])
     if answers.top is None:
         return found
-    return Evidence(found.raw, extras={**found.extras, "classes": answers.top[:, 1:]})
+    return replace(found, extras={**found.extras, "classes": answers.top[:, 1:]})
 
 
 METHOD = Method(

@@ -8,12 +8,13 @@ from torch import Tensor
 from pellucid.errors import BadOption
 from pellucid.fills import fill_of
 from pellucid.methods._estimates import precision
-from pellucid.methods._masks import cells_to_pixels
+from pellucid.methods._masks import cells_of, cells_to_pixels
 from pellucid.numerics import product
 from pellucid.types import Evidence, Maps, Method, Noise, Paper, ProbeLike
 
 _LEAST = 100
 """Masks without which there is no map worth having."""
+_CELLS = 7
 _FEWEST = 5
 """Fewer do not define the estimate and its error."""
 _WIDTH_FROM = 1000
@@ -23,7 +24,7 @@ _ROWS = 512
 
 
 def hsic(
-    image: Maps, probe: ProbeLike, rng: Noise, *, masks: int = 1500, cells: int = 7, fill: float | str = 0.0
+    image: Maps, probe: ProbeLike, rng: Noise, *, masks: int = 1500, cells: int | None = None, fill: float | str = 0.0
 ) -> Evidence:
     """The Hilbert-Schmidt independence criterion between "is this cell seen?" and the score, over random masks.
 
@@ -38,7 +39,7 @@ def hsic(
         probe: scores the masked pictures.
         rng: draws the masks, each by its number; the same for all pictures.
         masks: how many.
-        cells: of the grid, vertically and horizontally.
+        cells: of the grid, vertically and horizontally; None is 7, or as many as there are pixels.
         fill: what hides: a value in the model's normalised space (0 is the mean colour of its training data), `mean`,
             `blur`, `noise`, `inpaint` or another picture (see `pellucid.fills`).
 
@@ -47,14 +48,15 @@ def hsic(
         one mask at a time (for cells without influence right on average only: it varies with the value).
 
     Raises:
-        BadOption: fewer than 5 masks, or no cells.
+        BadOption: fewer than 5 masks, no cells, or more than there are pixels.
     """
-    if masks < _FEWEST or cells < 1:
-        raise BadOption(f"Expected masks >= {_FEWEST} and cells >= 1 for hsic, got {masks} and {cells}.")
+    if masks < _FEWEST:
+        raise BadOption(f"Expected masks >= {_FEWEST} for {METHOD.id}, got {masks}.")
     cover, size = fill_of(METHOD.id, fill, image, probe, rng), (image.shape[2], image.shape[3])
+    grid = cells_of(METHOD.id, cells, _CELLS, size)
 
     def seen(numbers: Tensor) -> Tensor:
-        return rng.uniform(numbers, image.new_empty(1, cells, cells)) < 0.5
+        return rng.uniform(numbers, image.new_empty(1, *grid)) < 0.5
 
     def hide(rows: Maps, samples: Tensor, numbers: Tensor) -> Maps:
         return cover.hide(rows, samples, ~cells_to_pixels(seen(numbers), size)[:, None])
@@ -63,7 +65,7 @@ def hsic(
     # few numbers, many digits: on the CPU, as not every device has float64
     signs = 2 * seen(torch.arange(score.shape[1])).flatten(1).to("cpu", torch.float64) - 1
     found = [_dependence(signs, one.to("cpu", torch.float64)) for one in score]
-    values, error = (torch.stack(part).reshape(-1, cells, cells).to(image) for part in zip(*found, strict=True))
+    values, error = (torch.stack(part).reshape(-1, *grid).to(image) for part in zip(*found, strict=True))
     return Evidence(values, extras={"standard error": error}, notes=(precision(error, values, "cell"),))
 
 

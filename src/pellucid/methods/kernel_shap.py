@@ -18,7 +18,7 @@ def kernel_shap(
     probe: ProbeLike,
     rng: Noise,
     *,
-    regions: int | str = 50,
+    regions: int | str | None = None,
     samples: int = 1000,
     fill: float | str = 0.0,
 ) -> Evidence:
@@ -33,7 +33,8 @@ def kernel_shap(
         image: I, `[batch, channel, row, column]`.
         probe: scores the pictures with some regions shown.
         rng: draws the sets, by number; the same for all pictures.
-        regions: number of superpixels, a grid such as `7x7`, or the file of a label map (see `pellucid.regions`).
+        regions: number of superpixels, a grid such as `7x7`, or the file of a label map (see `pellucid.regions`); None
+            is 50 superpixels, or on small pictures a grid of about as many cells.
         samples: number of sets, in pairs; from 2^m - 2 on, all of them.
         fill: what hides: a value in the model's normalised space (0 is the mean colour of its training data), `mean`,
             `blur`, `noise`, `inpaint` or another picture (see `pellucid.fills`).

@@ -18,7 +18,7 @@ def lime(
     probe: ProbeLike,
     rng: Noise,
     *,
-    regions: int | str = 50,
+    regions: int | str | None = None,
     samples: int = 1000,
     regression: str = "ridge",
     penalty: float | None = None,
@@ -35,7 +35,8 @@ def lime(
         image: I, `[batch, channel, row, column]`.
         probe: scores the pictures with some regions shown.
         rng: draws the sets, by number; the same for all pictures.
-        regions: number of superpixels, a grid such as `7x7`, or the file of a label map (see `pellucid.regions`).
+        regions: number of superpixels, a grid such as `7x7`, or the file of a label map (see `pellucid.regions`); None
+            is 50 superpixels, or on small pictures a grid of about as many cells.
         samples: number of sets, the picture itself included.
         regression: `ridge`, or `lasso` (with scikit-learn), which lets few regions count.
         penalty: of `ridge`, the factor of sum w^2 (None: 1, as in the authors' code); of `lasso`, the fraction of the

@@ -4,7 +4,7 @@ import torch
 
 from pellucid.errors import BadOption
 from pellucid.fills import fill_of
-from pellucid.methods._squares import check, conventions, hidden, spread, windows
+from pellucid.methods._squares import conventions, hidden, sizes, spread, windows
 from pellucid.types import Evidence, Maps, Method, Noise, Paper, ProbeLike
 
 
@@ -13,8 +13,8 @@ def occlusion(
     probe: ProbeLike,
     rng: Noise,
     *,
-    window: int = 32,
-    stride: int | None = None,
+    window: int | tuple[int, int] | None = None,
+    stride: int | tuple[int, int] | None = None,
     fill: float | str = 0.0,
     shape: str = "square",
     precision: str = "exact",
@@ -29,12 +29,13 @@ def occlusion(
         image: I, `[batch, channel, row, column]`.
         probe: scores the pictures with hidden squares.
         rng: draws the noise of the fill `noise`; the same for all pictures.
-        window: side of the square, in pixels of the model's input.
-        stride: distance between positions, in the same pixels; None is half a window. It may be larger than the window,
-            to probe single pixels here and there.
+        window: side of the square, in pixels of the model's input, or rows and columns, as in `8x4`; None is a seventh
+            of each side of the picture (32 of 224), at least 1.
+        stride: distance between positions, likewise; None is half a window, at least 1. It may be larger than the
+            window, to probe single pixels here and there.
         fill: what hides: a value in the model's normalised space (0 is the mean colour of its training data), `mean`,
             `blur`, `noise`, `inpaint` or another picture (see `pellucid.fills`).
-        shape: `square`, or `disc` for the disc that fits into it.
+        shape: `square`, or `disc` for the disc (of two sizes, the ellipse) that fits into it.
         precision: `exact`, or `fast` for heavy convolutions in bfloat16, on differences only, where the processor has
             it; a note then tells the measured deviation.
 
@@ -44,13 +45,12 @@ def occlusion(
         class`, `[batch]` (when there are classes).
     """
     size = (image.shape[2], image.shape[3])
-    stride = max(1, window // 2) if stride is None else stride
-    check(METHOD.id, window, stride, shape)
+    sides, moves = sizes(METHOD.id, size, window, stride, shape)
     if precision not in ("exact", "fast"):
         raise BadOption(f"Expected exact or fast as precision of {METHOD.id}, got {precision!r}.")
-    boxes, down, across = windows(size, window, stride)
+    boxes, down, across = windows(size, sides, moves)
     boxes = torch.cat([torch.zeros(1, 4, dtype=boxes.dtype), boxes])  # the first hides nothing
-    change = hidden(boxes, fill_of(METHOD.id, fill, image, probe, rng), window, shape)
+    change = hidden(boxes, fill_of(METHOD.id, fill, image, probe, rng), sides, shape)
     answers = probe.score(len(boxes), change, fast=precision == "fast")
     grid = (len(image), down, across)
     scores = answers.score[:, 1:].reshape(grid)
@@ -59,7 +59,7 @@ def occlusion(
     if answers.top is not None:
         extras["classes"] = answers.top[:, 1:].reshape(grid)
         extras["positions with another top class"] = (answers.top[:, 1:] != answers.top[:, :1]).sum(1)
-    notes = [conventions(window, stride, shape, fill)]
+    notes = [conventions(sides, moves, shape, fill)]
     if answers.deviation is not None:
         notes.append(
             "Heavy convolutions were computed in bfloat16: scores differ from exact ones by up to "
@@ -67,7 +67,7 @@ def occlusion(
         )
     elif precision == "fast":
         notes.append("Computed exactly: this device or network does not allow the fast way.")
-    return Evidence(drop, values=spread(drop, window, stride, size), extras=extras, notes=tuple(notes))
+    return Evidence(drop, values=spread(drop, sides, moves, size), extras=extras, notes=tuple(notes))
 
 
 METHOD = Method(

@@ -4,7 +4,7 @@ import torch
 
 from pellucid.errors import BadOption
 from pellucid.fills import fill_of
-from pellucid.methods._squares import check, conventions, hidden, spread, starts, windows
+from pellucid.methods._squares import conventions, hidden, sizes, spread, starts, windows
 from pellucid.types import Evidence, Maps, Method, Noise, Paper, ProbeLike
 
 
@@ -13,8 +13,8 @@ def occlusion_coarse_to_fine(
     probe: ProbeLike,
     rng: Noise,
     *,
-    window: int = 32,
-    stride: int = 8,
+    window: int | tuple[int, int] | None = None,
+    stride: int | tuple[int, int] | None = None,
     factor: int = 4,
     share: float = 0.25,
     fill: float | str = 0.0,
@@ -30,8 +30,9 @@ def occlusion_coarse_to_fine(
         image: I, `[batch, channel, row, column]`.
         probe: scores the pictures with hidden squares.
         rng: draws the noise of the fill `noise`; the same for all pictures.
-        window: side of the square, in pixels of the model's input; the same in both steps.
-        stride: distance between fine positions, in the same pixels.
+        window: side of the square, in pixels of the model's input, or rows and columns, as in `8x4`; the same in both
+            steps. None is a seventh of each side of the picture (32 of 224), at least 1.
+        stride: distance between fine positions, likewise; None is a quarter of a window, at least 1.
         factor: fine strides per coarse one; coarse windows may leave gaps.
         share: of the fine positions, how many are measured, 0 to 1; 1 is occlusion itself.
         fill: what hides: a value in the model's normalised space (0 is the mean colour of its training data), `mean`,
@@ -43,17 +44,17 @@ def occlusion_coarse_to_fine(
         resolution, signed; extra `measured` of the same shape as raw: 1 where it is no guess.
     """
     size = (image.shape[2], image.shape[3])
-    check(METHOD.id, window, stride, shape)
+    sides, moves = sizes(METHOD.id, size, window, stride, shape, steps=4)
     if factor < 1 or not 0 <= share <= 1:
         raise BadOption(f"Expected factor >= 1 and share from 0 to 1 for {METHOD.id}, got {factor} and {share}.")
     cover = fill_of(METHOD.id, fill, image, probe, rng)
-    boxes, down, across = windows(size, window, stride)
+    boxes, down, across = windows(size, sides, moves)
     grid = (len(image), down, across)
 
-    rows, columns = (_coarse(length, window, stride, factor) for length in size)
+    rows, columns = (_coarse(*each, factor) for each in zip(size, sides, moves, strict=True))
     coarse = (rows[:, None] * across + columns[None]).flatten()
     first = torch.cat([torch.zeros(1, 4, dtype=boxes.dtype), boxes[coarse]])
-    score = probe.score(len(first), hidden(first, cover, window, shape)).score
+    score = probe.score(len(first), hidden(first, cover, sides, shape)).score
     known = score[:, :1] - score[:, 1:]
     guess = _between(known.reshape(len(image), len(rows), len(columns)), rows, columns, (down, across)).flatten(1)
     measured = torch.zeros_like(guess, dtype=torch.bool)
@@ -62,16 +63,16 @@ def occlusion_coarse_to_fine(
     more = round(share * guess.shape[1])
     if more:
         wanted = guess.abs().topk(more, 1).indices.sort(1).values
-        fine = probe.score(more, hidden(boxes[wanted.cpu()], cover, window, shape)).score
+        fine = probe.score(more, hidden(boxes[wanted.cpu()], cover, sides, shape)).score
         guess.scatter_(1, wanted, score[:, :1] - fine)
         measured.scatter_(1, wanted, True)
     drop = guess.reshape(grid)
     note = f"{int(measured.sum(1).min())} of {guess.shape[1]} positions are measured; the others are interpolated."
     return Evidence(
         drop,
-        values=spread(drop, window, stride, size),
+        values=spread(drop, sides, moves, size),
         extras={"measured": measured.reshape(grid).to(drop.dtype)},
-        notes=(conventions(window, stride, shape, fill), note),
+        notes=(conventions(sides, moves, shape, fill), note),
     )
 
 

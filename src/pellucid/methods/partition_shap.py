@@ -20,7 +20,7 @@ def partition_shap(
     probe: ProbeLike,
     rng: Noise,
     *,
-    regions: int | str = 50,
+    regions: int | str | None = None,
     samples: int = 1000,
     fill: float | str = 0.0,
 ) -> Evidence:
@@ -36,7 +36,8 @@ def partition_shap(
         image: I, `[batch, channel, row, column]`.
         probe: scores the pictures with some regions shown.
         rng: draws the noise of the fill `noise`; the same for all pictures.
-        regions: number of superpixels, a grid such as `7x7`, or the file of a label map (see `pellucid.regions`).
+        regions: number of superpixels, a grid such as `7x7`, or the file of a label map (see `pellucid.regions`); None
+            is 50 superpixels, or on small pictures a grid of about as many cells.
         samples: how many pictures to ask for at most; dividing one group takes two.
         fill: what hides: a value in the model's normalised space (0 is the mean colour of its training data), `mean`,
             `blur`, `noise`, `inpaint` or another picture (see `pellucid.fills`).

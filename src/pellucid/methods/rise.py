@@ -7,10 +7,11 @@ from torch import Tensor
 
 from pellucid.errors import BadOption
 from pellucid.methods._estimates import precision
-from pellucid.methods._masks import fade_of
+from pellucid.methods._masks import cells_of, fade_of
 from pellucid.numerics import product, resize, safe_divide
 from pellucid.types import Evidence, Map, Maps, Method, Noise, Paper, ProbeLike
 
+_CELLS = 7
 _LEAST = 100
 """Masks without which there is no map worth having."""
 _BYTES = 2**24
@@ -23,7 +24,7 @@ def rise(
     rng: Noise,
     *,
     masks: int = 4000,
-    cells: int = 7,
+    cells: int | None = None,
     keep: float = 0.5,
     fill: float | str = 0.0,
 ) -> Evidence:
@@ -38,7 +39,8 @@ def rise(
         probe: scores the masked pictures.
         rng: draws the masks, each by its number; the same for all pictures.
         masks: how many. The error falls with the square root of it.
-        cells: of a mask, vertically and horizontally; finer ones need more masks.
+        cells: of a mask, vertically and horizontally; finer ones need more masks. None is 7, or as many as there are
+            pixels.
         keep: probability that a cell is shown, above 0 and below 1.
         fill: what is seen where a mask hides: a value in the model's normalised space (0 is the mean colour of its
             training data), `mean`, `blur`, `noise` or another picture (see `pellucid.fills`).
@@ -48,11 +50,12 @@ def rise(
         signed. extras `standard error` of the same shape, of the map.
 
     Raises:
-        BadOption: fewer than 2 masks, no cells, or a probability out of range.
+        BadOption: fewer than 2 masks, no cells, more than there are pixels, or a probability out of range.
     """
-    if masks < 2 or cells < 1 or not 0 < keep < 1:
-        raise BadOption(f"Expected masks >= 2, cells >= 1 and 0 < keep < 1 for rise, got {masks}, {cells} and {keep}.")
-    fade, draw = fade_of(METHOD.id, fill, image, probe, rng), _Masks(image, rng, cells, keep)
+    if masks < 2 or not 0 < keep < 1:
+        raise BadOption(f"Expected masks >= 2 and 0 < keep < 1 for {METHOD.id}, got {masks} and {keep}.")
+    grid = cells_of(METHOD.id, cells, _CELLS, (image.shape[2], image.shape[3]))
+    fade, draw = fade_of(METHOD.id, fill, image, probe, rng), _Masks(image, rng, grid, keep)
 
     def show(_: Maps, samples: Tensor, numbers: Tensor) -> Maps:
         return fade.show(samples, draw(numbers))
@@ -70,16 +73,18 @@ def rise(
 class _Masks:
     """Random masks `[n, row, column]` for the size of `image`, each a function of its number alone."""
 
-    def __init__(self, image: Maps, rng: Noise, cells: int, keep: float) -> None:
+    def __init__(self, image: Maps, rng: Noise, cells: tuple[int, int], keep: float) -> None:
         self.image, self.rng, self.cells, self.keep = image, rng, cells, keep
-        self.steps = [-(-length // cells) for length in image.shape[2:]]
-        eye = torch.eye(cells, dtype=image.dtype, device=image.device)[None]
+        self.steps = [-(-length // count) for length, count in zip(image.shape[2:], cells, strict=True)]
         # how the cells' values spread along each axis, one cell longer than the picture
-        self.spread = [resize(eye, ((cells + 1) * step, cells))[0] for step in self.steps]
+        self.spread = [
+            resize(torch.eye(count, dtype=image.dtype, device=image.device)[None], ((count + 1) * step, count))[0]
+            for count, step in zip(cells, self.steps, strict=True)
+        ]
 
     def __call__(self, numbers: Tensor) -> Tensor:
-        drawn = self.rng.uniform(numbers, self.image.new_empty(1, self.cells**2 + 2))
-        kept = (drawn[:, :-2] < self.keep).to(drawn).reshape(-1, self.cells, self.cells)
+        drawn = self.rng.uniform(numbers, self.image.new_empty(1, self.cells[0] * self.cells[1] + 2))
+        kept = (drawn[:, :-2] < self.keep).to(drawn).reshape(-1, *self.cells)
         down, across = (self._shifted(axis, drawn[:, axis - 2]) for axis in (0, 1))
         return product(product(down, kept), across.mT)
 

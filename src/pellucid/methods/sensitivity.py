@@ -9,12 +9,15 @@ from torch import Tensor
 
 from pellucid.errors import BadOption
 from pellucid.fills import inside
+from pellucid.methods._masks import cells_of
 from pellucid.numerics import CHANNEL, safe_divide
 from pellucid.types import Evidence, Local, Maps, Method, Paper, ProbeLike
 
+_CELLS = 14
+
 
 def sensitivity(
-    image: Maps, image_gradient: Maps, probe: ProbeLike, *, cells: int = 14, step: float = 0.05
+    image: Maps, image_gradient: Maps, probe: ProbeLike, *, cells: int | None = None, step: float = 0.05
 ) -> Evidence:
     """How much the score changes when a cell of the picture gets a little brighter: measured, not differentiated.
 
@@ -26,7 +29,7 @@ def sensitivity(
         image: I, `[batch, channel, row, column]`.
         image_gradient: dS/dI, of the same shape.
         probe: scores the changed pictures.
-        cells: of the grid, vertically and horizontally.
+        cells: of the grid, vertically and horizontally; None is 14, or as many as there are pixels.
         step: e, as a fraction of the range of the picture's values.
 
     Returns:
@@ -39,11 +42,14 @@ def sensitivity(
         BadOption: more cells than pixels or none, or a step that is not positive.
     """
     size = (image.shape[2], image.shape[3])
-    if not 1 <= cells <= min(size) or step <= 0:
-        raise BadOption(f"Expected 1 to {min(size)} cells and step > 0 for sensitivity, got {cells} and {step}.")
+    if step <= 0:
+        raise BadOption(f"Expected step > 0 for {METHOD.id}, got {step}.")
+    grid = cells_of(METHOD.id, cells, _CELLS, size)
     flat = image.flatten(1)
     epsilon = step * (flat.amax(1) - flat.amin(1)).clamp(min=torch.finfo(image.dtype).eps)
-    down, across = ([-(-cell * length // cells) for cell in range(cells + 1)] for length in size)
+    down, across = (
+        [-(-cell * length // count) for cell in range(count + 1)] for length, count in zip(size, grid, strict=True)
+    )
     boxes = [(top, left, bottom, right) for top, bottom in pairwise(down) for left, right in pairwise(across)]
     twice = torch.tensor(boxes).repeat_interleave(2, 0)  # brighter, then darker
 
@@ -57,13 +63,13 @@ def sensitivity(
     parts = [slope[:, top:bottom, left:right].sum((1, 2)) for top, left, bottom, right in boxes]
     predicted = torch.stack(parts, 1).to(measured.dtype)
     extras = {
-        "gradient": predicted.reshape(-1, cells, cells),
+        "gradient": predicted.reshape(-1, *grid),
         "agreement": _correlation(measured, predicted),
         "excess": safe_divide((measured - predicted).norm(dim=1), measured.norm(dim=1)),
     }
     agreement = ", ".join(f"{float(one):.2f}" for one in extras["agreement"])
     note = f"What was measured and what the gradient foresaw correlate by {agreement}."
-    return Evidence(measured.reshape(-1, cells, cells), extras=extras, notes=(note,))
+    return Evidence(measured.reshape(-1, *grid), extras=extras, notes=(note,))
 
 
 def _correlation(a: Tensor, b: Tensor) -> Tensor:

@@ -21,7 +21,8 @@ def shapley_cam(activation: Maps, probe: ProbeLike, *, utility: str = "rest", re
         rectify: keep the positive evidence only.
 
     Returns:
-        `[batch, row, column]` on the layer's grid. A target that is not a class is its own utility, and a note says so.
+        `[batch, row, column]` on the layer's grid. A target that is no class, or has no
+        log-probability (one number, a quantity), is its own utility, and a note says so.
 
     Raises:
         BadOption: another utility.
@@ -31,7 +32,9 @@ def shapley_cam(activation: Maps, probe: ProbeLike, *, utility: str = "rest", re
         raise BadOption(f"Expected 'rest' or 'target' as utility of shapley-cam, got {utility!r}.")
     target = probe.residual() if utility == "rest" else None
     alone = utility == "rest" and target is None
-    notes = ("The target is not a class, so its own score is the utility.",) if alone else ()
+    notes = (
+        ("The target has no score with a log-probability beside it, so its own score is the utility.",) if alone else ()
+    )
     weights = activation.new_zeros(*activation.shape[:2], 1, 1)
     for pictures, _, w in probe.each(1, lambda rows, _, __: rows, _weights, target=target):
         weights.index_add_(0, pictures, w)

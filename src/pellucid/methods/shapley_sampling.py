@@ -13,7 +13,7 @@ def shapley_sampling(
     probe: ProbeLike,
     rng: Noise,
     *,
-    regions: int | str = 50,
+    regions: int | str | None = None,
     permutations: int = 20,
     antithetic: bool = True,
     fill: float | str = 0.0,
@@ -27,7 +27,8 @@ def shapley_sampling(
         image: I, `[batch, channel, row, column]`.
         probe: scores the pictures with some regions shown.
         rng: draws the orders, by number; the same for all pictures.
-        regions: number of superpixels, a grid such as `7x7`, or the file of a label map (see `pellucid.regions`).
+        regions: number of superpixels, a grid such as `7x7`, or the file of a label map (see `pellucid.regions`); None
+            is 50 superpixels, or on small pictures a grid of about as many cells.
         permutations: number of orders; each takes as many samples as there are regions, less one.
         antithetic: let every second order be the one before it backwards, which mostly lessens the error.
         fill: what hides: a value in the model's normalised space (0 is the mean colour of its training data), `mean`,

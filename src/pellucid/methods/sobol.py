@@ -8,16 +8,17 @@ from torch.quasirandom import SobolEngine
 
 from pellucid.errors import BadOption
 from pellucid.methods._estimates import precision
-from pellucid.methods._masks import cells_to_pixels, fade_of
+from pellucid.methods._masks import cells_of, cells_to_pixels, fade_of
 from pellucid.numerics import safe_divide
 from pellucid.types import Evidence, Maps, Method, Noise, Paper, ProbeLike
 
+_CELLS = 8
 _LEAST = 8
 """Designs without which there is no map worth having."""
 
 
 def sobol(
-    image: Maps, probe: ProbeLike, rng: Noise, *, designs: int = 32, cells: int = 8, fill: float | str = 0.0
+    image: Maps, probe: ProbeLike, rng: Noise, *, designs: int = 32, cells: int | None = None, fill: float | str = 0.0
 ) -> Evidence:
     """The share of the score's variance that is lost when all cells but this one are known: total Sobol indices.
 
@@ -30,8 +31,8 @@ def sobol(
         image: I, `[batch, channel, row, column]`.
         probe: scores the masked pictures.
         rng: draws the step; the same for all pictures.
-        designs: points (A, B), best a power of two. Each takes cells^2 + 2 masked pictures.
-        cells: of the grid, vertically and horizontally.
+        designs: points (A, B), best a power of two. Each takes as many masked pictures as there are cells, and 2.
+        cells: of the grid, vertically and horizontally; None is 8, or as many as there are pixels.
         fill: what is seen where a mask hides: a value in the model's normalised space (0 is the mean colour of its
             training data), `mean`, `blur`, `noise` or another picture (see `pellucid.fills`).
 
@@ -42,26 +43,27 @@ def sobol(
     Raises:
         BadOption: fewer than 2 designs, or a number of cells out of range.
     """
-    places = cells**2
-    if designs < 2 or cells < 1 or 2 * places > SobolEngine.MAXDIM:
+    size = (image.shape[2], image.shape[3])
+    grid = cells_of(METHOD.id, cells, _CELLS, size)
+    places = grid[0] * grid[1]
+    if designs < 2 or 2 * places > SobolEngine.MAXDIM:
         most = int((SobolEngine.MAXDIM / 2) ** 0.5)
         raise BadOption(f"Expected designs >= 2 and 1 to {most} cells for sobol, got {designs} and {cells}.")
     fade, points = fade_of(METHOD.id, fill, image, probe, rng), _points(designs, 2 * places, image, rng)
-    size = (image.shape[2], image.shape[3])
 
     def show(_: Maps, samples: Tensor, numbers: Tensor) -> Maps:
         point, part = points[numbers // (places + 2)], numbers % (places + 2)
         one, other = point[:, :places], point[:, places:]
         from_other = (part[:, None] == 1) | (part[:, None] - 2 == torch.arange(places, device=part.device))
-        grid = torch.where(from_other, other, one).reshape(-1, cells, cells)
-        return fade.show(samples, cells_to_pixels(grid, size))
+        shown = torch.where(from_other, other, one).reshape(-1, *grid)
+        return fade.show(samples, cells_to_pixels(shown, size))
 
     step = places + 2
     score = probe.score(designs * step, show, least=_LEAST * step, step=step).score.reshape(len(image), -1, step)
     variance = score[:, :, :2].flatten(1).var(1)[:, None]
     lost = (score[:, :, :1] - score[:, :, 2:]) ** 2 / 2
     found = lost.mean(1), lost.std(1) / lost.shape[1] ** 0.5
-    total, error = (safe_divide(part, variance.expand_as(part)).reshape(-1, cells, cells) for part in found)
+    total, error = (safe_divide(part, variance.expand_as(part)).reshape(-1, *grid) for part in found)
     return Evidence(total, extras={"standard error": error}, notes=(precision(error, total, "cell"),))
 
 

@@ -12,6 +12,8 @@ from pellucid.metrics._curves import equal_steps
 from pellucid.numerics import ranks
 from pellucid.types import Map, Maps, Noise, Paper
 
+_REGIONS, _STEPS = 64, 16
+
 
 def irof(
     values: Map,
@@ -19,8 +21,8 @@ def irof(
     probe: Asking,
     rng: Noise,
     *,
-    regions: int | str = 64,
-    steps: int = 16,
+    regions: int | str | None = None,
+    steps: int | None = None,
     baseline: float | str = "mean",
 ) -> Judgement:
     """The area over the probability while superpixels are removed, those with the largest mean value first.
@@ -33,8 +35,9 @@ def irof(
         image: the model's input `[batch, channel, row, column]`.
         probe: asks for the probability of the target's class.
         rng: draws the noise of the baseline `noise`.
-        regions: a number of superpixels, a grid such as `7x7`, or a label map (see `pellucid.regions`).
-        steps: how often the probability is asked, at most once for each region.
+        regions: a number of superpixels, a grid such as `7x7`, or a label map (see `pellucid.regions`); None is 64
+            superpixels, or on small pictures a grid of about as many cells.
+        steps: how often the probability is asked, at most once for each region; None is 16, or once for each.
         baseline: what hides a region; the paper's is the picture's mean colour (see `pellucid.fills`).
 
     Returns:
@@ -44,7 +47,8 @@ def irof(
     Raises:
         BadOption: no step, more steps than regions, regions that do not fit, or an unknown baseline.
     """
-    parts = probe.regions(METRIC.id, regions)
+    parts = probe.regions(METRIC.id, regions, _REGIONS)
+    steps = min(_STEPS, parts.count) if steps is None else steps
     if not 1 <= steps <= parts.count:
         raise BadOption(f"Expected steps from 1 to {parts.count}, the number of regions, for {METRIC.id}, got {steps}.")
     fill, labels = fill_of(METRIC.id, baseline, image, probe, rng), parts.labels.flatten(1)
@@ -60,7 +64,8 @@ def irof(
     found = probe.probability(len(counts), change).score
     curve = (found / found[:, :1]).where(found[:, :1] > 0, found.new_tensor(float("nan")))
     axis = counts.to(curve) / parts.count
-    return Judgement(1 - torch.trapezoid(curve, axis, dim=1), {"curve": curve}, tuple(axis.tolist()))
+    area = 1 - torch.trapezoid(curve, axis, dim=1)
+    return Judgement(area, {"curve": curve}, tuple(axis.tolist()), parts.notes)
 
 
 METRIC = Metric(

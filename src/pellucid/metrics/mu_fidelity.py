@@ -12,6 +12,8 @@ from pellucid.metrics._agreement import spearman
 from pellucid.metrics._subsets import check_subsets, drops, random_parts, sums
 from pellucid.types import Map, Maps, Noise, Paper
 
+_CELLS = 9
+
 
 def mu_fidelity(
     values: Map,
@@ -20,7 +22,7 @@ def mu_fidelity(
     rng: Noise,
     *,
     subsets: int = 128,
-    cells: int = 9,
+    cells: int | None = None,
     share: float = 0.2,
     baseline: float | str = 0.0,
 ) -> Judgement:
@@ -35,7 +37,7 @@ def mu_fidelity(
         probe: asks for the target's score.
         rng: draws the sets, the same for all maps and pictures.
         subsets: how many sets; public code takes 200.
-        cells: of the grid, vertically and horizontally.
+        cells: of the grid, vertically and horizontally; None is 9, or as many as the shorter side has pixels.
         share: of the cells that are hidden, above 0 and below 1.
         baseline: what hides (see `pellucid.fills`).
 
@@ -46,6 +48,7 @@ def mu_fidelity(
         BadOption: fewer than 3 sets, a grid that does not fit, a share that hides none or all, or an unknown baseline.
     """
     check_subsets(METRIC.id, subsets)
+    cells = min(_CELLS, *values.shape[1:]) if cells is None else cells
     size = round(share * cells * cells)
     if not 1 <= cells <= min(values.shape[1:]) or not 1 <= size < cells * cells:
         raise BadOption(

@@ -60,6 +60,7 @@ def load(
     std: Sequence[float] | None = None,
     site: Site | str | None = None,
     output: Callable[[Any], Any] | str | int | None = None,
+    answers: str | None = None,
     device: str | torch.device = "cpu",
 ) -> Model:
     """Load a model by name, ready to be explained: in evaluation mode, with preprocessing and class names.
@@ -80,6 +81,7 @@ def load(
         std: likewise.
         site: the layer to look at by default, as text or `Site`.
         output: picks the scores out of what the module returns; see `wrap`.
+        answers: what one number of the output is: classes, multi-label, binary or regression; see `wrap`.
         device: `cpu`, `cuda`, `cuda:1`, `mps`, or `auto` for the fastest that is there.
 
     Raises:
@@ -112,6 +114,7 @@ def load(
         classes=classes,
         site=site,
         output=output,
+        answers=answers,
     )
     model.module.to(where)
     return replace(model, source=model.source or _source(family, rest, file))

@@ -14,7 +14,7 @@ from pellucid.capture.detectors import manner_of
 from pellucid.errors import BadModel, BadOption
 from pellucid.models.labels import read_classes
 from pellucid.models.preprocessing import Auto, preprocess_with
-from pellucid.targets import Part
+from pellucid.targets import Part, checked_answers
 from pellucid.types import Canvas, Classes, Model, Preprocess, Site
 
 
@@ -33,6 +33,7 @@ def wrap(
     output: Callable[[Any], Any] | str | int | None = None,
     call: Callable[..., Any] | None = None,
     canvas: Callable[[tuple[int, int]], Canvas] | None = None,
+    answers: str | None = None,
 ) -> Model:
     """Make a `Model` of a module, which stays as it is: its mode, gradients and hooks are not touched.
 
@@ -57,6 +58,10 @@ def wrap(
             `[batch, channel, row, column]` and what else `explain` was given as `inputs`. It must run no other network.
         canvas: for networks that resize and pad pictures themselves: the plane (a `pellucid.Canvas`) that their layers
             see of a picture of so many rows and columns. Without it maps are stretched over the whole picture.
+        answers: what one number of the output is: `classes` (of which one is right: a softmax makes probabilities of
+            them), `multi-label` (each label has a sigmoid of its own), `binary` (one number, a sigmoid), `regression`
+            (a quantity). Outputs that already are probabilities are noticed. Nothing said: several columns are taken
+            for classes, and one number has no probability.
 
     Raises:
         BadModel: not a module, or an unusable file of class names.
@@ -71,6 +76,7 @@ def wrap(
         "site": None if site is None else Site.parse(site),
         "output": _output(output),
         "call": _function(call, "a function of the module and the pictures as call"),
+        "answers": checked_answers(answers) or None,
         "canvas": _function(canvas, "a function of a picture's rows and columns as canvas"),
     }
     changes: dict[str, Any] = {field: value for field, value in given.items() if value is not None}

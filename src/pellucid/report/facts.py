@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import platform
 import re
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 import numpy as np
@@ -17,6 +18,7 @@ from pellucid.report.subjects import Subject
 from pellucid.types import Paper, Prediction, Preprocess
 
 _SURE = 0.5
+_NAMED = 3
 
 
 def created() -> str:
@@ -103,18 +105,31 @@ def verdict(subject: Subject) -> str:
     if found and found[0].box is not None:
         chances: dict[str, list[str]] = {}
         for p in found:
-            chances.setdefault(p.name, []).append(percent(p.probability))
+            chances.setdefault(p.name, []).append(certainty(p))
         things = (f"“{name}” ({', '.join(its)})" for name, its in chances.items())
         return f"It detects {', '.join(things)}."
-    if len(found) < 2:
+    if not found:
         return ""
-    first, second = found[:2]
+    first = found[0]
+    if first.probability is None:
+        return f"It gives “{first.name}” {first.score:.4g}."
+    if subject.explanation.model.answers not in ("", "classes") and _apart(found):
+        return f"It gives {', '.join(f'“{p.name}” {certainty(p)}' for p in found[:_NAMED])}, each by itself."
+    if len(found) < 2:
+        return f"It gives “{first.name}” {certainty(first)}."
     if first.probability > _SURE:
-        return f"It says “{first.name}” with {percent(first.probability)}."
-    return (
-        f"It is not sure: “{first.name}” has {percent(first.probability)}, “{second.name}” "
-        f"{percent(second.probability)}."
-    )
+        return f"It says “{first.name}” with {certainty(first)}."
+    return f"It is not sure: “{first.name}” has {certainty(first)}, “{found[1].name}” {certainty(found[1])}."
+
+
+def _apart(found: Sequence[Prediction]) -> bool:
+    """Whether probabilities cannot be of classes of which one is right: several that sum to more than 1."""
+    return len(found) > 1 and sum(p.probability or 0.0 for p in found) > 1 + 1e-3
+
+
+def certainty(prediction: Prediction) -> str:
+    """A prediction's probability for people; its score where there is none."""
+    return f"{prediction.score:.4g}" if prediction.probability is None else percent(prediction.probability)
 
 
 def picked(subject: Subject) -> list[tuple[str, str, str]]:

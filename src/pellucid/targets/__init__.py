@@ -5,17 +5,28 @@ number of the picture that it came from (`samples`), and "class 3 for picture 0,
 however the rows are packed.
 """
 
+from pellucid.targets.answers import (
+    KINDS,
+    NUMBER,
+    are_probabilities,
+    assumption,
+    checked_answers,
+    has_probabilities,
+    log_probabilities,
+    notes_on,
+    probabilities,
+)
 from pellucid.targets.base import Reading, Scene, Target, TargetLike
 from pellucid.targets.classes import (
+    Against,
     ClassScores,
     Logit,
     Margin,
     Probability,
     Residual,
     Rivals,
+    Sigmoid,
     Top,
-    are_probabilities,
-    probabilities,
 )
 from pellucid.targets.custom import Custom
 from pellucid.targets.detections import Candidates, Detection, Detections, Found
@@ -23,12 +34,15 @@ from pellucid.targets.outputs import Part, class_scores, leaves, logits, scores_
 from pellucid.targets.parse import FORMS, parse_targets
 from pellucid.targets.reading import Unread, read
 from pellucid.targets.regions import PixelClasses, Region
-from pellucid.targets.rows import as_probability, of_rows
+from pellucid.targets.rows import as_probability, is_probability, of_rows
 from pellucid.targets.similarity import Similarity
 from pellucid.targets.somewhere import Somewhere
 
 __all__ = [
     "FORMS",
+    "KINDS",
+    "NUMBER",
+    "Against",
     "Candidates",
     "ClassScores",
     "Custom",
@@ -45,6 +59,7 @@ __all__ = [
     "Residual",
     "Rivals",
     "Scene",
+    "Sigmoid",
     "Similarity",
     "Somewhere",
     "Target",
@@ -53,9 +68,15 @@ __all__ = [
     "Unread",
     "are_probabilities",
     "as_probability",
+    "assumption",
+    "checked_answers",
     "class_scores",
+    "has_probabilities",
+    "is_probability",
     "leaves",
+    "log_probabilities",
     "logits",
+    "notes_on",
     "of_rows",
     "parse_targets",
     "probabilities",

@@ -11,20 +11,10 @@ import torch
 from torch import Tensor
 
 from pellucid.errors import BadOption
+from pellucid.targets.answers import has_probabilities, log_probabilities, probabilities
 from pellucid.targets.base import Reading, Scene, Target
 from pellucid.targets.outputs import logits
 from pellucid.types import Frame, Model, Prediction, Scores
-
-
-def probabilities(scores: Tensor) -> Tensor:
-    """Softmax over classes in float32, or the scores themselves when they already are probabilities."""
-    scores = scores.detach().float()
-    return scores if are_probabilities(scores) else scores.softmax(1)
-
-
-def are_probabilities(scores: Tensor) -> bool:
-    """Whether every row `[n, class]` is non-negative and sums to one, as after a softmax layer."""
-    return bool((scores >= 0).all() and ((scores.sum(1) - 1).abs() < 1e-3).all())
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,11 +50,14 @@ class ClassScores:
         return found
 
     def predictions(self, model: Model, frames: Sequence[Frame], most: int) -> tuple[tuple[Prediction, ...], ...]:
-        chance = probabilities(self.scores)
         best = self.scores.sort(dim=1, descending=True, stable=True).indices[:, :most]
+        known = has_probabilities(model)
+        chance = probabilities(self.scores.detach().float(), model).cpu() if known else self.scores.cpu()
         return tuple(
-            tuple(Prediction(i, model.class_name(i), float(scores[i]), float(chances[i])) for i in row)
-            for row, scores, chances in zip(best.tolist(), self.scores.cpu(), chance.cpu(), strict=True)
+            tuple(
+                Prediction(i, model.class_name(i), float(scores[i]), float(chances[i]) if known else None) for i in row
+            )
+            for row, scores, chances in zip(best.tolist(), self.scores.cpu(), chance, strict=True)
         )
 
 
@@ -126,14 +119,36 @@ class Logit:
 
 
 class Probability(Logit):
-    """The probability of a class, after softmax. Saturates: its gradient vanishes where the model is sure."""
+    """The probability of a class, as the kind of output has it: after softmax, after sigmoid, or as it is.
+
+    Saturates: its gradient vanishes where the model is sure.
+    """
 
     def score(self, output: Any, samples: Tensor, model: Model) -> Scores:
-        scores = logits(output, model)
-        return self.pick(scores if are_probabilities(scores.detach()) else scores.softmax(1), samples, model)
+        return self.pick(self.squeezed(logits(output, model), model), samples, model)
+
+    def squeezed(self, scores: Tensor, model: Model) -> Tensor:
+        """The probabilities `[n, class]` of scores.
+
+        Raises:
+            Refused: nothing says that they have any.
+        """
+        return probabilities(scores, model)
 
     def labels(self, model: Model, frames: Sequence[Frame]) -> tuple[str, ...]:
         return tuple(f"probability of {name}" for name in super().labels(model, frames))
+
+
+class Sigmoid(Probability):
+    """The sigmoid of a score: the probability of a label that is right or wrong by itself, whatever the others are.
+
+    The same as `Probability` where the output is known to be such (`answers="binary"`, `"multi-label"`), or already is
+    a probability: no sigmoid is taken twice.
+    """
+
+    def squeezed(self, scores: Tensor, model: Model) -> Tensor:
+        already = model.answers in ("probabilities", "log-probabilities")
+        return probabilities(scores, model) if already else scores.sigmoid()
 
 
 class Residual(Logit):
@@ -144,10 +159,39 @@ class Residual(Logit):
 
     def score(self, output: Any, samples: Tensor, model: Model) -> Scores:
         scores = logits(output, model)
-        return self.pick(scores, samples, model) + self.pick(scores.log_softmax(1), samples, model)
+        return self.pick(scores, samples, model) + self.pick(log_probabilities(scores, model), samples, model)
 
     def labels(self, model: Model, frames: Sequence[Frame]) -> tuple[str, ...]:
         return tuple(f"score and log-probability of {name}" for name in super().labels(model, frames))
+
+
+@dataclass(frozen=True)
+class Against:
+    """What speaks against another target: minus its score, or one minus its probability.
+
+    Of a network with one score this is the other answer.
+
+    Attributes:
+        target: a target, or a class by index or name; None is the top class.
+    """
+
+    target: Any = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "target", as_target(self.target))
+
+    def fit(self, scene: Scene) -> Target:
+        return Against(self.target.fit(scene))
+
+    def resolve(self, reading: Reading, model: Model) -> Target:
+        return Against(self.target.resolve(reading, model))
+
+    def score(self, output: Any, samples: Tensor, model: Model) -> Scores:
+        found: Scores = self.target.score(output, samples, model)
+        return 1 - found if isinstance(self.target, Probability) else -found
+
+    def labels(self, model: Model, frames: Sequence[Frame]) -> tuple[str, ...]:
+        return tuple(f"against {name}" for name in self.target.labels(model, frames))
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,17 @@ from typing import Any
 
 from pellucid.errors import BadOption
 from pellucid.targets.base import Target, TargetLike
-from pellucid.targets.classes import Logit, Margin, Probability, Top, as_target, class_index, listed
+from pellucid.targets.classes import (
+    Against,
+    Logit,
+    Margin,
+    Probability,
+    Sigmoid,
+    Top,
+    as_target,
+    class_index,
+    listed,
+)
 from pellucid.targets.custom import Custom
 from pellucid.targets.detections import Detection
 from pellucid.targets.regions import Region
@@ -21,6 +31,8 @@ FORMS = {
     "rank2": "the class in the second place",
     "tabby vs tiger cat": "why this and not that: the difference of two targets, as in rank1 vs rank2",
     "probability:tabby": "a probability instead of a score; probability:top is that of the top class",
+    "sigmoid:tabby": "the sigmoid of a score, for networks whose numbers are each right or wrong by itself",
+    "against:tabby": "what speaks against another target: minus its score, or one minus its probability",
     "person@120,40,300,280": "a class in a box: left, top, right and bottom in pixels of the picture",
     "road@150,90": "a class at a point, for networks that score every pixel; top@150,90 is the class seen there",
     "like:other.jpg": "likeness to another picture, for networks that give an embedding",
@@ -28,6 +40,7 @@ FORMS = {
 """Every form of a target in words, by example."""
 _NUMBER = r"\s*-?\d+(?:\.\d+)?\s*"
 _MOST = 20
+_SQUEEZED = {"probability": Probability, "sigmoid": Sigmoid}
 
 
 def parse_targets(target: TargetLike, model: Model) -> tuple[Target, ...]:
@@ -63,8 +76,10 @@ def _of_text(text: str, model: Model) -> Target:
     first, versus, second = text.partition(" vs ")
     if versus:
         return Margin(_of_text(first, model), _of_text(second, model))
-    if kind == "probability":
-        return Probability(None if rest.strip().lower() in ("", "top") else class_index(rest.strip(), model))
+    if kind == "against":
+        return Against(_of_text(rest, model) if rest.strip() else None)
+    if kind in _SQUEEZED:
+        return _SQUEEZED[kind](None if rest.strip().lower() in ("", "top") else class_index(rest.strip(), model))
     name, at, place = text.rpartition("@")
     if at and re.fullmatch(rf"{_NUMBER}(,{_NUMBER})*", place):
         return _placed(name.strip(), [float(part) for part in place.split(",")], text, model)

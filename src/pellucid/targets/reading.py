@@ -28,7 +28,7 @@ def read(output: Any, model: Model) -> Reading:
         if isinstance(classes, Tensor):
             return ClassScores(classes)
         if isinstance(scores, Tensor) and scores.ndim == 4 and scores.is_floating_point():
-            return PixelClasses.of_scores(scores)
+            return PixelClasses.of_scores(scores, model)
         return Unread(classes)
 
 

@@ -12,6 +12,7 @@ from torch.nn import functional as F
 
 from pellucid.errors import BadOption, BadOutput
 from pellucid.numerics import full_precision
+from pellucid.targets.answers import has_probabilities, probabilities
 from pellucid.targets.base import Reading, Scene, Target
 from pellucid.targets.classes import Logit, class_index, fit_classes, listed
 from pellucid.targets.outputs import described, scores_of
@@ -117,11 +118,11 @@ class PixelClasses:
     """Reading of a network that scores every pixel.
 
     Attributes:
-        winners: the class with the highest score, `[n, row, column]`. A lone class wins where its score is above 0;
-            -1 where nothing does.
+        winners: the class with the highest score, `[n, row, column]`. A lone class wins where its probability
+            is above 1/2 (a score above 0); -1 where nothing does.
         shares: of the picture that each class wins, `[n, class]`.
         scores: mean score of each class where it wins, `[n, class]`; 0 where it wins nothing.
-        chances: its mean probability there, after softmax, `[n, class]`.
+        chances: its mean probability there, as the kind of output has it, `[n, class]`; NaN where there is none.
         samples: which pictures the entries are of; others are empty.
     """
 
@@ -133,14 +134,13 @@ class PixelClasses:
     leading = "the class that fills most of each picture"
 
     @classmethod
-    def of_scores(cls, scores: Tensor) -> PixelClasses:
-        """From the scores `[n, class, row, column]`."""
+    def of_scores(cls, scores: Tensor, model: Model) -> PixelClasses:
+        """From the scores `[n, class, row, column]` of a model."""
         scores = full_precision(scores.detach())
         best, winners = scores.max(1)
+        chance = _chance(best, scores, model)
         if scores.shape[1] == 1:
-            winners, chance = winners.masked_fill(best <= 0, -1), best.sigmoid()
-        else:
-            chance = (best - scores.logsumexp(1)).exp()
+            winners = winners.masked_fill(chance <= 0.5, -1)
         empty, seen = scores.new_zeros(scores.shape[:2]), winners >= 0
 
         def by_class(values: Tensor) -> Tensor:
@@ -228,10 +228,27 @@ class PixelClasses:
     def predictions(self, model: Model, frames: Sequence[Frame], most: int) -> tuple[tuple[Prediction, ...], ...]:
         return tuple(
             tuple(
-                Prediction(c, model.class_name(c), float(score[c]), float(chance[c]), float(share[c]))
+                Prediction(
+                    c,
+                    model.class_name(c),
+                    float(score[c]),
+                    float(chance[c]) if has_probabilities(model) else None,
+                    float(share[c]),
+                )
                 for c in row[:most]
             )
             for row, score, chance, share in zip(
                 self._order(model), self.scores, self.chances, self.shares, strict=True
             )
         )
+
+
+def _chance(best: Tensor, scores: Tensor, model: Model) -> Tensor:
+    """The probability of the winner `[n, row, column]` of scores `[n, class, row, column]`; NaN where it has none."""
+    if not has_probabilities(model):
+        return torch.full_like(best, torch.nan)
+    if model.answers not in ("", "classes"):
+        return probabilities(best, model)
+    if scores.shape[1] == 1:  # a lone map of scores is a mask before its sigmoid
+        return best.sigmoid()
+    return (best - scores.logsumexp(1)).exp()  # the softmax of the winner, without those of all others

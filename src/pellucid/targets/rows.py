@@ -8,8 +8,9 @@ from typing import Any
 
 from torch import Tensor
 
+from pellucid.targets.answers import has_probabilities
 from pellucid.targets.base import Reading, Scene, Target
-from pellucid.targets.classes import Logit, Probability
+from pellucid.targets.classes import Against, Logit, Probability
 from pellucid.types import Frame, Model, Scores
 
 
@@ -43,9 +44,18 @@ def of_rows(target: Target, pictures: Tensor) -> Target:
     if isinstance(target, Logit) and target.classes is not None:  # methods ask whether a target is a plain class
         own = target.classes
         return target if len(own) == 1 else type(target)(tuple(own[k] for k in pictures.tolist()))
+    if isinstance(target, Against):
+        return Against(of_rows(target.target, pictures))
     return OfRows(target, pictures)
 
 
-def as_probability(target: Target) -> Target:
-    """The probability of the class that a target scores; the target itself when it is no class's score."""
-    return Probability(target.classes) if type(target) is Logit else target
+def as_probability(target: Target, model: Model) -> Target:
+    """The probability of the class that a target scores; the target itself when it is no class's score, or has none."""
+    if isinstance(target, Against):
+        return Against(as_probability(target.target, model))
+    return Probability(target.classes) if type(target) is Logit and has_probabilities(model) else target
+
+
+def is_probability(target: Target) -> bool:
+    """Whether what a target gives is a probability, 0 to 1."""
+    return is_probability(target.target) if isinstance(target, Against) else isinstance(target, Probability)
