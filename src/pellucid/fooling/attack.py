@@ -12,7 +12,7 @@ from pellucid import arguments
 from pellucid.capture.sensing import Sensing, sensing
 from pellucid.errors import BadOption, BadOutput, unknown
 from pellucid.models.preprocessing import preprocessing_of
-from pellucid.targets.classes import are_probabilities
+from pellucid.targets import are_probabilities
 from pellucid.types import Model
 
 ATTACKS = ("fgsm", "iterated", "pgd")

@@ -8,7 +8,7 @@ from pellucid.capture.sensing import sensing
 from pellucid.errors import BadOption
 from pellucid.fooling.attack import Fooled, class_scores, odds
 from pellucid.models.preprocessing import nominal_size, preprocessing_of
-from pellucid.targets.classes import are_probabilities
+from pellucid.targets import are_probabilities
 from pellucid.types import Model
 
 RATE = 1 / 255

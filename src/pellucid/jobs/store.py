@@ -42,7 +42,7 @@ def question(kind: str, model: Model | None = None, **facts: Any) -> str:
 
 
 def _of_model(model: Model) -> tuple[Any, ...]:
-    read = (model.output, model.classes, model.site)
+    read = (model.output, model.classes, model.site, model.answers)
     return (model.module, model.preprocess, model.call, model.canvas, model.inputs, *read)
 
 
