@@ -216,3 +216,196 @@ def test_p6_max_pooling_along_any_number_of_axes(how):
     net = Folded(*POOLS[how])
     for k, wanted in enumerate(expected):
         assert explain(net, image, "deep-lift", k, baseline=2.0).raw.flatten().tolist() == wanted
+
+
+# F10 messages and refusals that mislead
+
+
+@pytest.mark.parametrize("method", ["deep-lift", "lrp"])
+def test_f10_similarity_as_a_target(method):
+    """A cosine by hand: autograd's own numbers for the score, completeness and the homogeneous network's shares."""
+    net = nn.Sequential(nn.Flatten(), nn.Linear(12, 4, bias=False))
+    net[1].weight.data = torch.randn(4, 12, generator=torch.Generator().manual_seed(1))
+    image = torch.randn(1, 3, 2, 2, generator=torch.Generator().manual_seed(2))
+    base = torch.full_like(image, 0.5)
+    wanted = torch.tensor([1.0, -2.0, 0.5, 1.0])
+    options = {"baseline": 0.5} if method == "deep-lift" else {"composite": "epsilon"}
+    target = pellucid.Similarity(wanted)
+    found = pellucid.explain(net, image, method, target, options={method: options})[method]
+    here, there = (F.cosine_similarity(net(t), wanted[None]).detach() for t in (image, base))
+    total = here - there if method == "deep-lift" else here
+    torch.testing.assert_close(found.raw.sum((1, 2, 3)), total, rtol=1e-4, atol=0)
+    if method == "lrp":  # the lengths are held constant, so the pixels' shares are those of the scalar product
+        shares = (net[1].weight.detach().T @ wanted) * image.flatten()
+        expected = shares / (net(image).detach().norm() * wanted.norm())
+        torch.testing.assert_close(found.raw.flatten(), expected, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("last", [nn.Softmax(1), nn.LogSoftmax(1)])
+@pytest.mark.parametrize("method", ["lrp", "cam", "excitation-backprop", "full-grad"])
+def test_f10_a_softmax_at_the_end_is_answered_with_what_to_do(last, method):
+    net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 3), last)
+    with pytest.raises(Refused, match=r"explain the scores before it.*call="):
+        explain(net.eval(), IMAGE[:1], method, 1)
+
+
+# F12 complex numbers
+
+
+class Spectral(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.c, self.h = nn.Conv2d(3, 4, 3), nn.Linear(4, 3)
+
+    def forward(self, x):
+        z = torch.fft.rfft2(self.c(x))
+        return self.h((torch.fft.irfft2(z + 0.5 * z, s=(14, 14)) + z.abs().mean((2, 3), keepdim=True)).mean((2, 3)))
+
+
+@pytest.mark.parametrize("method", ["lrp", "deep-lift", "full-grad"])
+def test_f12_a_fourier_transform_is_named(method):
+    with pytest.raises(Refused, match=r"has no rule for .*fftr2c"):
+        explain(Spectral().eval(), IMAGE[:1], method, 1)
+
+
+# S5 stabilisers are relative
+
+
+def plain(scale):
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(4)
+        net = nn.Sequential(
+            nn.Conv2d(3, 4, 3, bias=False), nn.ReLU(), nn.Conv2d(4, 4, 3, bias=False), nn.ReLU(), nn.AvgPool2d(2),
+            nn.Flatten(), nn.Linear(4 * 36, 3, bias=False),
+        ).eval()  # fmt: skip
+    for parameter in net.parameters():
+        parameter.data *= scale
+    return net
+
+
+@pytest.mark.parametrize("scale", [1e-6, 1e-3, 1e3])
+@pytest.mark.parametrize(
+    ("method", "options"),
+    [
+        ("lrp", {}), ("lrp", {"composite": "epsilon"}), ("lrp", {"composite": "epsilon-gamma-box"}),
+        ("lrp", {"dense": "alpha-beta"}), ("lrp", {"epsilon": 0.25, "dense": "epsilon"}),
+        ("excitation-backprop", {}),
+    ],
+)  # fmt: skip
+def test_s5_shares_do_not_depend_on_the_units_of_weights(method, options, scale):
+    """A network without biases is homogeneous: weights times s give scores times s^3 and the same shares."""
+    expected = explain(plain(1.0), IMAGE[:1], method, 1, **options).raw
+    found = explain(plain(scale), IMAGE[:1], method, 1, **options).raw
+    factor = scale**3 if method == "lrp" else 1.0
+    torch.testing.assert_close(found / factor, expected, rtol=1e-3, atol=1e-5 * float(expected.abs().max()))
+    if not options and method == "lrp":
+        torch.testing.assert_close(found.sum((1, 2, 3)), scores(plain(scale), IMAGE[:1])[0], rtol=1e-3, atol=0)
+
+
+def test_s5_a_unit_that_is_exactly_zero_sends_nothing():
+    """1 x - 1 x = 0 at each pair of equal pixels: relevance 0 / 0 is nobody's."""
+    net = nn.Sequential(nn.Flatten(), nn.Linear(4, 2, bias=False), nn.Linear(2, 1, bias=False))
+    net[1].weight.data = torch.tensor([[1.0, -1.0, 0.0, 0.0], [0.0, 0.0, 1.0, 1.0]])
+    net[2].weight.data = torch.ones(1, 2)
+    for epsilon in (0.0, 1e-6):
+        found = explain(net, torch.ones(1, 1, 2, 2), "lrp", pellucid.Logit(0), composite="epsilon", epsilon=epsilon)
+        torch.testing.assert_close(found.raw.flatten(), torch.tensor([0.0, 0.0, 1.0, 1.0]))
+
+
+# P5 z-box behind operations that only move values
+
+
+MOVES = {
+    "Flatten": lambda x: x.flatten(1),
+    "view": lambda x: x.view(len(x), -1),
+    "reshape": lambda x: x.reshape(len(x), 12),
+    "permute": lambda x: x.permute(0, 2, 3, 1).permute(0, 3, 1, 2).flatten(1),
+    "a part": lambda x: x.flatten(1).split(12, 1)[0],
+    "padding": lambda x: F.pad(x.flatten(1), (0, 2))[:, :12],
+}
+
+
+class Moved(nn.Module):
+    def __init__(self, move, bias=True):
+        super().__init__()
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(6)
+            self.move, self.fc = move, nn.Linear(12, 1, bias=bias)
+
+    def forward(self, x):
+        return self.fc(self.move(x))
+
+
+@pytest.mark.parametrize("move", MOVES)
+def test_p5_z_box_behind_moves(move):
+    """R_j = (w_j x_j - w_j+ l - w_j- h) / sum_k (the same) x score; without a bias in the sum."""
+    net, image = Moved(MOVES[move]), IMAGE[:1, :, :2, :2].contiguous()
+    w, x = net.fc.weight.detach()[0], image.flatten()
+    parts = w * x - w.clamp(min=0) * -3 - w.clamp(max=0) * 3
+    found = explain(net, image, "lrp", pellucid.Logit(0), first="z-box", low=-3.0, high=3.0)
+    expected = parts / parts.sum() * net(image).item()
+    torch.testing.assert_close(found.raw.flatten(), expected, rtol=1e-4, atol=1e-6)
+
+
+def test_p5_z_box_is_refused_behind_what_changes_values():
+    with pytest.raises(Refused, match="z-box rule needs the range"):
+        explain(Moved(lambda x: x.flatten(1).relu()), IMAGE[:1, :, :2, :2], "lrp", pellucid.Logit(0), first="z-box")
+
+
+# Interface: LRP without biases in the denominators, rules for dense layers
+
+
+def test_lrp_without_biases_in_the_denominator():
+    """R_j = sum_k x_j w_jk / sum_i x_i w_ik R_k, layer by layer; zennit's zero_params='bias'."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(7)
+        net = nn.Sequential(nn.Flatten(), nn.Linear(12, 5), nn.ReLU(), nn.Linear(5, 2))
+    image = IMAGE[:1, :, :2, :2]
+    x, (below, above) = image.flatten(), (net[1].weight.detach(), net[3].weight.detach())
+    y, score = net[:3](image)[0].detach(), net(image)[0, 1].detach()
+    middle = y * above[1] / (y @ above[1]) * score
+    expected = x * (below.T @ (middle / (below @ x)))
+    found = explain(net, image, "lrp", 1, composite="epsilon", bias=False)
+    torch.testing.assert_close(found.raw.flatten(), expected, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(found.raw.sum(), score, rtol=1e-4, atol=0)
+
+    from zennit.composites import LayerMapComposite
+    from zennit.rules import Epsilon, Pass
+
+    leaf = image.clone().requires_grad_()
+    rules = [(nn.ReLU, Pass()), (nn.Linear, Epsilon(epsilon=1e-9, zero_params="bias"))]
+    with LayerMapComposite(rules).context(net) as changed:
+        theirs = torch.autograd.grad(changed(leaf)[:, 1], leaf, score[None])[0]
+    torch.testing.assert_close(found.raw, theirs, rtol=1e-4, atol=1e-5)
+
+
+def test_lrp_gamma_for_dense_layers():
+    """w' = w + gamma w+ and b' = b + gamma b+ where z > 0 (Montavon et al. 2019, section 10.2.3)."""
+    net, image = Moved(MOVES["Flatten"]), IMAGE[:1, :, :2, :2].abs()
+    net.fc.weight.data.abs_()
+    net.fc.bias.data.abs_()
+    net.fc.weight.data[0, ::3] *= -0.1
+    w, b, x = net.fc.weight.detach()[0], net.fc.bias.item(), image.flatten()
+    parts = x * (w + 0.5 * w.clamp(min=0))
+    expected = parts / (parts.sum() + 1.5 * b) * net(image).item()
+    found = explain(net, image, "lrp", pellucid.Logit(0), dense="gamma", gamma=0.5)
+    torch.testing.assert_close(found.raw.flatten(), expected, rtol=1e-4, atol=1e-6)
+
+
+# C12 linear algebra
+
+
+@pytest.mark.parametrize("method", ["eigen-cam", "eigen-grad-cam", "kpca-cam"])
+def test_c12_huge_activations_are_answered_or_refused_in_words(method):
+    net = nn.Sequential(
+        nn.Conv2d(3, 4, 3, bias=False), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 3)
+    )
+    usual = explain(net.eval(), IMAGE[:1], method, 1, rectify=False)
+    if method == "eigen-cam":  # the component of A times c is c times that of A
+        huge = explain(net, IMAGE[:1] * 1e30, method, 1, rectify=False)
+        torch.testing.assert_close(huge.raw / 1e30, usual.raw, rtol=1e-3, atol=1e-5)
+        return
+    try:
+        assert bool(explain(net, IMAGE[:1] * 1e30, method, 1).raw.isfinite().all())
+    except Refused as refusal:
+        assert "too large" in str(refusal)

@@ -8,8 +8,15 @@ from torch.nn import functional as F
 TINY = 1e-6
 
 
-def stable(z, amount=TINY):
-    return z + (amount if z >= 0 else -amount)
+def stable(z, size, amount=TINY):
+    """A sum moved away from zero by a millionth of the mean size of all sums of its layer."""
+    return z + (amount * size if z >= 0 else -amount * size)
+
+
+def size_of(layer, x):
+    """Mean size of all outputs of a dense layer, whose relevance may begin at one of them."""
+    with torch.no_grad():
+        return float(layer(torch.as_tensor(x)).abs().mean())
 
 
 def contributions(rule, x, w, b, low=None, high=None, gamma=0.25):
@@ -37,14 +44,17 @@ def contributions(rule, x, w, b, low=None, high=None, gamma=0.25):
     raise ValueError(rule)
 
 
-def hand_down(rule, x, weight, bias, relevance, **bounds):
+def hand_down(rule, x, weight, bias, relevance, size=None, **bounds):
     """A dense layer: x `[input]`, weight `[output, input]`, relevance `[output]` -> `[input]`."""
-    below = np.zeros_like(x)
+    below, found = np.zeros_like(x), []
     for k, w in enumerate(weight):
         used = w != 0 if rule in ("flat", "w-square", "z-box") else np.ones_like(w, bool)
         cut = {name: bound[used] for name, bound in bounds.items()}
-        for share, parts, total in contributions(rule, x[used], w[used], bias[k], **cut):
-            below[used] += share * parts * relevance[k] / stable(total)
+        found.append((used, contributions(rule, x[used], w[used], bias[k], **cut)))
+    for k, (used, terms) in enumerate(found):
+        for t, (share, parts, total) in enumerate(terms):
+            mean = np.abs([other[t][2] for _, other in found]).mean() if size is None else size
+            below[used] += share * parts * relevance[k] / stable(total, mean)
     return below
 
 

@@ -22,11 +22,13 @@ def net():
     )
 
 
-def walk(x, weight, chances):
+def walk(x, weight, chances, layer=None):
     """P_j = sum_k x_j w_jk+ / sum_i x_i w_ik+ P_k, one connection at a time."""
     below = np.zeros_like(x)
+    totals = [sum(x[i] * max(w[i], 0) for i in range(len(x))) for w in weight]
+    size = np.mean(totals if layer is None else np.maximum(layer, 0) @ x)
     for k, w in enumerate(weight):
-        total = sum(x[i] * max(w[i], 0) for i in range(len(x))) + TINY
+        total = totals[k] + TINY * size
         for j in range(len(x)):
             below[j] += x[j] * max(w[j], 0) / total * chances[k]
     return below
@@ -42,9 +44,10 @@ def test_by_hand(contrastive):
     y = model[:2](IMAGE).detach()
     z = model[2:4](y).flatten().detach().numpy()
     top = model[5].weight.detach().numpy()[2:3]
-    chances = walk(z, top, [1.0])
+    layer = model[5].weight.detach().numpy()
+    chances = walk(z, top, [1.0], layer)
     if contrastive:
-        chances = chances - walk(z, -top, [1.0])
+        chances = chances - walk(z, -top, [1.0], -layer)
     expected = walk(y.flatten().numpy(), as_dense(model[2], (4, 3, 3))[0], chances).reshape(4, 3, 3).sum(0)
     method = "contrastive-excitation-backprop" if contrastive else "excitation-backprop"
     torch.testing.assert_close(explain(method, model, "1", 2)[0], torch.from_numpy(expected))

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from relevance_nets import hand_down, seeded
+from relevance_nets import hand_down, seeded, size_of
 from torch import nn
 from torch.nn import functional as F
 
@@ -47,7 +47,7 @@ def by_hand(net, hand, target=1):
     z = net.inside(y[None])[0].flatten().detach().numpy()
     score = net(IMAGE[:1])[0, target].detach().numpy()
     top, b = net.above.weight.detach().numpy()[[target]], net.above.bias.detach().numpy()[[target]]
-    middle = hand(y.detach().numpy(), hand_down("epsilon", z, top, b, score[None]).reshape(4, 3))
+    middle = hand(y.detach().numpy(), hand_down("epsilon", z, top, b, score[None], size_of(net.above, z)).reshape(4, 3))
     below = np.stack([dense(net.below, x, r) for x, r in zip(tokens.numpy(), middle, strict=True)])
     return torch.from_numpy(below).T.reshape(IMAGE[:1].shape)
 
@@ -195,7 +195,7 @@ def test_norm_of_groups_of_channels(kind):
         parts = zip(x.reshape(groups, -1), r.reshape(groups, -1), weight, bias, strict=True)
         return np.stack([hand_down("epsilon", a, *normalised(a, w, b, 1e-5), q) for a, q, w, b in parts]).reshape(4, 3)
 
-    near(lrp(net, IMAGE[:1], 1).raw, by_hand(net, hand))
+    near(lrp(net, IMAGE[:1], 1).raw, by_hand(net, hand), 1e-5)  # stabilisers by rows of the map, not by groups
 
 
 def test_relevance_is_conserved_by_norms_without_bias():
@@ -258,7 +258,7 @@ def test_attention_is_a_mean_of_values_with_constant_weights(how):
         return np.stack([dense(part.v, a, b) for a, b in zip(x, np.stack(columns, 1), strict=True)])
 
     got = lrp(net, IMAGE[:1], 1)
-    near(got.raw, by_hand(net, hand))
+    near(got.raw, by_hand(net, hand), 1e-5)  # stabilisers by head and token, not by column
     assert got.notes == ("Held constant: attention weights.",)
 
 

@@ -6,7 +6,8 @@ With inputs x_j, weights w_jk, bias b_k, outputs z_k = sum_j x_j w_jk + b_k, R_k
     R_j = x'_j sum_k w'_jk R_k / z'_k,    z'_k = sum_j x'_j w'_jk + b'_k
 
 with its own x', w' and b'. One forward and one backward call of the operation itself compute it, whatever the operation
-is: dense, convolution, pooling. Denominators are kept away from zero by their sign times a small number.
+is: dense, convolution, pooling. Denominators are kept away from zero by their sign times a small part of their mean
+size, so that shares do not depend on the units of weights and scores.
 """
 
 from __future__ import annotations
@@ -68,15 +69,29 @@ Rule: TypeAlias = Callable[[Affine, Tensor, Tensor], Tensor]
 """(operation, its input, relevance of its output) -> relevance of its input."""
 
 
-def stabilise(z: Tensor, amount: float = STABILISER) -> Tensor:
-    """Move z away from zero by `amount`, keeping its sign; zero counts as positive."""
-    return z + torch.where(z < 0, -amount, amount)
+def stabilise(z: Tensor, size: Tensor, amount: float = STABILISER) -> Tensor:
+    """Move z away from zero by `amount` times `size`, keeping its sign; zero counts as positive.
+
+    Infinite where that is still zero: there is nothing to share out.
+    """
+    moved = z + torch.where(z < 0, -amount, amount) * size
+    return moved.masked_fill(moved == 0, torch.inf)
+
+
+def size_of(operation: Affine, z: Tensor) -> Tensor:
+    """Mean size of the outputs that belong together: of a picture's map, or of each vector along the last axis.
+
+    Of the latter alone where rows need not be pictures: attention may have tokens or heads there.
+    """
+    maps = operation.kind in ("convolution", "normalisation")
+    return z.abs().mean(tuple(range(1, z.ndim)) if maps else -1, keepdim=True)
 
 
 def share(operation: Affine, terms: list[Term], relevance: Tensor, amount: float = STABILISER) -> Tensor:
     """sum_t x_t L_t^T(R / z) with z = sum_t L_t(x_t) + b_t: the form that all rules have."""
     parts = [_apply(operation, *term) for term in terms]
-    signal = relevance / stabilise(sum((z.detach() for _, z in parts), torch.zeros_like(relevance)), amount)
+    total = sum((z.detach() for _, z in parts), torch.zeros_like(relevance))
+    signal = relevance / stabilise(total, size_of(operation, total), amount)
     shares = [x.detach() * torch.autograd.grad(z, x, signal)[0] for x, z in parts]
     return sum(shares[1:], shares[0])
 

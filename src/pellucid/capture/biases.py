@@ -34,7 +34,7 @@ from pellucid.capture.operations import (
 from pellucid.capture.rewriting import Rewriting, depends
 from pellucid.capture.rules import OTHER_ACTIVATIONS, as_rectifier
 from pellucid.capture.stepwise import COMPOSITE, stepwise
-from pellucid.numerics import full_precision, rescaled_map
+from pellucid.numerics import full_precision, rescaled_map, sums_up
 from pellucid.types import Canvas, Model
 
 # Operations whose node does not tell whether they add a constant: they must have been seen by the pass.
@@ -59,6 +59,7 @@ class Biases(Rewriting):
         self.axes: dict[Any, int] = {}  # of channels, in what operations with weights gave
         self.parts: list[Tensor] = []
         self.maps: list[Tensor] = []
+        self.sums: list[Tensor] = []
 
     def feed(self, rows: Tensor, model: Model) -> Tensor:
         """The rows themselves; notes their size."""
@@ -69,10 +70,17 @@ class Biases(Rewriting):
     def collected(self, number: int) -> Mapping[str, Tensor]:  # noqa: ARG002
         """`parts` `[n, bias]` in the order of the backward pass, `map` `[n, row, column]` of those with a grid."""
         parts, maps, self.parts, self.maps = self.parts, self.maps, [], []
+        together = torch.stack(parts, 1) if parts else self.rows.new_zeros(len(self.rows), 0)
+        self.sums.append(together.sum(1))
         return {
-            "parts": torch.stack(parts, 1) if parts else self.rows.new_zeros(len(self.rows), 0),
+            "parts": together,
             "map": sum(maps, torch.zeros_like(self.rows[:, 0])),
         }
+
+    def holds(self, rows: Tensor, signal: Tensor, score: Tensor, number: int) -> bool:
+        """Whether pixels and biases together give the score, but for rounding."""
+        pixels = (signal * rows).flatten(1).sum(1)
+        return sums_up(torch.stack([pixels, self.sums[number]], 1), score, score)
 
     def uncovered(self, made: Collection[Any]) -> tuple[str, ...]:
         """Operations that are neither affine nor rectifiers, and those whose bias was out of sight."""

@@ -30,7 +30,8 @@ COMPOSITES: Mapping[str, Composite] = MappingProxyType(
         "epsilon-alpha2-beta1-flat": Composite("epsilon", "alpha-beta", "flat"),
     }
 )
-RULES = ("epsilon", "z-plus", "gamma", "alpha-beta", "flat", "w-square", "z-box")
+ANYWHERE = ("epsilon", "z-plus", "gamma", "alpha-beta", "flat", "w-square")
+_FIRST = ("z-box",)
 
 
 @dataclass(frozen=True)
@@ -49,18 +50,27 @@ class Numbers:
                 raise BadOption(f"expected a number of at least {least} as {name} of the method, got {value!r}.")
 
 
-def find_composite(name: object, first: object) -> Composite:
-    """The composite with this name, its rule for first operations replaced by `first` unless that is empty.
+def find_composite(name: object, first: object = "", dense: object = "") -> Composite:
+    """The composite with this name, its rules for first operations and dense layers replaced if others are named.
 
     Raises:
         BadOption: there is none, or no such rule.
     """
     if not isinstance(name, str) or name not in COMPOSITES:
         raise BadOption(f"the method has no composite {name!r}. It has: {', '.join(COMPOSITES)}.")
-    if not isinstance(first, str) or first not in ("", *RULES):
-        raise BadOption(f"the method has no rule {first!r} for first operations. It has: {', '.join(RULES)}.")
     chosen = COMPOSITES[name]
-    return Composite(chosen.dense, chosen.convolution, first or chosen.first)
+    return Composite(
+        _find_rule(dense, "dense layers") or chosen.dense,
+        chosen.convolution,
+        _find_rule(first, "first operations", *_FIRST) or chosen.first,
+    )
+
+
+def _find_rule(name: object, place: str, *more: str) -> str:
+    known = (*ANYWHERE, *more)
+    if not isinstance(name, str) or name not in ("", *known):
+        raise BadOption(f"the method has no rule {name!r} for {place}. It has: {', '.join(known)}.")
+    return name
 
 
 def rule_for(composite: Composite, operation: Affine, *, first: bool) -> str:

@@ -36,7 +36,7 @@ _POWER = functions("pow", "pow_", "__pow__")
 
 def in_pairs(value: Any) -> bool:
     """Whether the rows of a value can be pictures and as many references."""
-    return depends(value) and value.ndim > 0 and len(value) % 2 == 0
+    return depends(value) and value.ndim > 0 and len(value) % 2 == 0 and not value.is_complex()
 
 
 def _compute(ctx: Any, call: Call, *inputs: Any) -> Tensor:

@@ -16,12 +16,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pellucid.capture.affine import Affine, Rule, alpha_beta, stabilise, with_options
+from pellucid.capture.affine import Affine, Rule, alpha_beta, with_options
 from pellucid.capture.graph import nearest
 from pellucid.capture.normalising import SAMPLE_NORMS
 from pellucid.capture.operations import Call, Product
 from pellucid.capture.relevance import Relevance, is_weighted
-from pellucid.numerics import full_precision
+from pellucid.numerics import full_precision, safe_divide
 
 _EXCITE: Rule = with_options(alpha_beta, biased=False)
 
@@ -53,8 +53,8 @@ class Excitation(Relevance):
     def shares(self, a: Any, b: Any) -> tuple[Tensor, Tensor]:
         """In proportion to the positive parts of the summands."""
         up = [full_precision(torch.as_tensor(t)).clamp(min=0) for t in (a, b)]
-        total = stabilise(up[0] + up[1])
-        return up[0] / total, up[1] / total
+        total = up[0] + up[1]
+        return safe_divide(up[0].expand_as(total), total), safe_divide(up[1].expand_as(total), total)
 
 
 class ContrastiveExcitation(Excitation):

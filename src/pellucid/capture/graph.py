@@ -172,6 +172,9 @@ CHOOSING = frozenset(
     """.split()  # noqa: SIM905
 )
 
+MOVING = ROUTING - CHOOSING - {"cat", "copybackwards", "maskedfill", "stack", "torch::autograd::copybackwards", "where"}
+"""Those that only move, copy or leave out values of one tensor, or pad it with constants."""
+
 # The choice may depend on the picture, which their node does not tell.
 _PERHAPS_CHOOSING = frozenset({"maskedfill", "where"})
 

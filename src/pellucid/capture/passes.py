@@ -200,7 +200,7 @@ def _look_in_double(model: Model, image: Tensor, samples: Tensor, wish: Wish, ro
     return found
 
 
-_REPEATED = "Computed in float64: with fewer digits the parts did not sum to the difference of the scores."
+_REPEATED = "Computed in float64: with fewer digits the parts did not sum to what they must."
 
 
 @contextmanager

@@ -23,6 +23,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Collection, Mapping
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -32,7 +33,7 @@ from torch.nn import functional as F
 from pellucid.capture.affine import STABILISER, Affine, Rule, stabilise, with_options, z_box
 from pellucid.capture.composites import Numbers, find_composite, make_rule, rule_for
 from pellucid.capture.gates import ROOT, weighs
-from pellucid.capture.graph import ROUTING, made_by, nearest, nodes, plain_name, strangers
+from pellucid.capture.graph import MOVING, ROUTING, made_by, nearest, nodes, plain_name, strangers
 from pellucid.capture.normalising import SAMPLE_NORMS, sample_norm
 from pellucid.capture.operations import (
     ACTIVATIONS,
@@ -79,22 +80,28 @@ class Relevance(Rewriting):
         low: float | None = None,
         high: float | None = None,
         other_activations: str = "pass",
+        dense: str = "",
+        bias: bool = True,
     ) -> None:
         super().__init__()
         self.numbers = Numbers(epsilon, gamma, alpha)
         self.numbers.check()
-        self.composite = find_composite(composite, first)
+        self.composite = find_composite(composite, first, dense)
         if other_activations not in ("refuse", "pass"):
             raise BadOption(f"expected 'refuse' or 'pass' as other_activations, got {other_activations!r}.")
         for name, bound in (("low", low), ("high", high)):
             if bound is not None and not isinstance(bound, (int, float)):
                 raise BadOption(f"expected a number or None as {name}, got {bound!r}.")
-        self.low, self.high = low, high
+        if not isinstance(bias, bool):
+            raise BadOption(f"expected True or False as bias, got {bias!r}.")
+        self.low, self.high, self.biased = low, high, bias
         self.passes_all = other_activations == "pass"
         self.boxes: dict[Any, tuple[Tensor, Tensor]] = {}
 
     def feed(self, rows: Tensor, model: Model) -> Tensor:
         """The rows themselves; notes the range of their values for the z-box rule."""
+        if self.composite.first != "z-box":
+            return rows
         low, high = value_range(rows.detach(), model)
         self.boxes[rows.grad_fn] = (
             (low if self.low is None else torch.full_like(low, self.low)).expand_as(rows),
@@ -130,23 +137,32 @@ class Relevance(Rewriting):
     ) -> Any:
         call = (func, args, kwargs or {})
         replaced = self.replace(call) if torch.is_grad_enabled() else None
-        return func(*args, **call[2]) if replaced is None else replaced
+        if replaced is not None:
+            return replaced
+        result = func(*args, **call[2])
+        if self.boxes:
+            self._carry_box(call, result)
+        return result
 
     def replace(self, call: Call) -> Any:
-        """What an operation with a rule gives, or None for all others."""
+        """What an operation with a rule gives, or None for all others. Complex numbers have no shares."""
+        if any(isinstance(value, Tensor) and value.is_complex() for value in call[1]):
+            return None
         replace = _REPLACING.get(call[0], Relevance._activation)
         return replace(self, call)
 
-    def _pad(self, call: Call) -> Tensor | None:
-        """Padding the picture pads the range of its values likewise."""
+    def _carry_box(self, call: Call, result: Any) -> None:
+        """Moving the picture's values about, or padding it, does the same to the range of its values."""
         func, args, kwargs = call
-        box = self.boxes.get(args[0].grad_fn) if args and isinstance(args[0], Tensor) else None
-        if box is None:
-            return None
-        padded: Tensor = func(*args, **kwargs)
-        low, high = (func(bound, *args[1:], **kwargs) for bound in box)
-        self.boxes[padded.grad_fn] = (low, high)
-        return padded
+        below = args[0].grad_fn if args and isinstance(args[0], Tensor) else None
+        box = self.boxes.get(below) if below is not None else None
+        moved = list(result) if isinstance(result, (list, tuple)) else [result]
+        if box is None or not all(map(depends, moved)) or any(map(depends, args[1:])):
+            return
+        if all(plain_name(node) in MOVING for value in moved for node in nodes(value, below)):
+            low, high = (func(bound, *args[1:], **kwargs) for bound in box)
+            pairs = zip(low, high, strict=True) if isinstance(result, (list, tuple)) else [(low, high)]
+            self.boxes |= {value.grad_fn: ends for value, ends in zip(moved, pairs, strict=True)}
 
     def _in_steps(self, call: Call) -> Any:
         func, args, kwargs = call
@@ -154,7 +170,10 @@ class Relevance(Rewriting):
             return stepwise(func)(*args, **kwargs)
 
     def _affine(self, found: tuple[Tensor, Affine] | None, call: Call) -> Tensor | None:
-        return AffineStep.run(*found, self.rule(found[1], found[0]), call) if found else None
+        if found is None:
+            return None
+        operation = found[1] if self.biased else replace(found[1], bias=None)
+        return AffineStep.run(found[0], operation, self.rule(operation, found[0]), call)
 
     def _weighted(self, call: Call) -> Tensor | None:
         return self._affine(weighted(call), call)
@@ -186,6 +205,8 @@ class Relevance(Rewriting):
             return None
         a, b = found
         if not isinstance(b, Tensor) and b == 0:  # where Python's own sum() begins
+            return PassStep.run(call[1][0], 1, call)
+        if not self.biased and list(map(depends, call[1])) == [True, False]:  # the constant is a bias
             return PassStep.run(call[1][0], 1, call)
         return SumStep.run(call[1], self.shares(a, b), call)
 
@@ -240,7 +261,7 @@ class Relevance(Rewriting):
     def shares(self, a: Any, b: Any) -> tuple[Tensor, Tensor]:
         """The parts of the relevance of a + b that belong to a and to b."""
         a, b = (full_precision(torch.as_tensor(t)) for t in (a, b))
-        total = stabilise(a + b)
+        total = stabilise(a + b, a.abs() + b.abs())
         return a / total, b / total
 
     def rule(self, operation: Affine, x: Tensor) -> Rule:
@@ -298,7 +319,6 @@ def is_weighted(node: Any) -> bool:
 
 
 _REPLACING: Mapping[Any, Callable[[Relevance, Call], Any]] = {
-    F.pad: Relevance._pad,
     F.scaled_dot_product_attention: Relevance._fused_attention,
     **dict.fromkeys(COMPOSITE, Relevance._in_steps),
     **dict.fromkeys(LINEAR, Relevance._weighted),

@@ -14,7 +14,20 @@ def check_operations(method: str, uncovered: tuple[str, ...], instead: str) -> N
         Refused: there are such operations; the message names them.
     """
     if uncovered:
-        raise Refused(f"{method} has no rule for {', '.join(uncovered)}, which this network uses. {instead}")
+        names = ", ".join(uncovered)
+        raise Refused(
+            f"{method} has no rule for {names}, which this network uses. {before_softmax(uncovered)}{instead}"
+        )
+
+
+def before_softmax(names: tuple[str, ...]) -> str:
+    """What to do about a softmax, if it is among these operations; a sentence with a space behind it."""
+    if not any("softmax" in name for name in names):
+        return ""
+    return (
+        "Where a softmax comes last, explain the scores before it: a score instead of a probability as target, or "
+        "pellucid.wrap(module, call=...) with a function that runs the network up to there. "
+    )
 
 
 def absorbed(score: Tensor, raw: Tensor) -> Tensor:

@@ -1,6 +1,7 @@
 """CAM."""
 
 from pellucid.errors import Refused
+from pellucid.methods._relevance import before_softmax
 from pellucid.numerics import CHANNEL, SPACE
 from pellucid.types import Map, Maps, Method, Paper
 
@@ -38,7 +39,7 @@ def cam(activation: Maps, gradient: Maps, head: tuple[str, ...]) -> Map:
     if bent:
         raise Refused(
             "CAM needs global average pooling and one linear layer right behind its layer, but the score "
-            f"also goes through {', '.join(bent)}. Use grad-cam."
+            f"also goes through {', '.join(bent)}. {before_softmax(tuple(bent))}Use grad-cam."
         )
     if not bool(gradient.any()):
         raise Refused("CAM has nothing to weigh: the score does not depend on the layer that it looks at. Use another.")

@@ -2,7 +2,8 @@
 
 import torch
 
-from pellucid.numerics import CHANNEL, product
+from pellucid.errors import Refused
+from pellucid.numerics import CHANNEL, product, safe_divide
 from pellucid.types import Map, Maps, Method, Paper
 
 
@@ -32,15 +33,39 @@ def eigen_cam(activation: Maps, gradient: Maps, *, centre: bool = True, rectify:
 def first_component(maps: Maps, *, centre: bool) -> torch.Tensor:
     """Projection of every place on the first right singular vector, of either sign, `[batch, place]`."""
     places = maps.flatten(2).transpose(1, 2)
+    places, size = places_of_size_one(places)
     if centre:
         places = places - places.mean(1, keepdim=True)
     # Projection A V_1 = U_1 S_1: the eigenvectors of the smaller of A A' and A' A give it without a full SVD.
     if places.shape[1] <= places.shape[2]:
-        values, vectors = torch.linalg.eigh(product(places, places.transpose(1, 2)))
-        projected: torch.Tensor = vectors[:, :, -1] * values[:, -1:].clamp(min=0).sqrt()
-        return projected
-    direction = torch.linalg.eigh(product(places.transpose(1, 2), places)).eigenvectors[:, :, -1:]
-    return product(places, direction)[:, :, 0]
+        values, vectors = eigenvectors(product(places, places.transpose(1, 2)))
+        return vectors[:, :, -1] * values[:, -1:].clamp(min=0).sqrt() * size[:, 0]
+    direction = eigenvectors(product(places.transpose(1, 2), places))[1][:, :, -1:]
+    return product(places, direction)[:, :, 0] * size[:, 0]
+
+
+def places_of_size_one(places: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """`[batch, place, channel]` over its largest value, whose square may be none of the number type's; and that."""
+    size = places.abs().amax((1, 2), keepdim=True)
+    return safe_divide(places, size.expand_as(places)), size
+
+
+def eigenvectors(matrix: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Eigenvalues in ascending order and eigenvectors of symmetric matrices `[batch, n, n]`.
+
+    Raises:
+        Refused: there are none in this number type.
+    """
+    try:
+        if bool(matrix.isfinite().all()):
+            values, vectors = torch.linalg.eigh(matrix)
+            return values, vectors
+    except torch.linalg.LinAlgError:  # type: ignore[attr-defined]  # no convergence
+        pass
+    raise Refused(
+        "The layer's activations are too large or too uneven for their principal components. Is the picture in the "
+        "range that the model expects? Use grad-cam or another layer."
+    )
 
 
 def signed_like(component: torch.Tensor, evidence: Map) -> Map:

@@ -2,11 +2,12 @@
 
 from collections.abc import Mapping
 
+import torch
 from torch import Tensor
 
 from pellucid.errors import Refused
 from pellucid.methods._relevance import check_operations
-from pellucid.numerics import rescaled_map
+from pellucid.numerics import rescaled_map, sums_up
 from pellucid.types import Evidence, Maps, Method, Paper, Scores
 
 
@@ -16,6 +17,7 @@ def full_grad(
     score: Scores,
     collected: Mapping[str, Tensor],
     uncovered: tuple[str, ...],
+    assumed: tuple[str, ...],
 ) -> Evidence:
     """The whole score as a picture: what the pixels add to it, and what every bias of the network adds.
 
@@ -31,25 +33,26 @@ def full_grad(
         collected: `parts` `[batch, bias]`, what each bias adds to S, and `map`, the sum over l above.
         uncovered: operations of the network that are neither affine nor activations nor products. Norms over a sample
             and attention are among them: below a norm all parts would cancel.
+        assumed: whether the pass was repeated in float64.
 
     Returns:
         `[batch, row, column]`; extras `input_part` `[batch]` and `bias_parts` `[batch, bias]`, from the score
         downwards, which sum to the score, and `gap` `[batch]`, what is missing.
 
     Raises:
-        Refused: an operation for which the sum would not hold, by name.
+        Refused: an operation for which the sum would not hold, by name; or the sum is missed by more than rounding.
     """
     check_operations(METHOD.id, uncovered, "Use integrated-gradients or lrp.")
     part = image * image_gradient
     input_part, parts = part.flatten(1).sum(1), collected["parts"]
     gap = score - input_part - parts.sum(1)
-    if not bool((gap.abs() <= 0.05 * (score.abs() + input_part.abs() + parts.abs().sum(1))).all()):
+    if not sums_up(torch.cat([input_part[:, None], parts], 1), score, score):
         raise Refused(
             f"full-grad found parts that miss the score by {float(gap.abs().max()):.3g}: this network has biases that "
-            "no rule sees. Use integrated-gradients."
+            "no rule sees, or needs more digits than float64 has. Use integrated-gradients."
         )
     raw = rescaled_map(part, (image.shape[2], image.shape[3])) + collected["map"].to(part)
-    return Evidence(raw, extras={"input_part": input_part, "bias_parts": parts, "gap": gap})
+    return Evidence(raw, extras={"input_part": input_part, "bias_parts": parts, "gap": gap}, notes=assumed)
 
 
 METHOD = Method(

@@ -3,7 +3,7 @@
 import torch
 
 from pellucid.errors import BadOption
-from pellucid.methods.eigen_cam import signed_like
+from pellucid.methods.eigen_cam import eigenvectors, signed_like
 from pellucid.numerics import CHANNEL, product
 from pellucid.types import Map, Maps, Method, Paper
 
@@ -29,6 +29,7 @@ def kpca_cam(
 
     Raises:
         BadOption: another kernel.
+        Refused: the kernel of these activations is not finite.
     """
     places = activation.flatten(2).transpose(1, 2)
     places = places - places.mean(1, keepdim=True)  # as the public code does; only the sigmoid kernel notices
@@ -44,7 +45,7 @@ def kpca_cam(
     else:
         raise BadOption(f"Expected 'sigmoid', 'rbf' or 'linear' as kernel of kpca-cam, got {kernel!r}.")
     centred = gram - gram.mean(1, keepdim=True) - gram.mean(2, keepdim=True) + gram.mean((1, 2), keepdim=True)
-    values, vectors = torch.linalg.eigh(centred)
+    values, vectors = eigenvectors(centred)
     component = vectors[:, :, -1] * values[:, -1:].clamp(min=0).sqrt()
     signed = signed_like(component, (gradient * activation).sum(CHANNEL))
     return signed.relu() if rectify else signed

@@ -18,6 +18,8 @@ def lrp(
     low: float | None = None,  # noqa: ARG001
     high: float | None = None,  # noqa: ARG001
     other_activations: str = "pass",  # noqa: ARG001
+    dense: str = "",  # noqa: ARG001
+    bias: bool = True,  # noqa: ARG001
 ) -> Evidence:
     """The score itself, handed down operation by operation until it lies on the pixels.
 
@@ -38,7 +40,8 @@ def lrp(
             `epsilon-plus-flat`, `epsilon-alpha2-beta1-flat` (the first operation flat).
         first: another rule for the operations that look at the picture itself: `epsilon`, `z-plus`, `gamma`,
             `alpha-beta`, `flat`, `w-square` or `z-box`.
-        epsilon: stabiliser of the epsilon rule, in units of the layer's output.
+        epsilon: stabiliser of the epsilon rule, in units of the mean size of the layer's outputs for a picture, so that
+            shares do not change with the units of weights or scores.
         gamma: how much the gamma rule favours contributions of the output's sign; 0 is the epsilon rule.
         alpha: weight of positive contributions in the alpha-beta rule; beta is alpha - 1.
         low: for z-box, the smallest possible pixel value in the model's normalised space. None is black under the
@@ -46,6 +49,8 @@ def lrp(
         high: for z-box, the largest; None is white, or each picture's largest value.
         other_activations: let activations other than ReLU and its capped forms `pass` relevance on unchanged, as ReLU
             does, which the result notes; or `refuse` them.
+        dense: another rule for dense layers than the composite's; named as for `first`, but for z-box.
+        bias: whether biases count in the sums that relevance is divided by, and so absorb their share of it.
 
     Returns:
         raw shaped as the input, summed over channels for the map; extras `gap` `[batch]`, in units of the score.

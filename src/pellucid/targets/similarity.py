@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from pellucid.errors import BadOption, BadOutput
+from pellucid.numerics import full_precision
 from pellucid.targets.base import Reading, Scene, Target
 from pellucid.targets.outputs import described, scores_of
 from pellucid.types import Frame, Model, Scores
@@ -57,10 +58,20 @@ class Similarity:
                 f"The reference has {reference.shape[1]} numbers, and {model.name} gives {own.shape[1]} for a picture."
             )
         wanted = reference if len(reference) == 1 else reference[samples]
-        return torch.nn.functional.cosine_similarity(own, wanted, dim=1)
+        return cosine(full_precision(own), full_precision(wanted))
 
     def labels(self, model: Model, frames: Sequence[Frame]) -> tuple[str, ...]:
         return (f"similarity to {self.name or 'the reference'}",) * len(frames)
+
+
+def cosine(own: Tensor, wanted: Tensor) -> Scores:
+    """The cosine of the angle between vectors `[n, number]`, 0 where one is zero.
+
+    In steps that every backward rule knows, which torch's own function is not made of.
+    """
+    tiny = torch.finfo(own.dtype).tiny
+    lengths = (own.square().sum(1) + tiny).sqrt(), (wanted.square().sum(1) + tiny).sqrt()
+    return (own * (wanted / lengths[1][:, None])).sum(1) / lengths[0]
 
 
 def vectors(output: Any, model: Model) -> Tensor:
