@@ -25,7 +25,7 @@ from pellucid.explanation import Explanation
 from pellucid.fusing import check_fuse
 from pellucid.models import wrap
 from pellucid.models.preprocessing import preprocessing_of
-from pellucid.pictures import names_apart, prepare
+from pellucid.pictures import expanded, names_apart, prepare
 from pellucid.registry import DEFAULT_METHODS
 from pellucid.targets import ClassScores, Scene, TargetLike, assumption, notes_on, parse_targets
 from pellucid.types import Frame, Maps, Model, Picture, Site
@@ -48,13 +48,14 @@ def explain(
     chunk: int | None = None,
     progress: Callable[[str, int, int], None] | None = None,
     cancel: Callable[[], bool] | None = None,
+    each: Callable[[Explanation], None] | None = None,
 ) -> Explanation:
     """Explain what a vision model sees in pictures. The model is left exactly as it was.
 
     Args:
         model: a `Model` or any `nn.Module`. It is run in evaluation mode, on the device and in the type that it has.
-        pictures: a path, PIL image or uint8 array `[row, column, 3]`, or a list of these; or a float tensor
-            `[batch, channel, row, column]` in the model's own normalised space.
+        pictures: the path of a file or a folder, a PIL image or uint8 array `[row, column, 3]`, or a list of these; or
+            a float tensor `[batch, channel, row, column]` in the model's own normalised space.
         methods: ids; None runs `DEFAULT_METHODS` and leaves out those that would be wrong for this model; `auto` runs
             the one that `pellucid compare --best` found for this model.
         target: None is each picture's top class, before softmax (for networks that score every pixel, the class that
@@ -75,6 +76,7 @@ def explain(
         progress: called now and then with (method id, samples done, samples in all).
         cancel: asked now and then; True stops with `Cancelled`, which carries what is finished and, of a method that
             samples, the estimate so far (`Attribution.partial`).
+        each: called after each map with everything that is finished by then.
 
     Returns:
         An `Explanation`, with one `Attribution` per method, target and layer.
@@ -101,6 +103,7 @@ def explain(
         chunk = arguments.whole_number(chunk, "chunk", "a positive number of samples", least=1)
     arguments.function(progress, "progress")
     arguments.function(cancel, "cancel")
+    arguments.function(each, "each")
     auto = arguments.is_auto(layer)
     layers = [] if auto else arguments.sites(layer)
     check_fuse(fuse, len(set(layers)))
@@ -114,6 +117,10 @@ def explain(
         "methods": picked,
         **({"fuse": fuse} if fuse else {}),
     }
+
+    def so_far(engine: Engine) -> Explanation:
+        return _pack(engine, decoded, choices, target, time.perf_counter() - start)
+
     engine: Engine | None = None
     try:
         with guarded(model.module):
@@ -122,28 +129,41 @@ def explain(
             targets = [each.fit(scene) for each in wanted]
             strict = methods is not None
             engine = Engine(
-                model, image, frames, targets, steps, seed=seed, budget=budget, meter=meter, strict=strict, fuse=fuse
-            )
+                model, image, frames, targets, steps, seed=seed, budget=budget, meter=meter, strict=strict, fuse=fuse,
+                each=lambda at_work: each(so_far(at_work)) if each else None,
+            )  # fmt: skip
             choices["layer"] = engine.choose_sites(layers, auto=auto)
             engine.run()
     except KeyboardInterrupt as stop:
         if engine is None:
             raise Cancelled(str(stop) or "Interrupted before the first pass.") from stop
-        partial = _pack(engine, decoded, choices, target, time.perf_counter() - start)
+        partial = so_far(engine)
         raise Cancelled(_stopped(str(stop), partial, engine.total), partial) from stop
-    found = _pack(engine, decoded, choices, target, time.perf_counter() - start)
-    return _with_trust(found, start, chunk=chunk, progress=progress, cancel=cancel) if trust and len(found) else found
+    found = so_far(engine)
+    return with_trust(found, chunk=chunk, progress=progress, cancel=cancel) if trust else found
 
 
-def _with_trust(found: Explanation, start: float, **how: Any) -> Explanation:
-    """The explanation with its scores; when that is stopped, with those that are finished."""
+def with_trust(
+    found: Explanation,
+    *,
+    chunk: int | None = None,
+    progress: Callable[[str, int, int], None] | None = None,
+    cancel: Callable[[], bool] | None = None,
+) -> Explanation:
+    """An explanation with scores of its maps, as `explain(..., trust=True)` gives it; arguments as there.
+
+    Raises:
+        Cancelled: stopped; it carries the explanation with the scores that are finished.
+    """
+    if not len(found):
+        return found
+    start = time.perf_counter()
     try:
-        evaluation = judge_trust(found, found.seed, **how)
+        evaluation = judge_trust(found, found.seed, chunk=chunk, progress=progress, cancel=cancel)
     except Cancelled as stop:
-        seconds = time.perf_counter() - start
-        partial = replace(found, evaluation=stop.finished, seconds=seconds)
+        partial = replace(found, evaluation=stop.finished, seconds=found.seconds + time.perf_counter() - start)
         raise Cancelled(f"{stop} All {len(found)} maps are finished.", partial) from stop
-    return replace(found, evaluation=evaluation, seconds=time.perf_counter() - start)
+    return replace(found, evaluation=evaluation, seconds=found.seconds + time.perf_counter() - start)
 
 
 def _stopped(why: str, explanation: Explanation, total: int) -> str:
@@ -165,7 +185,7 @@ def _read_pictures(model: Model, pictures: Any) -> tuple[Maps, tuple[Picture, ..
     if isinstance(pictures, Tensor):
         return _check_tensor(pictures).to(device), ()
     preprocess = preprocessing_of(model)
-    given = pictures if isinstance(pictures, (list, tuple)) else [pictures]
+    given = expanded(pictures if isinstance(pictures, (list, tuple)) else [pictures])
     names = names_apart(given)
     decoded = tuple(
         p if isinstance(p, Picture) else prepare(p, preprocess, name) for p, name in zip(given, names, strict=True)

@@ -145,6 +145,7 @@ class Engine:
         meter: counts, reports, stops.
         strict: raise when a method refuses; otherwise leave it out and keep the reason in `refused`.
         fuse: `max`, `mean` or `product` joins the maps of several layers into one; None keeps them apart.
+        each: called with this engine when there is one more in `done`.
     """
 
     def __init__(
@@ -160,6 +161,7 @@ class Engine:
         meter: Meter,
         strict: bool,
         fuse: str | None = None,
+        each: Callable[[Engine], None] | None = None,
     ) -> None:
         kind = torch.promote_types(input_type(model, image), torch.float32)
         self.model, self.image, self.frames, self.targets, self.steps = model, image.to(kind), frames, targets, steps
@@ -170,6 +172,7 @@ class Engine:
         self.done: list[Attribution] = []
         self.refused: dict[str, str] = {}
         self.stop: KeyboardInterrupt | None = None
+        self.each = each or (lambda _: None)
 
     def choose_sites(self, layers: Sequence[Site], *, auto: bool = False) -> str:
         """Settle where layer methods look; returns the reason for people.
@@ -255,6 +258,8 @@ class Engine:
                     self.done.append(replace(whole, question=self._question(step, resolved, sites, fuse)))
                 except (Refused, BadSite) as error:
                     self._refuse([step], error)
+                    continue
+                self.each(self)
         self._obey()
 
     def _question(self, step: Step, target: Target, sites: Sequence[Site | None], fuse: str | None) -> Question:

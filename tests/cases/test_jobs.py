@@ -15,7 +15,7 @@ from torch import nn
 from torch.nn.modules.module import register_module_forward_pre_hook
 
 import pellucid
-from pellucid.cli import main
+from pellucid.cli import main, work
 from pellucid.errors import Cancelled
 from pellucid.storage import stray
 from pellucid.storage.atomic import complete, write_text
@@ -367,3 +367,197 @@ def test_what_compare_found_is_said_when_the_disk_is_full(few, tmp_path, monkeyp
     assert said.err.count("cannot be kept for a later call") == 1
     assert said.err.count("No space left on device") == 2
     assert "Wrote" not in said.out
+
+
+NET = """
+import sys
+from torch import nn
+from pellucid import wrap
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv, self.head = nn.Conv2d(3, 4, 3, padding=1), nn.Linear(4, 3)
+        for p in self.parameters():
+            nn.init.constant_(p, 0.1)
+
+    def forward(self, x):
+        if (x.flatten(1).amax(1) < 0.01).any():
+            raise ERROR
+        return self.head(self.conv(x).relu().mean((2, 3)))
+
+def model():
+    return wrap(Net(), size=8, resize=None, classes=["dog", "cat", "owl"])
+"""
+
+
+@pytest.fixture
+def command(few, tmp_path, monkeypatch, capsys):
+    """`pellucid explain` on four pictures; gives the exit status and what was written to both streams."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "net.py").write_text(NET)
+
+    def call(*more, pictures="photos"):
+        code = main(["explain", pictures, "--model", "net.py", "-m", "saliency,grad-cam", *more])
+        return code, *capsys.readouterr()
+
+    return call
+
+
+def maps(out):
+    """All maps under a folder, by file and key."""
+    found = {}
+    for file in sorted(out.rglob("maps.npz")):
+        with np.load(file) as arrays:
+            found |= {f"{file.parent.name}/{key}": arrays[key].tolist() for key in arrays.files}
+    return found
+
+
+@pytest.fixture
+def explained(monkeypatch):
+    """Names of the pictures that go through `explain`; Ctrl-C before one of them, if it is named."""
+    names, real = [], work.explain
+
+    def explain(model, picture, *rest, **more):
+        if picture.name == names.stop:
+            raise KeyboardInterrupt
+        names.append(picture.name)
+        return real(model, picture, *rest, **more)
+
+    class Names(list):
+        stop = None
+
+    names = Names()
+    monkeypatch.setattr(work, "explain", explain)
+    return names
+
+
+def test_explain_on_a_folder_goes_on_where_it_was_stopped(command, explained, tmp_path):
+    command("--out", "whole")
+    for stop in ("0.png", "2.png", "3.png"):
+        explained.clear()
+        explained.stop = stop
+        code, _, err = command("--out", "out")
+        assert code == 130
+        assert "Interrupted." in err
+        explained.clear()
+        explained.stop = None
+        code, out, _ = command("--out", "out", "--json")
+        assert code == 0
+        assert explained == [f"{k}.png" for k in range(int(stop[0]), 4)]
+        said = json.loads(out)["pictures"]
+        assert [picture["name"] for picture in said] == [f"{k}.png" for k in range(4)]
+        assert all(len(picture["attributions"]) == 2 for picture in said)
+        assert maps(tmp_path / "out") == maps(tmp_path / "whole")
+        assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["0", "1", "2", "3"], "nothing is left"
+
+
+@pytest.mark.parametrize("change", ["seed", "option", "size", "picture", "its file", "code"])
+def test_explain_goes_on_for_exactly_the_same_question(command, explained, tmp_path, change):
+    explained.stop = "2.png"
+    command("--out", "out")
+    explained.clear()
+    explained.stop = None
+    more = {"seed": ["--seed", "1"], "option": ["--grad-cam.rectify", "no"], "size": ["--size", "6"]}.get(change, [])
+    if change == "picture":
+        Image.new("RGB", (8, 8), (9, 200, 9)).save(tmp_path / "photos" / "0.png")
+    if change == "its file":
+        (tmp_path / "out" / "0" / "manifest.json").write_text("{}")
+    if change == "code":
+        (tmp_path / "net.py").write_text(NET.replace("relu()", "sigmoid()"))
+    command("--out", "out", *more)
+    assert "0.png" in explained
+    assert ("1.png" in explained) == (change not in ("picture", "its file"))
+    command("--out", "whole", *more)
+    assert maps(tmp_path / "out") == maps(tmp_path / "whole")
+
+
+def test_maps_are_on_disk_one_by_one(command, tmp_path, monkeypatch):
+    """What is there when the last method begins; the pause between two times of saving is taken away."""
+    (tmp_path / "net.py").write_text(NET.replace("raise ERROR", "pass"))
+    monkeypatch.setattr(work, "_PAUSE", -1.0)
+    monkeypatch.setattr(work, "_SHARE", -1.0)
+    seen = {}
+
+    def tick(self, label, done, total):
+        seen.setdefault(label, {path.name for path in (tmp_path / "out" / "0").glob("*")})
+
+    monkeypatch.setattr(work.Bar, "tick", tick)
+    assert command("--out", "out", "-m", "occlusion,rise", "--rise.masks", "20", pictures="photos/0.png")[0] == 0
+    assert "occlusion.png" not in seen["occlusion"]
+    assert {"saliency.png", "grad-cam.png", "maps.npz", "report.html"} <= seen["occlusion"]
+    assert {"saliency.png", "occlusion.png"} <= seen["rise"]
+
+
+@pytest.mark.parametrize("error", ["ValueError('no')", "SystemExit(0)", "StopIteration", "KeyError(3)"])
+@pytest.mark.parametrize("place", [0, 1, 3])
+def test_one_bad_picture_does_not_stop_explain(command, tmp_path, error, place):
+    (tmp_path / "net.py").write_text(NET.replace("ERROR", error))
+    Image.new("RGB", (8, 8), (0, 0, 0)).save(tmp_path / "photos" / f"{place}.png")
+    code, out, err = command("--json")
+    assert code == 1
+    found = json.loads(out)
+    assert [picture["name"] for picture in found["pictures"]] == [f"{k}.png" for k in range(4) if k != place]
+    assert [failed["name"] for failed in found["failed"]] == [f"{place}.png"]
+    assert f"{place}.png: " in err
+    assert error.partition("(")[0] in err
+    assert "1 of 4 pictures could not be explained" in err
+
+
+def test_misuse_that_depends_on_the_picture_is_the_picture_s(command, tmp_path):
+    """A kernel of 5 x 5 cells does not fit into what a network of free size makes of the small picture."""
+    free = (
+        NET.replace("raise ERROR", "pass")
+        .replace("3, padding=1", "5")
+        .replace("size=8, resize=None", "preprocess=Preprocess(None, None)")
+    )
+    (tmp_path / "net.py").write_text(f"from pellucid.types import Preprocess\n{free}")
+    Image.new("RGB", (3, 3), (200, 0, 0)).save(tmp_path / "photos" / "1.png")
+    code, out, err = command("--json")
+    found = json.loads(out)
+    assert [failed["name"] for failed in found["failed"]] == ["1.png"], err
+    assert len(found["pictures"]) == 3
+    assert code == found["exit_code"] > 0
+
+
+@pytest.mark.parametrize("body", ["sys.exit(0)", "sys.exit(5)", "raise Mute", "raise Odd"])
+def test_c14_c15_a_factory_that_ends_the_program_is_an_error(command, tmp_path, body):
+    mute = "class Mute(Exception):\n    def __str__(self): raise ValueError\nclass Odd(BaseException): pass\n"
+    (tmp_path / "net.py").write_text(f"import sys\n{mute}def model():\n    {body}\n")
+    code, _, err = command()
+    assert code == 3
+    assert "net.py:model failed: " in err
+    assert "(net.py, line 6)" in err
+    (tmp_path / "net.py").write_text(f"import sys\n{mute}{body}\n")
+    assert command()[0] == 3
+
+
+def test_c14_a_network_that_ends_the_program_is_an_error_in_every_command(few, command, tmp_path, capsys):
+    (tmp_path / "net.py").write_text(NET.replace("if (x.flatten(1).amax(1) < 0.01).any():", "if True:"))
+    (tmp_path / "net.py").write_text((tmp_path / "net.py").read_text().replace("raise ERROR", "sys.exit(0)"))
+    model, picture = ["--model", "net.py"], "photos/0.png"
+    for given in (["inspect", "net.py"], ["layers", "net.py"], ["fool", picture, *model], ["explain", picture, *model]):
+        assert main(given) == 1, given
+        assert "SystemExit" in capsys.readouterr().err
+
+
+def test_newcomer_10_12_folders_of_classes_and_folders_in_python(command, tmp_path):
+    for name in ("cat", "dog", ".hidden", "pellucid-out", "results"):
+        (tmp_path / "val" / name).mkdir(parents=True)
+        for k in range(2):
+            shutil.copy(tmp_path / "photos" / f"{k}.png", tmp_path / "val" / name / f"{k}.png")
+    (tmp_path / "val" / "results" / "manifest.json").write_text("{}")
+    code, out, _ = command("--json", pictures="val")
+    names = ["cat/0.png", "cat/1.png", "dog/0.png", "dog/1.png"]
+    assert code == 0
+    assert [picture["name"] for picture in json.loads(out)["pictures"]] == names
+    model = pellucid.load("net.py")
+    found = pellucid.explain(model, "val", "saliency")
+    assert [picture.name for picture in found.pictures] == names
+    both = pellucid.explain(model, [tmp_path / "photos", "photos/0.png"], "saliency")
+    assert [picture.name for picture in both.pictures][:4] == ["0.png", "1.png", "2.png", "3.png"]
+    assert len(both.pictures) == 5
+    (tmp_path / "empty").mkdir()
+    code, _, err = command(pictures="empty")
+    assert code == 3
+    assert "folder without pictures" in err

@@ -99,10 +99,11 @@ def test_a_folder_that_cannot_be_written(explain, draw, folder):
     assert "file/inside" in answer.err
 
 
-def test_a_bug_shows_its_traceback(explain, draw, capsys):
-    with pytest.raises(IndexError):
-        explain(draw(), "-m", "saliency", model="nets.py:broken")
-    assert "This is a bug" in capsys.readouterr().err
+def test_a_bug_is_said_with_its_place(explain, draw):
+    answer = explain(draw(), "-m", "saliency", model="nets.py:broken")
+    assert answer.code == 1
+    assert "photo.png: IndexError: list index out of range (nets.py, line " in answer.err
+    assert "This is a bug" in answer.err
 
 
 def test_a_warning_is_one_line_on_standard_error(explain, draw):

@@ -32,7 +32,7 @@ from pellucid.cli.models import models
 from pellucid.cli.spectrum import spectrum
 from pellucid.cli.top import top
 from pellucid.cli.train import train
-from pellucid.errors import Cancelled, PellucidError, unknown
+from pellucid.errors import Cancelled, PellucidError, Unexpected, said, unknown
 
 
 class Program(click.Group):
@@ -112,6 +112,9 @@ def _run(call: Call) -> int:
     except PellucidError as error:
         show.error(str(error))
         return error.exit_code
+    except SystemExit as error:  # nothing here calls it, so that what was asked for has not been done
+        show.error(f"The model's own code ended the program: {said(error)}.")
+        return Unexpected.exit_code
     except Exception:
         show.note("This is a bug in Pellucid, or in the model's own code; please report it with these lines:")
         raise

@@ -45,12 +45,14 @@ class _Explain(CommandWithMethods):
 def explain(ctx: click.Context, /, pictures: tuple[str, ...], as_json: bool, **given: Any) -> int:
     """Explain what a model sees in pictures.
 
-    PICTURE is a file, a folder, or one of sample:cat, sample:astronaut, sample:coffee and sample:rocket. Writes one
-    folder per picture with a PNG per method, all maps, a manifest and report.html.
+    PICTURE is a file, a folder (or a folder of class folders), or one of sample:cat, sample:astronaut, sample:coffee
+    and sample:rocket. Writes one folder per picture with a PNG per method, all maps, a manifest and report.html. Of
+    several pictures, those that are finished when the work is stopped are not explained again by the same command.
     """
     from pellucid.cli.outcome import as_document
     from pellucid.cli.present import Presenter
-    from pellucid.cli.work import Work, chosen_methods, explain_all
+    from pellucid.cli.results import Work, chosen_methods
+    from pellucid.cli.work import explain_all
     from pellucid.pictures import find_pictures
 
     call: Call = ctx.obj

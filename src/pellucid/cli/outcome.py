@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from pellucid import __version__
-from pellucid.cli.work import Done, Failed, Result, Work
+from pellucid.cli.results import Done, Earlier, Failed, Result, Work
 from pellucid.evaluation import trust_of
 from pellucid.explanation import Explanation
 from pellucid.report.manifest import partial
@@ -28,14 +28,15 @@ def as_document(work: Work, result: Result) -> dict[str, Any]:
         },
         "seed": work.seed,
         "out": str(work.out),
-        "pictures": [_done(done) for done in result.done],
+        "pictures": [each.document if isinstance(each, Earlier) else of_picture(each) for each in result.done],
         "failed": [_failed(failed) for failed in result.failed],
         "interrupted": result.interrupted or None,
         "exit_code": result.exit_code,
     }
 
 
-def _done(done: Done) -> dict[str, Any]:
+def of_picture(done: Done) -> dict[str, Any]:
+    """What is said of a picture that was explained."""
     explanation = done.explanation
     predictions = explanation.predictions[0] if explanation.predictions else ()
     return {

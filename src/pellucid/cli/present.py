@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from pellucid.cli import show
+from pellucid.cli.results import Done, Earlier, Failed, Result, Work
 from pellucid.cli.show import plain
-from pellucid.cli.work import Done, Failed, Result, Work
 from pellucid.evaluation import Evaluation, Metric, Score, Trust, joined, trust_of
 from pellucid.explanation import Explanation
 
@@ -29,9 +29,15 @@ class Presenter:
             source = f" ({model.source})" if model.source not in ("", model.name) else ""
             show.line(plain(f"Model {model.name}{source} on {self.work.device}, seed {self.work.seed}"))
 
-    def picture(self, outcome: Done | Failed) -> None:
+    def picture(self, outcome: Done | Earlier | Failed) -> None:
         """Say what came of one picture; failures wait for the end, where they are not overlooked."""
         if self.quiet or isinstance(outcome, Failed):
+            return
+        if isinstance(outcome, Earlier):
+            show.line()
+            show.line(
+                plain(f"{outcome.found.name}: finished before the work was stopped, see {outcome.folder}"), "bold"
+            )
             return
         explanation = outcome.explanation
         image = outcome.picture.image
@@ -53,7 +59,7 @@ class Presenter:
         for failed in result.failed:
             show.error(str(failed.error))
         if not self.quiet:
-            _trust_in_all([done.explanation for done in result.done])
+            _trust_in_all([done.explanation for done in result.done if isinstance(done, Done)])
         if result.failed and result.pictures > 1:
             show.note(f"{len(result.failed)} of {result.pictures} pictures could not be explained.")
         if result.interrupted:

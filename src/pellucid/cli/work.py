@@ -2,210 +2,168 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+import json
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
-from pellucid.api import explain
-from pellucid.choices import AUTO, choice_of
+from pellucid.api import explain, with_trust
+from pellucid.cli.outcome import of_picture
 from pellucid.cli.progress import Bar
-from pellucid.engine import Step, plan
-from pellucid.errors import BadOption, BadPicture, Cancelled, OutOfMemory, PellucidError, Refused, exit_code
+from pellucid.cli.results import Done, Earlier, Failed, Result, Work
+from pellucid.errors import BadOption, Cancelled
 from pellucid.explanation import Explanation
+from pellucid.jobs import Failure, Store, content_of, over
 from pellucid.models.preprocessing import preprocessing_of
 from pellucid.pictures import Found, prepare
-from pellucid.registry import DEFAULT_METHODS
+from pellucid.report.manifest import as_json
 from pellucid.report.names import picture_slug, unique
-from pellucid.targets import parse_targets
-from pellucid.types import Model, Picture, Site
+
+KEPT = ".explained"
+"""Folder in the results' one for what is remembered until all pictures were reached; no picture's has such a name."""
+_PAUSE = 5.0
+"""Seconds between two times that unfinished work is saved, at least."""
+_SHARE = 20.0
+"""How many times longer than saving takes the work goes on without."""
 
 
-@dataclass(frozen=True)
-class Work:
-    """What is to be done with each picture."""
-
-    model: Model
-    methods: Sequence[str] | None
-    target: str | None
-    layers: Sequence[str]
-    options: Mapping[str, Mapping[str, Any]]
-    seed: int
-    chunk: int | None
-    fuse: str | None
-    trust: bool
-    out: Path
-    command: str
-
-    @property
-    def device(self) -> str:
-        """Where the model runs."""
-        weight = next(self.model.module.parameters(), None)
-        return "cpu" if weight is None else str(weight.device)
-
-    def check(self) -> None:
-        """Find misuse before any picture is read.
-
-        Raises:
-            UnknownName, BadOption: a target or layer that cannot be.
-        """
-        parse_targets(self.target, self.model)
-        if self.methods == [AUTO]:
-            chosen_methods([choice_of(self.model).method], self.options)
-        for layer in self.layers:
-            Site.parse(layer)
-
-
-@dataclass(frozen=True)
-class Done:
-    """A picture that was explained and saved; `explanation` is partial when the work was interrupted."""
-
-    found: Found
-    picture: Picture
-    explanation: Explanation
-    folder: Path
-    files: tuple[Path, ...]
-
-
-@dataclass(frozen=True)
-class Failed:
-    """A picture that could not be explained, and why."""
-
-    found: Found
-    error: PellucidError
-
-
-@dataclass
-class Result:
-    """What came of all pictures."""
-
-    done: list[Done] = field(default_factory=list)
-    failed: list[Failed] = field(default_factory=list)
-    interrupted: str = ""
-    pictures: int = 0
-
-    @property
-    def exit_code(self) -> int:
-        """Of the process: interrupted, or the gravest failure, or 0."""
-        return exit_code((failed.error for failed in self.failed), interrupted=bool(self.interrupted))
-
-
-def chosen_methods(names: Sequence[str] | None, options: Mapping[str, Mapping[str, Any]]) -> tuple[Step, ...]:
-    """The methods that will run.
-
-    Raises:
-        UnknownName: a method that does not exist.
-        BadOption: an option's value does not fit, or it belongs to a method that is not run.
-    """
-    if names == [AUTO]:  # known when the model is
-        return ()
-    steps = plan(names or DEFAULT_METHODS, options)
-    run = {step.method.id for step in steps} | {step.base.method.id for step in steps if step.base}
-    for method, given in options.items():
-        if method not in run:
-            raise BadOption(
-                f"--{method}.{next(iter(given)).replace('_', '-')} was given, but {method} is not among the methods "
-                f"({', '.join(step.method.id for step in steps)}). Add --method {method}."
-            )
-    return steps
-
-
-def explain_all(work: Work, pictures: Sequence[Found], report: Callable[[Done | Failed], None]) -> Result:
+def explain_all(work: Work, pictures: Sequence[Found], report: Callable[[Done | Earlier | Failed], None]) -> Result:
     """Explain and save all pictures.
+
+    Several are remembered as they are finished, so that the same command goes on where it was stopped; once all were
+    reached that is forgotten, and the same command begins anew.
 
     Args:
         work: what to do.
         pictures: which ones.
         report: called with each as soon as it is finished.
     """
-    result = Result(pictures=len(pictures))
-    try:
-        with Bar(len(pictures)) as bar:
-            folders = unique(picture_slug(found.name) for found in pictures)
-            for found, folder in zip(pictures, folders, strict=True):
-                outcome = _attempt(work, found, work.out / folder, bar)
-                bar.finish_picture()
-                (result.done if isinstance(outcome, Done) else result.failed).append(outcome)  # type: ignore[arg-type]
-                report(outcome)
-    except _Stopped as stop:
-        result.interrupted = stop.message
-        if stop.partial:
-            result.done.append(stop.partial)
-            report(stop.partial)
-    except KeyboardInterrupt:
-        result.interrupted = "Interrupted."
+    several = len(pictures) > 1
+    store = Store(work.out / KEPT, work.question if several else "") if several else Store(None, "")
+    folders = unique(picture_slug(found.name) for found in pictures)
+    with Bar(len(pictures)) as bar:
+        job = _Job(work, store, bar)
+
+        def tell(outcome: Done | Earlier | Failure[_Asked]) -> None:
+            bar.finish_picture()
+            report(_failed(outcome) if isinstance(outcome, Failure) else outcome)
+
+        asked = list(zip(pictures, folders, strict=True))
+        outcome = over(asked, job.one, name=lambda one: one[0].name, each=tell)
+    result = Result(outcome.done, [_failed(each) for each in outcome.failed], pictures=len(pictures))
+    if outcome.interrupted is None:
+        store.forget()
+        return result
+    result.interrupted = str(outcome.interrupted) or "Interrupted."
+    if job.partial is not None:
+        result.done.append(job.partial)
+        report(job.partial)
     return result
 
 
-def _attempt(work: Work, found: Found, folder: Path, bar: Bar) -> Done | Failed:
-    try:
-        return _explain_one(work, found, folder, bar)
-    except _OfThePicture as error:
-        return Failed(found, error.error)
+_Asked: TypeAlias = tuple[Found, str]
+"""A picture, and the name of its folder."""
 
 
-def _explain_one(work: Work, found: Found, folder: Path, bar: Bar) -> Done:
-    picture = _read(work, found)
-    try:
-        explanation = explain(
-            work.model,
-            picture,
-            work.methods,
-            work.target,
-            list(work.layers) or None,
-            work.options,
-            work.seed,
-            chunk=work.chunk,
-            fuse=work.fuse,
-            trust=work.trust,
-            progress=bar.tick,
-        )
-    except (BadPicture, OutOfMemory, Refused) as error:
-        raise _OfThePicture(error) from error
-    except Cancelled as stop:
-        finished: Explanation | None = stop.finished
-        partial = _save(work, found, picture, finished, folder) if finished and len(finished) else None
-        raise _Stopped(str(stop), partial) from stop
-    return _save(work, found, picture, explanation, folder)
+def _failed(failure: Failure[_Asked]) -> Failed:
+    return Failed(failure.input[0], failure.error)
 
 
-def _read(work: Work, found: Found) -> Picture:
-    try:
-        return prepare(found.source, preprocessing_of(work.model), found.name)
-    except PellucidError as error:
-        raise _OfThePicture(error) from error
+class _Job:
+    """Explains and saves one picture after the other.
+
+    Attributes:
+        partial: what was finished of the picture at hand when the work was stopped.
+    """
+
+    def __init__(self, work: Work, store: Store, bar: Bar) -> None:
+        self.work, self.store, self.bar = work, store, bar
+        self.partial: Done | None = None
+
+    def one(self, asked: _Asked) -> Done | Earlier:
+        """Explain a picture, or find that it was explained before."""
+        found, name = asked
+        content = content_of(found.source) if self.store.folder else ""
+        if earlier := self._earlier(found, name, content):
+            return earlier
+        done = self._explained(found, self.work.out / name)
+        self._keep(done, content)
+        return done
+
+    def _explained(self, found: Found, folder: Path) -> Done:
+        work, before = self.work, _files(folder)
+        picture = prepare(found.source, preprocessing_of(work.model), found.name)
+
+        def done(explanation: Explanation) -> Done:
+            files = tuple(path for path, mark in _files(folder).items() if before.get(path) != mark)
+            return Done(found, picture, explanation, folder, files)
+
+        saver = _Saver(folder, work.command)
+        how: dict[str, Any] = {"chunk": work.chunk, "progress": self.bar.tick}
+        try:
+            explanation = explain(
+                work.model, picture, work.methods, work.target, list(work.layers) or None, work.options, work.seed,
+                fuse=work.fuse, each=saver.now_and_then, **how,
+            )  # fmt: skip
+            if work.trust:
+                saver.save(explanation)  # judging may take longer than all that was done so far
+                explanation = with_trust(explanation, **how)
+        except Cancelled as stop:
+            finished: Explanation | None = stop.finished
+            if finished is not None and len(finished):
+                saver.save(finished)
+                self.partial = done(finished)
+            raise
+        saver.save(explanation)
+        return done(explanation)
+
+    def _earlier(self, found: Found, name: str, content: str) -> Earlier | None:
+        """What an earlier call did with the same picture, if its files are still there as they were."""
+        payload = self.store.read(content, name)
+        if payload is None:
+            return None
+        record = json.loads(payload)
+        folder = self.work.out / name
+        if any(content_of(folder / file) != digest for file, digest in record["files"].items()):
+            return None
+        return Earlier(found, folder, {**record["document"], "name": found.name, "source": found.source})
+
+    def _keep(self, done: Done, content: str) -> None:
+        if self.store.folder is not None:
+            record = {"files": {path.name: content_of(path) for path in done.files}, "document": of_picture(done)}
+            self.store.write(content, as_json(record).encode("utf-8", "backslashreplace"), done.folder.name)
 
 
-def _save(work: Work, found: Found, picture: Picture, explanation: Explanation, folder: Path) -> Done:
-    from pellucid.report import save
+class _Saver:
+    """Writes what is finished of a picture, now and then while the work goes on, and at its end."""
 
-    before = _files(folder)
-    try:
-        save(explanation, folder, command=work.command)
-    except PellucidError as error:
-        raise _OfThePicture(error) from error
-    return Done(
-        found, picture, explanation, folder, tuple(p for p, mark in _files(folder).items() if before.get(p) != mark)
-    )
+    def __init__(self, folder: Path, command: str) -> None:
+        self.folder, self.command = folder, command
+        self.saved, self.pause = time.monotonic(), _PAUSE
+
+    def now_and_then(self, explanation: Explanation) -> None:
+        """Save if that was long ago, so that it takes little of the time; without room for it the work goes on."""
+        if time.monotonic() - self.saved > self.pause:
+            with suppress(BadOption):  # is said at the end, if there is no room then either
+                self.save(explanation)
+
+    def save(self, explanation: Explanation) -> None:
+        """Write it.
+
+        Raises:
+            BadOption: the folder cannot be written to.
+        """
+        from pellucid.report import save
+
+        start = time.monotonic()
+        save(explanation, self.folder, command=self.command)
+        self.saved = time.monotonic()
+        self.pause = max(_PAUSE, _SHARE * (self.saved - start))
 
 
 def _files(folder: Path) -> dict[Path, tuple[int, int]]:
     """The files in a folder with what tells a new one from an old one of the same name."""
     files = sorted(path for path in folder.glob("*") if path.is_file())
     return {path: ((stat := path.stat()).st_ino, stat.st_mtime_ns) for path in files}
-
-
-class _OfThePicture(Exception):
-    """An error that concerns one picture only."""
-
-    def __init__(self, error: PellucidError) -> None:
-        super().__init__(str(error))
-        self.error = error
-
-
-class _Stopped(Exception):
-    """Ctrl-C, with what was saved of the picture at hand."""
-
-    def __init__(self, message: str, partial: Done | None) -> None:
-        super().__init__(message)
-        self.message, self.partial = message, partial

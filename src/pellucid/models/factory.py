@@ -8,7 +8,6 @@ import importlib
 import importlib.util
 import re
 import sys
-import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,7 +15,7 @@ from types import ModuleType
 
 from torch import nn
 
-from pellucid.errors import BadModel, PellucidError, unknown
+from pellucid.errors import BadModel, PellucidError, said, unknown
 from pellucid.models.weights import load_weights
 from pellucid.models.wrap import wrap
 from pellucid.types import Model
@@ -102,10 +101,8 @@ def _reported(where: str) -> Iterator[None]:
     """Turn whatever the user's code raises into one sentence that says where."""
     try:
         yield
-    except PellucidError:
+    except (PellucidError, KeyboardInterrupt):
         raise
-    except Exception as error:
-        frame = traceback.extract_tb(error.__traceback__)[-1]
-        raise BadModel(
-            f"{where} failed: {type(error).__name__}: {error} ({Path(frame.filename).name}, line {frame.lineno})."
-        ) from error
+    except BaseException as error:
+        ended = "it ended the program, " if isinstance(error, SystemExit) else ""
+        raise BadModel(f"{where} failed: {ended}{said(error)}.") from error

@@ -5,7 +5,7 @@ from pellucid.pictures.decode import MAX_PIXELS, Source, decode
 from pellucid.pictures.labels import read_labels
 from pellucid.pictures.overlay import heat, overlay
 from pellucid.pictures.prepare import prepare
-from pellucid.pictures.samples import SAMPLES, Found, find_pictures, names_apart, sample_path
+from pellucid.pictures.samples import SAMPLES, Found, expanded, find_pictures, names_apart, sample_path
 from pellucid.pictures.sheet import sheet
 
 __all__ = [
@@ -16,6 +16,7 @@ __all__ = [
     "Source",
     "colour_table",
     "decode",
+    "expanded",
     "find_pictures",
     "heat",
     "names_apart",

@@ -23,6 +23,9 @@ SUFFIXES = frozenset(
 """Endings of the files that a folder contributes. A file that is named itself may end in anything."""
 
 
+_RESULTS = "manifest.json"  # in each folder that `explain` wrote
+
+
 @dataclass(frozen=True)
 class Found:
     """A picture that the user asked for; it may still turn out to be missing or damaged.
@@ -40,7 +43,8 @@ class Found:
 def find_pictures(arguments: Iterable[str]) -> list[Found]:
     """Expand files, folders and `sample:NAME` in the order given.
 
-    A folder gives its picture files (not those of its folders), sorted as people count: `2.png` before `10.png`.
+    A folder gives its picture files, sorted as people count: `2.png` before `10.png`. One without any gives those of
+    its folders, as in `val/cat/1.png` and `val/dog/1.png`, where a folder stands for a class.
     What cannot be used stays in the list as it is, so that one bad entry never stops the others: `decode` then
     says what is wrong with a missing file, an empty folder or an unknown sample.
     """
@@ -59,6 +63,17 @@ def names_apart(sources: Sequence[Any]) -> list[str | None]:
     for k, name in zip(repeated, told_apart([files[k] for k in repeated]), strict=True):
         found[k] = name
     return found
+
+
+def expanded(sources: Sequence[Any]) -> list[Any]:
+    """Sources of pictures with the pictures of each folder in its place; what is no path stays as it is."""
+    return [each for source in sources for each in _inside(source)]
+
+
+def _inside(source: Any) -> list[Any]:
+    if not isinstance(source, str | os.PathLike) or not Path(os.fspath(source)).is_dir():
+        return [source]
+    return [found.source for found in find_pictures([os.fspath(source)])]
 
 
 def sample_path(name: str) -> Path:
@@ -93,8 +108,19 @@ def _expand(argument: str) -> list[Found]:
     if argument.startswith("sample:"):
         return [Found(argument.removeprefix("sample:"), argument)]
     path = Path(argument)
-    inside = pictures_in(path)
+    inside = pictures_in(path) or _of_classes(path)
     return [Found(p.name, str(p)) for p in inside] or [Found(path.name or argument, argument)]
+
+
+def _of_classes(folder: Path) -> list[Path]:
+    """The pictures in the folders of a folder that has none itself; what Pellucid wrote is none of them."""
+    try:
+        folders = [each for each in folder.iterdir() if not each.name.startswith((".", "pellucid-")) and each.is_dir()]
+        return [
+            p for each in sorted(folders, key=_natural) if not (each / _RESULTS).exists() for p in pictures_in(each)
+        ]
+    except OSError:
+        return []
 
 
 def _natural(path: Path) -> list[tuple[int, int, str]]:

@@ -1,0 +1,136 @@
+"""What is asked of `explain`'s pictures, and what came of each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pellucid.choices import AUTO, choice_of
+from pellucid.engine import Step, plan
+from pellucid.errors import BadOption, PellucidError, exit_code
+from pellucid.explanation import Explanation
+from pellucid.jobs import question
+from pellucid.pictures import Found
+from pellucid.registry import DEFAULT_METHODS
+from pellucid.targets import parse_targets
+from pellucid.types import Model, Picture, Site
+
+
+@dataclass(frozen=True)
+class Work:
+    """What is to be done with each picture."""
+
+    model: Model
+    methods: Sequence[str] | None
+    target: str | None
+    layers: Sequence[str]
+    options: Mapping[str, Mapping[str, Any]]
+    seed: int
+    chunk: int | None
+    fuse: str | None
+    trust: bool
+    out: Path
+    command: str
+
+    @property
+    def device(self) -> str:
+        """Where the model runs."""
+        weight = next(self.model.module.parameters(), None)
+        return "cpu" if weight is None else str(weight.device)
+
+    @property
+    def question(self) -> str:
+        """A digest of all that decides what becomes of a picture."""
+        choice = choice_of(self.model) if self.methods == [AUTO] else None
+        return question(
+            "explain", self.model, methods=[_written(step) for step in chosen_methods(self.methods, self.options)],
+            named=self.methods is not None, choice=choice and (choice.method, choice.options), options=self.options,
+            target=self.target, layers=list(self.layers), seed=self.seed, fuse=self.fuse, trust=self.trust,
+        )  # fmt: skip
+
+    def check(self) -> None:
+        """Find misuse before any picture is read.
+
+        Raises:
+            UnknownName, BadOption: a target or layer that cannot be.
+        """
+        parse_targets(self.target, self.model)
+        if self.methods == [AUTO]:
+            chosen_methods([choice_of(self.model).method], self.options)
+        for layer in self.layers:
+            Site.parse(layer)
+
+
+def _written(step: Step) -> tuple[Any, ...]:
+    return step.method.id, dict(step.options), _written(step.base) if step.base else None
+
+
+@dataclass(frozen=True)
+class Done:
+    """A picture that was explained and saved; `explanation` is partial when the work was interrupted."""
+
+    found: Found
+    picture: Picture
+    explanation: Explanation
+    folder: Path
+    files: tuple[Path, ...]
+
+
+@dataclass(frozen=True)
+class Earlier:
+    """A picture that the same command had explained before it was stopped; its files are as it left them.
+
+    Attributes:
+        found: the picture.
+        folder: of its files.
+        document: what `--json` says of it.
+    """
+
+    found: Found
+    folder: Path
+    document: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Failed:
+    """A picture that could not be explained, and why."""
+
+    found: Found
+    error: PellucidError
+
+
+@dataclass
+class Result:
+    """What came of all pictures."""
+
+    done: list[Done | Earlier] = field(default_factory=list)
+    failed: list[Failed] = field(default_factory=list)
+    interrupted: str = ""
+    pictures: int = 0
+
+    @property
+    def exit_code(self) -> int:
+        """Of the process: interrupted, or the gravest failure, or 0."""
+        return exit_code((failed.error for failed in self.failed), interrupted=bool(self.interrupted))
+
+
+def chosen_methods(names: Sequence[str] | None, options: Mapping[str, Mapping[str, Any]]) -> tuple[Step, ...]:
+    """The methods that will run.
+
+    Raises:
+        UnknownName: a method that does not exist.
+        BadOption: an option's value does not fit, or it belongs to a method that is not run.
+    """
+    if names == [AUTO]:  # known when the model is
+        return ()
+    steps = plan(names or DEFAULT_METHODS, options)
+    run = {step.method.id for step in steps} | {step.base.method.id for step in steps if step.base}
+    for method, given in options.items():
+        if method not in run:
+            raise BadOption(
+                f"--{method}.{next(iter(given)).replace('_', '-')} was given, but {method} is not among the methods "
+                f"({', '.join(step.method.id for step in steps)}). Add --method {method}."
+            )
+    return steps
