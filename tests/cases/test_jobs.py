@@ -126,7 +126,7 @@ def test_s2_top_is_stopped_at_any_picture(photos, tmp_path, fuse):
 def test_s3_top_with_another_preprocessing_looks_again(photos, tmp_path):
     out = tmp_path / "out"
     top(photos, out)
-    other = {"size": 4, "mean": (0.5,) * 3, "std": (0.1,) * 3}
+    other = {"size": 12, "mean": (0.5,) * 3, "std": (0.1,) * 3}
     assert top(photos, out, network(**other)).units == top(photos, None, network(**other)).units
     assert top(photos, out).units == top(photos, None).units
 
