@@ -99,7 +99,7 @@ def test_normalisation_and_activation_follow():
 def test_a_module_around_one_convolution_will_do():
     net = pellucid.load()
     found = pellucid.look(net, "sample:cat", "blocks.3.depthwise", 12, (5, 7))
-    assert [stage.name for stage in found.stages] == ["convolution", "batch_norm", "hardtanh"]
+    assert [stage.name for stage in found.stages] == ["convolution", "batch_norm", "relu6"]
     assert found.stages[0].worked == pytest.approx(found.stages[0].value, rel=1e-5)
     assert found.value == found.stages[-1].value  # the module's own output is that of its activation
     assert found.box == ((30, 64), (46, 80))

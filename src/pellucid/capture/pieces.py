@@ -183,13 +183,13 @@ def _each(value: Any, axes: int) -> tuple[int, ...]:
     return numbers * axes if len(numbers) == 1 else numbers
 
 
-def apply_alone(step: Kept, value: float, index: tuple[int, ...]) -> float:
-    """What an elementwise operation makes of a single number at a place, with the step's own settings and weights."""
-    name = next(a.name for a in step.func._schema.arguments)
-    alone = torch.tensor([value], dtype=torch.float64)
+def apply_alone(step: Kept, index: tuple[int, ...]) -> float:
+    """What an elementwise operation makes of the numbers at a place alone, in float64, with the step's own settings."""
 
     def there(item: Any) -> Any:
-        return item.broadcast_to(step.output.shape)[index].reshape(1).cpu() if isinstance(item, Tensor) else item
+        if not isinstance(item, Tensor):
+            return item
+        number = item.broadcast_to(step.output.shape)[index].reshape(1).cpu()
+        return number.double() if number.is_floating_point() else number
 
-    given = {key: there(item) for key, item in step.given.items() if key != name}
-    return float(step.func(**{name: alone}, **given)[0])
+    return float(step.func(**{key: there(item) for key, item in step.given.items()})[0])

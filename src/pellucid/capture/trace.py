@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from types import FrameType
 from typing import Any
 
 import torch
@@ -179,6 +180,7 @@ class _Recorder:
 
     def __init__(self, module: nn.Module, image: Tensor, keep: Collection[int], kept_call: int | None) -> None:
         self.module, self.image, self.keep, self.kept_call = module, image, frozenset(keep), kept_call
+        self.paused = False  # while a copy is made for us, which is no step of the network
         self.uncounted: set[str] = set()
         self.touched: set[int] = set()  # modules and parameters that a function was called by or with
         self.kept: dict[int, Kept] = {}
@@ -224,7 +226,7 @@ class _Recorder:
     def touch(self, given: Any) -> None:
         """Note who calls a function, and which parameters it is given."""
         self.touched.update(id(leaf) for leaf in tree_leaves(given) if isinstance(leaf, nn.Parameter))
-        frame = sys._getframe(2)
+        frame: FrameType | None = sys._getframe(2)
         while frame is not None:
             if frame.f_code.co_name == "forward" and isinstance(part := frame.f_locals.get("self"), nn.Module):
                 self.touched.add(id(part))
@@ -264,7 +266,9 @@ class _Recorder:
         tensors = [leaf for leaf in tree_leaves(output) if isinstance(leaf, Tensor)]
         call.shape = tuple(output.shape) if isinstance(output, Tensor) else None
         if call.number == self.kept_call and isinstance(output, Tensor):
+            self.paused = True
             call.value = output.detach().clone()
+            self.paused = False
         call.sources = tuple(dict.fromkeys(source for t in tensors for source in self.sources(t)))
 
     def sources(self, tensor: Tensor) -> tuple[tuple[int, int], ...]:
@@ -275,6 +279,8 @@ class _Recorder:
 
     def operation(self, func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any], compute: Callable[[], Any]) -> Any:
         """Compute one operation and write it down if it depends on the input."""
+        if self.paused:
+            return compute()
         named = _named(func, args, kwargs)
         given = {name: _noted(value, self.sources) for name, value in named.items()}
         values = [leaf for leaf in _leaves(given) if isinstance(leaf, Value)]

@@ -3,50 +3,27 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-from torch import Tensor, nn
+from torch import nn
 
 from pellucid.capture.guard import guarded
-from pellucid.capture.pieces import Pieces, apply_alone, take_apart
+from pellucid.capture.pieces import Pieces
 from pellucid.capture.receptive import ReceptiveField
 from pellucid.capture.tape import find_module
-from pellucid.capture.trace import Kept, ModuleCall, Step, Trace, trace
+from pellucid.capture.trace import ModuleCall, Step, Trace, trace
 from pellucid.errors import BadOption, BadSite
 from pellucid.inspection.fields import fields_of
 from pellucid.inspection.inputs import read_input
+from pellucid.inspection.stages import DENSE, Place, Stage, is_followed, is_view, name_of, unchanged, worked
 from pellucid.models import wrap
 from pellucid.types import Model, Picture, Site
 
-_NORMS = ("native_batch_norm", "cudnn_batch_norm", "_native_batch_norm_legit_no_training", "batch_norm")
-_DENSE = ("mm", "addmm")
-_VIEWS = ("view", "_unsafe_view", "alias", "unsqueeze", "squeeze")
 _FOLLOWED = 5
-
-
-@dataclass(frozen=True)
-class Stage:
-    """One operation on the single value.
-
-    Attributes:
-        name: of the operation, such as `batch_norm`.
-        path: the module that it belongs to.
-        formula: with the numbers in it.
-        worked: what the formula gives in float64.
-        value: what the network has.
-        inside: whether it belongs to the layer itself, rather than to what follows.
-    """
-
-    name: str
-    path: str
-    formula: str
-    worked: float
-    value: float
-    inside: bool = True
+"""Steps behind the layer that are worked out too, at most."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -131,13 +108,15 @@ def look(model: Model | nn.Module, picture: Any, layer: str | Site, unit: int, a
         find_module(model.module, site.path)
         found = trace(model, image)
         call = _call(found, site)
-        main = _main(found, call)
-        chain = [main, *_following(found, main, call)]
-        kept = trace(model, image, {step.number for step in chain}).kept
-        shape = call.shape or found.steps[main.number].outputs[0]
-        last = len(shape) == 3 and (_name(main) in _DENSE or image.ndim == 4)
-        _check(site, shape, unit, at, last=last)
-        pieces, stages = _worked(found, chain, kept, call, lambda t: _index(t, unit, at, last=last), unit, at)
+        chain = _chain(found, call)
+        kept = trace(model, image, {step.number for step in chain}, call=call.number)
+        own = kept.calls[call.number].value
+        if own is None:
+            raise BadSite(f"The layer '{site}' gives {call.output}, not one tensor. Choose one inside.")
+        place = _place(site, tuple(own.shape), unit, at, last=_features_last(chain, own.ndim, image.ndim))
+        value = float(own[place.index(own)])
+        pieces, stages = worked(found, chain, kept.kept, call, place) if chain else (None, (unchanged(call, value),))
+        _check_value(call, stages, value)
         field = fields_of(model, image, found).get(site.path) if image.ndim >= 3 else None
     box = field.box(*at) if field and len(at) == field.boxes.ndim - 1 else None
     if field and box is None and field.status == "whole picture":
@@ -157,131 +136,84 @@ def _call(found: Trace, site: Site) -> ModuleCall:
     return calls[site.call or 0]
 
 
-def _name(step: Step) -> str:
-    return step.operation.removeprefix("aten::")
+def _chain(found: Trace, call: ModuleCall) -> list[Step]:
+    """The layer's main operation, its other steps as far as the value goes through them, and some behind the layer."""
+    if not call.steps:
+        return []
+    main = _main(found, call)
+    inside = [main]
+    for number in range(main.number + 1, call.steps.stop):
+        step = found.steps[number]
+        if not any(one.number in step.inputs for one in inside):
+            continue
+        if not (is_view(step) or is_followed(step, inside[-1].outputs[0])):
+            break
+        inside.append(step)
+    if call.sources != ((inside[-1].number, 0),):
+        raise BadSite(
+            f"The layer '{call.path or 'the whole network'}' does more than one operation can explain: behind its "
+            f"{name_of(main)} come others than steps on single values.{_hint(found, call)}"
+        )
+    return [*inside, *_behind(found, inside[-1], call)]
 
 
 def _main(found: Trace, call: ModuleCall) -> Step:
-    """The one operation of the layer that makes values of several cells, or its only operation."""
+    """The one operation of the layer that makes values of several cells, or its first one."""
     steps = [found.steps[number] for number in call.steps]
-    heavy = [s for s in steps if s.multiply_adds or "pool" in _name(s) or _name(s) == "mean"]
-    if len(heavy) == 1:
-        return heavy[0]
-    if len(steps) == 1:
-        return steps[0]
+    heavy = [s for s in steps if s.multiply_adds or "pool" in name_of(s) or name_of(s) == "mean"]
+    if len(heavy) > 1:
+        raise BadSite(
+            f"The layer '{call.path or 'the whole network'}' does {len(steps)} operations, {len(heavy)} of them sums "
+            f"over cells, so no single one explains its values.{_hint(found, call)}"
+        )
+    return heavy[0] if heavy else steps[0]
+
+
+def _hint(found: Trace, call: ModuleCall) -> str:
     inside = [c.path for c in found.calls if c.parent == call.number][:6]
-    hint = f" Choose one inside: {', '.join(map(repr, inside))}." if inside else ""
-    raise BadSite(
-        f"The layer '{call.path or 'the whole network'}' does {len(steps)} operations, {len(heavy)} of them sums over "
-        f"cells, so no single one explains its values.{hint}"
-    )
+    return f" Choose one inside: {', '.join(map(repr, inside))}." if inside else ""
 
 
-def _following(found: Trace, main: Step, call: ModuleCall) -> Iterator[Step]:
-    """What happens to the value in the rest of the layer, then normalisation and activation behind it.
-
-    Only while each is the only operation that uses the result.
-    """
-    step = main
+def _behind(found: Trace, step: Step, call: ModuleCall) -> Iterator[Step]:
+    """Normalisation and activation behind the layer, while each is the only operation that uses the result."""
     for _ in range(_FOLLOWED):
         users = [s for s in found.steps[step.number + 1 :] if step.number in s.inputs]
-        if len(users) != 1 or users[0].inputs != (step.number,):
+        if len(users) != 1 or users[0].inputs != (step.number,) or users[0].number in call.steps:
             return
-        moved = _name(users[0]) in _VIEWS and users[0].number in call.steps
-        same = users[0].outputs[0] == step.outputs[0]
+        if not is_followed(users[0], step.outputs[0]) or users[0].outputs[0] != step.outputs[0]:
+            return
         step = users[0]
-        if not moved and not (same and (_name(step) in _NORMS or _is_elementwise(step))):
-            return
         yield step
 
 
-def _is_elementwise(step: Step) -> bool:
-    name = _name(step)
-    packet = getattr(torch.ops.aten, name, None)
-    overloads = packet.overloads() if packet is not None else ()
-    return any(torch.Tag.pointwise in getattr(packet, overload).tags for overload in overloads)
+def _features_last(chain: list[Step], axes: int, input_axes: int) -> bool:
+    """Whether features stand last in a layer's output: behind dense layers, and where tokens stand in rows."""
+    if chain and name_of(chain[0]) in DENSE:
+        return True
+    grouped = bool(chain) and ("convolution" in name_of(chain[0]) or "pool" in name_of(chain[0]))
+    return axes == 3 and input_axes == 4 and not grouped
 
 
-def _check(site: Site, shape: tuple[int, ...], unit: int, at: tuple[int, ...], *, last: bool) -> None:
+def _place(site: Site, shape: tuple[int, ...], unit: int, at: tuple[int, ...], *, last: bool) -> Place:
     """Channels first `[1, unit, *grid]`, or tokens with their features last."""
-    units, grid = (shape[2], shape[1:2]) if last else (shape[1], shape[2:])
+    if len(shape) < 2:
+        raise BadSite(f"The layer '{site}' gives one value per sample, without units.")
+    units, grid = (shape[-1], shape[1:-1]) if last else (shape[1], shape[2:])
     if not 0 <= unit < units:
         raise BadOption(f"The layer '{site}' has the units 0 to {units - 1}; got {unit}.")
     if len(at) != len(grid) or any(not 0 <= place < n for place, n in zip(at, grid, strict=True)):
         wanted = " x ".join(map(str, grid)) or "no positions"
         got = ",".join(map(str, at)) or "none"
         raise BadOption(f"The grid of '{site}' is {wanted}; got the position {got}.")
+    return Place(unit, at, grid, last)
 
 
-def _worked(
-    found: Trace,
-    chain: list[Step],
-    kept: Mapping[int, Kept],
-    call: ModuleCall,
-    index: Callable[[Tensor], tuple[int, ...]],
-    unit: int,
-    at: tuple[int, ...],
-) -> tuple[Pieces | None, tuple[Stage, ...]]:
-    main = kept[chain[0].number]
-    pieces = take_apart(main, unit, at)
-    stages: list[Stage] = []
-    before = math.nan
-    for step in chain:
-        one, inside = kept[step.number], step.number in call.steps
-        if _name(step) in _VIEWS:
-            continue
-        value = float(one.output[index(one.output)])
-        name, path = _name(step).rstrip("_"), found.calls[step.call].path
-        if step is chain[0] and pieces is not None:
-            stages.append(Stage(name, path, _sum_formula(pieces), pieces.worked, value))
-        elif name in _NORMS:
-            formula, worked = _norm(one, unit, index)
-            stages.append(Stage("batch_norm", path, formula, worked, value, inside))
-        else:
-            first = next(t for t in one.given.values() if isinstance(t, Tensor))
-            before = float(first[index(first)]) if first.shape == one.output.shape else math.nan
-            if not _is_elementwise(step) or math.isnan(before) or len(step.inputs) != 1:
-                raise BadSite(f"The layer's operation {name} is not one that can be taken apart into cells.")
-            worked = apply_alone(one, before, index(one.output))
-            formula = f"{name}({before:.6g}) = {worked:.6g}"
-            if name == "add":
-                name, formula = "bias", f"{before:.6g} + {_signed(worked - before)} = {worked:.6g}"
-            stages.append(Stage(name, path, formula, worked, value, inside))
-    if not any(stage.inside for stage in stages):
+def _check_value(call: ModuleCall, stages: tuple[Stage, ...], value: float) -> None:
+    """Refuse if what was worked out is not what the layer has."""
+    inside = [stage.value for stage in stages if stage.inside]
+    if not inside:
         raise BadSite(f"The layer '{call.path}' only moves values to other places. Look at the layer before it.")
-    return pieces, tuple(stages)
-
-
-def _index(tensor: Tensor, unit: int, at: tuple[int, ...], *, last: bool) -> tuple[int, ...]:
-    if tensor.ndim == 2:  # tokens as rows of a matrix, or features without positions
-        return (at[0] if at else 0, unit)
-    return (0, *at, unit) if last else (0, unit, *at)
-
-
-def _sum_formula(pieces: Pieces) -> str:
-    if pieces.kind == "maximum":
-        place = ", ".join(map(str, (pieces.winner or ())[1:]))
-        return f"the largest of {pieces.cells.numel()} cells = {pieces.worked:.6g}, at place {place} of the window"
-    if pieces.kind == "mean":
-        return f"the mean of {pieces.cells.numel()} cells = {pieces.worked:.6g}"
-    total = float(pieces.products.sum())
-    return f"{pieces.cells.numel()} products add up to {total:.6g}; + bias {_signed(pieces.bias)} = {pieces.worked:.6g}"
-
-
-def _signed(number: float) -> str:
-    """A number that may stand behind a sign."""
-    return f"{number:.6g}" if number >= 0 else f"({number:.6g})"
-
-
-def _norm(one: Kept, unit: int, index: Callable[[Tensor], tuple[int, ...]]) -> tuple[str, float]:
-    given = one.given
-    x = next(given[name] for name in ("input", "self") if isinstance(given.get(name), Tensor))
-    before = float(x[index(x)])
-    mean, variance = float(given["running_mean"][unit]), float(given["running_var"][unit])
-    weight, bias = (None if given.get(n) is None else float(given[n][unit]) for n in ("weight", "bias"))
-    eps = float(given.get("eps", given.get("epsilon", 1e-5)))
-    worked = (before - mean) / math.sqrt(variance + eps) * (1.0 if weight is None else weight) + (bias or 0.0)
-    scale = "" if weight is None else f" * {_signed(weight)}"
-    shift = "" if bias is None else f" + {_signed(bias)}"
-    formula = f"({before:.6g} - {_signed(mean)}) / sqrt({variance:.6g} + {eps:.0e}){scale}{shift} = {worked:.6g}"
-    return formula, worked
+    if inside[-1] != value and not (math.isnan(value) and math.isnan(inside[-1])):
+        raise BadSite(
+            f"The layer '{call.path}' puts its values at other places than its operations do. Look at a layer inside."
+        )
