@@ -400,6 +400,8 @@ def test_c12_huge_activations_are_answered_or_refused_in_words(method):
     net = nn.Sequential(
         nn.Conv2d(3, 4, 3, bias=False), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 3)
     )
+    for k, parameter in enumerate(net.parameters()):
+        parameter.data.normal_(generator=torch.Generator().manual_seed(k))
     usual = explain(net.eval(), IMAGE[:1], method, 1, rectify=False)
     if method == "eigen-cam":  # the component of A times c is c times that of A
         huge = explain(net, IMAGE[:1] * 1e30, method, 1, rectify=False)
@@ -409,3 +411,84 @@ def test_c12_huge_activations_are_answered_or_refused_in_words(method):
         assert bool(explain(net, IMAGE[:1] * 1e30, method, 1).raw.isfinite().all())
     except Refused as refusal:
         assert "too large" in str(refusal)
+
+
+# S4 what the graph does not see, for methods that give it to constants
+
+
+@pytest.mark.parametrize("how", ["detach", "data", "item", "numpy", "y * 0.2 + y.detach()"])
+@pytest.mark.parametrize("method", ["lrp", "full-grad", "integrated-gradients"])
+def test_s4_hidden_parts_are_noted(how, method):
+    net = Inside(HIDDEN[how]).eval()
+    notes = explain(net, IMAGE[:1], method, 1).notes
+    assert any("hides something that it computes from the picture" in note for note in notes)
+    net = Inside(torch.relu).eval()
+    assert not any("hides" in note for note in explain(net, IMAGE[:1], method, 1).notes)
+
+
+# `multiply_by_inputs=False`, captum's meaning
+
+
+@pytest.mark.parametrize("method", ["deep-lift", "integrated-gradients"])
+def test_without_the_factor_of_the_difference_it_is_the_multiplier(method):
+    """Captum divides by nothing either: the same numbers without (I - B)."""
+    net = Inside(torch.tanh).eval()
+    with_factor = explain(net, IMAGE[:1], method, 1, baseline=0.3)
+    without = explain(net, IMAGE[:1], method, 1, baseline=0.3, multiply_by_inputs=False)
+    torch.testing.assert_close(without.raw * (IMAGE[:1] - 0.3), with_factor.raw, rtol=1e-4, atol=1e-8)
+
+
+# The kind: random networks, with all of it at once
+
+
+class Random(nn.Module):
+    """Two blocks of softmax, attention, norms and activations on four tokens, perhaps with a hidden part."""
+
+    BLOCKS = (
+        lambda t: t.softmax(-1), lambda t: t.log_softmax(1), lambda t: F.layer_norm(t, (6,), eps=1e-12),
+        lambda t: F.rms_norm(t, (6,), eps=1e-12), lambda t: t * t.sigmoid(), torch.tanh, torch.relu,
+        lambda t: (t @ t.transpose(1, 2)).softmax(-1) @ t, lambda t: t / (1 + t.square().mean(-1, keepdim=True)).sqrt(),
+        lambda t: F.scaled_dot_product_attention(t, 2 * t, t), lambda t: F.max_pool1d(t, 3, 1, 1),
+    )  # fmt: skip
+
+    def __init__(self, seed, hidden=None):
+        super().__init__()
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            self.layers = nn.ModuleList([nn.Linear(3, 6), nn.Linear(6, 6), nn.Linear(24, 3)])
+            self.chosen = torch.randint(len(self.BLOCKS), (2,)).tolist()
+            scale = 10 ** float(torch.empty(()).uniform_(-3, 3))
+            self.layers[0].weight.data *= scale
+            self.layers[1].weight.data *= min(scale, 30.0)
+        self.hidden = hidden or (lambda t: t)
+
+    def forward(self, x):
+        t = x.flatten(2).transpose(1, 2)
+        for layer, chosen in zip(self.layers, self.chosen, strict=False):
+            t = self.hidden(self.BLOCKS[chosen](layer(t)))
+        return self.layers[-1](t.flatten(1))
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_random_networks_sum_to_the_difference_or_are_refused(seed):
+    """The difference of the scores is the network's own, in float64."""
+    net, image = Random(seed), torch.randn(1, 3, 2, 2, generator=torch.Generator().manual_seed(seed))
+    found = explain(net, image, "deep-lift", 1)
+    here, there = scores(net.double(), image.double(), 0 * image.double())
+    gap = (found.raw.double().sum((1, 2, 3)) - (here - there)).abs()
+    assert float(gap) <= 2e-3 * float((here - there).abs()) + 2e-5 * float(here.abs() + there.abs())
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_random_hidden_parts_are_noted_or_refused(seed):
+    """A share c of a value is detached: no gradient knows of it."""
+    c = 0.05 * (1 + seed)
+    net = Random(seed, lambda t: t + c * t.detach())
+    image = torch.randn(1, 3, 2, 2, generator=torch.Generator().manual_seed(seed))
+    here, there = scores(net, image, 0 * image)
+    for method in ("deep-lift", "lrp"):
+        try:
+            notes = explain(net, image, method, 1).notes
+        except Refused:
+            continue
+        assert any("hides" in note for note in notes) or float((here - there).abs()) < 1e-6 * float(here.abs())

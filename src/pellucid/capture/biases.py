@@ -51,6 +51,8 @@ _WORDS = OTHER_ACTIVATIONS | dict.fromkeys(("CatBackward", "StackBackward"), "co
 class Biases(Rewriting):
     """The gradient, and beside it the share of every bias in the score."""
 
+    gives_to_constants = True
+
     def __init__(self) -> None:
         super().__init__()
         self.rows = torch.zeros(0)

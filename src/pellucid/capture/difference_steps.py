@@ -205,6 +205,8 @@ class SoftmaxStep(torch.autograd.Function):
     def backward(ctx: Any, signal: Tensor) -> tuple[Tensor, None, None]:
         """Multipliers of the pictures' values; references send nothing."""
         (x,), dim = ctx.saved_tensors, ctx.dim
+        largest = torch.maximum(*x.amax(dim, keepdim=True).chunk(2))  # near 0, logarithms have the most digits
+        x = x - torch.cat([largest, largest])
         values, totals = x.chunk(2), x.logsumexp(dim, keepdim=True).chunk(2)
         of_p = signal[: len(values[0])]
         if not ctx.logarithm:

@@ -29,6 +29,8 @@ _EXCITE: Rule = with_options(alpha_beta, biased=False)
 class Excitation(Relevance):
     """Marginal winning probabilities; a gate is a weight of the connection that it opens."""
 
+    gives_to_constants = False
+
     def __init__(self) -> None:
         super().__init__(other_activations="refuse")
 

@@ -18,6 +18,7 @@ from pellucid.capture.double import in_double
 from pellucid.capture.feeding import feed, forward, input_type
 from pellucid.capture.graph import between, in_words, nodes, operations
 from pellucid.capture.grids import check_grid, declared
+from pellucid.capture.hidden import hides
 from pellucid.capture.layouts import layout_of
 from pellucid.capture.rewriting import Rewriting, frozen
 from pellucid.capture.sites import has_no_gradient
@@ -200,6 +201,10 @@ def _look_in_double(model: Model, image: Tensor, samples: Tensor, wish: Wish, ro
     return found
 
 
+_HIDDEN = (
+    "The network hides something that it computes from the picture from its gradient (detach, no_grad, .data, item, "
+    "numpy): it was taken for a constant, and its part of the score is not on the map."
+)
 _REPEATED = "Computed in float64: with fewer digits the parts did not sum to what they must."
 
 
@@ -221,6 +226,7 @@ def _look(
 ) -> Findings:
     graph = bool(from_image or wish.order)
     rewriting, rewritten = _rewriting(wish)
+    hidden = (_HIDDEN,) if rewriting.gives_to_constants and hides(model, image, samples) else ()
     leaf = feed(model, image)
     with ExitStack() as stack:
         if rewriting.freezes:
@@ -246,13 +252,20 @@ def _look(
         places = [(k, site) for k in range(len(targets)) for site in wish.sites]
         found.head = {(k, site): in_words(operations(scores[k], tape.taps[site].edge)) for k, site in places}
     if rewritten:
-        _note_gaps(tape, scores, rewriting, wish, found)
+        _note_gaps(tape, scores, rewriting, wish, found, hidden)
     found.score = {(k, rule): full_precision(s.detach()) for k, s in enumerate(scores) for rule in wish.order}
     _send_back(model, image, leaf if from_image else None, tape, scores, rewriting, wish, found)
     return found
 
 
-def _note_gaps(tape: Tape, scores: Sequence[Tensor], rewriting: Rewriting, wish: Wish, found: Findings) -> None:
+def _note_gaps(
+    tape: Tape,
+    scores: Sequence[Tensor],
+    rewriting: Rewriting,
+    wish: Wish,
+    found: Findings,
+    hidden: tuple[str, ...],
+) -> None:
     """What the rules do not cover, and what they took for granted, each on the way that its signal goes."""
     ways: dict[Site | None, list[Collection[Any]]] = {}
     if wish.rules:
@@ -262,7 +275,7 @@ def _note_gaps(tape: Tape, scores: Sequence[Tensor], rewriting: Rewriting, wish:
     for end, made in ways.items():
         keys = [(rule, end) for rule in (wish.rules if end is None else wish.site_rules)]
         found.uncovered |= dict.fromkeys(keys, _union(map(rewriting.uncovered, made)))
-        found.assumed |= dict.fromkeys(keys, _union(map(rewriting.assumed, made)))
+        found.assumed |= dict.fromkeys(keys, (*_union(map(rewriting.assumed, made)), *hidden))
 
 
 def _union(words: Iterable[tuple[str, ...]]) -> tuple[str, ...]:

@@ -70,6 +70,8 @@ from pellucid.types import Model
 class Relevance(Rewriting):
     """Layer-wise relevance propagation; the parameters are the options of the method `lrp`."""
 
+    gives_to_constants = True
+
     def __init__(
         self,
         composite: str = "epsilon-plus",

@@ -26,9 +26,11 @@ class Rewriting(TorchFunctionMode):
     Attributes:
         freezes: whether parameters must count as constants during the pass, so that "needs a gradient" means "depends
             on the picture".
+        gives_to_constants: whether constants get a part of the score, so that what only looks like one must be told.
     """
 
     freezes = True
+    gives_to_constants = False
 
     def feed(self, rows: Tensor, model: Model) -> Tensor:  # noqa: ARG002
         """What the network is given for the rows `[n, channel, row, column]` that are to be explained."""

@@ -82,6 +82,8 @@ def along_lines(
     starts: Sequence[Maps],
     steps: int,
     function: Callable[..., Tensor] | None,
+    *,
+    times_way: bool = True,
 ) -> Maps:
     """Mean over the starts B of (I - B) integral_0^1 g(B + t (I - B)) dt, by Gauss-Legendre quadrature.
 
@@ -92,6 +94,7 @@ def along_lines(
         starts: each shaped as `image`.
         steps: points on the way.
         function: what gives g; None is the method named by the option `of`.
+        times_way: whether the factor I - B is there.
 
     Raises:
         BadOption: no steps.
@@ -112,7 +115,7 @@ def along_lines(
             raise BadOption(f"{method} needs a gradient at the input, and its option `of` names a method at a layer.")
         way = image[pictures] - stacked[numbers // steps, pictures]
         share = weight[numbers % steps][:, None, None, None] / len(starts)
-        total.index_add_(0, pictures, (share * way * gradient).to(total.dtype))
+        total.index_add_(0, pictures, (share * (way * gradient if times_way else gradient)).to(total.dtype))
     return total
 
 
@@ -141,3 +144,16 @@ def completeness_gap(image: Maps, probe: ProbeLike, starts: Sequence[Maps], raw:
     stacked = torch.stack([image, *starts])
     score = probe.score(len(stacked), lambda _, pictures, numbers: stacked[numbers, pictures]).score
     return score[:, 0] - score[:, 1:].mean(1) - raw.flatten(1).sum(1)
+
+
+def what_is_missing(raw: Maps, gap: Tensor) -> tuple[str, ...]:
+    """A note where more than a fiftieth of a difference of scores has not been found, or nothing."""
+    difference = raw.flatten(1).sum(1) + gap
+    worst = int((gap.abs() - 0.02 * difference.abs()).argmax())
+    if not float(gap[worst].abs()) > 0.02 * float(difference[worst].abs()) + 1e-6:
+        return ()
+    return (
+        f"The parts sum to {float(difference[worst] - gap[worst]):.3g} where the scores differ by "
+        f"{float(difference[worst]):.3g}. More steps help, unless the network jumps, or hides something that it "
+        "computes from the picture from its gradient (detach, no_grad, .data, item, numpy).",
+    )

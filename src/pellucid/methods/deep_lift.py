@@ -19,6 +19,7 @@ def deep_lift(
     assumed: tuple[str, ...],
     *,
     baseline: float | Tensor = 0.0,
+    multiply_by_inputs: bool = True,
 ) -> Evidence:
     """How much each pixel's difference from a baseline adds to the difference of the scores.
 
@@ -37,6 +38,7 @@ def deep_lift(
         uncovered: operations of the network without a rule.
         assumed: whether the pass was repeated in float64.
         baseline: B, one value for all pixels in the model's normalised space; 0 is the mean colour.
+        multiply_by_inputs: without it raw is m alone, the multipliers.
 
     Returns:
         raw shaped as the input, summed over channels for the map; extras `gap` `[batch]`, in units of the score.
@@ -55,7 +57,7 @@ def deep_lift(
             ".data, item, numpy), or it does not keep picture and baseline apart in the first axis. "
             "Use occlusion, or integrated-gradients and look at its gap."
         )
-    return Evidence(raw, extras={"gap": gap}, notes=assumed)
+    return Evidence(raw if multiply_by_inputs else image_gradient, extras={"gap": gap}, notes=assumed)
 
 
 def _range(values: Tensor) -> str:

@@ -70,7 +70,8 @@ def eigenvectors(matrix: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
 
 def signed_like(component: torch.Tensor, evidence: Map) -> Map:
     """The component `[batch, place]` on the evidence's grid, turned so that their product's sum is not negative."""
-    agreement = (component * evidence.flatten(1)).sum(1, keepdim=True)
+    sizes = [safe_divide(t, t.abs().amax(1, keepdim=True).expand_as(t)) for t in (component, evidence.flatten(1))]
+    agreement = (sizes[0] * sizes[1]).sum(1, keepdim=True)
     return torch.where(agreement < 0, -component, component).reshape(evidence.shape)
 
 

@@ -1,7 +1,7 @@
 """Integrated gradients: another method's gradient averaged along the way from a baseline to the picture."""
 
 from pellucid.errors import BadOption
-from pellucid.methods._paths import along_lines, completeness_gap, read_baselines
+from pellucid.methods._paths import along_lines, completeness_gap, read_baselines, what_is_missing
 from pellucid.types import Evidence, Maps, Method, Paper, ProbeLike
 
 _GRADIENTS = ("saliency", "guided-backprop", "deconvnet")
@@ -14,12 +14,13 @@ def integrated_gradients(
     of: str = "saliency",
     steps: int = 50,
     baseline: float | str = 0.0,
+    multiply_by_inputs: bool = True,
 ) -> Evidence:
     """How much each pixel adds to the score on the way from a baseline to the picture.
 
     raw = (I - B) integral_0^1 M(B + t (I - B)) dt, by Gauss-Legendre quadrature, with M the gradient that the method
     `of` computes; the mean of these over several baselines. With the plain gradient raw sums to S(I) - mean S(B)
-    (completeness); `extras["gap"]` is what is missing.
+    (completeness); `extras["gap"]` is what is missing, and a note says so where that is a part worth naming.
 
     Args:
         image: I, `[batch, channel, row, column]`.
@@ -30,6 +31,7 @@ def integrated_gradients(
         baseline: B: a value for all pixels in the model's normalised space (0 is the mean colour), `black`, `white`,
             `mean` (the picture's own mean colour), `blur` (the picture blurred by a tenth of its shorter side), or
             several of these, as in `black,white`.
+        multiply_by_inputs: without it raw is the integral alone, how the score reacts to each pixel on the way.
 
     Returns:
         raw shaped as the input, summed over channels for the map; extras `gap` `[batch]`, in units of the score.
@@ -41,8 +43,12 @@ def integrated_gradients(
         kind = "a map at a layer" if probe.base and probe.base.at_site else "something else"
         raise BadOption(f"integrated-gradients needs a gradient at the input, and {of!r} gives {kind}.")
     starts, notes = read_baselines(METHOD.id, baseline, image, probe)
+    if not multiply_by_inputs:
+        return Evidence(along_lines(METHOD.id, image, probe, starts, steps, None, times_way=False), notes=notes)
     raw = along_lines(METHOD.id, image, probe, starts, steps, None)
-    return Evidence(raw, extras={"gap": completeness_gap(image, probe, starts, raw)}, notes=notes)
+    gap = completeness_gap(image, probe, starts, raw)
+    complete = probe.base.id == "saliency"
+    return Evidence(raw, extras={"gap": gap}, notes=(*notes, *(what_is_missing(raw, gap) if complete else ())))
 
 
 METHOD = Method(

@@ -34,7 +34,7 @@ def lrp(
         score: what is shared out, `[batch]`.
         uncovered: operations of the network that have no rule.
         assumed: which activations were taken for ReLUs, and which weights of attention, gates and norms were held
-            constant.
+            constant; and whether something that the network hides from its gradient was.
         composite: which rules: `epsilon` everywhere; `epsilon-plus` (dense layers epsilon, convolutions z-plus);
             `epsilon-gamma-box` (convolutions gamma, the first operation z-box); `epsilon-alpha2-beta1`; and
             `epsilon-plus-flat`, `epsilon-alpha2-beta1-flat` (the first operation flat).
