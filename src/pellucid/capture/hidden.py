@@ -28,7 +28,8 @@ _STEP = 1e-3
 def hides(model: Model, image: Tensor, samples: Tensor) -> bool:
     """Whether numbers that depend on the picture are constants to the graph; used as `feed`.
 
-    Masks and indices are no such numbers: a choice has no gradient. False where the trial itself fails.
+    Masks and indices are no such numbers: a choice has no gradient. False where the other
+    picture cannot be taken.
     """
     module = model.module
     key = (*image.shape[1:], input_type(model, image), *manner(model), *map(id, walk(module)))
@@ -41,8 +42,9 @@ def hides(model: Model, image: Tensor, samples: Tensor) -> bool:
 def _differ(model: Model, image: Tensor, samples: Tensor) -> bool:
     noise = torch.randn(image.shape, generator=torch.Generator().manual_seed(0), dtype=torch.float32).to(image)
     size = image.abs().mean() + _STEP
+    here = _constants(model, image, samples)
     try:
-        here, there = (_constants(model, rows, samples) for rows in (image, image + _STEP * size * noise))
+        there = _constants(model, image + _STEP * size * noise, samples)
     except Exception:  # noqa: BLE001 - whatever a network does with another picture
         return False
     return len(here) == len(there) and any(a != b for a, b in zip(here, there, strict=True))
@@ -55,7 +57,8 @@ def _constants(model: Model, rows: Tensor, samples: Tensor) -> list[Any]:
     with torch.random.fork_rng(devices=[]), frozen(model.module), torch.enable_grad(), _Meetings(own) as met:
         torch.manual_seed(0)
         forward(model, leaf.requires_grad_().clone(), samples)
-    return met.constants
+    constants: list[Any] = met.constants
+    return constants
 
 
 class _Meetings(TorchFunctionMode):
