@@ -3,9 +3,13 @@
 import pytest
 import torch
 from torch import nn
+from torch.nn import functional as F
 
 import pellucid
+from pellucid.capture.guard import guarded
+from pellucid.capture.passes import activations, read_grid
 from pellucid.errors import BadSite
+from pellucid.types import Site
 
 
 def eigen(net, image, layer=None):
@@ -207,3 +211,123 @@ def test_a_grid_can_be_declared():
         eigen(net, image, "3#wide")
     with pytest.raises(BadSite, match="in several ways: tokens:2x2, tokens-last:2x2"):
         eigen(net, image, "3#2x2")
+
+
+class Attend(nn.Module):
+    """Attention with dense layers of its own for queries, keys and values, after a norm."""
+
+    def __init__(self, width):
+        super().__init__()
+        self.norm, self.out = nn.LayerNorm(width), nn.Linear(width, width)
+        self.q, self.k, self.v = nn.Linear(width, width), nn.Linear(width, width), nn.Linear(width, width)
+
+    def forward(self, x):
+        y = self.norm(x)
+        return x + self.out((self.q(y) @ self.k(y).transpose(1, 2)).softmax(-1) @ self.v(y))
+
+
+class Tokens(nn.Module):
+    """Patches of 4 x 4 pixels in any order, other tokens between them, places last if so wished, then attention."""
+
+    def __init__(self, order, extra, width, *, last, depth=2):
+        super().__init__()
+        self.order, self.extra, self.last = order, extra, last
+        self.patch, self.other = nn.Conv2d(3, width, 4, 4), nn.Parameter(torch.randn(1, len(extra), width))
+        self.position = nn.Parameter(torch.randn(1, len(order) + len(extra), width))
+        self.blocks, self.mix = nn.Sequential(*(Attend(width) for _ in range(depth))), nn.Conv1d(width, width, 1)
+        self.norm, self.head = nn.LayerNorm(width), nn.Linear(width, 5)
+
+    def forward(self, x):
+        patches = self.patch(x).flatten(2).transpose(1, 2)[:, self.order]
+        own, other = iter(patches.split(1, 1)), iter(self.other.expand(len(x), -1, -1).split(1, 1))
+        tokens = [next(other if k in self.extra else own) for k in range(self.position.shape[1])]
+        tokens = self.blocks(torch.cat(tokens, 1) + self.position)
+        if self.last:
+            return self.head(self.mix(tokens.transpose(1, 2)).mean(2))
+        return self.head(self.norm(tokens).mean(1))
+
+
+@pytest.mark.parametrize("seed", range(24))
+def test_f2_random_token_networks(seed):
+    """Of what a layer gives, the token of a patch changes most when that patch alone does, if little else mixes."""
+    random = torch.Generator().manual_seed(seed)
+
+    def draw(low, high):
+        return int(torch.randint(low, high, (), generator=random))
+
+    rows, columns = draw(2, 5), draw(3, 6)
+    count = rows * columns
+    inner = torch.arange(count).view(rows, columns)
+    orders = [inner.flatten(), inner.T.flatten(), inner.flip(0).flatten(), torch.randperm(count, generator=random)]
+    extra = torch.randperm(count + 3, generator=random)[: draw(0, 4)].clamp(max=count).unique().tolist()
+    widths = [8, rows, columns, count, count + len(extra), count - 1]
+    torch.manual_seed(seed)
+    net = Tokens(orders[draw(0, 4)], extra, max(3, widths[draw(0, 6)]), last=bool(draw(0, 2))).double().eval()
+    for block in net.blocks:
+        block.out.weight.data *= 1e-3  # attention mixes little, so that values tell the place, too
+    image = torch.randn(1, 3, 4 * rows, 4 * columns, generator=random, dtype=torch.float64)
+    row, column = draw(0, rows), draw(0, columns)
+    other = image.clone()
+    other[:, :, 4 * row : 4 * row + 4, 4 * column : 4 * column + 4] *= -3
+    model, sites = (
+        pellucid.wrap(net),
+        [Site(path) for path in ("blocks.0", "blocks.1.v", "mix" if net.last else "norm")],
+    )
+    with guarded(net):
+        before, after = (activations(model, x, sites) for x in (image, other))
+        for site in sites:
+            grid = read_grid(model, site, before[site], image)
+            change = (grid.to_maps(before[site]) - grid.to_maps(after[site]))[0].square().sum(0)
+            assert change.shape == (rows, columns)
+            assert divmod(int(change.argmax()), columns) == (row, column)
+
+
+@pytest.mark.parametrize("seed", range(16))
+def test_s1_random_convolutions_on_oblong_pictures(seed):
+    """Shapes are torch's own: whatever a convolution gives is `[channel, row, column]`."""
+    random = torch.Generator().manual_seed(seed)
+
+    def draw(low, high):
+        return int(torch.randint(low, high, (), generator=random))
+
+    size = (draw(12, 33), draw(12, 33))
+    layers, width, seen = [], 3, torch.zeros(1, 3, *size)
+    for _ in range(draw(1, 4)):
+        kernel, step, padding = draw(1, 4), draw(1, 3), draw(0, 3)
+        # as many channels as rows or columns will be, or as makes channels x rows look like the picture
+        rows, columns = ((n + 2 * padding - kernel) // step + 1 for n in seen.shape[2:])
+        tempting = [rows, columns, rows * size[0] // size[1], columns * size[1] // size[0], 4]
+        conv = nn.Conv2d(width, max(1, tempting[draw(0, 5)]), kernel, step, padding)
+        layers += [conv, [nn.ReLU(), nn.BatchNorm2d(conv.out_channels), nn.MaxPool2d(2, 1)][draw(0, 3)]]
+        width, seen = conv.out_channels, layers[-1].eval()(conv(seen)).detach()
+    net = nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(width, 3)).eval()
+    image = torch.randn(1, 3, *size, generator=random)
+    found = pellucid.explain(net, image, "hires-cam", target=0, layer=[str(k) for k in range(len(layers))])
+    sizes = [tuple(net[: k + 1](image).shape[2:]) for k in range(len(layers))]
+    assert [tuple(a.raw.shape[1:]) for a in found] == sizes
+
+
+def test_f8_the_last_layer_is_a_stream_and_no_projection():
+    """Dense layers for queries, keys and values read one tensor; the place to look is that tensor."""
+    net = Tokens(torch.arange(12), [0], 8, last=False).eval()
+    net.norm.register_forward_hook(lambda _, __, out: out[:, :1])  # the head reads the class token
+    found = pellucid.explain(net, torch.randn(1, 3, 12, 16), "grad-cam", target=0)["grad-cam"]
+    assert str(found.site) == "blocks.1.norm"
+
+
+def test_networks_with_rotated_parts_and_whole_norms():
+    """Norms over a whole sample, gates and added parts of the whole picture leave the homes of values alone."""
+
+    class Mixed(Conv):
+        def forward(self, x):
+            y = F.layer_norm(self.conv(x), self.conv(x).shape[1:])
+            y = y * y.mean((2, 3), keepdim=True).sigmoid() + y.mean(1, keepdim=True).softmax(-1)
+            y = y + F.instance_norm(y).flatten(2).softmax(-1).view(y.shape)
+            return super().forward(x) + self.head(self.after(torch.rot90(y, 1, (2, 3))).mean((2, 3)))
+
+    net = Mixed(after=nn.Tanh())
+    with pytest.raises(BadSite, match="called 2 times"):
+        eigen(net, spot(1, 6, (5, 8)), "after")
+    found = eigen(net, spot(1, 6, (5, 8)), "after:0"), eigen(net, spot(1, 6, (5, 8)), "after:1")
+    assert all(one.raw.shape == (1, 5, 8) for one in found)
+    assert hottest(found[1]) == (1, 6)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import lru_cache
 
 import torch
 from torch import Tensor, nn
@@ -53,12 +54,14 @@ def grid_of(boxes: Tensor | None, shape: tuple[int, ...], module: nn.Module | No
 def _measured(boxes: Tensor, ways: Sequence[tuple[int, Layout]]) -> Grid | str:
     """The reading of the axes whose cells are the smallest; the channels of a cell lie at one place."""
     found, reasons = list[tuple[float, Grid]](), list[str]()
-    for axis, layout in ways:
+    for axis, layout in sorted(ways, key=lambda way: boxes.stride(way[0] + 1) != 0):
         cells = around(boxes, [axis]).squeeze(axis + 1).expand(-1, *_without(boxes.shape[1:], axis))
         grid = _grid_of_cells(cells, layout)
         if isinstance(grid, str):
             reasons += [grid] if grid != _UNPLACED else []
         else:
+            if boxes.stride(axis + 1) == 0 and grid.rows > 1 and grid.columns > 1:
+                return grid  # all channels lie at exactly one place, so no other reading has smaller cells
             found.append((float(size(cells).masked_select(cells[:1].isfinite()).mean()), grid))
     if reasons:  # a line of cells fits nearly everything, so it does not count where another reading nearly did
         found = [(area, grid) for area, grid in found if grid.rows > 1 and grid.columns > 1]
@@ -71,6 +74,13 @@ def _without(shape: torch.Size, axis: int) -> Iterator[int]:
 
 def _grid_of_cells(cells: Tensor, layout: Layout) -> Grid | str:
     """Cells `[4, position]` or `[4, first axis, second axis]` as a grid."""
+    return _read_cells(cells.float().cpu().contiguous().numpy().tobytes(), tuple(cells.shape), layout)
+
+
+@lru_cache(64)
+def _read_cells(data: bytes, shape: tuple[int, ...], layout: Layout) -> Grid | str:
+    """The same; most layers of a network have cells that another one has."""
+    cells = torch.frombuffer(bytearray(data), dtype=torch.float32).reshape(shape)
     if not bool(cells[:1].isfinite().any()):
         return _UNPLACED
     if cells.ndim == 2:

@@ -38,15 +38,16 @@ def nearest(parts: Sequence[Tensor]) -> Tensor:
 
 
 def _nearer(a: Tensor, b: Tensor) -> Tensor:
+    if torch.equal(a, b):  # as along most skip connections
+        return a
     mine, other = size(a), size(b)
     return torch.where(mine < other, a, torch.where(other < mine, b, torch.minimum(a, b)))
 
 
 def size(boxes: Tensor) -> Tensor:
-    """Number of pixels of each box, `[1, ...]`; infinity for constants, which have none."""
+    """Pixels of each box `[4, ...]`, `[1, ...]`; infinity for constants, each of whose two sides is minus that."""
     first, last = boxes.chunk(2)
-    sides = 1 - last - first
-    return sides.prod(0, keepdim=True).where(first[:1].isfinite(), torch.inf)
+    return (1 - last - first).prod(0, keepdim=True)
 
 
 def _nearest_operand(call: Call) -> Tensor:

@@ -121,6 +121,8 @@ class Reach(TorchDispatchMode):  # type: ignore[no-untyped-call]
         shape = _shape(tensor)
         if block.shape == shape and block.item == tensor.element_size():
             return block.boxes
+        if block.item == tensor.element_size() and (seen := _seen_through(block, shape)) is not None:
+            return seen
         count = self._lay_flat(block, tensor)
         if block.item != tensor.element_size() or _last(shape) >= count:  # the same bytes read as another type
             return box_around(block.boxes).reshape(-1, *[1] * tensor.ndim).expand(-1, *tensor.shape)
@@ -154,6 +156,45 @@ class Reach(TorchDispatchMode):  # type: ignore[no-untyped-call]
             block.boxes = join([block.boxes, box_around(boxes)[:, None]]).expand_as(block.boxes).clone()
         else:
             block.boxes.as_strided((len(boxes), *shape[0]), (count, *shape[1]), shape[2]).copy_(boxes)
+
+
+def _seen_through(block: _Block, view: _Shape) -> Tensor | None:
+    """The boxes of a view of a block, without laying them flat; None where the view cuts across the block's axes.
+
+    Most boxes do not change along channels and are kept once for all of them, which a copy would spread out.
+    """
+    size, stride, offset = block.shape
+    axes = sorted(((s, n, b) for n, s, b in zip(size, stride, block.boxes.stride()[1:], strict=True) if n > 1))
+    if not axes or offset:
+        return None
+    merged: list[tuple[int, int, int]] = []  # stride and length of an axis in memory, and its stride in the boxes
+    reach = 1
+    for s, n, b in axes:
+        if s != reach:
+            return None  # the block has gaps
+        reach *= n
+        if merged and b == merged[-1][2] * merged[-1][1]:
+            merged[-1] = (merged[-1][0], merged[-1][1] * n, merged[-1][2])
+        else:
+            merged.append((s, n, b))
+    used, strides = [0] * len(merged), []
+    for n, s in zip(view[0], view[1], strict=True):
+        k = max((k for k, axis in enumerate(merged) if axis[0] <= s), default=0)
+        if n > 1 and s % merged[k][0]:
+            return None
+        step = s // merged[k][0] if n > 1 else 0
+        used[k] += (n - 1) * step
+        strides.append(step * merged[k][2])
+    start = 0
+    for k, (s, n, b) in reversed(list(enumerate(merged))):
+        first = view[2] // s % n
+        if first + used[k] >= n:
+            return None
+        start += first * b
+    if view[2] >= reach:
+        return None
+    boxes = block.boxes
+    return boxes.as_strided((len(boxes), *view[0]), (boxes.stride(0), *strides), boxes.storage_offset() + start)
 
 
 def _by_name(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:

@@ -50,6 +50,8 @@ class Candidate:
         recommended: the default site for methods that look at a layer.
         final: whether the network only resizes what it gives into a score of every pixel, so that a map of it shows
             no more than the scores do.
+        projection: whether it is one of several dense layers that read the same tokens, as those of queries, keys and
+            values are: the place to look is what they read.
     """
 
     site: Site
@@ -61,6 +63,7 @@ class Candidate:
     aliases: tuple[str, ...] = ()
     recommended: bool = False
     final: bool = False
+    projection: bool = False
 
 
 @dataclass(frozen=True)
@@ -82,6 +85,7 @@ class _Seen:
         tensor: its shape and type; the values are not kept.
         edge: where the gradient of the output arrives; None without a graph.
         values: a number for its values: layers that hand on the same ones, untouched, have the same.
+        given: memory, state and shape of its first input.
     """
 
     path: str
@@ -90,6 +94,7 @@ class _Seen:
     tensor: Tensor
     edge: Any
     values: int
+    given: tuple[Any, ...]
 
 
 @dataclass(frozen=True)
@@ -275,8 +280,14 @@ def _describe(model: Model, image: Tensor, *, gradients: bool) -> Survey:
     groups = [g for g in _by_values(seen) if not isinstance(g[0].module, _PASSES_ON)]
     found = [f for g in groups if (f := _candidate(g, seen, size, canvas, measured))]
     reached = _reached([maker for _, maker in found], [c.grid for c, _ in found], score, picture)
+    dense_inputs = [s.given for s in seen if isinstance(s.module, nn.Linear)]
     candidates = [
-        replace(c, influences=yes, final=dense and yes and _only_resized(maker, score))
+        replace(
+            c,
+            influences=yes,
+            final=dense and yes and _only_resized(maker, score),
+            projection=isinstance(maker.module, nn.Linear) and dense_inputs.count(maker.given) > 1,
+        )
         for (c, maker), yes in zip(found, reached, strict=True)
     ]
     return Survey(_recommend(_same_width_tokens(candidates)))
@@ -292,7 +303,7 @@ def _run(model: Model, image: Tensor, *, gradients: bool) -> tuple[list[_Seen], 
     given = feed(model, image)
 
     def listen(path: str, part: nn.Module) -> None:
-        def after(_: nn.Module, __: Any, out: Any) -> None:
+        def after(_: nn.Module, args: tuple[Any, ...], out: Any) -> None:
             nonlocal last, state
             call = calls[path] = calls.get(path, -1) + 1
             if isinstance(out, Tensor) and out.is_floating_point() and out.ndim >= 2:
@@ -300,7 +311,9 @@ def _run(model: Model, image: Tensor, *, gradients: bool) -> tuple[list[_Seen], 
                 last = out.detach()
                 number = seen[-1].values + (state != before) if seen else 0
                 edge = get_gradient_edge(out) if out.requires_grad else None
-                seen.append(_Seen(path, part, call, torch.empty_like(last, device="meta"), edge, number))
+                seen.append(
+                    _Seen(path, part, call, torch.empty_like(last, device="meta"), edge, number, _identity(args))
+                )
 
         handles.append(part.register_forward_hook(after))
 
@@ -317,6 +330,12 @@ def _run(model: Model, image: Tensor, *, gradients: bool) -> tuple[list[_Seen], 
             handle.remove()
     scores = scores_of(output, model)
     return seen, given, score, isinstance(scores, Tensor) and scores.ndim == 4
+
+
+def _identity(args: tuple[Any, ...]) -> tuple[Any, ...]:
+    """The same for layers that are given the same values; memory is not used again while the graph holds it."""
+    first = args[0] if args and isinstance(args[0], Tensor) else torch.empty(0)
+    return first.data_ptr(), first._version, tuple(first.shape)
 
 
 def anything(output: Any, model: Model) -> Tensor | None:
@@ -399,4 +418,5 @@ def _same_width_tokens(candidates: list[Candidate]) -> list[Candidate]:
 
 def _recommend(candidates: list[Candidate]) -> tuple[Candidate, ...]:
     usable = [c for c in candidates if c.influences and not c.final] or candidates
+    usable = [c for c in usable if not c.projection] or usable
     return tuple(replace(c, recommended=c is usable[-1]) for c in candidates)
