@@ -112,8 +112,9 @@ def test_other_than_pictures():
     sound = nn.Sequential(nn.Conv1d(2, 3, 5, stride=2), nn.ReLU())
     found = pellucid.look(sound, torch.randn(1, 2, 20), "0", 1, (4,))
     assert found.pieces.worked == pytest.approx(found.value, rel=1e-5)
+    assert found.draw().size[0] > 500
     with pytest.raises(BadSite, match="no window of rows and columns"):
-        found.draw()
+        pellucid.look(sound, torch.randn(1, 2, 20), "1", 1, (4,)).draw()
 
 
 @pytest.mark.parametrize(

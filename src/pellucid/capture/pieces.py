@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from pellucid.capture.trace import Kept
 
@@ -77,6 +77,29 @@ def take_apart(step: Kept, unit: int, at: tuple[int, ...]) -> Pieces | None:
     if name in _POOLING or name in ("mean", *_ADAPTIVE):
         return _pooling(step, name, unit, at)
     return None
+
+
+def take_pools_apart(layer: nn.Module, x: Tensor, unit: int, at: tuple[int, ...]) -> Pieces:
+    """The pieces of one value of a layer that mixes several ways of pooling.
+
+    Such a mixture doubles when its cells double, so the value is the sum of cells times slopes (Euler).
+
+    Args:
+        layer: the module; must be in evaluation mode.
+        x: its input `[1, channel, *positions]`.
+        unit: channel of the output.
+        at: position on the output's grid.
+    """
+    with torch.enable_grad():
+        leaf = x.detach().clone().requires_grad_()
+        output = layer(leaf)[0, unit, *at]
+        slopes = torch.autograd.grad(output, leaf)[0][0]
+    window = _touched(slopes)
+    part: Any = (slice(None), *window)
+    channels = slopes[part].abs().flatten(1).sum(1) > 0
+    cells, weights = x[0][part][channels].cpu(), slopes[part][channels].cpu()
+    start, step = tuple(w.start for w in window), (1,) * len(window)
+    return Pieces("sum", cells, weights, 0.0, weights, start, step, float(output.detach()))
 
 
 _POOLING = ("max_pool2d_with_indices", "max_pool3d_with_indices", "avg_pool1d", "avg_pool2d", "avg_pool3d")

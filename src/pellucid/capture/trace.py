@@ -88,6 +88,7 @@ class ModuleCall:
         constants: multiply-adds made in it that do not depend on the input, such as those of weights computed in the
             pass; what modules inside do is included.
         value: a copy of the tensor that it returned, if that was asked for.
+        kernels: of a convolution, a copy of what it convolved with, if that is not its own parameter as it is.
     """
 
     number: int
@@ -101,6 +102,7 @@ class ModuleCall:
     steps: range = field(default_factory=lambda: range(0))
     constants: int = 0
     value: Tensor | None = None
+    kernels: Tensor | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -298,6 +300,8 @@ class _Recorder:
         cost, operation = multiply_adds(func, named, shapes), func._schema.name
         if cost is None:
             self.uncounted.add(operation.removeprefix("aten::"))
+        if self.open and operation.endswith("convolution"):
+            self._note_kernels(self.calls[self.open[-1]], named["weight"])
         if not inputs:
             for place in self.open or range(bool(self.calls)):
                 self.calls[place].constants += cost or 0
@@ -315,6 +319,12 @@ class _Recorder:
                 storage = tensor.untyped_storage()
                 self.written[storage] = (*self.written.get(storage, ()), ((number, 0), self.clock))
         return result
+
+    def _note_kernels(self, call: ModuleCall, used: Tensor) -> None:
+        """Weights that a convolution makes of its parameter in the pass, such as standardised ones."""
+        own = call.module._parameters.get("weight")
+        if own is None or own.data_ptr() != used.data_ptr():
+            call.kernels = used.detach().clone()
 
 
 class _Operations(TorchDispatchMode):  # type: ignore[no-untyped-call]

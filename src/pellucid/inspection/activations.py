@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -12,8 +13,8 @@ from PIL import Image
 from torch import Tensor
 
 from pellucid.capture.passes import activations, read_grid
-from pellucid.capture.sites import Candidate, survey
-from pellucid.capture.trace import Step, Trace
+from pellucid.capture.sites import survey
+from pellucid.capture.trace import ModuleCall, Step, Trace
 from pellucid.errors import BadOption, BadSite
 from pellucid.numerics import full_precision
 from pellucid.pictures.colour import Scale, colour_map_for, scale
@@ -68,7 +69,7 @@ def activations_of(
         model: the network.
         image: its input `[batch, channel, row, column]`.
         found: a trace of the same network.
-        layers: None: the outermost layers with a grid, at most 12 of them, evenly spread.
+        layers: None: the outermost layers with a grid, pooling included, at most 12 of them, evenly spread.
 
     Raises:
         BadSite: a layer without a grid.
@@ -76,13 +77,7 @@ def activations_of(
     if image.ndim != 4 or not image.is_floating_point():
         return ()
     kinds = {call.path: type(call.module).__name__ for call in found.calls}
-    sites = (
-        tuple(layers)
-        if layers is not None
-        else _chosen(
-            [c for c in survey(model, image).candidates if c.site.path in kinds]  # noise may go another way through it
-        )
-    )
+    sites = tuple(layers) if layers is not None else _chosen(_offered(model, image, found))
     values = activations(model, image[:1], sites) if sites else {}
     made = []
     for site in sites:
@@ -92,11 +87,31 @@ def activations_of(
     return tuple(made)
 
 
-def _chosen(candidates: Sequence[Candidate]) -> tuple[Site, ...]:
+def _offered(model: Model, image: Tensor, found: Trace) -> dict[str, Site]:
+    """Layers with a grid and pooling layers by path, in the order in which the network computes them."""
+    ends: dict[str, int] = {}
+    for call in found.calls:
+        ends.setdefault(call.path, call.steps.stop)
+    times = Counter(call.path for call in found.calls)
+    paths = {call.path: Site(call.path) for call in found.calls if times[call.path] == 1 and _pools(found, call)}
+    for candidate in survey(model, image).candidates:
+        if candidate.site.path in ends:  # noise may go another way through the network
+            paths[candidate.site.path] = candidate.site
+            alone = candidate.site.call is None
+            paths |= {alias: Site(alias) for alias in candidate.aliases if alone and times[alias] == 1}
+    return dict(sorted(paths.items(), key=lambda item: ends[item[0]]))
+
+
+def _pools(found: Trace, call: ModuleCall) -> bool:
+    """Whether a module without parts does nothing but pool, to a grid of more than one place."""
+    names = [found.steps[number].operation for number in call.steps]
+    places = (call.shape or ())[2:]
+    leaf = not any(True for _ in call.module.children())
+    return leaf and len(names) == 1 and "pool" in names[0] and len(places) == 2 and max(places) > 1
+
+
+def _chosen(paths: Mapping[str, Site]) -> tuple[Site, ...]:
     """The outermost layers; those that hold most others give way to their parts until there are enough."""
-    paths = {c.site.path: c.site for c in candidates}
-    paths |= {alias: Site(alias) for c in candidates for alias in c.aliases if c.site.call is None}
-    paths = dict(sorted(paths.items(), key=lambda item: _order(item[0], candidates)))
 
     def inside(path: str) -> list[str]:
         return [p for p in paths if p.startswith(f"{path}.")]
@@ -110,11 +125,6 @@ def _chosen(candidates: Sequence[Candidate]) -> tuple[Site, ...]:
     if len(chosen) > _LAYERS:
         chosen = [chosen[k] for k in np.linspace(0, len(chosen) - 1, _LAYERS).round().astype(int)]
     return tuple(paths[path] for path in chosen)
-
-
-def _order(path: str, candidates: Sequence[Candidate]) -> int:
-    """Which of the candidates a layer is, by its own name or another's that returns the same tensor."""
-    return next(k for k, c in enumerate(candidates) if path == c.site.path or path in c.aliases)
 
 
 def _described(site: Site, kind: str, maps: Tensor, limits: tuple[float | None, float | None]) -> LayerMaps:

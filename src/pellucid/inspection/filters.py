@@ -92,11 +92,13 @@ class FilterBank:
 
 
 def filters_of(found: Trace) -> tuple[FilterBank, ...]:
-    """The kernels of every two-dimensional convolution module, in the order of the pass; each module once."""
+    """The kernels that every two-dimensional convolution module convolves with, in the order of the pass; each once."""
     banks: dict[str, FilterBank] = {}
     for call in found.calls:
         if isinstance(call.module, nn.Conv2d) and call.path not in banks and not call.module.weight.is_meta:
-            kept = call.module.weight.detach().to("cpu", torch.float32, copy=True)
+            own = call.module.weight.detach()
+            used = own if call.kernels is None or call.kernels.shape != own.shape else call.kernels
+            kept = used.to("cpu", torch.float32, copy=True)
             banks[call.path] = FilterBank(call.path, kept, on_picture=not banks)
     return tuple(banks.values())
 

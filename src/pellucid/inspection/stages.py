@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from pellucid.capture.pieces import Pieces, apply_alone, take_apart
+from pellucid.capture.pieces import Pieces, apply_alone, take_apart, take_pools_apart
 from pellucid.capture.trace import Kept, ModuleCall, Step, Trace, Value
 from pellucid.errors import BadSite
 
@@ -21,6 +21,7 @@ _SOFTMAX = ("_softmax", "_log_softmax")
 _VIEWS = ("view", "_unsafe_view", "alias", "unsqueeze", "squeeze")
 _SIGNS = {"add": "+", "sub": "-", "mul": "*", "div": "/"}
 _RELU6 = (0, 6)
+_NEAR = 1e-4
 
 
 @dataclass(frozen=True)
@@ -65,11 +66,16 @@ class Place:
         """Of a matrix that holds all positions as rows."""
         return int(np.ravel_multi_index(self.at, self.grid)) if self.at else 0
 
+    def on(self, tensor: Tensor) -> tuple[int, ...]:
+        """Position on a tensor's grid, which may have an axis of length 1 in front, as pooling along one axis has."""
+        more = tensor.ndim - 2 - len(self.at)
+        return (0, *self.at) if more == 1 and tensor.shape[2] == 1 and not self.last else self.at
+
     def index(self, tensor: Tensor) -> tuple[int, ...]:
         """Of the value in a tensor, batch axis included."""
         if tensor.ndim == 2:
             return (self.row, self.unit)
-        return (0, *self.at, self.unit) if self.last else (0, self.unit, *self.at)
+        return (0, *self.at, self.unit) if self.last else (0, self.unit, *self.on(tensor))
 
 
 def name_of(step: Step) -> str:
@@ -102,6 +108,18 @@ def unchanged(call: ModuleCall, value: float) -> Stage:
     return Stage("unchanged", call.path, f"{value:.6g} as it came", value, value)
 
 
+def mixed(layer: nn.Module, path: str, x: Tensor, place: Place, value: float) -> tuple[Pieces, tuple[Stage, ...]]:
+    """The pieces of a layer that mixes several ways of pooling, and that sum worked out.
+
+    Raises:
+        BadSite: it does more with them than to mix them.
+    """
+    pieces = take_pools_apart(layer, x, place.unit, place.at)
+    if pieces.value != value or abs(pieces.worked - value) > _NEAR * float(pieces.products.abs().sum()):
+        raise BadSite(f"The layer '{path}' does more with its ways of pooling than to mix them.")
+    return pieces, (Stage("pooling", path, _sum_formula(pieces), pieces.worked, value),)
+
+
 def worked(
     found: Trace, chain: Sequence[Step], kept: Mapping[int, Kept], call: ModuleCall, place: Place
 ) -> tuple[Pieces | None, tuple[Stage, ...]]:
@@ -111,7 +129,7 @@ def worked(
         BadSite: a step that is not understood, or one that puts the value at another place.
     """
     main = kept[chain[0].number]
-    at = (place.row,) if name_of(chain[0]) in DENSE else place.at
+    at = (place.row,) if name_of(chain[0]) in DENSE else place.on(main.output)
     _read(main.output, place)
     pieces = take_apart(main, place.unit, at)
     stages: list[Stage] = []

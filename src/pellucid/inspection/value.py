@@ -18,7 +18,7 @@ from pellucid.capture.trace import ModuleCall, Step, Trace, trace
 from pellucid.errors import BadOption, BadSite
 from pellucid.inspection.fields import fields_of
 from pellucid.inspection.inputs import read_input
-from pellucid.inspection.stages import DENSE, Place, Stage, is_followed, is_view, name_of, unchanged, worked
+from pellucid.inspection.stages import DENSE, Place, Stage, is_followed, is_view, mixed, name_of, unchanged, worked
 from pellucid.models import wrap
 from pellucid.types import Model, Picture, Site
 
@@ -115,7 +115,12 @@ def look(model: Model | nn.Module, picture: Any, layer: str | Site, unit: int, a
             raise BadSite(f"The layer '{site}' gives {call.output}, not one tensor. Choose one inside.")
         place = _place(site, tuple(own.shape), unit, at, last=_features_last(chain, own.ndim, image.ndim))
         value = float(own[place.index(own)])
-        pieces, stages = worked(found, chain, kept.kept, call, place) if chain else (None, (unchanged(call, value),))
+        pieces: Pieces | None = None
+        stages: tuple[Stage, ...] = (unchanged(call, value),)
+        if _mixes_pools(found, call):
+            pieces, stages = mixed(call.module, call.path, kept.kept[chain[0].number].given["self"], place, value)
+        elif chain:
+            pieces, stages = worked(found, chain, kept.kept, call, place)
         _check_value(call, stages, value)
         field = fields_of(model, image, found).get(site.path) if image.ndim >= 3 else None
     box = field.box(*at) if field and len(at) == field.boxes.ndim - 1 else None
@@ -140,6 +145,8 @@ def _chain(found: Trace, call: ModuleCall) -> list[Step]:
     """The layer's main operation, its other steps as far as the value goes through them, and some behind the layer."""
     if not call.steps:
         return []
+    if _mixes_pools(found, call):
+        return _heavy(found, call)[:1]
     main = _main(found, call)
     inside = [main]
     for number in range(main.number + 1, call.steps.stop):
@@ -149,24 +156,39 @@ def _chain(found: Trace, call: ModuleCall) -> list[Step]:
         if not (is_view(step) or is_followed(step, inside[-1].outputs[0])):
             break
         inside.append(step)
-    if call.sources != ((inside[-1].number, 0),):
+    ends = [place for place, step in enumerate(inside) if call.sources == ((step.number, 0),)]
+    if not ends:
         raise BadSite(
             f"The layer '{call.path or 'the whole network'}' does more than one operation can explain: behind its "
             f"{name_of(main)} come others than steps on single values.{_hint(found, call)}"
         )
+    inside = inside[: ends[0] + 1]
     return [*inside, *_behind(found, inside[-1], call)]
 
 
 def _main(found: Trace, call: ModuleCall) -> Step:
     """The one operation of the layer that makes values of several cells, or its first one."""
     steps = [found.steps[number] for number in call.steps]
-    heavy = [s for s in steps if s.multiply_adds or "pool" in name_of(s) or name_of(s) == "mean"]
+    heavy = _heavy(found, call)
     if len(heavy) > 1:
         raise BadSite(
             f"The layer '{call.path or 'the whole network'}' does {len(steps)} operations, {len(heavy)} of them sums "
             f"over cells, so no single one explains its values.{_hint(found, call)}"
         )
     return heavy[0] if heavy else steps[0]
+
+
+def _heavy(found: Trace, call: ModuleCall) -> list[Step]:
+    """The operations of a layer that make values of several cells."""
+    steps = [found.steps[number] for number in call.steps]
+    return [s for s in steps if s.multiply_adds or "pool" in name_of(s) or name_of(s) == "mean"]
+
+
+def _mixes_pools(found: Trace, call: ModuleCall) -> bool:
+    """Whether a layer pools what it is given in several ways."""
+    heavy = _heavy(found, call)
+    alike = len({step.inputs for step in heavy}) == 1 and all("pool" in name_of(step) for step in heavy)
+    return len(heavy) > 1 and alike and heavy[0].number == call.steps.start
 
 
 def _hint(found: Trace, call: ModuleCall) -> str:

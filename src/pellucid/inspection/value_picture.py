@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
+from pellucid.capture.pieces import Pieces
 from pellucid.errors import BadSite
 from pellucid.pictures.colour import Scale, colour_map_for, scale
 
@@ -23,11 +25,12 @@ _LABELLED = 5  # cells along a side, up to which each carries its number
 
 def draw(look: Look) -> Image.Image:
     """See `Look.draw`."""
-    pieces = look.pieces
-    if pieces is None or pieces.cells.ndim != 3:
+    if look.pieces is None or look.pieces.cells.ndim not in (2, 3):
         raise BadSite(
             f"The layer '{look.site}' has no window of rows and columns to draw. The numbers hold: see its stages."
         )
+    pieces = _in_rows(look.pieces)
+    look = replace(look, pieces=pieces)
     names = {"sum": ("what it sees", "weights", "products"), "maximum": ("what it sees", "where a gradient goes", ""),
              "mean": ("what it sees", "where a gradient goes", "")}[pieces.kind]  # fmt: skip
     columns: list[Tensor] = [pieces.cells, pieces.weights, pieces.products]
@@ -66,6 +69,14 @@ def draw(look: Look) -> Image.Image:
     page = _grown(page, needed)
     _stages(ImageDraw.Draw(page), look, bottom)
     return page
+
+
+def _in_rows(pieces: Pieces) -> Pieces:
+    """A window along one axis as a window of one row."""
+    if pieces.cells.ndim == 3:
+        return pieces
+    cells, weights, backward = (part[:, None] for part in (pieces.cells, pieces.weights, pieces.backward))
+    return replace(pieces, cells=cells, weights=weights, backward=backward)
 
 
 def _where(page: Image.Image, look: Look, top: int) -> None:
