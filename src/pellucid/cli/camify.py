@@ -26,6 +26,7 @@ def camify(spec: str, as_json: bool, **given: Any) -> int:
 
     The result is a file for --model, on which --method cam works.
     """
+    from pellucid.models.factory import FILE_SPEC
     from pellucid.models.trained import TRAINED, save_trained
     from pellucid.report.folder import writing
     from pellucid.training import read_examples
@@ -64,5 +65,8 @@ def camify(spec: str, as_json: bool, **given: Any) -> int:
         [(f"of {show.plain(model.name)} itself", before), (f"mean and linear behind {made.site}", f"{made.after:.1%}")],
         title=f"Learned from {made.counts[0]} pictures in {made.seconds:.0f} s",
     )
-    show.line(f"Look into it: pellucid explain PICTURE --model {out} --method cam --layer trunk.{made.site}")
+    base = str(made.card.options["base"].get("source", ""))
+    own = base.startswith("python:") or FILE_SPEC.fullmatch(base)  # a file never chooses which code is run
+    which = f"--model {base} --weights {out}" if own else f"--model {out}"
+    show.line(show.plain(f"Look into it: pellucid explain PICTURE {which} --method cam --layer trunk.{made.site}"))
     return 0

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import math
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from pellucid.evaluation import Score
 from pellucid.report import facts
 from pellucid.report.folder import complete, encode
 from pellucid.report.manifest import as_json
+from pellucid.report.tables import comma_separated
 
 SCHEMA_VERSION = 1
 COLUMNS = ("picture", "target", "map", "control", "metric", "better", "value")
@@ -89,19 +89,19 @@ def _summary(comparison: Comparison, score: Score) -> dict[str, Any]:
 
 def table(comparison: Comparison) -> str:
     """One line for each picture, map and metric; no number where there is no answer."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(COLUMNS)
+    return comma_separated([COLUMNS, *_lines(comparison)])
+
+
+def _lines(comparison: Comparison) -> Iterator[list[Any]]:
     for index, picture in enumerate(comparison.pictures):
         for score in comparison:
             maps = {score.subject: score} | (dict(score.controls) if _first(comparison, score) else {})
             for name, each in maps.items():
                 value = float(each.values[index])
-                known = "" if math.isnan(value) else repr(value)
                 control = "no" if each is score else "yes"
                 metric = score.metric
-                writer.writerow([picture.name, picture.target, name, control, metric.id, metric.better, known])
-    return text.getvalue()
+                known = "" if math.isnan(value) else value
+                yield [picture.name, picture.target, name, control, metric.id, metric.better, known]
 
 
 def _first(comparison: Comparison, score: Score) -> bool:

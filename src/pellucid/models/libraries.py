@@ -14,12 +14,17 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from torch import nn
+
 from pellucid.errors import BadModel, BadOption, MissingExtra, unknown
+from pellucid.models.efficientnet_lite import EfficientNetLite0
+from pellucid.models.embedded import NAME as EMBEDDED
 from pellucid.models.labels import imagenet_classes
 from pellucid.models.preprocessing import INTERPOLATIONS
 from pellucid.models.weights import SUFFIXES, load_weights
 from pellucid.models.wrap import wrap
 from pellucid.types import Classes, Model, Preprocess
+from pellucid.zoo.architectures import build
 
 STACK_TO_CALLER = 4
 """Frames from `_warn_untrained` up to whoever called `pellucid.load`."""
@@ -103,6 +108,37 @@ def _torchvision_classes(stated: Any) -> Classes | None:
     if len(names) == 1000:
         return imagenet_classes()
     return Classes(tuple(names)) if names else None
+
+
+def without_weights(source: Any) -> nn.Module:
+    """The network that a file's text names, with random weights: the file brings its own.
+
+    Only names of the libraries, the zoo and the embedded network count; nothing is downloaded, read or run for them.
+
+    Raises:
+        BadModel: it is another kind of name, such as a Python file.
+    """
+    text = source if isinstance(source, str) else repr(source)
+    family, _, rest = text.partition(":")
+    name, _, trained = rest.partition(":")
+    if family == "torchvision":
+        models = _library("torchvision.models")
+        if name not in models.list_models():
+            raise unknown("torchvision model", name, models.list_models())
+        made: nn.Module = _build_torchvision(models, name, None, random=not trained)
+        return made
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # that its weights are random
+        if family == "timm":
+            return from_timm(name, None).module
+    if family == "zoo":
+        return build(name, seed=0)
+    if text.split(":")[:2] in (["embedded", EMBEDDED], [EMBEDDED]):
+        return EfficientNetLite0()
+    raise BadModel(
+        f"its network is made by {text[:200]!r}, and a file's text does not choose what is run here. If you trust it, "
+        "name that yourself, and give the file as weights: --model FILE.py:FACTORY --weights FILE."
+    )
 
 
 def from_timm(rest: str, weights: Path | None) -> Model:

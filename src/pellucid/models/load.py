@@ -16,7 +16,7 @@ from pellucid.models.efficientnet_lite import WEIGHTS_PACKAGE
 from pellucid.models.factory import DEFAULT_FACTORY, FILE_SPEC, from_file, from_python
 from pellucid.models.libraries import from_timm, from_torchvision
 from pellucid.models.preprocessing import Auto
-from pellucid.models.trained import TRAINED, from_trained, from_zoo
+from pellucid.models.trained import TRAINED, from_trained, from_zoo, holds_head, with_head
 from pellucid.models.weights import SUFFIXES
 from pellucid.models.wrap import wrap
 from pellucid.types import Classes, Model, Preprocess, Site
@@ -32,6 +32,13 @@ def _from_embedded(rest: str, weights: Path | None) -> Model:
     if rest != _embedded.NAME:
         raise unknown("embedded model", rest, [_embedded.NAME], f"There is one: {_embedded.NAME}.")
     return _embedded.embedded(weights)
+
+
+def _from_code(made: Callable[[str, Path | None], Model], rest: str, weights: Path | None) -> Model:
+    """What the caller's own code makes, with the weights of a file, and with the head that `pellucid camify` gave it."""
+    if weights is None or not holds_head(weights):
+        return made(rest, weights)
+    return with_head(made(rest, None), weights)
 
 
 FAMILIES: dict[str, Callable[[str, Path | None], Model]] = {
@@ -102,7 +109,8 @@ def load(
         model = _from_trained(Path(spec).expanduser(), file)
     else:
         family, rest, file = _split(str(spec), file)
-        model = FAMILIES[family](rest, file) if family else from_file(rest, file)
+        made = from_file if not family else from_python if family == "python" else None
+        model = FAMILIES[family](rest, file) if made is None else _from_code(made, rest, file)
     model = wrap(
         model,
         preprocess=preprocess,

@@ -14,6 +14,9 @@ INTERPOLATIONS = ("bicubic", "bilinear", "lanczos", "nearest")
 CROP = 0.875
 """Side of the central crop as a fraction of the resized picture, where nothing else is known: 224 of 256."""
 
+LARGEST = 30_000
+"""Pixels on a side: more than any network takes, and a batch of one still fits in a large machine's memory."""
+
 Auto = Literal["auto"]
 
 
@@ -74,7 +77,7 @@ def preprocess_with(
     if resize != "auto":
         changes["resize"] = resize
     changes |= {name: tuple(changes[name]) for name in ("mean", "std") if name in changes}
-    return _checked(replace(base or Preprocess(mean=(0.0,) * 3, std=(1.0,) * 3), **changes))
+    return checked(replace(base or Preprocess(mean=(0.0,) * 3, std=(1.0,) * 3), **changes))
 
 
 def _resize(base: Preprocess | None, size: tuple[int, ...]) -> int | None:
@@ -83,12 +86,20 @@ def _resize(base: Preprocess | None, size: tuple[int, ...]) -> int | None:
     return None if base.resize is None or base.size is None else round(base.resize * min(size) / min(base.size))
 
 
-def _checked(value: Preprocess) -> Preprocess:
-    """Refuse values that no picture could be prepared with."""
+def checked(value: Preprocess) -> Preprocess:
+    """The same; values that no picture could be prepared with are refused.
+
+    Raises:
+        BadOption: there is such a value.
+    """
     if value.size is not None and (len(value.size) != 2 or not all(isinstance(n, int) and n > 0 for n in value.size)):
         raise BadOption(f"The input size is one or two positive numbers of pixels, got {value.size}.")
+    if value.size is not None and max(value.size) > LARGEST:
+        raise BadOption(f"The input size is at most {LARGEST:,} pixels on a side, got {max(value.size):,}.")
     if value.resize is not None and value.resize < 1:
         raise BadOption(f"The resized side is a positive number of pixels, got {value.resize}.")
+    if value.resize is not None and value.resize > LARGEST:
+        raise BadOption(f"The resized side is at most {LARGEST:,} pixels, got {value.resize:,}.")
     if value.interpolation not in INTERPOLATIONS:
         raise BadOption(f"Interpolation is one of {', '.join(INTERPOLATIONS)}; got {value.interpolation!r}.")
     if len(value.mean) != len(value.std) or len(value.mean) not in (1, 3):

@@ -4,45 +4,28 @@ from __future__ import annotations
 
 import json
 import warnings
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
-from safetensors import SafetensorError, safe_open
+import torch
 from safetensors.torch import save_file
-from torch import nn
+from torch import Tensor, nn
 
-from pellucid.errors import BadModel, PellucidError
+from pellucid.errors import BadModel
 from pellucid.models.camified import Camified
+from pellucid.models.card import KEY, Card, check_numbers, outlines, read_card
+from pellucid.models.libraries import without_weights
 from pellucid.models.weights import load_weights
 from pellucid.types import Classes, Model, Preprocess
 from pellucid.zoo.architectures import build, find_architecture
 
-KEY = "pellucid"
-"""Where the card stands in the metadata of a safetensors file."""
+__all__ = ["CAMIFIED", "TRAINED", "Card", "from_trained", "from_zoo", "holds_head", "read_card", "save_trained", "with_head"]
+
 TRAINED = ".safetensors"
 CAMIFIED = "camified"
 """Stands for an architecture in the card of a network with a new head; its options say which network."""
-
-
-@dataclass(frozen=True)
-class Card:
-    """What has to be known to use trained weights; stands as JSON in the file that holds them.
-
-    Attributes:
-        architecture: a name of the zoo.
-        options: of its class.
-        classes: names in the order of the output; empty for curves.
-        preprocess: how pictures become its input; None when it takes none.
-        facts: what else is worth keeping: data, seed, accuracy.
-    """
-
-    architecture: str
-    options: Mapping[str, Any]
-    classes: tuple[str, ...] = ()
-    preprocess: Preprocess | None = None
-    facts: Mapping[str, Any] = field(default_factory=dict)
 
 
 def save_trained(module: nn.Module, path: Path, card: Card) -> None:
@@ -53,47 +36,49 @@ def save_trained(module: nn.Module, path: Path, card: Card) -> None:
     part.replace(path)
 
 
-def read_card(path: Path) -> Card:
-    """The card of a file that `save_trained` wrote.
-
-    Raises:
-        BadModel: no such file, another kind of file, or one without a card.
-    """
-    if not path.is_file():
-        raise BadModel(f"There is no file {str(path)!r}.")
-    try:
-        with safe_open(path, "pt") as file:
-            content = json.loads((file.metadata() or {})[KEY])
-        preprocess = content["preprocess"] and {
-            name: tuple(value) if isinstance(value, list) else value for name, value in content["preprocess"].items()
-        }
-        return Card(
-            content["architecture"],
-            content["options"],
-            tuple(content["classes"]),
-            Preprocess(**preprocess) if preprocess else None,
-            content["facts"],
-        )
-    except (SafetensorError, OSError) as error:
-        raise BadModel(f"{path.name} is not a readable safetensors file: {error}.") from error
-    except (KeyError, TypeError, ValueError) as error:
-        raise BadModel(
-            f"{path.name} holds weights, but does not say of which network. Name the network, and give the file as "
-            "weights: --model torchvision:resnet50 --weights FILE."
-        ) from error
-
-
 def from_trained(path: Path) -> Model:
-    """A network that was trained here, ready to be explained.
+    """A network that was trained here, ready to be explained. Nothing in the file is run.
 
     Raises:
         BadModel: the file cannot be used.
     """
     card = read_card(path)
+    with _made_from(path):
+        module = _build(card, outlines(path))
+    return _finished(module, path, card)
+
+
+def holds_head(path: Path) -> bool:
+    """Whether a weights file holds a network with the head that `pellucid camify` gives."""
     try:
-        module = _build(card)
-    except (PellucidError, TypeError, KeyError) as error:
-        raise BadModel(f"{path.name} holds weights of a network that cannot be made: {error}") from error
+        return path.suffix == TRAINED and read_card(path).architecture == CAMIFIED
+    except BadModel:  # plain weights, or none; whoever reads them says so
+        return False
+
+
+def with_head(model: Model, path: Path) -> Model:
+    """A network that the caller made, with the head and the weights of a file.
+
+    Raises:
+        BadModel: they are not those of this network.
+    """
+    card = read_card(path)
+    with _made_from(path):
+        module = _camified(model.module, card, outlines(path))
+    return _finished(module, path, card)
+
+
+@contextmanager
+def _made_from(path: Path) -> Iterator[None]:
+    """Whatever goes wrong when a network is made from a file's text is the file's fault."""
+    try:
+        yield
+    except Exception as error:
+        reason = str(error) or type(error).__name__
+        raise BadModel(f"{path.name} holds weights of a network that cannot be made: {reason:.500}") from error
+
+
+def _finished(module: nn.Module, path: Path, card: Card) -> Model:
     return Model(
         load_weights(module, path).eval(),
         name=path.stem,
@@ -102,18 +87,28 @@ def from_trained(path: Path) -> Model:
     )
 
 
-def _build(card: Card) -> nn.Module:
+def _build(card: Card, held: Mapping[str, Tensor], prefix: str = "") -> nn.Module:
+    """The network of a card, whose sizes are those of the tensors that the file holds."""
+    check_numbers(card.options, held)
     if card.architecture != CAMIFIED:
+        with torch.device("meta"):
+            wanted = build(card.architecture, card.options, seed=0).state_dict()
+        for name, value in wanted.items():
+            if prefix + name not in held or held[prefix + name].shape != value.shape:
+                raise BadModel(f"{card.architecture} of these options has another {name} than the file.")
         return build(card.architecture, card.options, seed=0)
-    base, path, maps, classes = (card.options[name] for name in ("base", "path", "maps", "classes"))
+    base = card.options["base"]
     if "source" in base:
-        from pellucid.models.load import load
-
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)  # random weights: the file brings its own
-            trunk = load(base["source"]).module
+        trunk = without_weights(base["source"])
     else:
-        trunk = _build(Card(base["architecture"], base["options"]))
+        trunk = _build(Card(base["architecture"], base["options"]), held, f"{prefix}trunk.")
+    return _camified(trunk, card, held, prefix)
+
+
+def _camified(trunk: nn.Module, card: Card, held: Mapping[str, Tensor], prefix: str = "") -> nn.Module:
+    path, maps, classes = (card.options[name] for name in ("path", "maps", "classes"))
+    if tuple(held[f"{prefix}linear.weight"].shape) != (classes, maps):
+        raise BadModel(f"the file's head has another size than {classes} x {maps}.")
     return Camified(trunk, path, maps, classes)
 
 

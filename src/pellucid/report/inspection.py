@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import csv
 from base64 import b64encode
 from collections.abc import Iterable
 from dataclasses import asdict, replace
-from io import BytesIO, StringIO
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +26,7 @@ from pellucid.report.folder import complete, encode, write_text
 from pellucid.report.manifest import as_json
 from pellucid.report.names import slug, unique
 from pellucid.report.packing import half, photograph, script_json, tables
+from pellucid.report.tables import comma_separated
 
 SCHEMA_VERSION = 1
 _UNITS, _CELLS = 24, 56  # of a layer on the page, and cells of a map along its longer side
@@ -123,13 +123,9 @@ def _module(row: Row) -> dict[str, Any]:
 
 def table(found: Inspection) -> str:
     """The structure as comma-separated values."""
-    text = StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["path", "kind", "calls", *SETTINGS, "output", "parameters", "multiply_adds",
-                     "parameter_share", "multiply_add_share", "field", "step", "start", "status"])  # fmt: skip
-    for row in found.structure.rows:
-        writer.writerow(_cells(row))
-    return text.getvalue()
+    header = ["path", "kind", "calls", *SETTINGS, "output", "parameters", "multiply_adds", "parameter_share",
+              "multiply_add_share", "field", "step", "start", "status"]  # fmt: skip
+    return comma_separated([header, *map(_cells, found.structure.rows)])
 
 
 def _cells(row: Row) -> list[Any]:

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from pellucid.errors import BadOption
 from pellucid.inspection import layers
+from pellucid.models.load import FAMILIES
 from pellucid.models.camified import Camified, pooled_at
 from pellucid.models.preprocessing import preprocessing_of
 from pellucid.models.trained import CAMIFIED, TRAINED, Card, read_card
@@ -97,7 +98,7 @@ def camify(
 
 def _base(model: Model) -> dict[str, Any]:
     """How to make the network again: a name of the zoo with its options, or the name that it was loaded by."""
-    if model.source.endswith(TRAINED):
+    if model.source.endswith(TRAINED) and model.source.partition(":")[0] not in FAMILIES:
         card = read_card(Path(model.source).expanduser())
         return {"architecture": card.architecture, "options": dict(card.options)}
     if not model.source:
