@@ -5,8 +5,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from pellucid.errors import BadOption
 from pellucid.numerics import product
 from pellucid.types import Maps
+
+_FURTHEST = 1_000_000
+"""Pixels that a kernel reaches: no picture is as wide, and what is left of one is its mean."""
 
 
 def gaussian_blur(maps: Maps, sigma: Tensor, truncate: float = 4.0) -> Maps:
@@ -25,7 +29,12 @@ def _kernel(length: int, sigma: Tensor, truncate: float) -> Tensor:
     place = torch.arange(length, device=sigma.device, dtype=sigma.dtype)
     reach = torch.floor(truncate * sigma + 0.5)[:, None, None]
     weights = _bell((place[:, None] - place).abs()[None], sigma[:, None, None], reach)
-    steps = torch.arange(1, int(reach.max()) + 1, device=sigma.device, dtype=sigma.dtype)[None, None]
+    furthest = int(reach.max())
+    if furthest > _FURTHEST:
+        raise BadOption(
+            f"Expected a blur of at most {_FURTHEST / truncate:,.0f} pixels, got {float(sigma.max()):,.6g}."
+        )
+    steps = torch.arange(1, furthest + 1, device=sigma.device, dtype=sigma.dtype)[None, None]
     return weights / (1 + 2 * _bell(steps, sigma[:, None, None], reach).sum(2, keepdim=True))
 
 

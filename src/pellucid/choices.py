@@ -47,8 +47,11 @@ def choice_of(model: Model) -> Choice:
     """
     try:
         record = json.loads(file_of(model).read_text("utf-8"))
-        return Choice(**{name: record[name] for name in Choice.__dataclass_fields__})
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        found = Choice(**{name: record[name] for name in Choice.__dataclass_fields__})
+        if not (isinstance(found.method, str) and isinstance(found.options, dict) and isinstance(found.why, str)):
+            raise TypeError("it was not written by `pellucid compare`")
+        return found
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise UnknownName(
             f"No method has been found best for {model.name} with these weights yet: `pellucid compare PICTURES "
             "--best`, with the same --model, finds one and remembers it."

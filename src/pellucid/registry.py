@@ -19,6 +19,10 @@ DEFAULT_METHODS = ("grad-cam", "guided-backprop", "saliency", "occlusion")
 """What `explain` runs when no method is named: where in a late layer, where in pixels, and what if it were hidden."""
 
 
+MOST = 10_000_000
+"""No count, length or rate of a method is larger: memory and time would have no end. Methods may allow less."""
+
+
 class HasOptions(Protocol):
     """What options belong to: a method, or another record with a function whose keyword-only parameters they are."""
 
@@ -106,6 +110,8 @@ def _check(entry: HasOptions, name: str, value: Any) -> Any:
     if _PAIR in kinds and isinstance(value, tuple | list) and [type(part) for part in value] == [int, int]:
         return tuple(value)
     given = "None" if value is None else type(value).__name__
+    if given in ("int", "float") and "seed" not in name and abs(value) > MOST:
+        raise BadOption(f"Expected at most {MOST:,} for the option {name!r} of {entry.id!r}, got {value!r:.40}.")
     if given in kinds:
         return value
     if "float" in kinds and given == "int":

@@ -75,7 +75,7 @@ class Site:
         path, _, call = path.partition(":")
         if port not in ("", "input", "output"):
             raise BadOption(f"A layer's port is 'input' or 'output', got {port!r} in {text!r}.")
-        if call and not call.isdigit():
+        if call and not call.isdecimal():
             raise BadOption(f"Expected a call number from 0 after ':' in the layer {text!r}, got {call!r}.")
         return cls(path, int(call) if call else None, "input" if port == "input" else "output", grid)
 
@@ -182,7 +182,7 @@ class Classes:
             UnknownName: nothing matches, or several do; the message lists the near or matching names.
         """
         wanted = text.strip().lower()
-        if wanted.isdigit():
+        if wanted.isdecimal() and len(wanted) < 10:
             if int(wanted) < len(self.names):
                 return int(wanted)
             raise UnknownName(f"Class {wanted} is out of range: the model names {len(self.names)} classes.")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import click
@@ -12,6 +11,7 @@ from pellucid.cli.dream import finish, unfinished
 from pellucid.cli.flags import Call, json_flag, load_model, model_flags, spec_flag
 from pellucid.cli.progress import Bar
 from pellucid.errors import Cancelled
+from pellucid.paths import usable_path
 
 
 @click.command(short_help="Draw a map of what a layer sees in a folder of pictures.")
@@ -40,7 +40,7 @@ def atlas(ctx: click.Context, /, pictures: tuple[str, ...], spec: str | None, as
     from pellucid.dreaming.saving import save_atlas
 
     call: Call = ctx.obj
-    out = Path(given["out"]).expanduser()
+    out = usable_path(given["out"], "--out")
     model = load_model(spec, given)
     own = {name: given[name] for name in ("layout", "grid", "places", "least", "icon", "seed", "chunk", "steps")}
     with Bar(1) as bar:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import click
@@ -11,6 +10,7 @@ from pellucid.cli import show
 from pellucid.cli.flags import json_flag, load_model, model_flags
 from pellucid.cli.progress import Bar
 from pellucid.errors import BadOption
+from pellucid.paths import usable_path
 
 
 @click.command(short_help="Give a network a head for which CAM is defined.")
@@ -32,7 +32,7 @@ def camify(spec: str, as_json: bool, **given: Any) -> int:
     from pellucid.training import read_examples
     from pellucid.training.camify import camify as give_head
 
-    out = Path(given["out"] or f"pellucid-out/camified{TRAINED}").expanduser()
+    out = usable_path(given["out"] or f"pellucid-out/camified{TRAINED}", "--out")
     if out.suffix != TRAINED:
         raise BadOption(f"Expected a file that ends in {TRAINED} for --out, got {str(out)!r}.")
     examples = read_examples(given["data"])

@@ -12,12 +12,13 @@ import click
 
 from pellucid.cli import process
 from pellucid.errors import BadOption
+from pellucid.paths import usable_path
 
 if TYPE_CHECKING:
     from pellucid.types import Model
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
-_NUMBER = r"[0-9]+"
+_NUMBER = r"[0-9]{1,9}"
 
 
 @dataclass(frozen=True)
@@ -99,10 +100,10 @@ def load_model(spec: str | None, flags: dict[str, Any], *, sized: bool = True) -
     process.settled()
     model = load(
         spec or embedded.NAME,
-        weights=flags["weights"],
+        weights=None if flags["weights"] is None else usable_path(flags["weights"], "--weights"),
         output=flags["part"],
         answers=flags["answers"],
-        classes=Path(flags["classes"]) if flags["classes"] else None,
+        classes=None if flags["classes"] is None else usable_path(flags["classes"], "--classes"),
         device=flags["device"],
         size=_size(flags["size"]),
         resize=_resize(flags["resize"]),
@@ -127,9 +128,9 @@ def results_folder(text: str) -> Path:
     """The folder that --out names.
 
     Raises:
-        BadOption: it is a file.
+        BadOption: it is a file, or a name that no folder can have.
     """
-    out = Path(text).expanduser()
+    out = usable_path(text, "--out")
     if out.exists() and not out.is_dir():
         raise BadOption(f"{str(out)!r} is a file. Name a folder for the results with --out.")
     return out
@@ -139,9 +140,9 @@ def png_file(text: str, flag: str = "--out") -> Path:
     """The file that --out or another flag names.
 
     Raises:
-        BadOption: it does not end in .png, or there is a folder of this name.
+        BadOption: it does not end in .png, there is a folder of this name, or no file can have it.
     """
-    out = Path(text).expanduser()
+    out = usable_path(text, flag)
     if out.is_dir():
         raise BadOption(f"{str(out)!r} is a folder. Name a file that ends in .png with {flag}.")
     if out.suffix.lower() != ".png":

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -12,6 +11,7 @@ from pellucid.cli import show
 from pellucid.cli.flags import Call, json_flag, load_model, model_flags
 from pellucid.cli.show import plain
 from pellucid.errors import BadOption
+from pellucid.paths import usable_path
 
 if TYPE_CHECKING:
     from pellucid.inspection import Inspection, Row
@@ -62,7 +62,7 @@ def inspect(
     wanted = _shape(shape)
     model = load_model(spec, given, sized=wanted is None)
     found = look_into(model, picture, shape=wanted, layers=layers or None)
-    folder = found.save(Path(out).expanduser(), scale=scale, command=call.command) if out else None
+    folder = found.save(usable_path(out, "--out"), scale=scale, command=call.command) if out else None
     if as_json:
         show.document({**record_of(found), "out": None if folder is None else str(folder)})
         return 0

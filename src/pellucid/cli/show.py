@@ -43,9 +43,14 @@ def line(text: str = "", style: str | None = None) -> None:
     console().print(text, style=style)
 
 
+_LONGEST = 1500
+"""Characters of an error: files and other people's code can make it as long as they like."""
+
+
 def error(text: str) -> None:
-    """Print an error as one paragraph on standard error."""
-    _aside("Error", text, "bold red")
+    """Print an error as one paragraph on standard error; the middle of a very long one is left out."""
+    short = text if len(text) <= _LONGEST else f"{text[: _LONGEST - 300]} [...] {text[-300:]}"
+    _aside("Error", short, "bold red")
 
 
 def warning(text: str) -> None:

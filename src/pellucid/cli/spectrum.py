@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import click
 
 from pellucid.cli import show
 from pellucid.cli.flags import json_flag
 from pellucid.cli.progress import Bar
+from pellucid.paths import usable_path
 
 
 @click.group(short_help="Measure the spectrum of your own kind of picture, for dreams.")
@@ -39,7 +38,7 @@ def build(sources: tuple[str, ...], side: int, grey: bool, out: str, as_json: bo
 
     with Bar(1) as bar:
         magnitude, card = build_spectrum(sources, side=side, grey=grey, progress=bar.tick)
-    path = save_spectrum(magnitude, card, Path(out).expanduser())
+    path = save_spectrum(magnitude, card, usable_path(out, "--out"))
     if as_json:
         show.document({"file": str(path), **asdict(card)})
         return 0

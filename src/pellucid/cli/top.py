@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 from typing import Any
 
 import click
@@ -12,6 +11,7 @@ from pellucid.cli import show
 from pellucid.cli.flags import json_flag, load_model, model_flags, spec_flag
 from pellucid.cli.show import plain
 from pellucid.errors import BadOption, BadPicture, Cancelled
+from pellucid.paths import usable_path
 
 
 @click.command(short_help="Find the pictures that excite each unit of a layer most.")
@@ -44,7 +44,7 @@ def top(
     from pellucid.storage.atomic import as_png, write_bytes
 
     wanted = _numbers(units)
-    folder = Path(out).expanduser()
+    folder = usable_path(out, "--out")
     model = load_model(spec, given)
     try:
         with Bar(1) as bar:

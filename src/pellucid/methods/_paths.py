@@ -75,6 +75,10 @@ def _baseline(method: str, word: str, image: Maps, probe: ProbeLike) -> Maps:
         ) from None
 
 
+_MOST_POINTS = 2_000
+"""The points of a quadrature take time with the cube of their number; a few hundred are exact to rounding already."""
+
+
 def along_lines(
     method: str,
     image: Maps,
@@ -97,10 +101,10 @@ def along_lines(
         times_way: whether the factor I - B is there.
 
     Raises:
-        BadOption: no steps.
+        BadOption: no steps, or so many that finding the points would take longer than all gradients.
     """
-    if steps < 1:
-        raise BadOption(f"Expected at least 1 step for {method}, got {steps}.")
+    if not 1 <= steps <= _MOST_POINTS:
+        raise BadOption(f"Expected 1 to {_MOST_POINTS:,} steps for {method}, got {steps:,}.")
     points, weights = np.polynomial.legendre.leggauss(steps)
     t, weight = (torch.tensor(v / 2, dtype=image.dtype, device=image.device) for v in (points + 1, weights))
     stacked = torch.stack(list(starts))

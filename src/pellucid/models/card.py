@@ -1,7 +1,7 @@
 """The card of a weights file: what its text says of the network, read as a claim and checked against its tensors.
 
 A file may come from anywhere, so its text never chooses code to run and never says how much memory to take: networks
-are those of the zoo and of the libraries, without a download, and no number in it may be larger than what the file holds.
+are those of the zoo and of the libraries, without a download, and no number in it is larger than what the file holds.
 """
 
 from __future__ import annotations
@@ -79,7 +79,8 @@ def outlines(path: Path) -> dict[str, Tensor]:
     try:
         with safe_open(path, "pt") as file:
             return {
-                name: torch.empty(file.get_slice(name).get_shape(), device="meta") for name in file.keys()  # noqa: SIM118
+                name: torch.empty(file.get_slice(name).get_shape(), device="meta")
+                for name in file.keys()  # noqa: SIM118
             }
     except (SafetensorError, OSError) as error:
         raise BadModel(f"{path.name} is not a readable safetensors file: {error}.") from error
@@ -137,7 +138,7 @@ def _preprocess(given: Any) -> Preprocess:
     names = [each.name for each in fields(Preprocess)]
     if not isinstance(given, Mapping) or set(given) - set(names):
         raise TypeError(f"preprocess is {given!r:.60}")
-    values = {name: tuple(value) if isinstance(value, list) else value for name, value in given.items()}
+    values: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in given.items()}
     for name, kinds in (("size", tuple | None), ("resize", int | None), ("interpolation", str), ("mean", tuple),
                         ("std", tuple)):  # fmt: skip
         value = values.get(name)

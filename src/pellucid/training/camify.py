@@ -16,8 +16,8 @@ from torch import Tensor, nn
 
 from pellucid.errors import BadOption
 from pellucid.inspection import layers
-from pellucid.models.load import FAMILIES
 from pellucid.models.camified import Camified, pooled_at
+from pellucid.models.load import FAMILIES
 from pellucid.models.preprocessing import preprocessing_of
 from pellucid.models.trained import CAMIFIED, TRAINED, Card, read_card
 from pellucid.training.data import Examples, Progress
