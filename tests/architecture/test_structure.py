@@ -61,6 +61,7 @@ LAYERS = (  # each may import from its own row and those above it
         "fills",
         "memory",
         "numerics",
+        "paths",
         "regions",
         "storage",
         "targets",
