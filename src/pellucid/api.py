@@ -20,7 +20,7 @@ from pellucid.capture.probe import Meter
 from pellucid.choices import AUTO, choice_of
 from pellucid.engine import Engine, plan
 from pellucid.errors import BadOption, Cancelled
-from pellucid.evaluation import judge_trust
+from pellucid.evaluation import judge_trust, left_out
 from pellucid.explanation import Explanation
 from pellucid.fusing import check_fuse
 from pellucid.models import wrap
@@ -146,11 +146,19 @@ def explain(
 def with_trust(
     found: Explanation,
     *,
+    seconds: float | None = None,
     chunk: int | None = None,
     progress: Callable[[str, int, int], None] | None = None,
     cancel: Callable[[], bool] | None = None,
 ) -> Explanation:
-    """An explanation with scores of its maps, as `explain(..., trust=True)` gives it; arguments as there.
+    """An explanation with scores of its maps, as `explain(..., trust=True)` gives it.
+
+    Args:
+        found: the explanation.
+        seconds: how long the judging may take, about; its notes say what was left out. None judges everything.
+        chunk: as for `explain`.
+        progress: likewise.
+        cancel: likewise.
 
     Raises:
         Cancelled: stopped; it carries the explanation with the scores that are finished.
@@ -159,11 +167,14 @@ def with_trust(
         return found
     start = time.perf_counter()
     try:
-        evaluation = judge_trust(found, found.seed, chunk=chunk, progress=progress, cancel=cancel)
+        evaluation = judge_trust(found, found.seed, seconds=seconds, chunk=chunk, progress=progress, cancel=cancel)
     except Cancelled as stop:
         partial = replace(found, evaluation=stop.finished, seconds=found.seconds + time.perf_counter() - start)
         raise Cancelled(f"{stop} All {len(found)} maps are finished.", partial) from stop
-    return replace(found, evaluation=evaluation, seconds=found.seconds + time.perf_counter() - start)
+    missing = [f"{metric} of {', '.join(methods)}" for metric, methods in left_out(evaluation).items()]
+    notes = (f"Left out of judging, for the time that it would take: {'; '.join(missing)}.",) if missing else ()
+    seconds = found.seconds + time.perf_counter() - start
+    return replace(found, evaluation=evaluation, seconds=seconds, notes=(*found.notes, *notes))
 
 
 def _stopped(why: str, explanation: Explanation, total: int) -> str:

@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,8 +16,10 @@ from torch import nn
 from torch.nn.modules.module import register_module_forward_pre_hook
 
 import pellucid
-from pellucid.cli import main, work
+from pellucid.cli import main, progress, work
 from pellucid.errors import Cancelled
+from pellucid.evaluation import trust
+from pellucid.report import saving
 from pellucid.storage import stray
 from pellucid.storage.atomic import complete, write_text
 
@@ -395,7 +398,7 @@ def model():
 def command(few, tmp_path, monkeypatch, capsys):
     """`pellucid explain` on four pictures; gives the exit status and what was written to both streams."""
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "net.py").write_text(NET)
+    (tmp_path / "net.py").write_text(NET.replace("raise ERROR", "pass"))
 
     def call(*more, pictures="photos"):
         code = main(["explain", pictures, "--model", "net.py", "-m", "saliency,grad-cam", *more])
@@ -464,7 +467,7 @@ def test_explain_goes_on_for_exactly_the_same_question(command, explained, tmp_p
     if change == "its file":
         (tmp_path / "out" / "0" / "manifest.json").write_text("{}")
     if change == "code":
-        (tmp_path / "net.py").write_text(NET.replace("relu()", "sigmoid()"))
+        (tmp_path / "net.py").write_text(NET.replace("raise ERROR", "pass").replace("relu()", "sigmoid()"))
     command("--out", "out", *more)
     assert "0.png" in explained
     assert ("1.png" in explained) == (change not in ("picture", "its file"))
@@ -474,7 +477,6 @@ def test_explain_goes_on_for_exactly_the_same_question(command, explained, tmp_p
 
 def test_maps_are_on_disk_one_by_one(command, tmp_path, monkeypatch):
     """What is there when the last method begins; the pause between two times of saving is taken away."""
-    (tmp_path / "net.py").write_text(NET.replace("raise ERROR", "pass"))
     monkeypatch.setattr(work, "_PAUSE", -1.0)
     monkeypatch.setattr(work, "_SHARE", -1.0)
     seen = {}
@@ -561,3 +563,98 @@ def test_newcomer_10_12_folders_of_classes_and_folders_in_python(command, tmp_pa
     code, _, err = command(pictures="empty")
     assert code == 3
     assert "folder without pictures" in err
+
+
+@pytest.mark.parametrize(("words", "least"), [(["--trust"], 2), (["--trust", "full"], 4), ([], 0)])
+def test_newcomer_28_trust_has_a_limit_and_says_what_it_left_out(command, monkeypatch, words, least):
+    """Maps that take 1,000 seconds each: to make them anew takes thousands, hiding and showing pixels does not."""
+    monkeypatch.setattr(trust._Limit, "affordable", lambda self, _, real=trust._Limit.affordable: real(self, 1000.0))
+    code, out, _ = command(*words, "--json", pictures="photos/0.png")
+    assert code == 0
+    (picture,) = json.loads(out)["pictures"]
+    for attribution in picture["attributions"]:
+        judged = [] if attribution["trust"] is None else [score["metric"] for score in attribution["trust"]["scores"]]
+        assert len(judged) == least
+    said = [note for note in picture["notes"] if note.startswith("Left out of judging")]
+    assert said == (
+        ["Left out of judging, for the time that it would take: randomisation of saliency, grad-cam; "
+         "max-sensitivity of saliency, grad-cam."] if words == ["--trust"] else []
+    )  # fmt: skip
+
+
+def test_newcomer_28_when_the_time_is_over_what_was_judged_stays(command, monkeypatch):
+    """A clock that goes on by ten minutes each time someone looks at it."""
+    hours = iter(range(0, 10**9, 600))
+    monkeypatch.setattr(trust.time, "monotonic", lambda: next(hours))
+    code, out, _ = command("--trust", "--json", pictures="photos/0.png")
+    assert code == 0
+    (picture,) = json.loads(out)["pictures"]
+    assert all(attribution["trust"]["level"] == "unknown" for attribution in picture["attributions"])
+    assert any("deletion of saliency, grad-cam; insertion of saliency, grad-cam" in note for note in picture["notes"])
+
+
+def test_newcomer_28_long_work_is_foretold(command, monkeypatch, capsys):
+    """A clock by which each look takes three seconds: RISE with 4,000 masks is long, its first chunk tells."""
+    real, seconds = work.explain, iter(range(0, 10**9, 3))
+    with monkeypatch.context() as patch:
+        patch.setattr(progress.time, "monotonic", lambda: next(seconds))
+        bar = progress.Bar(1)
+        for done in range(100, 4001, 100):
+            bar.tick("rise", done, 4000)
+    assert capsys.readouterr().err.count("rise takes about") == 1
+    assert progress.minutes(61) == "1 minute"
+    assert progress.minutes(3600 * 5) == "5 hours"
+
+    def slow(*given, **more):
+        return replace(real(*given, **more), seconds=100.0)
+
+    monkeypatch.setattr(work, "explain", slow)
+    assert "The other 3 pictures take about 5 minutes." in command()[2]
+
+
+def test_two_runs_on_one_folder_do_each_their_work(command, tmp_path):
+    """The second explains the same pictures while the first is in the middle of them, and both say that all is done."""
+    real, inner = work.explain, []
+
+    def explain(model, picture, *rest, **more):
+        found = real(model, picture, *rest, **more)
+        if picture.name == "1.png" and not inner:
+            inner.append(None)
+            inner[0] = command("--out", "out")
+        return found
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(work, "explain", explain)
+        code, _, err = command("--out", "out")
+    assert (code, err) == (0, "")
+    assert inner[0][0] == 0
+    command("--out", "whole")
+    assert maps(tmp_path / "out") == maps(tmp_path / "whole")
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["0", "1", "2", "3"]
+
+
+def test_names_that_are_no_utf_8(few, command, tmp_path, fuse):
+    shutil.move(few / "1.png", os.fsdecode(bytes(few / "d") + b"\xff.png"))
+    code, out, _ = command("--json", "--out", "out")
+    assert code == 0
+    assert len(json.loads(out)["pictures"]) == 4
+    assert len(top(few, tmp_path / "top").seen) == 4
+    assert len(compare(fuse, few, tmp_path / "compare")[0]) == 4
+
+
+def test_a_full_disk_stops_no_other_picture(command, tmp_path, monkeypatch):
+    """No room for the second picture: the others are explained, and it is said of the second."""
+    command("--out", "out", "--seed", "3")
+    names = iter("0123")
+    monkeypatch.setattr(saving, "_write", lambda *given, real=saving._write: real_or_full(real, next(names), *given))
+    code, out, err = command("--out", "out", "--json")
+    assert code == 2
+    assert [picture["name"] for picture in json.loads(out)["pictures"]] == ["0.png", "2.png", "3.png"]
+    assert "No space left on device" in err
+    assert json.loads((tmp_path / "out" / "1" / "manifest.json").read_text())["seed"] == 3, "the old one is whole"
+
+
+def real_or_full(real, name, *given):
+    if name == "1":
+        raise OSError(28, "No space left on device")
+    return real(*given)

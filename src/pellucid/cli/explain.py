@@ -12,7 +12,13 @@ from pellucid.cli.options import CommandWithMethods, given_options, normalise
 
 
 class _Explain(CommandWithMethods):
-    """Its help ends with the forms of a target."""
+    """Its help ends with the forms of a target; `--trust` may stand alone."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse the command line, with the value of `--trust` filled in where a picture or nothing follows it."""
+        words = ["--trust=brief" if word == "--trust" and args[k + 1 : k + 2] != ["full"] else word
+                 for k, word in enumerate(args)]  # fmt: skip
+        return super().parse_args(ctx, words)
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         """List them, by example."""
@@ -36,7 +42,11 @@ class _Explain(CommandWithMethods):
 @click.option("--layer", "layers", metavar="SITE|auto", multiple=True, help="Where layer methods look; several may be.")
 @click.option("--fuse", type=click.Choice(["max", "mean", "product"]), help="Join the maps of several layers into one.")
 @click.option(
-    "--trust", is_flag=True, help="Judge each map: hide and show what it names, beside maps that know nothing."
+    "--trust",
+    type=click.Choice(["brief", "full"]),
+    metavar="[full]",
+    help="Judge each map: hide and show what it names, beside maps that know nothing. It takes about as long as the "
+    "maps do, a minute for each picture at most, and says what was left out; full leaves nothing out.",
 )
 @run_flags
 @model_flags

@@ -13,6 +13,15 @@ if TYPE_CHECKING:
 
 PATIENCE = 2.0
 """Seconds that nobody minds: shorter work shows no bar."""
+LONG = 60.0
+"""Seconds from which it is said beforehand how long work will take."""
+
+
+def minutes(seconds: float) -> str:
+    """A long time for people, in whole minutes or hours."""
+    whole = max(1, round(seconds / 60))
+    number, unit = (whole, "minute") if whole < 120 else (round(whole / 60), "hour")
+    return f"{number} {unit}{'' if number == 1 else 's'}"
 
 
 class Bar:
@@ -28,6 +37,7 @@ class Bar:
     def __init__(self, pictures: int, terminal: Console | None = None) -> None:
         self.pictures, self.terminal = pictures, terminal or show.console(errors=True)
         self.done, self.label = 0, ""
+        self.foretold: set[str] = set()
         self.since = time.monotonic()
         self.drawn: Progress | None = None
         self.tasks: list[TaskID] = []
@@ -41,6 +51,7 @@ class Bar:
     def tick(self, label: str, done: int, total: int) -> None:
         """Report that `done` of `total` samples of a method are finished."""
         if not self.terminal.is_terminal:
+            self._foretell(label, done, total)
             return
         if self.drawn is None and self._takes_long(done / max(total, 1)):
             self._draw()
@@ -52,6 +63,16 @@ class Bar:
         if self.drawn is not None:
             self.drawn.start()
             self.drawn.update(self.tasks[-1], completed=done, total=total)
+
+    def _foretell(self, label: str, done: int, total: int) -> None:
+        """Where no bar is drawn: say once, and early, of each method that takes long how long it will take."""
+        if label != self.label:
+            self.label, self.since = label, time.monotonic()
+        passed = time.monotonic() - self.since
+        expected = passed * total / max(done, 1)
+        if passed > PATIENCE and expected > LONG and label not in self.foretold:
+            self.foretold.add(label)
+            show.note(f"{label} takes about {minutes(expected)} for each map.")
 
     def finish_picture(self) -> None:
         """One more picture is done: take the bar off the screen until the next tick, so that results can be printed."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pellucid.choices import AUTO, choice_of
 from pellucid.engine import Step, plan
@@ -30,7 +30,7 @@ class Work:
     seed: int
     chunk: int | None
     fuse: str | None
-    trust: bool
+    trust: Literal["brief", "full"] | None
     out: Path
     command: str
 

@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from pellucid.api import explain, with_trust
+from pellucid.cli import show
 from pellucid.cli.outcome import of_picture
-from pellucid.cli.progress import Bar
+from pellucid.cli.progress import LONG, Bar, minutes
 from pellucid.cli.results import Done, Earlier, Failed, Result, Work
 from pellucid.errors import BadOption, Cancelled
+from pellucid.evaluation import seconds_for
 from pellucid.explanation import Explanation
 from pellucid.jobs import Failure, Store, content_of, over
 from pellucid.models.preprocessing import preprocessing_of
@@ -48,6 +50,9 @@ def explain_all(work: Work, pictures: Sequence[Found], report: Callable[[Done | 
 
         def tell(outcome: Done | Earlier | Failure[_Asked]) -> None:
             bar.finish_picture()
+            if isinstance(outcome, Done):
+                _foretell(outcome, len(pictures) - bar.done, first=not job.finished)
+                job.finished += 1
             report(_failed(outcome) if isinstance(outcome, Failure) else outcome)
 
         asked = list(zip(pictures, folders, strict=True))
@@ -63,6 +68,13 @@ def explain_all(work: Work, pictures: Sequence[Found], report: Callable[[Done | 
     return result
 
 
+def _foretell(done: Done, left: int, *, first: bool) -> None:
+    """After the first picture, say how long the others will take, if that is long."""
+    expected = done.explanation.seconds * left
+    if first and expected > LONG:
+        show.note(f"The other {left} pictures take about {minutes(expected)}. What is finished is kept at once.")
+
+
 _Asked: TypeAlias = tuple[Found, str]
 """A picture, and the name of its folder."""
 
@@ -76,11 +88,13 @@ class _Job:
 
     Attributes:
         partial: what was finished of the picture at hand when the work was stopped.
+        finished: how many pictures were explained and reported.
     """
 
     def __init__(self, work: Work, store: Store, bar: Bar) -> None:
         self.work, self.store, self.bar = work, store, bar
         self.partial: Done | None = None
+        self.finished = 0
 
     def one(self, asked: _Asked) -> Done | Earlier:
         """Explain a picture, or find that it was explained before."""
@@ -109,7 +123,8 @@ class _Job:
             )  # fmt: skip
             if work.trust:
                 saver.save(explanation)  # judging may take longer than all that was done so far
-                explanation = with_trust(explanation, **how)
+                limit = seconds_for(explanation) if work.trust == "brief" else None
+                explanation = with_trust(explanation, seconds=limit, **how)
         except Cancelled as stop:
             finished: Explanation | None = stop.finished
             if finished is not None and len(finished):

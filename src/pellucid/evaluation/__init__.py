@@ -3,7 +3,7 @@
 from pellucid.evaluation.controls import CONTROLS
 from pellucid.evaluation.joining import joined
 from pellucid.evaluation.judge import evaluate
-from pellucid.evaluation.trust import Trust, judge_trust, trust_of
+from pellucid.evaluation.trust import Trust, judge_trust, left_out, seconds_for, trust_of
 from pellucid.judging import Evaluation, Judgement, Metric, Score
 
 __all__ = [
@@ -16,5 +16,7 @@ __all__ = [
     "evaluate",
     "joined",
     "judge_trust",
+    "left_out",
+    "seconds_for",
     "trust_of",
 ]

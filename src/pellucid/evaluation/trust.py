@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -20,8 +21,13 @@ FAITHFULNESS = ("deletion", "insertion")
 SANITY = "randomisation"
 """The metric that asks whether the map depends on what the network has learned."""
 
-_BESIDE: Mapping[str, Mapping[str, Any]] = {"max-sensitivity": {"samples": 5}, SANITY: {}}
+_BESIDE: Mapping[str, Mapping[str, Any]] = {SANITY: {}, "max-sensitivity": {"samples": 5}}
 """What else is asked, with its options. Controls say nothing there: what ignores the network is steady, and insane."""
+_TIMES = {SANITY: 6, "max-sensitivity": 5}
+"""How often it makes each map anew."""
+_NO_TIME = "It would have taken longer than judging may take here."
+_SECONDS = (20.0, 60.0)
+"""Least and most that judging may take by default."""
 _SAYS = {  # where the map is better than the controls, and where it is not
     "deletion": ("hiding pixels in its order takes the answer away", "hiding them does not take it away"),
     "insertion": ("showing pixels in its order brings the answer back", "showing them does not bring it back"),
@@ -35,16 +41,81 @@ def judge_trust(
     explained: Iterable[Attribution],
     seed: int = 0,
     *,
+    seconds: float | None = None,
     chunk: int | None = None,
     progress: Callable[[str, int, int], None] | None = None,
     cancel: Callable[[], bool] | None = None,
 ) -> Evaluation:
-    """The scores that `Trust` speaks of, for each attribution; arguments and errors as `evaluate`."""
-    names = [*FAITHFULNESS, *_BESIDE]
+    """The scores that `Trust` speaks of, for each attribution; other arguments and errors as `evaluate`.
+
+    Args:
+        explained: the attributions.
+        seed: of all random draws.
+        seconds: how long it may take, about; what takes longer is left out, and is among the refused with the reason.
+            None takes all the time that it needs.
+        chunk: as for `evaluate`.
+        progress: likewise.
+        cancel: likewise.
+    """
+    maps = list(explained)
+    limit = _Limit(seconds, cancel)
+    asked = [*FAITHFULNESS, *limit.affordable(sum(each.cost.seconds for each in maps))]
+    given = {name: options for name, options in _BESIDE.items() if name in asked}
     try:
-        return _plain(evaluate(explained, names, _BESIDE, seed, chunk=chunk, progress=progress, cancel=cancel))
+        found = evaluate(maps, asked, given, seed, chunk=chunk, progress=progress, cancel=limit.is_over)
     except Cancelled as stop:
-        raise Cancelled(str(stop), _plain(stop.finished)) from stop
+        if not limit.passed:
+            raise Cancelled(str(stop), _plain(stop.finished)) from stop
+        found = stop.finished
+    return _plain(_with_left_out(found, maps) if seconds is not None else found)
+
+
+def seconds_for(explained: Iterable[Attribution]) -> float:
+    """How long judging may take where nobody asked for all of it: about as long as the maps took, in bounds."""
+    low, high = _SECONDS
+    return min(max(sum(each.cost.seconds for each in explained), low), high)
+
+
+class _Limit:
+    """The time that judging may take.
+
+    Attributes:
+        passed: whether it was over before the judging was.
+    """
+
+    def __init__(self, seconds: float | None, cancel: Callable[[], bool] | None) -> None:
+        self.seconds, self.cancel, self.passed = seconds, cancel, False
+        self.start = time.monotonic()
+
+    def affordable(self, cost: float) -> list[str]:
+        """What can be asked besides, when all maps together take `cost` seconds to make."""
+        left, found = math.inf if self.seconds is None else self.seconds, []
+        for name in _BESIDE:
+            if _TIMES[name] * cost <= left:
+                left -= _TIMES[name] * cost
+                found.append(name)
+        return found
+
+    def is_over(self) -> bool:
+        """Whether the caller wants to stop, or the time is over."""
+        if self.cancel is not None and self.cancel():
+            return True
+        self.passed = self.seconds is not None and time.monotonic() - self.start > self.seconds
+        return self.passed
+
+
+def _with_left_out(found: Evaluation, maps: Sequence[Attribution]) -> Evaluation:
+    """The evaluation with the reason why some of it is missing."""
+    judged = {(id(score.attribution), score.metric.id) for score in found}
+    every = [(each, name) for each in maps for name in (*FAITHFULNESS, *_BESIDE)]
+    missing = {(each.method.id, name): _NO_TIME for each, name in every if (id(each), name) not in judged}
+    return replace(found, refused={**missing, **found.refused})
+
+
+def left_out(evaluation: Evaluation) -> dict[str, list[str]]:
+    """By metric, the methods that there was no time to judge by it."""
+    missing = [pair for pair, why in evaluation.refused.items() if why == _NO_TIME]
+    return {metric: [m for m, other in missing if other == metric] for metric in dict.fromkeys(m for _, m in missing)}
 
 
 def _plain(found: Evaluation) -> Evaluation:
