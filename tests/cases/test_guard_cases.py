@@ -1,18 +1,25 @@
 """Interrupts and traces: what a forward pass may do to a network, and what a signal may cut short."""
 
+import array
 import os
 import random
 import signal
 import sys
+import threading
+import time
+import types
 import warnings
 
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 import pellucid
 import tiny
 from pellucid.capture.guard import guarded
+from pellucid.capture.watch import thorough
+from pellucid.errors import Cancelled, Refused, TraceLeft
 
 
 def everything(net):
@@ -151,3 +158,288 @@ def test_t1_an_interrupt_at_any_line_of_the_passes_leaves_the_model_whole(times)
     for at in range(1, counter.lines + 1, counter.lines // 8):
         assert Interrupter(PASSES, at, times).run(work), f"line event {at}: the wish was lost"
         assert everything(net) == before, f"line event {at}"
+
+
+# T2: the interrupt comes as an interrupt, whatever it meets.
+
+
+def press(*_):
+    signal.raise_signal(signal.SIGINT)
+
+
+def test_t1_the_first_ctrl_c_waits_for_the_border_and_keeps_what_is_finished():
+    calls = []
+
+    def deed(net, x):
+        calls.append(len(x))
+        if len(calls) == 20:
+            press()
+            calls.append("the pass went on")
+
+    with pytest.raises(Cancelled) as stop:
+        pellucid.explain(tiny.build(Does, deed), tiny.images(1), ["saliency", "rise"], 0, chunk=1)
+    assert calls[-1] == "the pass went on"
+    assert [found.method.id for found in stop.value.finished] == ["saliency"]
+
+
+def test_t1_the_second_ctrl_c_breaks_a_pass_at_once():
+    after = []
+
+    def deed(net, x):
+        press()
+        press()
+        after.append(x)
+
+    with pytest.raises(Cancelled):
+        explained(tiny.build(Does, deed))
+    assert after == []
+
+
+def test_t1_one_ctrl_c_breaks_a_pass_that_takes_long(monkeypatch):
+    monkeypatch.setattr("pellucid.capture.interrupts.PATIENCE", 0.1)
+
+    def deed(net, x):
+        press()
+        end = time.monotonic() + 20
+        while time.monotonic() < end:
+            time.sleep(0.01)
+
+    start = time.monotonic()
+    with pytest.raises(Cancelled):
+        explained(tiny.build(Does, deed))
+    assert time.monotonic() - start < 15
+
+
+def test_t2_an_interrupt_that_became_another_error_is_an_interrupt():
+    def deed(net, x):
+        try:
+            press()
+            press()
+        except KeyboardInterrupt:
+            raise TypeError("Cannot compare structured arrays") from None
+
+    with pytest.raises(Cancelled):
+        explained(tiny.build(Does, deed))
+
+
+def test_t1_a_handler_of_the_users_own_is_called_and_put_back():
+    seen = []
+
+    def own(number, frame):
+        seen.append(number)
+
+    before = signal.signal(signal.SIGINT, own)
+    try:
+        found = explained(tiny.build(Does, lambda net, x: press() if not seen else None))
+        assert signal.getsignal(signal.SIGINT) is own
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert len(found) == 2, "a handler that does not raise stops nothing"
+    assert seen == [signal.SIGINT]
+
+
+def test_t1_other_threads_leave_the_signals_alone():
+    handlers = []
+    net = tiny.build(Does, lambda net, x: handlers.append(signal.getsignal(signal.SIGINT)))
+    thread = threading.Thread(target=explained, args=(net,))
+    thread.start()
+    thread.join()
+    assert set(handlers) == {signal.getsignal(signal.SIGINT)}
+
+
+# T3: what a forward changes. Each deed, with what must then be as it was; values of parameters and gradients are only
+# watched, so those changes are told.
+
+
+class Own:
+    def __init__(self):
+        self.count, self.inside = 0, [1]
+
+
+class Holds(Does):
+    """Holds one of everything that can change without being replaced."""
+
+    def __init__(self, deed):
+        super().__init__(deed)
+        self.fc.memory = [1]
+        self.tensors = [torch.zeros(3), {"deep": (torch.ones(2),)}]
+        self.array, self.bytes, self.shorts = np.zeros(4), bytearray(b"abc"), array.array("h", [1, 2])
+        self.torch_rng, self.numpy_rng = torch.Generator().manual_seed(1), np.random.default_rng(1)
+        self.old_rng, self.python_rng = np.random.RandomState(1), random.Random(1)
+        self.object, self.space = Own(), types.SimpleNamespace(n=0)
+        self.hidden = [nn.BatchNorm2d(3).double()]  # in a plain list: no part to torch
+        self.register_buffer("table", torch.zeros(100))
+
+    def held(self):
+        numbers = [t.tolist() for t in (*self.tensors[:1], *self.tensors[1]["deep"])]
+        draws = [self.torch_rng.get_state().tolist(), repr(self.numpy_rng.bit_generator.state)]
+        draws += [repr(self.old_rng.get_state()), self.python_rng.getstate()]
+        held = [self.array.tolist(), bytes(self.bytes), list(self.shorts), vars(self.object).copy(), vars(self.space)]
+        hidden = [self.hidden[0].training, self.hidden[0].running_mean.tolist(), list(vars(self.hidden[0]))]
+        parts = (numbers, draws, held, hidden, self.fc.memory, self.object.inside, self.table.tolist())
+        return [repr(part) for part in parts]
+
+
+DEEDS = {
+    "attribute of a child": lambda net, x: setattr(net.fc, "memo", x.mean()),
+    "attribute of a child replaced by an equal one": lambda net, x: setattr(net.fc, "in_features", 8.0),
+    "attribute renamed": lambda net, x: net.__dict__.update(space2=net.__dict__.pop("space")),
+    "list of a child": lambda net, x: net.fc.memory.append(2),
+    "tensor in a list": lambda net, x: net.tensors[0].add_(1),
+    "tensor in a list through data": lambda net, x: net.tensors[0].data.add_(1),
+    "tensor deep inside": lambda net, x: net.tensors[1]["deep"][0].mul_(3),
+    "numpy array": lambda net, x: net.array.__iadd__(1),
+    "bytearray": lambda net, x: net.bytes.extend(b"x"),
+    "array": lambda net, x: net.shorts.append(3),
+    "torch generator": lambda net, x: torch.rand(1, generator=net.torch_rng),
+    "numpy generator": lambda net, x: net.numpy_rng.random(),
+    "old numpy generator": lambda net, x: net.old_rng.rand(),
+    "python generator": lambda net, x: net.python_rng.random(),
+    "object": lambda net, x: setattr(net.object, "count", net.object.count + 1),
+    "inside an object": lambda net, x: net.object.inside.append(1),
+    "namespace": lambda net, x: setattr(net.space, "n", 1),
+    "hidden module": lambda net, x: net.hidden[0].train()(x),
+    "buffer through data": lambda net, x: net.table.data.add_(1),
+    "buffer replaced through data": lambda net, x: setattr(net.table, "data", torch.ones(7)),
+    "train": lambda net, x: net.train(),
+    "child's train": lambda net, x: net.features.train(),
+    "eval": lambda net, x: net.eval(),
+    "hook with keywords": lambda net, x: net.fc.register_forward_hook(lambda *_: None, with_kwargs=True),
+    "parameter through data": lambda net, x: net.fc.weight.data.mul_(0.9),
+    "parameter replaced through data": lambda net, x: setattr(net.fc.weight, "data", net.fc.weight.data * 0.9),
+    "gradient in place": lambda net, x: net.fc.weight.grad.add_(1),
+    "gradient through data": lambda net, x: net.fc.weight.grad.data.add_(1),
+    "gradient replaced": lambda net, x: setattr(net.fc.weight, "grad", torch.zeros_like(net.fc.weight)),
+}
+TOLD = {
+    "parameter through data", "parameter replaced through data", "gradient in place", "gradient through data"
+}  # fmt: skip
+
+
+def holding(*deeds, train=False):
+    def all_of_them(net, x):
+        for deed in deeds:
+            DEEDS[deed](net, x)
+
+    net = tiny.build(Holds, all_of_them).train(train)
+    net.fc.weight.grad = torch.ones_like(net.fc.weight)
+    return net
+
+
+def leaves_no_trace_or_tells(deeds, work, train=False):
+    net = holding(*deeds, train=train)
+    before, held = everything(net), net.held()
+    try:
+        work(net)
+        told = ""
+    except TraceLeft as error:
+        told = str(error)
+    assert ("parameters" in told) == any(deed.startswith("parameter") for deed in deeds), told
+    assert ("gradients" in told) == bool({"gradient in place", "gradient through data"} & set(deeds)), told
+    after = everything(net)
+    if "parameters" in told:
+        before[1].pop("fc.weight"), after[1].pop("fc.weight")
+    assert after == before
+    assert net.held() == held, [(a, b) for a, b in zip(net.held(), held, strict=True) if a != b]
+
+
+@pytest.mark.parametrize("train", [False, True])
+@pytest.mark.parametrize("deed", DEEDS)
+def test_t3_what_a_forward_changes_is_put_back_or_told(deed, train):
+    leaves_no_trace_or_tells([deed], once, train)
+
+
+def test_t3_any_combination_of_changes_is_put_back_or_told():
+    """The property over the kinds: random combinations through whole calls."""
+    draw = random.Random(12)
+    for _ in range(12):
+        deeds = draw.sample(sorted(DEEDS), 4)
+        leaves_no_trace_or_tells(deeds, explained, train=draw.random() < 0.5)
+
+
+def test_t3_one_changed_number_is_seen_when_all_are_compared():
+    net = tiny.build(Does, lambda net, x: net.fc.weight.data[1, 1].add_(1e-9))
+    with thorough(), pytest.raises(TraceLeft, match="parameters in place"):
+        once(net)
+
+
+class Passes(torch.overrides.TorchFunctionMode):
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        return func(*args, **(kwargs or {}))
+
+
+def test_t3_settings_of_the_process_are_put_back():
+    def deed(net, x):
+        torch.set_default_dtype(torch.float64)
+        torch.set_num_threads(torch.get_num_threads() + 1)
+        torch.set_deterministic_debug_mode("warn")
+        torch.set_default_device("cpu")
+        torch.set_grad_enabled(True)
+        torch.autograd.set_detect_anomaly(True)
+        warnings.simplefilter("error")
+        Passes().__enter__()
+
+    net = tiny.build(Does, deed)
+    before = everything(net)
+    once(net)
+    assert everything(net) == before
+    assert not torch.is_anomaly_enabled()
+
+
+# T4: threads and forks.
+
+
+def test_t4_a_fork_while_another_thread_explains_does_not_hang():
+    inside, go = threading.Event(), threading.Event()
+
+    def deed(net, x):
+        net.counts.append(1)
+        inside.set()
+        go.wait(30)
+
+    net = tiny.build(Does, deed).train()
+    net.counts = []
+    thread = threading.Thread(target=explained, args=(net,))
+    thread.start()
+    inside.wait(30)
+    child = os.fork()
+    if child == 0:  # whatever happens, the child must not go on with the tests
+        signal.alarm(30)
+        whole = net.training and net.counts == [] and not net.features._forward_hooks
+        net.deed = lambda net, x: None
+        explained(net)
+        os._exit(0 if whole else 1)
+    go.set()
+    thread.join()
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+def test_t4_two_threads_that_explain_each_others_model_do_not_hang():
+    both, ended = threading.Barrier(2), []
+    nets = [tiny.build(Does), tiny.build(Does)]
+
+    def explaining(other):
+        begun = []
+
+        def deed(net, x):
+            if not begun:
+                begun.append(True)
+                both.wait(30)
+                explained(nets[other])
+
+        return deed
+
+    def work(net):
+        try:
+            explained(net)
+            ended.append("right")
+        except Refused as error:
+            ended.append(str(error).partition(",")[0])
+
+    nets[0].deed, nets[1].deed = explaining(1), explaining(0)
+    threads = [threading.Thread(target=work, args=(net,)) for net in nets]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert sorted(ended) == ["Two threads each explain a model whose forward pass explains the other's", "right"]

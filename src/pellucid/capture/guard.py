@@ -43,7 +43,7 @@ class guarded:  # noqa: N801 - used as the function that it replaces
         self.module, self.thread = module, threading.get_ident()
         self._interruptible = False
         self._undo: list[Callable[[], object]] = []
-        self._of_thread: Callable[[], object] | None = None
+        self._of_thread: tuple[Callable[[], object], ...] = ()
 
     def __enter__(self) -> None:
         self._interruptible = interrupts.begin()
@@ -65,14 +65,15 @@ class guarded:  # noqa: N801 - used as the function that it replaces
         self._undo.append(lambda: compiler_on(self))
         compiler_off(self)
         modes = Modes()
-        self._of_thread = modes.put_back
-        self._undo.append(self._of_thread)
+        self._of_thread = (modes.drop, modes.put_back)
+        self._undo.append(modes.put_back)
         modes.enter()
         snapshot = Snapshot(parts)
         self._undo.append(Settings().put_back)
         self._undo.append(RandomState(snapshot.parameters).put_back)
         self._undo.append(remember(self.module, parts))
         self._undo += reversed(snapshot.steps())
+        self._undo.append(modes.drop)
         for part in parts:
             part.__dict__["training"] = False
         if snapshot.has_inference_tensors:
@@ -96,7 +97,7 @@ class guarded:  # noqa: N801 - used as the function that it replaces
 
     def forget(self) -> None:
         """Put back what the thread of this guard cannot, as this process has no such thread."""
-        self._undo = [step for step in self._undo if step != self._of_thread]
+        self._undo = [step for step in self._undo if step not in self._of_thread]
         with suppress(Exception):
             _undo(self._undo)
 

@@ -66,14 +66,19 @@ class Modes:
             if on:
                 torch.set_autocast_enabled(device, False)
 
-    def put_back(self) -> None:
-        """As it was, whatever was left switched on since."""
+    def drop(self) -> None:
+        """Leave the modes that were left switched on since, which would change what everything else does."""
         if (now := _function_modes()) != self.functions:
             for _ in now:
                 _pop_mode()  # type: ignore[no-untyped-call]
             for mode in self.functions:
                 _push_mode(mode)  # type: ignore[no-untyped-call]
         torch._GLOBAL_DEVICE_CONTEXT.device_context = self.device  # the default device is one of these modes
+        torch.set_grad_enabled(False)
+
+    def put_back(self) -> None:
+        """As it was."""
+        self.drop()
         for device, on in zip(_DEVICES, self.autocast, strict=True):
             if torch.is_autocast_enabled(device) != on:
                 torch.set_autocast_enabled(device, on)

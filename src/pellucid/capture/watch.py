@@ -52,13 +52,16 @@ class Watch:
     def changed(self) -> list[int]:
         """The numbers of those that were written to since."""
         versions, places = _versions(self.tensors), _places(self.tensors)
-        moved = places != self.places  # then the memory looked at may be gone
-        few = self.few if moved else [cell.value for cell in self.cells]
-        if not moved and versions == self.versions and few == self.few and self.bytes is None:
-            return []
-        found = {k for k, (now, then) in enumerate(zip(versions, self.versions, strict=True)) if now != then}
-        found |= {k for k, (now, then) in enumerate(zip(places, self.places, strict=True)) if now != then}
-        found |= {k for k, now, then in zip(self.owners, few, self.few, strict=True) if now != then}
+        if versions != self.versions or places != self.places or self.bytes is not None:
+            return self._compared(versions, places)
+        return [] if [cell.value for cell in self.cells] == self.few else self._compared(versions, places)
+
+    def _compared(self, versions: Sequence[int], places: Sequence[int]) -> list[int]:
+        moved = {k for k, (now, then) in enumerate(zip(places, self.places, strict=True)) if now != then}
+        found = moved | {k for k, (now, then) in enumerate(zip(versions, self.versions, strict=True)) if now != then}
+        for cell, owner, then in zip(self.cells, self.owners, self.few, strict=True):
+            if owner not in moved and cell.value != then:  # the memory of one that moved may be gone
+                found.add(owner)
         if self.bytes is not None:
             found |= {k for k, before in enumerate(self.bytes) if _bytes(self.tensors[k]) != before}
         return sorted(found)
