@@ -443,3 +443,64 @@ def test_t4_two_threads_that_explain_each_others_model_do_not_hang():
     for thread in threads:
         thread.join(60)
     assert sorted(ended) == ["Two threads each explain a model whose forward pass explains the other's", "right"]
+
+
+# S10: random numbers of other threads.
+
+
+def while_another_draws(net):
+    """Explain while another thread draws until it has 200 numbers; those, and the state behind it all."""
+    drawn, begun = [], threading.Event()
+
+    def draw():
+        while len(drawn) < 200:
+            drawn.append((torch.rand(1).item(), random.random(), np.random.rand()))
+            begun.set()
+            time.sleep(0.0005)
+
+    torch.manual_seed(1), random.seed(1), np.random.seed(1)
+    thread = threading.Thread(target=draw)
+    thread.start()
+    begun.wait(30)
+    while thread.is_alive():
+        pellucid.explain(net, tiny.images(1), "saliency", 0)
+    return drawn
+
+
+def test_s10_numbers_that_another_thread_draws_are_never_drawn_again():
+    """Drawn alone from the same seeds the numbers are these 200, so what the thread got must be them, in order."""
+    state = torch.get_rng_state(), random.getstate(), np.random.get_state()
+    net = tiny.build(Does)
+    pellucid.explain(net, tiny.images(1), "saliency", 0)
+    drawn = while_another_draws(net)
+    torch.manual_seed(1), random.seed(1), np.random.seed(1)
+    expected = [(torch.rand(1).item(), random.random(), np.random.rand()) for _ in range(200)]
+    torch.set_rng_state(state[0]), random.setstate(state[1]), np.random.set_state(state[2])
+    assert drawn == expected
+
+
+@pytest.mark.parametrize("first_out", [0, 1])
+def test_s10_two_threads_that_explain_networks_that_draw_leave_the_state_as_it_was(first_out):
+    before = surroundings()
+    inside, out = threading.Barrier(2), [threading.Event(), threading.Event()]
+
+    def work(which):
+        begun = []
+
+        def deed(net, x):
+            torch.rand(3), random.random(), np.random.rand()
+            if not begun:
+                begun.append(True)
+                inside.wait(30)
+                if which != first_out:
+                    out[first_out].wait(30)
+
+        explained(tiny.build(Does, deed))
+        out[which].set()
+
+    threads = [threading.Thread(target=work, args=(which,)) for which in (0, 1)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert surroundings() == before

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from pellucid.capture.interrupts import obey
 from pellucid.capture.layout import may_be_last
+from pellucid.capture.random_state import Drawing
 from pellucid.errors import BadOption
 from pellucid.types import Model
 
@@ -62,9 +63,10 @@ def forward(model: Model, given: Tensor, samples: Tensor) -> Any:
     rows = {name: tensor[which] for name, tensor in _entries(model.inputs)}
     args, kwargs = ((), rows) if named else (tuple(rows.values()), {})
     try:
-        if model.call is None:
-            return model.module(given, *args, **kwargs)
-        return model.call(model.module, given, *args, **kwargs)
+        with Drawing(model.module, given.shape):
+            if model.call is None:
+                return model.module(given, *args, **kwargs)
+            return model.call(model.module, given, *args, **kwargs)
     except TypeError as error:
         if not _MISCALLED.search(str(error)) or _came_from_within(error):
             raise
