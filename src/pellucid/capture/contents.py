@@ -47,8 +47,10 @@ class Contents:
 
     def add(self, values: Iterable[Any], depth: int = _DEPTH) -> None:
         """Keep all that these values hold."""
-        for value in values:
-            if type(value) not in _PLAIN and id(value) not in self._seen:
+        for value in [value for value in values if type(value) not in _PLAIN]:
+            if type(value) is tuple and _PLAIN.issuperset(map(type, value)):
+                continue
+            if id(value) not in self._seen:
                 self._seen.add(id(value))
                 self._add(value, depth)
 
@@ -98,10 +100,8 @@ def put_back(now: dict[Any, Any], before: dict[Any, Any]) -> None:
             now[key] = now.pop(key)
 
 
-def same(now: Any, before: Any) -> bool:
-    """Same keys in the same order with the same objects; `==` would compare tensors by value. Of sets, equal ones."""
-    if isinstance(now, set):
-        return bool(now == before)
+def same(now: dict[Any, Any], before: dict[Any, Any]) -> bool:
+    """Same keys in the same order with the same objects; `==` would compare tensors by value."""
     return len(now) == len(before) and all(map(is_, now, before)) and all(map(is_, now.values(), before.values()))
 
 

@@ -9,6 +9,7 @@ from contextlib import suppress
 from types import TracebackType
 
 from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.lazy import LazyModuleMixin
 
 from pellucid.capture import interrupts, turns
@@ -144,12 +145,13 @@ def _replace_inference_tensors(modules: list[nn.Module]) -> None:
 
 
 def _refuse_unready(modules: list[nn.Module]) -> None:
-    for part in modules:
+    suspects = {kind for kind in set(map(type, modules)) if issubclass(kind, LazyModuleMixin | _BatchNorm)}
+    for part in [part for part in modules if type(part) in suspects]:
         if isinstance(part, LazyModuleMixin) and part.has_uninitialized_params():
             raise Refused(
                 f"{type(part).__name__} has no weights yet. Run the network once on a batch of its inputs first."
             )
-        if isinstance(part, nn.modules.batchnorm._BatchNorm) and part.running_mean is None:
+        if isinstance(part, _BatchNorm) and part._buffers.get("running_mean") is None:
             raise Refused(
                 f"{type(part).__name__} without running statistics normalises over the batch, so one picture's score "
                 "depends on the others. Use a layer with track_running_stats=True."

@@ -4,22 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from itertools import chain, islice
-from operator import is_
+from operator import is_, itemgetter
 from typing import Any
 
 import torch
 from torch import nn
 
-from pellucid.capture.contents import Contents, put_back, put_back_set, same
+from pellucid.capture.contents import Contents, put_back, put_back_set
 from pellucid.capture.walk import walk
 from pellucid.capture.watch import Watch
 from pellucid.errors import TraceLeft
 
-_USUAL = tuple(nn.Module().__dict__)
+_USUAL = [*nn.Module().__dict__]
 """What torch gives to every module, and gives first."""
-_TABLES = tuple(
-    name for name in _USUAL if isinstance(nn.Module().__dict__[name], dict | set) and "state_dict" not in name
-)
+_TABLES = tuple(name for name in _USUAL if isinstance(nn.Module().__dict__[name], dict) and "state_dict" not in name)
+_tables: Callable[[dict[str, Any]], tuple[dict[str, Any], ...]] = itemgetter(*_TABLES)
+_parameters: Callable[[dict[str, Any]], dict[str, Any]] = itemgetter("_parameters")
+_buffers: Callable[[dict[str, Any]], dict[str, Any]] = itemgetter("_buffers")
 
 
 class Snapshot:
@@ -33,26 +34,39 @@ class Snapshot:
     """
 
     def __init__(self, modules: Sequence[nn.Module]) -> None:
-        self.parts, self.contents = list(modules), Contents(map(id, modules))
-        new = self.parts
-        while new:  # modules in plain lists are no parts to torch, yet run all the same
-            self.contents.add(chain.from_iterable(_own(part.__dict__) for part in new))
-            new = _parts_of(self.contents.modules, set(map(id, self.parts)))
-            self.contents.modules.clear()
-            self.parts = self.parts + new
         # Flat lists: tens of thousands of small tuples a second would keep Python's garbage collector busy.
+        self.contents = Contents(map(id, modules))
+        self.parts: list[nn.Module] = []
+        self.own: list[Any] = []
+        self.counts: list[int] = []
+        new = list(modules)
+        while new:  # modules in plain lists are no parts to torch, yet run all the same
+            self.parts += new
+            owns = [_own(part.__dict__) for part in new]
+            self.counts += map(len, owns)
+            own = list(chain.from_iterable(owns))
+            self.own += own
+            self.contents.add(own)
+            new = _parts_of(self.contents.modules, self.parts) if self.contents.modules else []
+            self.contents.modules.clear()
         self.dicts = [part.__dict__ for part in self.parts]
         self.attributes = [attributes.copy() for attributes in self.dicts]
-        self.own = list(chain.from_iterable(map(_own, self.dicts)))
-        self.training = [attributes["training"] for attributes in self.dicts]
-        self.tables = [attributes[name] for attributes in self.dicts for name in _TABLES]
-        self.filled = [table for table in self.tables if table]
-        self.entries = [table.copy() for table in self.filled]
+        self.training = list(map(itemgetter("training"), self.dicts))
+        self.tables = list(chain.from_iterable(map(_tables, self.dicts)))
+        self.filled = list(filter(None, self.tables))
+        self.names = list(chain.from_iterable(self.filled))
+        self.values = list(chain.from_iterable([table.values() for table in self.filled]))
+        self.lengths = list(map(len, self.filled))
+        self.not_saved = {id(names): names.copy() for names in self._sets() if names}
         self._keep_tensors()
 
+    def _sets(self) -> list[set[str]]:
+        """Which buffers `state_dict` leaves out."""
+        return [attributes["_non_persistent_buffers_set"] for attributes in self.dicts]
+
     def _keep_tensors(self) -> None:
-        parameters = [p for part in self.parts for p in part._parameters.values() if p is not None]
-        buffers = [b for part in self.parts for b in part._buffers.values() if b is not None]
+        parameters = [p for table in map(_parameters, self.dicts) for p in table.values() if p is not None]
+        buffers = [b for table in map(_buffers, self.dicts) for b in table.values() if b is not None]
         self.parameters = parameters + self.contents.parameters
         self.requires_grad = [p.requires_grad for p in self.parameters]
         self.grads = [p.grad if p.is_leaf else None for p in self.parameters]
@@ -88,22 +102,36 @@ class Snapshot:
             attributes["training"] = training
 
     def _put_back_tables(self) -> None:
-        filled = [table for table in self.tables if table]
-        if _identical(filled, self.filled) and all(map(same, filled, self.entries)):
+        filled = list(filter(None, self.tables))
+        if (
+            _identical(filled, self.filled)
+            and list(map(len, filled)) == self.lengths
+            and _identical(chain.from_iterable(filled), self.names)
+            and _identical(chain.from_iterable([table.values() for table in filled]), self.values)
+        ):
             return
-        known = {id(table): before for table, before in zip(self.filled, self.entries, strict=True)}
+        entries, known = zip(self.names, self.values, strict=True), dict[int, dict[str, Any]]()
+        for table, length in zip(self.filled, self.lengths, strict=True):
+            known[id(table)] = dict(islice(entries, length))
         for table in self.tables:
-            if isinstance(table, set):
-                put_back_set(table, known.get(id(table), set()))
-            else:
-                put_back(table, known.get(id(table), {}))
+            put_back(table, known.get(id(table), {}))
+        for names in self._sets():
+            put_back_set(names, self.not_saved.get(id(names), set()))
 
     def _put_back_attributes(self) -> None:
-        if not (
-            _equal(self.dicts, self.attributes) and _identical(chain.from_iterable(map(_own, self.dicts)), self.own)
-        ):
+        if not (_equal(self.dicts, self.attributes) and _identical(self._own_now(), self.own)):
             for attributes, before in zip(self.dicts, self.attributes, strict=True):
                 put_back(attributes, before)
+
+    def _own_now(self) -> Iterable[Any]:
+        """The values that stand last: behind those that torch gives, where these are as usual."""
+        return chain.from_iterable(
+            [
+                [*attributes.values()][-count:]
+                for attributes, count in zip(self.dicts, self.counts, strict=True)
+                if count
+            ]
+        )
 
     def _put_back_tensors(self) -> None:
         for k in self.of_tensors.changed():
@@ -130,17 +158,20 @@ class Snapshot:
             )
 
 
-def _own(attributes: dict[str, Any]) -> Iterable[Any]:
-    """The values that a class or the user gave to a module: mostly, all behind those that torch gives to every one."""
-    last = len(_USUAL) - 1
-    if next(iter(attributes)) == _USUAL[0] and next(islice(attributes, last, None)) == _USUAL[last]:
-        return islice(attributes.values(), last + 1, None)
-    return [value for name, value in attributes.items() if name not in _USUAL]
+def _own(attributes: dict[str, Any]) -> list[Any]:
+    """The values that a class or the user gave to a module: all behind those that torch gives, which mostly are first.
+
+    Where they are not, as in a module that was saved by another version of torch, all count as its own.
+    """
+    names, values = [*attributes], [*attributes.values()]
+    usual = len(_USUAL)
+    return values[usual:] if names[0] == _USUAL[0] and names[usual - 1] == _USUAL[-1] else values
 
 
-def _parts_of(roots: Sequence[nn.Module], known: set[int]) -> list[nn.Module]:
+def _parts_of(roots: Sequence[nn.Module], known: Sequence[nn.Module]) -> list[nn.Module]:
     """All modules below these, each once, but for those that are known."""
-    return list({id(part): part for root in roots for part in walk(root) if id(part) not in known}.values())
+    numbers = set(map(id, known))
+    return list({id(part): part for root in roots for part in walk(root) if id(part) not in numbers}.values())
 
 
 def _identical(now: Iterable[Any], before: Sequence[Any]) -> bool:

@@ -21,16 +21,16 @@ def walk(module: nn.Module, *, again: bool = False) -> list[nn.Module]:
     known = None if again else _walked.get(module)
     if known is not None:
         return known
-    found, stack, seen = [], [module], {id(module)}
+    found, stack, seen, scripted = [], [module], {id(module)}, torch.jit.ScriptModule
     while stack:
         part = stack.pop()
-        if isinstance(part, torch.jit.ScriptModule):
+        if isinstance(part, scripted):
             continue
         found.append(part)
-        for child in part._modules.values():
-            if child is not None and id(child) not in seen:
-                seen.add(id(child))
-                stack.append(child)
+        if part._modules:
+            new = [child for child in part._modules.values() if child is not None and id(child) not in seen]
+            stack += {id(child): child for child in new}.values()
+            seen.update(map(id, new))
     return found
 
 

@@ -10,14 +10,15 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from functools import lru_cache
-from typing import Any, TypeAlias
+from typing import Any
 
 import torch
 from torch import Tensor
 
-_FEW = 4
+_FEW = 3
 """Numbers of each tensor that are looked at."""
+_MANY = 64
+"""Networks and their gradients that are remembered."""
 _RAW = {1: ctypes.c_uint8, 2: ctypes.c_uint16, 4: ctypes.c_uint32, 8: ctypes.c_uint64, 16: ctypes.c_uint64}
 _thorough = False
 
@@ -40,7 +41,7 @@ class Watch:
         self.tensors = tensors
         self.versions = _versions(tensors)
         self.places = _places(tensors)
-        self.cells, self.owners = _cells(tuple(self.places), _layouts(tensors))
+        self.cells, self.owners = _cells(tensors, self.places)
         self.few = [cell.value for cell in self.cells]
         self.bytes = [_bytes(tensor) for tensor in tensors] if _thorough else None
 
@@ -90,38 +91,41 @@ def _place(tensor: Tensor) -> int:
         return 0
 
 
-_Layout: TypeAlias = tuple[int, int, tuple[tuple[int, ...], tuple[int, ...]] | None]
+_known: dict[tuple[int, ...], tuple[list[Any], list[int]]] = {}
 
 
-def _layouts(tensors: Sequence[Tensor]) -> tuple[_Layout, ...]:
-    """Of each tensor in the main memory: its numbers, their size, and how they lie where that is not one by one."""
-    return tuple(
-        [
-            (t.numel(), t.element_size(), None if t.is_contiguous() else (t.shape, t.stride()))
-            if t.is_cpu and t.layout is torch.strided
-            else (0, 1, None)
-            for t in tensors
-        ]
-    )
-
-
-@lru_cache(maxsize=32)
-def _cells(places: tuple[int, ...], layouts: tuple[_Layout, ...]) -> tuple[list[Any], list[int]]:
+def _cells(tensors: Sequence[Tensor], places: list[int]) -> tuple[list[Any], list[int]]:
     """A few numbers of each tensor as they lie in memory, and whose each is; to ask torch would cost ten times as much.
 
-    Remembered, as the parameters of a network stay where they are.
+    Remembered, as the parameters of a network stay where they are: by all that says where their memory ends.
     """
+    key = (*places, *[t.nbytes for t in tensors], *[t.is_contiguous() for t in tensors])
+    if key not in _known:
+        if len(_known) >= _MANY:
+            _known.clear()
+        _known[key] = _new_cells(tensors, places)
+    return _known[key]
+
+
+def _new_cells(tensors: Sequence[Tensor], places: Sequence[int]) -> tuple[list[Any], list[int]]:
     cells: list[Any] = []
     owners: list[int] = []
-    for owner, (place, (count, size, order)) in enumerate(zip(places, layouts, strict=True)):
-        if place and count:
-            extent = 1 + sum((n - 1) * step for n, step in zip(*order, strict=True)) if order else count
-            extent = min(count, extent)  # those that are expanded lie in less memory than they have numbers
-            step = -(-extent // _FEW) * size
-            few = [_RAW[size].from_address(address) for address in range(place, place + extent * size, step)]
+    for owner, (tensor, place) in enumerate(zip(tensors, places, strict=True)):
+        size = tensor.element_size()
+        step = -(-_extent(tensor) // _FEW) * size
+        if place and step:
+            few = [_RAW[size].from_address(place + number * step) for number in range(_extent(tensor) * size // step)]
             cells += few
             owners += [owner] * len(few)
     return cells, owners
+
+
+def _extent(tensor: Tensor) -> int:
+    """How many numbers lie in the main memory from a tensor's place on: of one that is expanded, few."""
+    if not tensor.is_cpu or tensor.layout is not torch.strided:
+        return 0
+    steps = zip(tensor.shape, tensor.stride(), strict=True)
+    return min(tensor.numel(), 1 + sum((count - 1) * step for count, step in steps))
 
 
 def _bytes(tensor: Tensor) -> bytes:
