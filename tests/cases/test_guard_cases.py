@@ -19,6 +19,7 @@ import pellucid
 import tiny
 from pellucid.capture.guard import guarded
 from pellucid.capture.watch import thorough
+from pellucid.cli import app, process
 from pellucid.errors import Cancelled, Refused, TraceLeft
 
 
@@ -504,3 +505,46 @@ def test_s10_two_threads_that_explain_networks_that_draw_leave_the_state_as_it_w
     for thread in threads:
         thread.join(60)
     assert surroundings() == before
+
+
+# SIGTERM is not Ctrl-C: it is now, and so is losing the terminal.
+
+TOLD_TO_END = """
+import os, signal, torch
+from torch import nn
+
+class Ends(nn.Sequential):
+    def forward(self, x):
+        if len(x) > 2:  # only perturbations come in such chunks
+            os.kill(os.getpid(), signal.{signal})
+        return super().forward(x)
+
+def model():
+    return Ends(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 3)).eval()
+"""
+
+
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
+def test_sigterm_cleans_and_keeps_as_ctrl_c_does(name, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "ends.py").write_text(TOLD_TO_END.format(signal=name))
+    number = getattr(signal, name)
+    before = signal.signal(number, signal.SIG_DFL)
+    arguments = ["explain", "sample:cat", "--model", "ends.py:model", "--size", "32", "--target", "0", "--out", "out"]
+    try:
+        process.stop_as_on_ctrl_c()
+        assert app.main([*arguments, "--method", "saliency", "--method", "rise"]) == 130
+    finally:
+        signal.signal(number, before)
+    assert "Interrupted; 1 of 2 attributions are finished." in " ".join(capsys.readouterr().err.split())
+    assert (tmp_path / "out" / "cat" / "saliency.png").exists()
+    assert not list(tmp_path.rglob(".pellucid*"))
+
+
+def test_a_signal_that_is_ignored_stays_ignored():
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as `nohup` does
+    try:
+        process.stop_as_on_ctrl_c()
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)

@@ -20,11 +20,11 @@ def start() -> bool:
     the import's time, so nothing is collected until `settled`.
     """
     gc.disable()
-    _stop_as_on_ctrl_c()
+    stop_as_on_ctrl_c()
     return keep_freed_memory()
 
 
-def _stop_as_on_ctrl_c() -> None:
+def stop_as_on_ctrl_c() -> None:
     """Being told to end, or losing the terminal, cleans up and keeps what is finished, just as Ctrl-C does.
 
     Only where the system would end the process at once: who started it with `nohup` wants it to go on.
