@@ -419,26 +419,16 @@ def test_t4_two_threads_that_explain_each_others_model_do_not_hang():
     both, ended = threading.Barrier(2), []
     nets = [tiny.build(Does), tiny.build(Does)]
 
-    def explaining(other):
-        begun = []
-
-        def deed(net, x):
-            if not begun:
-                begun.append(True)
-                both.wait(30)
-                explained(nets[other])
-
-        return deed
-
-    def work(net):
+    def work(own, other):
         try:
-            explained(net)
-            ended.append("right")
+            with guarded(own):
+                both.wait(30)
+                with guarded(other):
+                    ended.append("right")
         except Refused as error:
             ended.append(str(error).partition(",")[0])
 
-    nets[0].deed, nets[1].deed = explaining(1), explaining(0)
-    threads = [threading.Thread(target=work, args=(net,)) for net in nets]
+    threads = [threading.Thread(target=work, args=pair) for pair in (nets, nets[::-1])]
     for thread in threads:
         thread.start()
     for thread in threads:

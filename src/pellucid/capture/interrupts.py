@@ -30,6 +30,8 @@ _SIGNALS: tuple[int, ...] = tuple(
     getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
 )
 _MASKED = frozenset({"__enter__", "__exit__", "__del__"})
+_CALLED_BACK = ("weakref.py", "_weakrefset.py", "weak.py")
+"""Files whose functions are called when an object goes: Python prints what is raised there and goes on."""
 
 
 class _Watch:
@@ -154,9 +156,9 @@ def _note(number: int, frame: FrameType | None) -> None:
 
 
 def _may_break(frame: FrameType | None) -> bool:
-    """Whether nothing is being entered or left."""
+    """Whether nothing is being entered or left, and whoever called would hear of it."""
     while frame is not None:
-        if frame.f_code.co_name in _MASKED:
+        if frame.f_code.co_name in _MASKED or frame.f_code.co_filename.endswith(_CALLED_BACK):
             return False
         frame = frame.f_back
     return True
