@@ -12,6 +12,7 @@ import sys
 import types
 from collections import deque
 from collections.abc import Callable, Iterable
+from itertools import chain
 from operator import eq, is_
 from typing import Any
 
@@ -47,9 +48,11 @@ class Contents:
 
     def add(self, values: Iterable[Any], depth: int = _DEPTH) -> None:
         """Keep all that these values hold."""
-        for value in [value for value in values if type(value) not in _PLAIN]:
-            if type(value) is tuple and _PLAIN.issuperset(map(type, value)):
-                continue
+        values = [value for value in values if type(value) not in _PLAIN]
+        tuples = [value for value in values if type(value) is tuple]
+        if tuples and _PLAIN.issuperset(map(type, chain.from_iterable(tuples))):  # sizes and strides, in most layers
+            values = [value for value in values if type(value) is not tuple]
+        for value in values:
             if id(value) not in self._seen:
                 self._seen.add(id(value))
                 self._add(value, depth)

@@ -163,9 +163,9 @@ def _own(attributes: dict[str, Any]) -> list[Any]:
 
     Where they are not, as in a module that was saved by another version of torch, all count as its own.
     """
-    names, values = [*attributes], [*attributes.values()]
-    usual = len(_USUAL)
-    return values[usual:] if names[0] == _USUAL[0] and names[usual - 1] == _USUAL[-1] else values
+    values, count = [*attributes.values()], len(_USUAL)
+    usual = values[1] is attributes[_USUAL[1]] and values[count - 1] is attributes[_USUAL[-1]]
+    return values[count:] if usual else values
 
 
 def _parts_of(roots: Sequence[nn.Module], known: Sequence[nn.Module]) -> list[nn.Module]:

@@ -21,16 +21,16 @@ def walk(module: nn.Module, *, again: bool = False) -> list[nn.Module]:
     known = None if again else _walked.get(module)
     if known is not None:
         return known
-    found, stack, seen, scripted = [], [module], {id(module)}, torch.jit.ScriptModule
-    while stack:
-        part = stack.pop()
-        if isinstance(part, scripted):
-            continue
-        found.append(part)
-        if part._modules:
-            new = [child for child in part._modules.values() if child is not None and id(child) not in seen]
-            stack += {id(child): child for child in new}.values()
-            seen.update(map(id, new))
+    scripted = torch.jit.ScriptModule
+    level = [] if isinstance(module, scripted) else [module]
+    found, seen = list(level), set(map(id, level))
+    while level:  # one level of the tree at a time, as loops over many parts cost less than many loops
+        tables = [part._modules for part in level]
+        children = [child for table in filter(None, tables) for child in table.values() if child is not None]
+        level = [child for child in children if id(child) not in seen and not isinstance(child, scripted)]
+        level = list({id(child): child for child in level}.values())
+        seen.update(map(id, level))
+        found += level
     return found
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import chain
 from typing import Any
 
 import torch
@@ -99,7 +100,8 @@ def _cells(tensors: Sequence[Tensor], places: list[int]) -> tuple[list[Any], lis
 
     Remembered, as the parameters of a network stay where they are: by all that says where their memory ends.
     """
-    key = (*places, *[t.nbytes for t in tensors], *[t.is_contiguous() for t in tensors])
+    ends = [t.numel() for t in tensors], [t.element_size() for t in tensors], [t.is_contiguous() for t in tensors]
+    key = (*places, *chain.from_iterable(ends))
     if key not in _known:
         if len(_known) >= _MANY:
             _known.clear()
