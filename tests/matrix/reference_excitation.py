@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from reference_lrp import convolved, made_by, merged, stable, sum_to
+from reference_lrp import convolved, made_by, merged, of_maps, stable, sum_to
 from torch import Tensor
 from torch.fx.node import Node
 from traced import GATES, MEANS, MOVES, RECTIFIERS, Traced, aten, transposed
@@ -79,10 +79,10 @@ def _hand_down(traced: Traced, node: Node, values: dict[Node, Any], chances: Any
         gamma, variance = values[node.args[1]], values[node.args[4]]
         z = values[x] * (gamma / (variance + node.args[7]).sqrt())[:, None, None]
         up = z.clamp(min=0)
-        return {x: up / stable(up) * chances}
+        return {x: up / stable(up, of_maps(up)) * chances}
     if op is aten.add.Tensor:
         up = [values[n].clamp(min=0) for n in node.args[:2]]
-        total = stable(up[0] + up[1])
+        total = stable(up[0] + up[1], up[0] + up[1])
         shares = [(n, u / total * chances) for n, u in zip(node.args, up, strict=False) if n in live]
         return {n: sum_to(part, values[n]) for n, part in merged(shares)}
     if op in (aten.mul.Tensor, aten.div.Tensor) and len(inputs) == 1 and values[x].shape == values[node].shape:

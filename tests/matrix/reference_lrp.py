@@ -59,7 +59,8 @@ def _hand_down(traced: Traced, node: Node, values: dict[Node, Any], r: Any, comp
         quotient = (r / stable(values[node])).reshape(len(values[x_node]), -1)
         return {x_node: values[x_node] * (quotient @ values[w].T)}
     if op in (aten.add.Tensor, aten.sub.Tensor):
-        total = stable(values[node])
+        terms = [values[n] if isinstance(n, Node) else torch.tensor(float(n)) for n in node.args[:2]]
+        total = stable(values[node], terms[0].abs() + terms[1].abs())
         sign = 1 if op is aten.add.Tensor else -1
         shares = [(n, (s * values[n] / total * r)) for n, s in zip(node.args, (1, sign), strict=True) if n in live]
         return {n: sum_to(part, values[n]) for n, part in merged(shares)}
@@ -86,11 +87,16 @@ def merged(shares: list[tuple[Node, Tensor]]) -> list[tuple[Node, Tensor]]:
     return shares
 
 
-def stable(z: Tensor) -> Tensor:
-    """Kept away from zero by a millionth of the mean size of all sums of a picture; by one where all are zero."""
-    size = z.abs().flatten(1).mean(1).reshape(-1, *[1] * (z.ndim - 1))
-    step = torch.where(size == 0, 1, _EPS * size)
-    return torch.where(z < 0, z - step, z + step)
+def stable(z: Tensor, size: Tensor | None = None) -> Tensor:
+    """Kept away from zero by a millionth of a size, that of vectors along the last axis if no other is given."""
+    size = z.abs().mean(-1, keepdim=True) if size is None else size
+    moved = torch.where(z < 0, z - _EPS * size, z + _EPS * size)
+    return torch.where(moved == 0, torch.inf, moved)
+
+
+def of_maps(z: Tensor) -> Tensor:
+    """Mean size of each picture's map."""
+    return z.abs().flatten(1).mean(1).reshape(-1, *[1] * (z.ndim - 1))
 
 
 def sum_to(part: Tensor, like: Tensor) -> Tensor:
@@ -106,7 +112,7 @@ def convolved(x: Tensor, w: Tensor, b: Any, how: list[Any], r: Tensor, composite
     if composite == "epsilon-plus":
         terms = [(x.clamp(min=0), w.clamp(min=0), b.clamp(min=0)), (x.clamp(max=0), w.clamp(max=0), none)]
     z = sum(aten.convolution(a, v, c, *how) for a, v, c in terms)
-    signal = r / stable(z)
+    signal = r / stable(z, of_maps(z))
     stride, padding, dilation, turned, _, groups = how
     assert not turned
     back = [torch.nn.grad.conv2d_input(a.shape, v, signal, stride, padding, dilation, groups) for a, v, _ in terms]
@@ -126,7 +132,7 @@ def _batch_norm(traced: Traced, node: Node, values: dict[Node, Any], r: Tensor, 
         folded = values[w] * scale[:, None, None, None]
         return {source: convolved(values[source], folded, b * scale + shift, how, r, composite)}
     z = values[below] * scale[:, None, None] + shift[:, None, None]
-    return {below: values[below] * scale[:, None, None] * r / stable(z)}
+    return {below: values[below] * scale[:, None, None] * r / stable(z, of_maps(z))}
 
 
 def _norm(node: Node, values: dict[Node, Any], r: Tensor) -> Tensor:
