@@ -164,3 +164,17 @@ def test_rectifiers_composed_at_random(seed):
     for method in METHODS:
         found = pellucid.explain(net, image, method, 1)[method].raw.double()
         torch.testing.assert_close(found, by_hand(net, image, method, math.inf), rtol=1e-6, atol=1e-8)
+
+
+def test_a_network_that_was_plain_before_is_followed_again_when_it_changes():
+    net, image = Net(torch.relu), torch.randn(1, 3, 9, 8, dtype=torch.float64)
+    expected = by_hand(net, image, "guided-backprop", math.inf)
+    for form in (torch.relu, RECTIFIERS["where"], torch.relu, RECTIFIERS["times its mask"]):
+        net.activation = form
+        found = pellucid.explain(net, image, "guided-backprop", 1)["guided-backprop"]
+        torch.testing.assert_close(found.raw.double(), expected, rtol=1e-6, atol=1e-8)
+    net.activation = lambda x: x.clamp(0, 0.5)
+    pellucid.explain(net, image, "guided-backprop", 1)
+    net.activation = lambda x: x.clamp(-0.5, 0.5)
+    with pytest.raises(Refused, match="clamp"):
+        pellucid.explain(net, image, "guided-backprop", 1)

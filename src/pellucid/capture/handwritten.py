@@ -97,10 +97,16 @@ class Handwritten:
 
     def __init__(self, rows: Tensor, known: Callable[[Any], str | None]) -> None:
         self.named: dict[Any, str] = {}
+        self._rectifies = False
         self._known = known
         self._made: Any = WeakTensorKeyDictionary()
         self._numbers = itertools.count()
         self._made[rows] = self._plain(rows)
+
+    @property
+    def found(self) -> bool:
+        """Whether the pass held anything written by hand."""
+        return self._rectifies or bool(self.named)
 
     def rectifier(self, call: Call) -> Rectifier | None:
         """What a call that was not made yet would complete, if that is a rectifier of some earlier value."""
@@ -114,6 +120,7 @@ class Handwritten:
                 continue
             found = _law(_again(last, made), _small(last, made, x))
             if found and (not _writes(call[0]) or (x is call[1][0] and found[:2] == (1.0, 1.0))):
+                self._rectifies = True
                 return Rectifier(x, _writes(call[0]), *found)
         return None
 

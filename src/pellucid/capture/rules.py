@@ -26,6 +26,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
+from pellucid.capture.familiar import Familiar
 from pellucid.capture.graph import made_by, nodes_below
 from pellucid.capture.handwritten import Handwritten, Rectifier
 from pellucid.capture.rewriting import Rewriting, bind, functions
@@ -81,12 +82,19 @@ class Rectifiers(Rewriting):
         super().__init__()
         self.rule = rule
         self._by_hand: Handwritten | None = None
+        self._familiar: Familiar | None = None
         self._pooling: set[Any] = set()
 
-    def feed(self, rows: Tensor, model: Model | None = None) -> Tensor:  # noqa: ARG002
+    def feed(self, rows: Tensor, model: Model) -> Tensor:
         """The rows themselves; what the network makes of them is followed, to find rectifiers written by hand."""
-        self._by_hand = Handwritten(rows, activation_name)
+        self._by_hand, self._familiar = Handwritten(rows, activation_name), Familiar(model.module, rows)
         return rows
+
+    def __exit__(self, *error: Any) -> None:
+        """Remember the calls of a pass without anything by hand."""
+        super().__exit__(*error)  # type: ignore[no-untyped-call]
+        if self._by_hand and self._familiar and not self._by_hand.found and error[0] is None:
+            self._familiar.remember()
 
     def __torch_function__(
         self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
@@ -94,10 +102,11 @@ class Rectifiers(Rewriting):
         kwargs = kwargs or {}
         found = as_rectifier(func, args, kwargs) if torch.is_grad_enabled() else None
         covered = found is not None and found[0].requires_grad
-        if self._by_hand is None:
+        call = (func, args, kwargs)
+        if self._by_hand is None or self._familiar is None or self._familiar.has(call):
             return self._call(func, args, kwargs, found if covered else None)
-        by_hand = self._by_hand.rectifier((func, args, kwargs)) if torch.is_grad_enabled() and not covered else None
-        with self._by_hand.following((func, args, kwargs), covered=covered or by_hand is not None) as results:
+        by_hand = self._by_hand.rectifier(call) if torch.is_grad_enabled() and not covered else None
+        with self._by_hand.following(call, covered=covered or by_hand is not None) as results:
             if by_hand is None:
                 result = self._call(func, args, kwargs, found if covered else None)
             else:

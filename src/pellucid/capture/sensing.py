@@ -101,7 +101,7 @@ class Sensing:
         if not pictures.requires_grad:
             pictures = pictures.detach().requires_grad_()
         self.rules = Rectifiers(rule)
-        self.rules.feed(pictures)
+        self.rules.feed(pictures, self.model)
         mode = _Redirected(self) if rescue else nullcontext() if rule == "plain" else self.rules
         with torch.enable_grad(), mode:
             return self._run(pictures, whole=self.scores)
