@@ -64,7 +64,8 @@ def explain(
             `Target`, or a callable from the model's output to `[batch]`. See docs/targets.md.
         layer: where layer methods look; None is the last layer with a grid that the score depends on. Several give
             one attribution each, or one for all of them with `fuse`. `auto` tries Grad-CAM at up to 32 layers on these
-            pictures, see `pellucid.layers`, and says in `Explanation.choices` why it looks where it looks.
+            pictures, see `pellucid.layers`, and says in `Explanation.choices` why it looks where it looks. A grid
+            that cannot be measured can be declared: `blocks.11#14x14+1`, see `pellucid.Site`.
         options: per method id, its keyword options.
         seed: of all random draws; any integer.
         inputs: what the network takes besides the picture: tensors with one row per picture, in a tuple or by name.

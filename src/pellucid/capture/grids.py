@@ -42,7 +42,7 @@ def grid_of(boxes: Tensor | None, shape: tuple[int, ...], module: nn.Module | No
         module: of the layer. What it says about its axes counts where homes say nothing.
     """
     if len(shape) not in _AXES:
-        return f"its tensor has {len(shape)} axes besides the batch, which are neither maps nor tokens"
+        return "such a shape is neither that of maps nor that of tokens"
     planes = isinstance(module, _PLANES) and len(shape) == 3
     ways = _AXES[len(shape)][: 1 if planes else None]
     found = _CONSTANT if boxes is None else _measured(boxes, ways)
@@ -240,9 +240,9 @@ def check_grid(grid: Grid | str, site: object, tensor: Tensor) -> Grid:
         BadSite: the layer has no spatial grid.
     """
     if isinstance(grid, str):
+        say = f", or say how it holds its places: '{site}#14x14', with one token before them '#14x14+1'"
         raise BadSite(
-            f"The layer '{site}' has no spatial grid: {grid} (shape {list(tensor.shape)}). Choose one that `pellucid "
-            f"layers MODEL` lists, leave the layer out, or say how it holds its places: '{site}#14x14' "
-            "for 14 rows of 14 columns, '#14x14+1' with one token before them."
+            f"The layer '{site}' has no spatial grid: its output has shape {list(tensor.shape)}, and {grid}. Choose "
+            f"one that `pellucid layers MODEL` lists, or leave the layer out{say if tensor.ndim in (3, 4) else ''}."
         )
     return grid
