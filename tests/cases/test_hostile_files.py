@@ -4,23 +4,31 @@ import contextlib
 import csv
 import io
 import json
+import os
 import re
+import resource
+import threading
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
+from PIL.PngImagePlugin import PngImageFile
 from safetensors.torch import save_file
 from torch import nn
 
 import pellucid
 from pellucid import choices
 from pellucid.cli import main
-from pellucid.errors import BadModel, BadOption, PellucidError
+from pellucid.errors import BadModel, BadOption, BadPicture, PellucidError
+from pellucid.models.camified import Camified
 from pellucid.models.card import Card, read_card
 from pellucid.models.trained import save_trained
+from pellucid.pictures import decode, find_pictures, prepare
 from pellucid.report.tables import comma_separated
+from pellucid.types import Preprocess
 from pellucid.zoo.architectures import build
 
 MLP = {"sizes": [4, 3, 2], "transfer": "tan-sigmoid"}
@@ -79,21 +87,26 @@ def test_x1_a_card_never_runs_what_it_names(here, source, capsys, monkeypatch):
 
 def test_x1_a_card_downloads_and_reads_nothing(here, monkeypatch):
     """`:DEFAULT` and a file's path are left away: the file itself holds the weights."""
-    monkeypatch.setattr(torch.hub, "load_state_dict_from_url", lambda *_, **__: pytest.fail("a download"))
-    torchvision = pytest.importorskip("torchvision")
-    net = torchvision.models.get_model("squeezenet1_0", weights=None)
-    made = pellucid.models.trained.Camified(net, "features", 512, 2)
-    for source in ("torchvision:squeezenet1_0:DEFAULT", "torchvision:squeezenet1_0:/nowhere.pth"):
-        options = {"base": {"source": source}, "path": "features", "maps": 512, "classes": 2}
-        save_trained(made, Path("a.safetensors"), Card("camified", options))
-        again = pellucid.load("a.safetensors").module
-        assert torch.equal(again.trunk.classifier[1].weight, net.classifier[1].weight)
+    asked = []
+
+    def get_model(_, *, weights):
+        asked.append(weights)
+        return nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU())
+
+    library = SimpleNamespace(list_models=lambda: ["net"], get_model=get_model, get_model_builder=lambda _: get_model)
+    monkeypatch.setattr("pellucid.models.libraries._library", lambda _: library)
+    net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU())
+    for source in ("torchvision:net:DEFAULT", "torchvision:net:/nowhere.pth", "torchvision:net"):
+        card = Card("camified", head({"source": source})["options"])
+        save_trained(Camified(net, "1", 4, 2), Path("a.safetensors"), card)
+        assert torch.equal(pellucid.load("a.safetensors").module.trunk[0].weight, net[0].weight)
+    assert asked == [None] * 3
 
 
 def test_x1_whoever_names_the_factory_gets_the_head(here):
     Path("own.py").write_text(NET)
     trunk = pellucid.load("own.py:trunk").module
-    made = pellucid.models.trained.Camified(trunk, "1", 4, 2)
+    made = Camified(trunk, "1", 4, 2)
     save_trained(
         made, Path("head.safetensors"), Card("camified", head({"source": "own.py:trunk"})["options"], ("a", "b"))
     )
@@ -177,7 +190,7 @@ def test_random_json_as_a_card_or_a_choice_is_refused_in_words(here, monkeypatch
     model = pellucid.wrap(nn.Sequential(nn.Conv2d(3, 2, 3), nn.Flatten(), nn.Linear(72, 2)), size=8)
     kept = choices.file_of(model)
     kept.parent.mkdir()
-    for _ in range(150):
+    for _ in range(80):
         bases = [content(), head({"architecture": "lenet5", "options": {}}), any_json(rng)]
         whole = bases[rng.integers(3)]
         if isinstance(whole, dict):
@@ -254,3 +267,94 @@ def test_c10_blurs_and_quadratures_keep_their_ordinary_range():
         pellucid.explain(
             net, torch.rand(1, 3, 8, 8), "integrated-gradients", options={"integrated-gradients": {"steps": 2001}}
         )
+
+
+def bytes_held(action):
+    """The most memory of this process during an action beyond that before, in bytes, by sampling."""
+
+    def resident():
+        return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+
+    before, peak, done = resident(), 0, threading.Event()
+
+    def watch():
+        nonlocal peak
+        while not done.wait(0.001):
+            peak = max(peak, resident())
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    try:
+        action()
+    finally:
+        done.set()
+        watcher.join()
+    return peak - before
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="asks Linux")
+@pytest.mark.parametrize("kind", ["palette", "sixteen bits", "alpha", "turned"])
+def test_memory_of_a_picture_is_below_four_times_its_own(here, kind):
+    """At most 4 x 3 bytes a pixel, whatever the file holds (48 million pixels would be 0.6 GB)."""
+    side, more = 2000, {}
+    made = {
+        "palette": lambda: Image.new("P", (side, side)), "alpha": lambda: Image.new("RGBA", (side, side), (1, 2, 3, 4)),
+        "sixteen bits": lambda: Image.fromarray(np.zeros((side, side), np.uint16)),
+        "turned": lambda: Image.new("RGB", (side, side)),
+    }[kind]()  # fmt: skip
+    if kind == "palette":
+        more["transparency"] = 0
+    if kind == "turned":
+        more["exif"] = Image.Exif()
+        more["exif"][0x0112] = 6
+    made.save("a.png", compress_level=1, **more)
+    made.close()
+    prepare("a.png", Preprocess())  # what is loaded once is no part of it
+    assert bytes_held(lambda: prepare("a.png", Preprocess())) <= 12.5 * side * side
+
+
+def test_a_picture_is_measured_before_it_is_decoded(here, monkeypatch):
+    Image.new("L", (20_000, 1)).save("thin.png")
+    Image.new("L", (200, 100)).save("large.png")
+    monkeypatch.setattr(PngImageFile, "load", lambda _: pytest.fail("decoded"))
+    with pytest.raises(BadPicture, match="too narrow"):
+        prepare("thin.png", Preprocess(), max_pixels=10**6)
+    with pytest.raises(BadPicture, match="too large"):
+        decode("large.png", max_pixels=10_000)
+
+
+def test_max_pixels_on_the_command_line(here, capsys):
+    Path("own.py").write_text(NET)
+    Image.new("RGB", (200, 100)).save("a.png")
+    assert main([*BASE, "--max-pixels", "10000", "--method", "saliency"]) == 3
+    assert "--max-pixels" in capsys.readouterr().err
+    assert main([*BASE, "--method", "saliency"]) == 0  # the next call has its own limit
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="a system without pipes that have names")
+def test_pipes_devices_and_the_empty_path_are_named(here, capsys):
+    os.mkfifo("pipe.png")
+    for name, words in (("pipe.png", "pipe or a device"), ("/dev/zero", "pipe or a device"), ("", "is empty")):
+        with pytest.raises(BadPicture, match=words):
+            decode(name)
+    Image.new("RGB", (8, 8)).save("a.png")
+    assert [found.source for found in find_pictures([""])] == [""]
+    Path("loop.png").symlink_to("loop.png")
+    with pytest.raises(BadPicture):
+        decode("loop.png")
+
+
+def test_frames_are_counted_without_decoding_and_not_for_ever(here):
+    """A frame of a GIF is 14 bytes here: descriptor (10), length of codes, one block of one byte, the end."""
+    rng = np.random.default_rng(0)
+    for count in (1, 2, 30):
+        pictures = [Image.fromarray(rng.integers(0, 255, (5, 4, 3), dtype=np.uint8)) for _ in range(count)]
+        for name in ("a.gif", "a.tiff"):
+            pictures[0].save(name, save_all=True, append_images=pictures[1:])
+            wanted = () if count == 1 else (f"first of {count} frames",)
+            assert decode(name)[1] == wanted
+    pictures[0].convert("P").save("one.gif")
+    content = Path("one.gif").read_bytes().rstrip(b";")
+    frame = b"\x2c" + bytes(4) + b"\4\0\5\0\0" + b"\2\1\x2c\0"
+    Path("many.gif").write_bytes(content + frame * 200_000 + b";")
+    assert "first of more than 1,000 frames" in decode("many.gif")[1]

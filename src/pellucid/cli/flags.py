@@ -80,6 +80,7 @@ model_flags = together(
     click.option("--interpolation", metavar="NAME", help="bicubic, bilinear, lanczos or nearest."),
     click.option("--mean", metavar="R,G,B", help="Per channel, for values between 0 and 1; one number: grey."),
     click.option("--std", metavar="R,G,B", help="Likewise."),
+    click.option("--max-pixels", type=click.IntRange(1, 2**31), help="Largest picture read. [default: 100000000]"),
 )
 """How a model is loaded and fed."""
 
@@ -96,8 +97,10 @@ def load_model(spec: str | None, flags: dict[str, Any], *, sized: bool = True) -
         BadOption: a flag's value cannot be, or the size of the model's input is known to no one.
     """
     from pellucid.models import embedded, load
+    from pellucid.pictures.decode import allow_pixels
 
     process.settled()
+    allow_pixels(flags.get("max_pixels"))
     model = load(
         spec or embedded.NAME,
         weights=None if flags["weights"] is None else usable_path(flags["weights"], "--weights"),

@@ -6,8 +6,9 @@ import importlib
 import os
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from io import BytesIO
 from pathlib import Path
 from typing import IO, Any, TypeAlias
@@ -16,6 +17,7 @@ import numpy as np
 from PIL import Image
 
 from pellucid.errors import BadPicture
+from pellucid.pictures.frames import MOST, frames
 from pellucid.pictures.modes import to_rgb
 from pellucid.pictures.samples import pictures_in, sample_path
 
@@ -50,8 +52,25 @@ _UPRIGHT = {
 }
 
 
+_allowed: ContextVar[int] = ContextVar("allowed_pixels", default=MAX_PIXELS)
+
+
+def allow_pixels(most: int | None) -> None:
+    """From here on, where nothing else is said, pictures may have so many pixels; None: `MAX_PIXELS`."""
+    _allowed.set(most or MAX_PIXELS)
+
+
+def allowed_pixels() -> int:
+    """How many pixels a picture may have where nothing else is said."""
+    return _allowed.get()
+
+
 def decode(
-    source: Source, *, max_pixels: int = MAX_PIXELS, name: str | None = None
+    source: Source,
+    *,
+    max_pixels: int | None = None,
+    name: str | None = None,
+    check: Callable[[tuple[int, int]], object] | None = None,
 ) -> tuple[Image.Image, tuple[str, ...]]:
     """Decode a picture.
 
@@ -61,8 +80,9 @@ def decode(
 
     Args:
         source: see `Source`. An array may also be `[row, column]` (grey) or `[row, column, 4]` (with alpha).
-        max_pixels: larger pictures are refused before decoding; rows times columns.
+        max_pixels: larger pictures are refused before decoding; rows times columns. None: `allowed_pixels`.
         name: how messages call a picture that has no file name.
+        check: called with columns and rows, upright, before anything is decoded; may refuse the picture.
 
     Returns:
         An upright RGB image of the source's own size, never the caller's own object, and notes on what a user may not
@@ -73,23 +93,24 @@ def decode(
         UnknownName: there is no such sample.
     """
     if isinstance(source, Image.Image):
-        return _finish(source, name or "The picture", max_pixels)
+        return _finish(source, name or "The picture", max_pixels, check)
     if isinstance(source, np.ndarray):
-        return _finish(_from_array(source, name or "The array"), name or "The array", max_pixels)
+        return _finish(_from_array(source, name or "The array"), name or "The array", max_pixels, check)
     if isinstance(source, bytes):
         label = name or "The picture"
         if not source:
             raise BadPicture(f"{label} is empty (0 bytes). Read the file again.")
-        return _finish(_open(BytesIO(source), label), label, max_pixels)
+        return _finish(_open(BytesIO(source), label), label, max_pixels, check)
     if isinstance(source, str | os.PathLike):
-        return _decode_file(source, max_pixels)
+        with _opened(source) as (image, label):
+            return _finish(image, label, max_pixels, check)
     raise BadPicture(
         f"Expected a path, bytes, a PIL image or a uint8 array, got {type(source).__name__}. "
         "A float tensor [batch, channel, row, column] is model input: pass it to explain() in place of pictures."
     )
 
 
-def load(source: str | os.PathLike[str], *, max_pixels: int = MAX_PIXELS) -> Image.Image:
+def load(source: str | os.PathLike[str], *, max_pixels: int | None = None) -> Image.Image:
     """The pixels of a file in the mode that they have there, as stored: for masks, whose values mean something.
 
     Raises:
@@ -104,22 +125,19 @@ def load(source: str | os.PathLike[str], *, max_pixels: int = MAX_PIXELS) -> Ima
         return image
 
 
-def _decode_file(source: str | os.PathLike[str], max_pixels: int) -> tuple[Image.Image, tuple[str, ...]]:
-    with _opened(source) as (image, label):
-        return _finish(image, label, max_pixels)
-
-
 @contextmanager
 def _opened(source: str | os.PathLike[str]) -> Iterator[tuple[Image.Image, str]]:
     """A file's picture, not decoded yet, and how messages call it."""
     text = os.fspath(source)
-    path = sample_path(text) if text.startswith("sample:") else Path(text)
     label = repr(text)
+    if not text:
+        raise BadPicture("The path of a picture is empty. Name a file, a folder or sample:cat.")
     try:
+        path = sample_path(text) if text.startswith("sample:") else Path(text)
         _check_file(path, label)
         with path.open("rb") as file:
             yield _open(file, label), label
-    except OSError as error:
+    except (OSError, RuntimeError) as error:  # RuntimeError: links that lead in a circle
         raise BadPicture(f"{label} cannot be read: {error}. Check the path and its permissions.") from error
 
 
@@ -134,7 +152,9 @@ def _check_file(path: Path, label: str) -> None:
     if not path.exists():
         where = "" if path.parent.is_dir() else " (nor its folder)"
         raise BadPicture(f"{label} does not exist{where}. Check the path, or try sample:cat.")
-    if path.is_file() and path.stat().st_size == 0:
+    if not path.is_file():
+        raise BadPicture(f"{label} is a pipe or a device, no file: reading it might never end. Save the picture first.")
+    if path.stat().st_size == 0:
         raise BadPicture(f"{label} is empty (0 bytes). Copy or download it again.")
 
 
@@ -161,38 +181,50 @@ def _damaged(format_: str, label: str, error: BaseException) -> BadPicture:
     return BadPicture(f"{label} is a damaged or cut short {format_} picture ({error}). Copy or download it again.")
 
 
-def _check_size(image: Image.Image, label: str, max_pixels: int) -> None:
+def _check_size(image: Image.Image, label: str, max_pixels: int | None) -> None:
     width, height = image.size
+    max_pixels = max_pixels or allowed_pixels()
     if not width or not height:
         raise BadPicture(f"{label} has no pixels: {width} x {height}. Pass a picture with at least one.")
     if width * height > max_pixels:
         raise BadPicture(
             f"{label} is too large: {width:,} x {height:,} are {width * height / 1e6:,.0f} megapixels, the limit is "
-            f"{max_pixels / 1e6:,.0f}. Shrink it first, or raise the limit (max_pixels)."
+            f"{max_pixels / 1e6:,.0f}. Shrink it first, or raise the limit (max_pixels) with --max-pixels."
         )
 
 
-def _finish(image: Image.Image, label: str, max_pixels: int) -> tuple[Image.Image, tuple[str, ...]]:
+def _finish(
+    image: Image.Image, label: str, max_pixels: int | None, check: Callable[[tuple[int, int]], object] | None
+) -> tuple[Image.Image, tuple[str, ...]]:
     _check_size(image, label, max_pixels)
     try:
         notes = [*_frames(image), *_deep(image)]
-        turn = _UPRIGHT.get(_orientation(image))
+        late = image.format == "PNG" and "exif" not in image.info  # it may come behind the pixels, so asking decodes
+        orientation = 1 if late else _orientation(image)
+    except _DAMAGE as error:
+        raise _damaged(image.format or image.mode, label, error) from error
+    if check is not None:
+        check((image.size[1], image.size[0]) if orientation >= 5 else image.size)
+    try:
         image.load()
+        turn = _UPRIGHT.get(_orientation(image) if late else orientation)
     except _DAMAGE as error:
         raise _damaged(image.format or image.mode, label, error) from error
     if turn is not None:
         image = image if image.format == "TIFF" else image.transpose(turn)  # Pillow turns TIFF itself
         notes.append("turned upright as its EXIF data says")
-    rgb, more = to_rgb(image, label)
+    rgb, more = to_rgb(image, label, own=type(image) is Image.Image and turn is not None)
     return rgb, (*notes, *more)
 
 
 def _frames(image: Image.Image) -> list[str]:
-    count = getattr(image, "n_frames", 1)
-    if count == 1 or image.format == "MPO":  # a camera's JPEG with a preview or depth picture behind it
+    if image.format == "MPO":  # a camera's JPEG with a preview or depth picture behind it
         return []
-    now = image.tell()
-    return [f"first of {count} frames" if now == 0 else f"frame {now + 1} of {count}"]
+    count = frames(image)
+    if count == 1:
+        return []
+    now, many = image.tell(), f"more than {MOST:,}" if count > MOST else str(count)
+    return [f"first of {many} frames" if now == 0 else f"frame {now + 1} of {many}"]
 
 
 def _deep(image: Image.Image) -> list[str]:

@@ -11,7 +11,7 @@ from PIL import Image
 from torch import Tensor
 
 from pellucid.errors import BadOption, BadPicture, unknown
-from pellucid.pictures.decode import MAX_PIXELS, Source, decode
+from pellucid.pictures.decode import Source, allowed_pixels, decode
 from pellucid.types import Picture, Preprocess
 
 Box = tuple[float, float, float, float]
@@ -25,7 +25,7 @@ _FILTERS = {
 
 
 def prepare(
-    source: Source, preprocess: Preprocess, name: str | None = None, *, max_pixels: int = MAX_PIXELS
+    source: Source, preprocess: Preprocess, name: str | None = None, *, max_pixels: int | None = None
 ) -> Picture:
     """Decode a picture, resize it, cut out its centre and normalise it, with the rounding of torchvision and timm.
 
@@ -35,7 +35,7 @@ def prepare(
         source: see `decode`.
         preprocess: the model's; with one mean the picture becomes grey.
         name: for people; default: the file's or sample's name.
-        max_pixels: limit on the source's pixels, and on those of the resized picture.
+        max_pixels: limit on the source's pixels, and on those of the resized picture; None: `allowed_pixels`.
 
     Returns:
         The picture; `box` is exact, in pixels of the upright original, and may lie between two pixels.
@@ -45,11 +45,12 @@ def prepare(
         BadOption: the preprocessing asks for other than one or three channels, or for an unknown interpolation.
     """
     _check(preprocess)
-    image, notes = decode(source, max_pixels=max_pixels, name=name)
+    called, most = name or _name(source), max_pixels or allowed_pixels()
+    image, notes = decode(source, max_pixels=most, name=name, check=lambda size: _plan(size, preprocess, called, most))
     if len(preprocess.mean) == 1:
         image = image.convert("L")
-    name = name or _name(source)
-    size, box = _plan(image.size, preprocess, name, max_pixels)
+    name = called
+    size, box = _plan(image.size, preprocess, name, most)
     shown = image.resize(size, _FILTERS[preprocess.interpolation]) if size != image.size else image
     rows, columns = preprocess.size or (size[1], size[0])
     shown = shown.crop(cut(shown.size, rows, columns))
@@ -89,7 +90,7 @@ def resized(source: Source, preprocess: Preprocess) -> Image.Image:
     """A picture as `prepare` resizes it, before the central crop; grey for one mean."""
     image, _ = decode(source)
     image = image.convert("L") if len(preprocess.mean) == 1 else image
-    size, _ = _plan(image.size, preprocess, _name(source), MAX_PIXELS)
+    size, _ = _plan(image.size, preprocess, _name(source), allowed_pixels())
     return image.resize(size, _FILTERS[preprocess.interpolation]) if size != image.size else image
 
 

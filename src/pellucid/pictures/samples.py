@@ -107,6 +107,8 @@ def pictures_in(folder: Path) -> list[Path]:
 def _expand(argument: str) -> list[Found]:
     if argument.startswith("sample:"):
         return [Found(argument.removeprefix("sample:"), argument)]
+    if not argument:
+        return [Found("", "")]  # not the folder that one is in
     path = Path(argument)
     inside = pictures_in(path) or _of_classes(path)
     return [Found(p.name, str(p)) for p in inside] or [Found(path.name or argument, argument)]

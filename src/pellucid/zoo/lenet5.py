@@ -98,9 +98,11 @@ class PartialConv2d(nn.Module):
         self.shape = (len(connections), maps, kernel, kernel)
         pairs = [(k, seen) for k, row in enumerate(connections) for seen in row]
         self.register_buffer("index", torch.tensor([k * maps + seen for k, seen in pairs]), persistent=False)
-        fan_in = torch.tensor([len(connections[k]) * kernel * kernel for k, _ in pairs])
-        spread = (1 / fan_in.sqrt())[:, None, None]
-        self.weight = nn.Parameter((2 * torch.rand(len(pairs), kernel, kernel) - 1) * spread)
+        drawn = torch.rand(len(pairs), kernel, kernel)
+        if not drawn.is_meta:  # only sizes are asked for then, and torch's arithmetic without values takes long to load
+            fan_in = torch.tensor([len(connections[k]) * kernel * kernel for k, _ in pairs])
+            drawn = (2 * drawn - 1) * (1 / fan_in.sqrt())[:, None, None]
+        self.weight = nn.Parameter(drawn)
         self.bias = nn.Parameter(torch.zeros(len(connections)))
 
     def forward(self, maps: Tensor) -> Tensor:
