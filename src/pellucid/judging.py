@@ -121,6 +121,10 @@ NO_PROBABILITY = (
 """The note of scores of such targets."""
 
 
+STILL = "What is measured was always the same{}, whatever was hidden, so it says nothing of any map."
+"""The note of scores that could not change, with the pictures of which that is so."""
+
+
 @dataclass(frozen=True, eq=False)
 class Score:
     """How one metric judges the maps of one method, or of a control.
@@ -171,14 +175,19 @@ class Score:
         return int(self.values.isfinite().sum())
 
     def better_than(self, other: Score) -> bool:
-        """Whether this mean is the better one; false where either is NaN."""
-        return self.mean > other.mean if self.metric.better == "higher" else self.mean < other.mean
+        """Whether this mean is the better one, over the pictures that both have an answer for; false without any."""
+        gain = (self.values - other.values)[self.values.isfinite() & other.values.isfinite()]
+        mean = float(gain.mean()) if len(gain) else 0.0
+        return mean > 0 if self.metric.better == "higher" else mean < 0
 
     @property
     def text(self) -> str:
-        """Mean and interval, as people read them."""
+        """Mean and interval, as people read them, and of how many pictures if not of all."""
+        if math.isnan(self.mean):
+            return "none"
         spread = "" if self.interval is None else f" ({self.interval[0]:.2f} to {self.interval[1]:.2f})"
-        return f"{self.mean:.2f}{spread}"
+        part = f", {self.judged} of {len(self.values)}" if self.judged < len(self.values) else ""
+        return f"{self.mean:.2f}{spread}{part}"
 
     @property
     def known(self) -> dict[str, Any]:
@@ -240,14 +249,19 @@ class Evaluation:
         return len(self.scores)
 
     def ranked(self, metric: str) -> Sequence[Score]:
-        """The scores by one metric, best first; those without a mean come last."""
+        """The scores by one metric, best first; those without a mean come last.
+
+        Two are compared over the pictures that both have an answer for: leaving out a hard one gains nothing.
+        """
         found = [score for score in self.scores if score.metric.id == metric]
-        return sorted(found, key=_place)
+        return sorted(found, key=lambda score: _place(score, found))
 
     def __repr__(self) -> str:
         subjects, metrics = ({getattr(s, name) for s in self.scores} for name in ("subject", "metric"))
         return f"<Evaluation of {len(subjects)} maps by {len(metrics)} metrics>"
 
 
-def _place(score: Score) -> tuple[bool, float]:
-    return math.isnan(score.mean), -score.mean if score.metric.better == "higher" else score.mean
+def _place(score: Score, others: Sequence[Score]) -> tuple[bool, int]:
+    """How many others are better, less those that are worse."""
+    ahead = sum(other.better_than(score) for other in others) - sum(score.better_than(other) for other in others)
+    return math.isnan(score.mean), ahead

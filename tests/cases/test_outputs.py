@@ -1,6 +1,7 @@
 """What an output means, and defaults that fit small pictures: one small input for each fault that was found."""
 
 import math
+from dataclasses import replace
 from itertools import pairwise, product
 
 import pytest
@@ -8,7 +9,11 @@ import torch
 from torch import nn
 
 import pellucid
+from pellucid.comparing.best import best
+from pellucid.comparing.page import sentence
 from pellucid.errors import BadModel, BadOption, Refused
+from pellucid.evaluation import trust_of
+from pellucid.evaluation.bootstrap import mean_and_interval
 
 TAILS = {
     "linear": nn.Identity(),
@@ -283,3 +288,124 @@ def test_kind_10_an_even_picture_is_cut_into_parts():
     net = nn.Sequential(nn.Flatten(), nn.Linear(3 * 32 * 32, 2))
     regions = pellucid.explain(net, x, "feature-ablation")["feature-ablation"].extras["regions"]
     assert 2 * regions.flatten().bincount().max() <= 32 * 32
+
+
+class Still(nn.Module):
+    """Gives the same, whatever it sees; its gradient is zero."""
+
+    def forward(self, x):
+        return x.new_tensor([[0.2, 0.4]]) + 0 * x.mean((1, 2, 3))[:, None]
+
+
+def test_newcomer_1_no_verdict_where_nothing_can_change(tmp_path, monkeypatch):
+    """A softmax over one number is 1 whatever is hidden: no score, no verdict, no method ahead, none remembered."""
+    monkeypatch.setenv("PELLUCID_DATA", str(tmp_path))
+    for net in (Head(1, nn.Softmax(1)), Still().double()):
+        found = pellucid.explain(net, X, ["saliency"], trust=True)
+        for name in ("deletion", "insertion"):
+            score = found.evaluation["saliency", name]
+            assert (score.judged, math.isnan(score.mean), score.text) == (0, True, "none")
+            assert "always the same" in score.notes[0]
+            assert all(math.isnan(control.mean) for control in score.controls.values())
+        trust = trust_of(found["saliency"], found.evaluation)
+        assert trust.level == "unknown" or trust.sane is False
+        compared = pellucid.compare(net, X, ["saliency", "occlusion"], options=DELETION, sanity=False)
+        assert sentence(compared).startswith(
+            "No method has a score on 2 pictures. What is measured was always the same"
+        )
+        with pytest.raises(Refused, match=r"none of them has a score"):
+            best(compared)
+    assert (
+        "gives a probability of 1 whatever it sees" in pellucid.explain(Head(1, nn.Softmax(1)), X, "saliency").notes[0]
+    )
+
+
+def test_newcomer_1_one_picture_of_two_that_cannot_change():
+    """Of a black picture hiding with 0 changes nothing: it has no answer and the mean is that of the other."""
+    net, x = Head(3), torch.cat([X[:1], X[:1] * 0])
+    both = pellucid.explain(net, x, "occlusion", target=1)
+    score = both["occlusion"].score("deletion", steps=4)
+    alone = pellucid.explain(net, X[:1], "occlusion", target=1)["occlusion"].score("deletion", steps=4)
+    assert (score.judged, score.mean) == (1, pytest.approx(alone.mean))
+    assert any("in 1 of 2 pictures" in note for note in score.notes)
+    assert score.text.endswith("1 of 2")
+
+
+def scored(compared, values):
+    """A comparison with other values, by (map, metric), one for each picture."""
+
+    def new(score, name):
+        given = torch.tensor(values[name, score.metric.id], dtype=torch.float64)
+        mean, interval = mean_and_interval(given, 0)
+        return replace(score, values=given, mean=mean, interval=interval)
+
+    changed = [
+        replace(new(s, s.subject), controls={name: new(c, name) for name, c in s.controls.items()})
+        for s in compared.evaluation
+    ]
+    made = replace(compared)
+    made.__dict__["evaluation"] = replace(compared.evaluation, scores=tuple(changed))
+    return made
+
+
+@pytest.fixture(scope="module")
+def compared():
+    options = {"deletion": DELETION["deletion"]}
+    return pellucid.compare(Head(3), X, ["saliency", "occlusion"], "deletion", options=options, sanity=False)
+
+
+def test_newcomer_7_a_control_that_wins_is_the_headline(compared):
+    """Deletion, lower is better: the random map has 0.1 where the methods have 0.4 and 0.5."""
+    values = {("saliency", "deletion"): [0.4, 0.4], ("occlusion", "deletion"): [0.5, 0.5]}
+    weak = {(name, "deletion"): [0.1, 0.1] for name in ("random", "centre", "edges")}
+    found = scored(compared, values | weak)
+    assert sentence(found).startswith("No method is better than maps that know nothing of the network")
+    with pytest.raises(Refused, match=r"better than maps that know nothing.*Nothing is remembered"):
+        best(found)
+    strong = {(name, "deletion"): [0.9, 0.9] for name in ("random", "centre", "edges")}
+    found = scored(compared, values | strong)
+    assert "is ahead" in sentence(found)
+    assert best(found).method == "saliency"
+
+
+def test_equal_on_two_pictures_is_not_ahead(compared):
+    """0.410 and 0.412, now one better and now the other."""
+    values = {("saliency", "deletion"): [0.30, 0.52], ("occlusion", "deletion"): [0.35, 0.474]}
+    controls = {(name, "deletion"): [0.9, 0.9] for name in ("random", "centre", "edges")}
+    said = sentence(scored(compared, values | controls))
+    assert "but not clearly ahead of" in said
+    assert "is ahead" not in said
+
+
+def test_an_interval_of_two_is_as_wide_as_it_must_be():
+    """Of n normal values the interval holds the true mean 95 times in 100 (Student's t), also for two of them."""
+    generator = torch.Generator().manual_seed(0)
+    for count in (2, 3, 5):
+        drawn = torch.randn(300, count, generator=generator, dtype=torch.float64)
+        held = [low <= 0 <= high for low, high in (mean_and_interval(row, 0)[1] for row in drawn)]
+        assert sum(held) / len(held) > 0.9
+    low, high = mean_and_interval(torch.tensor([0.0, 1.0], dtype=torch.float64), 0)[1]
+    assert high - low > 6  # t of one degree of freedom is 12.7, and the deviation of the mean 0.5: 12.7 wide by theory
+
+
+def test_b10_means_over_different_pictures():
+    """Equal where both have an answer, so equal; leaving out the picture with the worst score gains nothing."""
+    x = torch.randn(3, 3, 16, 16, generator=torch.Generator().manual_seed(5), dtype=torch.float64)
+    found = pellucid.explain(Head(4), x, "saliency")
+    whole = found["saliency"].values
+    once = whole.clone()
+    once[found["saliency"].score("entropy").values.argmax()] = 0
+    for maps in ({"all": whole, "once": once}, {"once": once, "all": whole}):
+        judged = pellucid.evaluate(found, "entropy", maps=maps, controls=False)
+        assert not judged["once", "entropy"].better_than(judged["all", "entropy"])
+        names = [score.subject for score in judged.ranked("entropy") if score.subject in maps]
+        assert names == list(maps), "as they were given: they are equal"
+        assert judged["once", "entropy"].mean < judged["all", "entropy"].mean
+
+
+@pytest.mark.parametrize("metric", ["increase", "average-drop"])
+def test_an_empty_map_may_be_the_best_and_that_is_said(metric):
+    found = pellucid.explain(Head(3), X, "saliency", target=1)
+    judged = pellucid.evaluate(found, metric, maps={"empty": torch.zeros(2, 8, 8, dtype=torch.float64)})
+    assert any("shows nothing" in note for note in judged["empty", metric].notes)
+    assert "empty" in pellucid.metrics()[metric].caveat

@@ -58,7 +58,8 @@ def test_as_judged_by_hand(model, photos):
 
 def with_means(found, means):
     """The comparison with other means, by (method, metric)."""
-    scores = [replace(s, mean=means.get((s.subject, s.metric.id), s.mean)) for s in found]
+    new = [means.get((s.subject, s.metric.id), s.mean) for s in found]
+    scores = [replace(s, mean=mean, values=torch.full_like(s.values, mean)) for s, mean in zip(found, new, strict=True)]
     made = replace(found)
     made.__dict__["evaluation"] = replace(found.evaluation, scores=tuple(scores))
     return made

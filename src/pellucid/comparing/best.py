@@ -14,17 +14,26 @@ from pellucid.report.manifest import as_json
 
 
 def best(comparison: Comparison) -> Choice:
-    """The method with the best mean rank among those that do not fail the sanity check; of equals, the faster one.
+    """The method with the best mean rank; of equals, the faster one.
+
+    Methods that fail the sanity check are left out, and those of which by no metric the mean is better than those of
+    all maps that know nothing of the network.
 
     Raises:
-        Refused: no method has a score, or all fail the check.
+        Refused: no method is left.
     """
     ranked = [place for place in comparison.ranking if not math.isinf(place.rank)]
     sane = [place for place in ranked if comparison.is_sane(place.method) is not False]
     if not sane:
         why = "all of them show the same with random weights" if ranked else "none of them has a score"
         raise Refused(f"There is no best of these methods: {why}.")
-    first = min(sane, key=lambda place: (place.rank, comparison.seconds_of(place.method)))
+    worth = [place for place in sane if not comparison.controlled or comparison.beats_controls(place.method)]
+    if not worth:
+        raise Refused(
+            "There is no best of these methods: by no metric is one better than maps that know nothing of the network. "
+            "Nothing is remembered. Compare on more pictures, by other metrics, or other methods."
+        )
+    first = min(worth, key=lambda place: (place.rank, comparison.seconds_of(place.method)))
     given = comparison.options.get(first.method, {})
     return Choice(first.method, dict(given), _why(comparison, first, ranked), len(comparison.pictures), facts.created())
 

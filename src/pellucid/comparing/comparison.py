@@ -13,7 +13,7 @@ from torch import Tensor
 
 from pellucid.errors import PellucidError
 from pellucid.evaluation import Evaluation, Metric, Score, joined
-from pellucid.evaluation.trust import unbeaten
+from pellucid.evaluation.trust import better, unbeaten
 from pellucid.metrics.randomisation import FAILS
 from pellucid.types import Cost, Method, Model, Picture, Prediction
 
@@ -138,12 +138,32 @@ class Comparison:
             scores = [s for s in self.evaluation.ranked(metric.id) if s.subject in found and not math.isnan(s.mean)]
             for score in scores:
                 ahead = sum(other.better_than(score) for other in scores)
-                level = sum(other.mean == score.mean for other in scores)
-                found[score.subject][metric.id] = ahead + (level + 1) / 2
+                behind = sum(score.better_than(other) for other in scores)
+                found[score.subject][metric.id] = (len(scores) + 1 + ahead - behind) / 2
         places = [
             Place(name, sum(ranks.values()) / len(ranks) if ranks else math.inf, ranks) for name, ranks in found.items()
         ]
         return tuple(sorted(places, key=lambda place: place.rank))
+
+    def beats_controls(self, method: str) -> bool:
+        """Whether by some metric a method's mean is better than those of all maps that know nothing."""
+        scores = [score for score in self.scores_of(method).values() if score.controls]
+        return any(all(score.better_than(control) for control in score.controls.values()) for score in scores)
+
+    @property
+    def controlled(self) -> bool:
+        """Whether there are maps that know nothing to compare with."""
+        return any(score.controls for score in self.evaluation)
+
+    def leads(self, first: str, second: str) -> bool:
+        """Whether one method is better than another by some metric and worse by none, not just by chance of pictures.
+
+        With one picture the larger number counts; with several, the interval of the differences, picture by picture.
+        """
+        pairs = [(score, self.scores_of(second).get(name)) for name, score in self.scores_of(first).items()]
+        known = [(mine, other) for mine, other in pairs if other is not None]
+        won = any(better(mine, other) for mine, other in known)
+        return won and not any(better(other, mine) for mine, other in known)
 
     def beats_all(self, score: Score) -> bool:
         """Whether a score is better than those of all maps that know nothing; see `evaluation.trust.better`."""

@@ -10,7 +10,7 @@ from typing import Any
 from markupsafe import Markup
 from PIL import Image
 
-from pellucid.comparing.comparison import Compared, Comparison, controls_of
+from pellucid.comparing.comparison import Compared, Comparison, Place, controls_of
 from pellucid.comparing.film import METRIC, film
 from pellucid.evaluation import Metric, Score
 from pellucid.metrics.randomisation import FAILS
@@ -57,15 +57,25 @@ def page(comparison: Comparison, *, created: str, command: str = "") -> str:
 
 
 def sentence(comparison: Comparison) -> str:
-    """Who is ahead, and how far that can be relied on."""
+    """Who is ahead, and how far that can be relied on; no one where maps that know nothing are as good."""
     count, ranked = len(comparison.pictures), comparison.ranking
     where = "one picture, which says nothing about others" if count == 1 else f"{count} pictures"
     if not ranked or math.isinf(ranked[0].rank):
-        return f"No method has a score on {where}."
+        why = dict.fromkeys(note for score in comparison for note in score.notes[:1] if not score.judged)
+        return " ".join([f"No method has a score on {where}.", *why])
     first = [place for place in ranked if place.rank == ranked[0].rank]
     titles = " and ".join(_title(comparison, place.method) for place in first)
     by = "the metric" if len(comparison.metrics) == 1 else f"the mean rank by {len(comparison.metrics)} metrics"
-    ahead = f"{titles} {'is' if len(first) == 1 else 'are'} ahead by {by}, on {where}"
+    verb = "is" if len(first) == 1 else "are"
+    if comparison.controlled and not any(comparison.beats_controls(place.method) for place in ranked):
+        return (
+            f"No method is better than maps that know nothing of the network, by any metric, on {where}; of the "
+            f"methods {titles} {verb} first by {by}."
+        )
+    ahead = f"{titles} {verb} ahead by {by}, on {where}"
+    close = _close(comparison, first)
+    if close:
+        ahead = f"{titles} {verb} first by {by}, on {where}, but not clearly ahead of {close}"
     insane = [_title(comparison, place.method) for place in first if comparison.is_sane(place.method) is False]
     if insane:
         who = "" if len(first) == 1 else f"{' and '.join(insane)} "
@@ -78,6 +88,15 @@ def sentence(comparison: Comparison) -> str:
     if not beaten:
         return f"{ahead}; by no metric is it better than all maps that know nothing of the network."
     return f"{ahead}; better than all maps that know nothing of the network by {', '.join(beaten)}."
+
+
+def _close(comparison: Comparison, first: Sequence[Place]) -> str:
+    """The best of the others that the first does not lead, of several pictures; "" where it leads them all."""
+    others = [place for place in comparison.ranking if place not in first and not math.isinf(place.rank)]
+    if len(first) > 1 or len(comparison.pictures) < 2:
+        return ""
+    close = [place for place in others if not comparison.leads(first[0].method, place.method)]
+    return _title(comparison, close[0].method) if close else ""
 
 
 def sanity(comparison: Comparison) -> str:
@@ -120,8 +139,8 @@ def _row(comparison: Comparison, method: str, rank: float, metrics: Sequence[Met
 def _cell(comparison: Comparison, score: Score | None) -> Cell:
     if score is None or math.isnan(score.mean):
         return Cell("–", "")
-    best = comparison.evaluation.ranked(score.metric.id)[0]
-    return Cell(_number(score.mean), _interval(score), best.mean == score.mean, comparison.beats_all(score))
+    best = not any(other.better_than(score) for other in comparison.evaluation.ranked(score.metric.id))
+    return Cell(_number(score.mean), _interval(score), best, comparison.beats_all(score))
 
 
 def _number(value: float) -> str:
@@ -129,7 +148,9 @@ def _number(value: float) -> str:
 
 
 def _interval(score: Score) -> str:
-    return "" if score.interval is None else f"{_number(score.interval[0])} to {_number(score.interval[1])}"
+    part = f"{score.judged} of {len(score.values)} pictures" if 0 < score.judged < len(score.values) else ""
+    spread = "" if score.interval is None else f"{_number(score.interval[0])} to {_number(score.interval[1])}"
+    return ", ".join(filter(None, (spread, part)))
 
 
 def _controls(comparison: Comparison, metrics: Sequence[Metric]) -> list[tuple[str, list[Cell]]]:

@@ -24,6 +24,9 @@ from pellucid.regions import DEFAULT, Regions, regions_of
 from pellucid.targets import ClassScores, Logit, Probability, Reading, Sigmoid, Target, of_rows
 from pellucid.types import Answers, Attribution, Change, Map, Maps, Model, Noise, Question
 
+_ROUNDING = 1e-6
+"""Answers that differ by less than this share of themselves do so by rounding: float32 carries 1e-7."""
+
 
 @dataclass
 class Asker:
@@ -39,6 +42,7 @@ class Asker:
         shared: passes that all maps rest on.
         own: passes that each map rests on alone.
         notes: what the reader of the numbers must know.
+        ranges: of all answers so far, for each probe that was asked: the least and the largest for each picture.
     """
 
     plain: Probe
@@ -48,6 +52,16 @@ class Asker:
     notes: tuple[str, ...] = ()
     shared: int = 0
     own: int = 0
+    ranges: dict[int, tuple[Tensor, Tensor]] = field(default_factory=dict)
+
+    @property
+    def still(self) -> Tensor:
+        """For which pictures the answer was always the same but for rounding, so that it says nothing of any map."""
+        found = torch.zeros(len(self.plain.image), dtype=torch.bool)
+        for number, (least, most) in enumerate(self.ranges.values()):
+            same = most - least <= _ROUNDING * torch.maximum(least.abs(), most.abs())
+            found = same.cpu() if number == 0 else found & same.cpu()
+        return found
 
     def score(self, count: int, change: Change, *, shared: bool = False) -> Answers:
         """The target's score of variants."""
@@ -71,7 +85,7 @@ class Asker:
     def _ask(self, probe: Probe, count: int, change: Change, *, shared: bool) -> Answers:
         batch, before = len(probe.image), probe.meter.forward
         if shared:
-            asked = probe.score(count, change)
+            asked = self._watched(probe, probe.score(count, change))
             self.shared += probe.meter.forward - before
             top = None if asked.top is None else asked.top.repeat(self.maps, 1)
             return Answers(asked.score.repeat(self.maps, 1), top)
@@ -79,9 +93,18 @@ class Asker:
         def each(rows: Tensor, samples: Tensor, numbers: Tensor) -> Tensor:
             return change(rows, numbers // count * batch + samples, numbers % count)
 
-        asked = probe.score(self.maps * count, each)
+        asked = self._watched(probe, probe.score(self.maps * count, each))
         self.own += (probe.meter.forward - before) // self.maps
         return Answers(self._by_row(asked.score), None if asked.top is None else self._by_row(asked.top))
+
+    def _watched(self, probe: Probe, asked: Answers) -> Answers:
+        """Answers `[batch, number]`, taken into `ranges`."""
+        least, most = asked.score.aminmax(dim=1)
+        if id(probe) in self.ranges:
+            before = self.ranges[id(probe)]
+            least, most = torch.minimum(least, before[0]), torch.maximum(most, before[1])
+        self.ranges[id(probe)] = least, most
+        return asked
 
     def _by_row(self, answers: Tensor) -> Tensor:
         """`[batch, map and variant]` as `[map and picture, variant]`."""

@@ -19,7 +19,7 @@ from pellucid.errors import BadOption, BadSite, Cancelled, Refused
 from pellucid.evaluation.asking import Asker, Remaker, with_rows
 from pellucid.evaluation.bootstrap import mean_and_interval
 from pellucid.evaluation.controls import CONTROLS, WRONG_TARGET
-from pellucid.judging import TRUTH, Evaluation, Judgement, Metric, Score
+from pellucid.judging import STILL, TRUTH, Evaluation, Judgement, Metric, Score
 from pellucid.models.preprocessing import preprocessing_of
 from pellucid.pictures import prepare, read_labels
 from pellucid.registry import fill_options, find_metric
@@ -294,9 +294,13 @@ class _Judge:
 
     def _score(self, case: _Case, subject: _Subject, number: int, blocks: Sequence[_Block], seconds: float) -> Score:
         values = torch.cat([block.of(number, block.judgement.values) for block in blocks]).double().cpu()
+        still = torch.cat([block.asker.still for block in blocks])
+        values = torch.where(still, torch.nan, values)
         mean, interval = mean_and_interval(values, self.seed)
         names, unknown = blocks[0].judgement.extras, int((~values.isfinite()).sum())
         notes = dict.fromkeys(note for block in blocks for note in (*block.judgement.notes, *block.asker.notes))
+        if bool(still.any()):
+            notes[STILL.format("" if bool(still.all()) else f" in {int(still.sum())} of {len(still)} pictures")] = None
         left_out = (f"No answer for {unknown} of {len(values)} pictures; they are left out.",) if unknown else ()
         costs = [block.cost(number) for block in blocks]
         return Score(

@@ -164,7 +164,7 @@ class Trust:
     def sentence(self) -> str:
         """What a person should make of it, in one sentence."""
         if self.level == "unknown":
-            return f"Not known: {' '.join(dict.fromkeys(self.refused.values())) or 'it was not judged to the end.'}"
+            return f"Not known: {' '.join(self._unknown) or 'it was not judged to the end.'}"
         if self.level == "fails":
             return (
                 "Beware: it hardly changes when the network's weights are drawn at random (likeness "
@@ -189,6 +189,12 @@ class Trust:
             f"Mixed {where} {_SAYS[won][0]} sooner than with maps that know nothing of the network, but "
             f"{_SAYS[other][1]} sooner than with {_listed(better_ones, 'or')}."
         )
+
+    @property
+    def _unknown(self) -> dict[str, None]:
+        """Why there is no score of faithfulness."""
+        unjudged = [self.scores[name] for name in FAITHFULNESS if name in self.scores and not self.scores[name].judged]
+        return dict.fromkeys([*self.refused.values(), *(note for score in unjudged for note in score.notes[:1])])
 
     @property
     def _faithful(self) -> list[Score]:

@@ -11,6 +11,10 @@ from pellucid.judging import Asking
 from pellucid.numerics import safe_divide
 from pellucid.types import Map, Maps
 
+NOTHING = (
+    "A map without positive values shows nothing: its number is that of the hidden picture, and may be the best of all."
+)
+
 
 def behind_the_map(metric: str, values: Map, fill: Fill, probe: Asking) -> tuple[Tensor, Tensor]:
     """The probability for each picture, and for it seen through its map of 0 (hidden) to 1, both `[batch]`.
@@ -24,9 +28,17 @@ def behind_the_map(metric: str, values: Map, fill: Fill, probe: Asking) -> tuple
     positive = values.clamp(min=0)
     share = safe_divide(positive, positive.amax((1, 2), keepdim=True).expand_as(positive)).to(fill.image.dtype)
 
-    def show(rows: Maps, samples: Tensor, numbers: Tensor) -> Maps:
-        seen = share[samples].where(numbers[:, None, None] > 0, torch.ones_like(share[:1]))
-        return torch.lerp(cover[samples], rows, seen[:, None])
+    def ends(rows: Maps, samples: Tensor, numbers: Tensor) -> Maps:
+        return torch.where(numbers[:, None, None, None] > 0, cover[samples], rows)
 
-    both = probe.probability(2, show).score
-    return both[:, 0], both[:, 1]
+    def show(rows: Maps, samples: Tensor, _: Tensor) -> Maps:
+        return torch.lerp(cover[samples], rows, share[samples][:, None])
+
+    # the picture with nothing of it seen is asked too, so that an answer that never changes is noticed
+    whole = probe.probability(2, ends, shared=True).score[:, 0]
+    return whole, probe.probability(1, show).score[:, 0]
+
+
+def nothing_shown(values: Map) -> tuple[str, ...]:
+    """A note on maps that hide the whole picture."""
+    return (NOTHING,) if bool((values.amax((1, 2)) <= 0).any()) else ()

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from pellucid.fills import fill_of
 from pellucid.judging import Asking, Judgement, Metric
-from pellucid.metrics._shown import behind_the_map
+from pellucid.metrics._shown import behind_the_map, nothing_shown
 from pellucid.types import Map, Maps, Noise, Paper
 
 
@@ -33,7 +33,11 @@ def average_drop(values: Map, image: Maps, probe: Asking, rng: Noise, *, baselin
     """
     whole, behind = behind_the_map(METRIC.id, values, fill_of(METRIC.id, baseline, image, probe, rng), probe)
     lost: Tensor = (whole - behind).clamp(min=0) / whole  # 0 / 0 is NaN: no answer
-    return Judgement(lost.where(whole > 0, lost.new_tensor(float("nan"))), {"whole": whole, "behind": behind})
+    return Judgement(
+        lost.where(whole > 0, lost.new_tensor(float("nan"))),
+        {"whole": whole, "behind": behind},
+        notes=nothing_shown(values),
+    )
 
 
 METRIC = Metric(
@@ -42,5 +46,6 @@ METRIC = Metric(
     title="Average drop",
     reference=Paper("arXiv:1710.11063", "average drop"),
     better="lower",
-    caveat="A map that shows everything loses nothing: it must be read together with how much the map shows.",
+    caveat="A map that shows everything loses nothing, nor does an empty one where the network is as sure of a hidden "
+    "picture: it must be read together with how much the map shows.",
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pellucid.fills import fill_of
 from pellucid.judging import Asking, Judgement, Metric
-from pellucid.metrics._shown import behind_the_map
+from pellucid.metrics._shown import behind_the_map, nothing_shown
 from pellucid.types import Map, Maps, Noise, Paper
 
 
@@ -28,7 +28,7 @@ def increase(values: Map, image: Maps, probe: Asking, rng: Noise, *, baseline: f
         BadOption: an unknown baseline.
     """
     whole, behind = behind_the_map(METRIC.id, values, fill_of(METRIC.id, baseline, image, probe, rng), probe)
-    return Judgement((behind > whole).to(whole), {"whole": whole, "behind": behind})
+    return Judgement((behind > whole).to(whole), {"whole": whole, "behind": behind}, notes=nothing_shown(values))
 
 
 METRIC = Metric(
@@ -37,5 +37,6 @@ METRIC = Metric(
     title="Increase in confidence",
     reference=Paper("arXiv:1710.11063", "increase in confidence"),
     better="higher",
-    caveat="Counts a rise of a millionth like one of a half, and a map that shows everything never rises.",
+    caveat="Counts a rise of a millionth like one of a half; a map that shows everything never rises, and an empty map "
+    "is the best of all where the network is surer of a hidden picture.",
 )
