@@ -26,7 +26,7 @@ from pellucid.errors import BadModel, BadOption, BadPicture, PellucidError
 from pellucid.models.camified import Camified
 from pellucid.models.card import Card, read_card
 from pellucid.models.trained import save_trained
-from pellucid.pictures import decode, find_pictures, prepare
+from pellucid.pictures import decode, find_pictures, overlay, prepare
 from pellucid.report.tables import comma_separated
 from pellucid.types import Preprocess
 from pellucid.zoo.architectures import build
@@ -311,6 +311,15 @@ def test_memory_of_a_picture_is_below_four_times_its_own(here, kind):
     made.close()
     prepare("a.png", Preprocess())  # what is loaded once is no part of it
     assert bytes_held(lambda: prepare("a.png", Preprocess())) <= 12.5 * side * side
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="asks Linux")
+def test_memory_of_a_heat_map_over_a_large_picture():
+    """What is drawn takes 4 bytes a pixel beside the picture's own 4, and strips on the way."""
+    side = 3000
+    picture = prepare(Image.new("RGB", (side, side)), Preprocess())
+    overlay(prepare(Image.new("RGB", (9, 9)), Preprocess()), torch.rand(7, 7))
+    assert bytes_held(lambda: overlay(picture, torch.rand(7, 7))) <= 12 * side * side
 
 
 def test_a_picture_is_measured_before_it_is_decoded(here, monkeypatch):

@@ -36,6 +36,10 @@ class _Look:
 _LOOKS = {"veil": _Look(0.85, 0.85, 1.0), "glow": _Look(0.35, 1.0, 0.75)}
 
 
+_AT_ONCE = 2**20
+"""Pixels that are drawn together."""
+
+
 def overlay(
     picture: Picture,
     values: Tensor,
@@ -75,10 +79,16 @@ def overlay(
     if style == "auto":
         style = "glow" if _grainy(_placed(values, scale), picture) else "veil"
     seen = window(picture.box)
-    base = picture.image.convert("RGB")
-    index = _index(values, scale, picture.box, seen)
-    drawn = _paint(_cut(base, seen), index, scale, colour_map, _LOOKS[style], opacity)
-    _mark_invalid(drawn, values, picture.box, seen)
+    base = picture.image if picture.image.mode == "RGB" else picture.image.convert("RGB")
+    left, top, right, bottom = seen
+    drawn = Image.new("RGB", (right - left, bottom - top))
+    rows = max(1, _AT_ONCE // (right - left))
+    for first in range(top, bottom, rows):  # in strips: numbers take many times the memory of colours
+        strip = (left, first, right, min(first + rows, bottom))
+        index = _index(values, scale, picture.box, strip)
+        part = _paint(base.crop(strip), index, scale, colour_map, _LOOKS[style], opacity)
+        _mark_invalid(part, values, picture.box, strip)
+        drawn.paste(part, (0, first - top))
     return _frame(base, drawn, seen)
 
 
@@ -166,12 +176,6 @@ def _mark_invalid(drawn: Image.Image, values: Tensor, box: tuple[float, float, f
         return
     touched = stretch(bad, box, pixels) > 0  # also where an invalid value only took part
     drawn.paste(_INVALID, mask=Image.fromarray(touched.astype(np.uint8) * 255))
-
-
-def _cut(image: Image.Image, pixels: Window) -> Image.Image:
-    # Not Image.crop, which warns above Pillow's own process-wide pixel limit.
-    left, top, right, bottom = pixels
-    return Image.fromarray(np.asarray(image)[top:bottom, left:right])
 
 
 def _frame(base: Image.Image, drawn: Image.Image, seen: Window) -> Image.Image:
