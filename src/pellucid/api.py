@@ -17,9 +17,10 @@ from pellucid.capture.budget import Budget
 from pellucid.capture.feeding import bound, outputs
 from pellucid.capture.guard import guarded
 from pellucid.capture.probe import Meter
+from pellucid.capture.randomness import network_seed
 from pellucid.choices import AUTO, choice_of
 from pellucid.engine import Engine, plan
-from pellucid.errors import BadOption, Cancelled
+from pellucid.errors import BadOption, Cancelled, Refused
 from pellucid.evaluation import judge_trust, left_out
 from pellucid.explanation import Explanation
 from pellucid.fusing import check_fuse
@@ -124,7 +125,7 @@ def explain(
 
     engine: Engine | None = None
     try:
-        with guarded(model.module):
+        with guarded(model.module), network_seed(seed):
             model = answered(model, image)
             scene = Scene(model, frames, lambda others: outputs(model, _read_pictures(model, others)[0]))
             targets = [each.fit(scene) for each in wanted]
@@ -194,6 +195,8 @@ def _read_pictures(model: Model, pictures: Any) -> tuple[Maps, tuple[Picture, ..
     """The batch on the model's device, and the decoded pictures unless tensors were given."""
     weight = next(chain(model.module.parameters(), model.module.buffers()), None)
     device = torch.device("cpu") if weight is None else weight.device
+    if device.type == "meta":
+        raise Refused(f"{model.name} has no weights: they are on the device 'meta', which holds no values.")
     if isinstance(pictures, Tensor):
         return _check_tensor(pictures).to(device), ()
     preprocess = preprocessing_of(model)
@@ -215,6 +218,10 @@ def _read_pictures(model: Model, pictures: Any) -> tuple[Maps, tuple[Picture, ..
 
 
 def _check_tensor(tensor: Tensor) -> Maps:
+    if tensor.layout != torch.strided or tensor.is_nested or tensor.is_meta:
+        kind = "nested" if tensor.is_nested else "meta" if tensor.is_meta else str(tensor.layout).removeprefix("torch.")
+        hint = "Take pictures with values." if tensor.is_meta else "Convert it with tensor.to_dense()."
+        raise BadOption(f"Expected a dense tensor of pictures to explain, got a {kind} one. {hint}")
     if tensor.ndim != 4 or not tensor.is_floating_point() or len(tensor) == 0:
         hint = " Add the batch axis with tensor[None]." if tensor.ndim == 3 and tensor.is_floating_point() else ""
         raise BadOption(
@@ -229,9 +236,9 @@ def _check_tensor(tensor: Tensor) -> Maps:
 def _pack(
     engine: Engine, decoded: tuple[Picture, ...], choices: Mapping[str, str], target: Any, seconds: float
 ) -> Explanation:
-    notes: tuple[str, ...] = ()
+    notes = engine.conduct.note(engine.model.name, engine.seed)
     if engine.model.inputs:
-        notes = ("The other inputs were held as they are: no map shows what they contribute to the score.",)
+        notes += ("The other inputs were held as they are: no map shows what they contribute to the score.",)
     if isinstance(engine.reading, ClassScores):
         notes += notes_on(engine.model, engine.reading.scores)
         if taken := assumption(engine.model):

@@ -15,7 +15,8 @@ from torch import Tensor
 from pellucid.capture.attention_pass import summaries
 from pellucid.capture.budget import Budget
 from pellucid.capture.catalogue import Rule, rule_of
-from pellucid.capture.feeding import input_type
+from pellucid.capture.conduct import Conduct
+from pellucid.capture.feeding import conduct, input_type
 from pellucid.capture.passes import Findings, Wish, look
 from pellucid.capture.probe import Meter, Probe
 from pellucid.capture.randomness import Draws
@@ -173,6 +174,7 @@ class Engine:
         self.refused: dict[str, str] = {}
         self.stop: KeyboardInterrupt | None = None
         self.each = each or (lambda _: None)
+        self.conduct = Conduct()
 
     def choose_sites(self, layers: Sequence[Site], *, auto: bool = False) -> str:
         """Settle where layer methods look; returns the reason for people.
@@ -304,6 +306,10 @@ class Engine:
         )
         batch = len(self.image)
         self.meter.label = "shared pass"
+        with self._shapes_explained(self.image[:1]):
+            self.conduct = conduct(self.model, self.image)
+        if self.conduct.alone:
+            self.budget.chunk = 1
 
         def run(start: int, stop: int) -> Findings:
             samples = torch.arange(start, stop, device=self.image.device)

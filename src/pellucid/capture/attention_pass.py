@@ -29,8 +29,8 @@ from torch.autograd.graph import GradientEdge
 from pellucid.capture.attention import Attending
 from pellucid.capture.backward import gradients
 from pellucid.capture.budget import is_out_of_memory
+from pellucid.capture.conduct import close
 from pellucid.capture.feeding import feed, forward
-from pellucid.capture.layout import close
 from pellucid.capture.rewriting import frozen
 from pellucid.capture.tape import CUT_IN_THE_WAY, Change, Tape
 from pellucid.capture.transformer import Transformer, noise, transformer

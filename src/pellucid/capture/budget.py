@@ -85,7 +85,10 @@ def is_out_of_memory(error: BaseException) -> bool:
     """Whether an exception means that an allocation failed, on any device."""
     if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
         return True
-    text = str(error)
+    try:
+        text = str(error)
+    except Exception:  # noqa: BLE001 - errors of the network's own may be anything
+        return False
     return "can't allocate memory" in text or "out of memory" in text or "not enough memory" in text
 
 

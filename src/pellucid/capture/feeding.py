@@ -11,10 +11,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from pellucid.capture.checkpoints import Plain
+from pellucid.capture.conduct import Conduct, conduct_of
 from pellucid.capture.interrupts import obey
-from pellucid.capture.layout import may_be_last
 from pellucid.capture.random_state import Drawing
-from pellucid.errors import BadOption
+from pellucid.capture.randomness import begin_drawing
+from pellucid.errors import BadOption, BadOutput
+from pellucid.targets.outputs import picked, scores_of
 from pellucid.types import Model
 
 # What Python says when a function is called with other arguments than it takes.
@@ -29,21 +32,41 @@ def input_type(model: Model, image: Tensor) -> torch.dtype:
 def feed(model: Model, image: Tensor) -> Tensor:
     """A copy of the input, as networks may write into it, in the model's own type and the faster order of memory.
 
-    Must run inside `guarded` and outside any `Tape`: the first call for a model runs it twice.
+    Must run inside `guarded` and outside any `Tape`: the first call for a model runs it a few times.
     """
-    kind = input_type(model, image)
-    if goes_last(model, image):
-        return image.detach().to(kind, copy=True, memory_format=torch.channels_last)
-    return image.detach().to(kind, copy=True)
+    order = torch.channels_last if goes_last(model, image) else torch.contiguous_format
+    return image.detach().to(input_type(model, image), copy=True, memory_format=order)
 
 
 def goes_last(model: Model, image: Tensor) -> bool:
     """Whether channels last is the faster order of memory for such an input; used as `feed`."""
-    lays_out = model.canvas is not None  # pictures anew, so their order of memory is lost on it
-    if image.ndim != 4 or image.device.type != "cpu" or lays_out:
+    if image.ndim != 4 or image.device.type != "cpu" or model.canvas is not None:
         return False
-    first, kind = torch.zeros(1, dtype=torch.int64), input_type(model, image)
-    return may_be_last(model.module, image, kind, manner(model), lambda given: forward(model, given, first))
+    return conduct(model, image).last
+
+
+def conduct(model: Model, image: Tensor) -> Conduct:
+    """How the network takes batches of such inputs; tried once, used as `feed`.
+
+    Networks that lay pictures out anew are torchvision's detectors, which treat each picture by itself and take seconds
+    for it: they are not tried.
+    """
+    if model.canvas is not None:
+        return Conduct()
+
+    def run(rows: Tensor) -> Any:
+        output = forward(model, rows, torch.zeros(len(rows), dtype=torch.int64, device=rows.device))
+        _check_dense(scores_of(output, model), model)
+        return picked(output, model)
+
+    plain, kind = image.device.type != "cpu", input_type(model, image)
+    return conduct_of(model.module, image, kind, manner(model), run, name=model.name, plain=plain)
+
+
+def _check_dense(scores: Any, model: Model) -> None:
+    if isinstance(scores, Tensor) and (scores.layout != torch.strided or scores.is_meta):
+        kind = "on the device 'meta'" if scores.is_meta else str(scores.layout).removeprefix("torch.")
+        raise BadOutput(f"Expected scores with a value in every place from {model.name}, got a tensor that is {kind}.")
 
 
 def forward(model: Model, given: Tensor, samples: Tensor) -> Any:
@@ -63,7 +86,8 @@ def forward(model: Model, given: Tensor, samples: Tensor) -> Any:
     rows = {name: tensor[which] for name, tensor in _entries(model.inputs)}
     args, kwargs = ((), rows) if named else (tuple(rows.values()), {})
     try:
-        with Drawing(model.module, given.shape):
+        with Drawing(model.module, given.shape), Plain():
+            begin_drawing(model.module)
             if model.call is None:
                 return model.module(given, *args, **kwargs)
             return model.call(model.module, given, *args, **kwargs)

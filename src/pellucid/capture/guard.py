@@ -13,6 +13,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.lazy import LazyModuleMixin
 
 from pellucid.capture import interrupts, turns
+from pellucid.capture.blame import blame
 from pellucid.capture.random_state import RandomState
 from pellucid.capture.settings import Modes, Settings, compiler_off, compiler_on
 from pellucid.capture.snapshot import Snapshot
@@ -34,6 +35,7 @@ class guarded:  # noqa: N801 - used as the function that it replaces
     A class, as a generator can be interrupted between its own first line and the `with` that it is for.
 
     Raises:
+        Unexpected: the network's own code failed; says where.
         TraceLeft: values of a parameter or gradient changed in place, which cannot be undone without a copy of the
             whole model.
         Refused: a layer normalises over the whole batch, so samples cannot be explained one by one, or has no weights
@@ -82,6 +84,7 @@ class guarded:  # noqa: N801 - used as the function that it replaces
 
     def __exit__(self, _: type[BaseException] | None, error: BaseException | None, __: TracebackType | None) -> None:
         self._leave(error)
+        blame(self.module, error)
 
     def _leave(self, error: BaseException | None) -> None:
         try:

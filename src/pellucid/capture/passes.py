@@ -15,7 +15,7 @@ from pellucid.capture.attention_pass import look_at_attention
 from pellucid.capture.backward import gradients
 from pellucid.capture.catalogue import PLAIN, Rule
 from pellucid.capture.double import in_double
-from pellucid.capture.feeding import feed, forward, input_type
+from pellucid.capture.feeding import conduct, feed, forward, input_type
 from pellucid.capture.graph import between, in_words, nodes, operations
 from pellucid.capture.grids import check_grid, declared
 from pellucid.capture.hidden import hides
@@ -23,9 +23,9 @@ from pellucid.capture.layouts import layout_of
 from pellucid.capture.rewriting import Rewriting, frozen
 from pellucid.capture.sites import has_no_gradient
 from pellucid.capture.tape import CUT_IN_THE_WAY, NeedsWholeGraph, Stop, Tap, Tape
-from pellucid.errors import BadSite, Refused
+from pellucid.errors import BadOutput, BadSite, Refused
 from pellucid.numerics import full_precision
-from pellucid.targets import Reading, Target, Unread, read
+from pellucid.targets import ClassScores, Reading, Target, Unread, read
 from pellucid.types import Attentions, Grid, Maps, Model, Site
 
 # What torch says, and torchvision, when an operation has no second derivative.
@@ -238,13 +238,17 @@ def _look(
         if from_image:
             leaf.requires_grad_()
         with rewriting if rewritten else nullcontext():
-            output = forward(model, rewriting.feed(leaf.clone() if from_image else leaf, model), samples)
-        reading = read(output, model).first(len(image)) if wish.reading else Unread()
+            given = rewriting.feed(leaf.clone() if from_image else leaf, model)
+            _check_company(model, image, given)
+            output = forward(model, given, samples)
+        reading = _read(output, model, len(given)).first(len(image)) if wish.reading else Unread()
         if wish.reading:
             placed = reading.placed(samples)
             targets = [target.resolve(placed, model) for target in targets]
         with torch.set_grad_enabled(graph), rewriting if rewritten else nullcontext():
             scores = [rewriting.score(target, output, samples, model) for target in targets] if graph else []
+    for score in scores:
+        check_rows(score, image, model)
     found = Findings(reading, targets)
     for site in wish.sites:
         found.activation[site] = _maps(model, site, tape.taps[site].value, image)
@@ -256,6 +260,43 @@ def _look(
     found.score = {(k, rule): full_precision(s.detach()) for k, s in enumerate(scores) for rule in wish.order}
     _send_back(model, image, leaf if from_image else None, tape, scores, rewriting, wish, found)
     return found
+
+
+def _check_company(model: Model, image: Tensor, given: Tensor) -> None:
+    """Some rules need further rows beside the pictures, which not every network takes apart."""
+    found = conduct(model, image)
+    if len(given) > len(image) and found.alone:
+        raise Refused(
+            f"{model.name} {found.why}. This method runs pictures and baselines in one batch, where they would not be "
+            "kept apart. Take a method that runs them one by one, such as integrated-gradients or occlusion."
+        )
+
+
+def _read(output: Any, model: Model, rows: int) -> Reading:
+    """What an output says, if it speaks of as many rows as the network was given."""
+    found = read(output, model)
+    if isinstance(found, ClassScores) and len(found.scores) != rows:
+        return Unread(wrong_rows(model, len(found.scores), rows))
+    return found
+
+
+def check_rows(score: Tensor, image: Tensor, model: Model) -> None:
+    """Refuse scores that are not one for each row.
+
+    Raises:
+        BadOutput: there are more or fewer.
+    """
+    if score.shape != (len(image),):
+        raise BadOutput(wrong_rows(model, len(score) if score.ndim else 0, len(image)))
+
+
+def wrong_rows(model: Model, found: int, rows: int) -> str:
+    """What to say of scores that do not belong to the pictures row by row."""
+    pictures = f"{rows} picture{'s' * (rows > 1)}"
+    return (
+        f"{model.name} gave scores of {found} row{'s' * (found != 1)} for {pictures}. Expected one row of scores for "
+        "each picture; if the rows are parts of pictures, pass a callable that sums them up as target."
+    )
 
 
 def _note_gaps(

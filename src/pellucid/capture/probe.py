@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 
 from pellucid.capture.budget import Budget, is_out_of_memory
-from pellucid.capture.feeding import feed, forward, input_type
+from pellucid.capture.feeding import conduct, feed, forward, input_type
 from pellucid.capture.interrupts import obey
-from pellucid.capture.passes import activations, read_grid
+from pellucid.capture.passes import activations, check_rows, read_grid
 from pellucid.capture.patches.scoring import incremental
 from pellucid.capture.sites import footprint, measured
 from pellucid.capture.tape import Tape
@@ -69,7 +69,7 @@ class Meter:
 
 @dataclass
 class Probe:
-    """One model, one batch of pictures, one target and one site, ready to be asked.
+    """One model, one batch of pictures, one target and one site, ready to be asked. Made inside `guarded`.
 
     Attributes:
         model: read-only for methods.
@@ -91,6 +91,11 @@ class Probe:
     base: Method | None = None
     read_picture: Callable[[str], Maps] | None = None
     read_labels: Callable[[str], Tensor] | None = None
+
+    def __post_init__(self) -> None:
+        self.alone = conduct(self.model, self.image).alone
+        if self.alone:
+            self.budget.chunk = 1
 
     def score(
         self, count: int, change: Change, *, least: int | None = None, step: int = 1, fast: bool = False
@@ -128,6 +133,8 @@ class Probe:
 
     def _score_boxes(self, count: int, change: Local, fast: bool = False) -> Answers | None:
         """The scores without whole passes; None where the network cannot be followed box by box."""
+        if self.alone:
+            return None
         total = len(self.image) * count
         return incremental(
             self.model, self.image, change, self._read_answers, self.budget, lambda done: self.meter.tick(done, total),
@@ -304,6 +311,7 @@ class Probe:
     def _read_answers(self, output: Any, samples: Tensor) -> tuple[Tensor, Tensor | None]:
         with torch.inference_mode():
             score = full_precision(self.target.score(output, samples, self.model))
+            check_rows(score, samples, self.model)
             classes = class_scores(output, self.model)
             top = classes.argmax(1) if isinstance(classes, Tensor) and classes.shape[1] > 1 else None
         self.meter.forward += len(samples)
@@ -320,6 +328,8 @@ class Probe:
     def _ask_late(
         self, k: int, plain: Tensor, site: Site, grid: Grid, numbers: Tensor, change: Change, done: int, total: int
     ) -> tuple[Tensor, Tensor | None]:
+        if self.alone:
+            return self._ask_one_by_one(k, plain, site, grid, numbers, change, done, total)
         try:
             score, top = self._ask_changed(k, site, grid, numbers, change, repeats=1)
             starts_late = self._agrees(score, plain, len(numbers) + 1)
@@ -341,26 +351,45 @@ class Probe:
         for some in torch.split(numbers, max(1, rows - 1)):
             score, top = self._ask_changed(k, site, grid, some, change, repeats=len(some) + 1)
             if not self._agrees(score, plain, len(some) + 1):
-                raise Refused(
-                    f"{self.model.name} gave {float(score[0]):.6g} for the unchanged activation at '{site}' in a batch "
-                    f"of {len(some) + 1}, but {float(plain):.6g} for the picture alone. Its answers depend on the rest "
-                    "of the batch."
-                )
+                raise Refused(self._disagrees(score, plain, site, len(some) + 1))
             parts.append((score[1:], None if top is None else top[1:]))
             done += len(some)
             self.meter.tick(done, total)
         tops = [top for _, top in parts if top is not None]
         return torch.cat([score for score, _ in parts]), torch.cat(tops) if tops else None
 
+    def _ask_one_by_one(
+        self, k: int, plain: Tensor, site: Site, grid: Grid, numbers: Tensor, change: Change, done: int, total: int
+    ) -> tuple[Tensor, Tensor | None]:
+        """As `_ask_late`, for networks that take a single row: the unchanged activation has a pass of its own."""
+        if done == k * (total // len(self.image)):
+            score, _ = self._ask_changed(k, site, grid, numbers[:0], change, repeats=1)
+            if not self._agrees(score, plain, 1):
+                raise Refused(self._disagrees(score, plain, site, 1))
+        parts = [self._ask_changed(k, site, grid, some, change, repeats=0) for some in torch.split(numbers, 1)]
+        self.meter.tick(done + len(numbers), total)
+        tops = [top for _, top in parts if top is not None]
+        return torch.cat([score for score, _ in parts]), torch.cat(tops) if tops else None
+
+    def _disagrees(self, score: Tensor, plain: Tensor, site: Site, rows: int) -> str:
+        return (
+            f"{self.model.name} gave {float(score[0]):.6g} for the unchanged activation at '{site}' in a batch of "
+            f"{rows}, but {float(plain):.6g} for the picture alone. Its answers depend on the rest of the batch."
+        )
+
     def _ask_changed(
         self, k: int, site: Site, grid: Grid, numbers: Tensor, change: Change, *, repeats: int
     ) -> tuple[Tensor, Tensor | None]:
-        """Score the activation as it is and its variants, beginning with so many copies of the picture."""
-        samples = torch.full((len(numbers) + 1,), k, device=self.image.device)
-        given = feed(self.model, self.image[k : k + 1].repeat(repeats, 1, 1, 1))
-        swap = _swap(grid, samples[1:], numbers, change)
-        with torch.inference_mode(), Tape(self.model.module, (), changes={site: swap}):
-            output = forward(self.model, given, samples[:repeats])
+        """Score the activation as it is and its variants, beginning with so many copies of the picture.
+
+        Without a copy, the picture itself only leads to the site, where its one variant takes its place.
+        """
+        first = min(repeats, 1)
+        samples = torch.full((len(numbers) + first,), k, device=self.image.device)
+        given = feed(self.model, self.image[k : k + 1].repeat(max(repeats, 1), 1, 1, 1))
+        swap = _swap(grid, samples[first:], numbers, change)
+        with torch.inference_mode(), Tape(self.model.module, (), changes={site: (lambda t: swap(t)[1 - first :])}):
+            output = forward(self.model, given, samples[: max(repeats, 1)])
         return self._read_answers(output, samples)
 
     def _agrees(self, score: Tensor, plain: Tensor, rows: int) -> bool:
@@ -375,7 +404,7 @@ def _swap(grid: Grid, samples: Tensor, numbers: Tensor, change: Change) -> Calla
 
     def swap(tensor: Tensor) -> Tensor:
         maps = _copies(grid.to_maps(tensor[:1]), len(numbers) + 1)
-        changed = change(maps[1:], samples, numbers)
+        changed = change(maps[1:], samples, numbers) if len(numbers) else maps[1:]
         if changed.data_ptr() != maps[1:].data_ptr():
             maps[1:] = changed
         return grid.from_maps(maps, tensor[:1])

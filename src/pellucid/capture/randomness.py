@@ -3,10 +3,66 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+import random
+import sys
+import weakref
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+
+drawn_anew: weakref.WeakSet[nn.Module] = weakref.WeakSet()
+"""Networks that draw random numbers; each of their passes begins at the same random state."""
+_seed: ContextVar[int] = ContextVar("seed", default=0)
+
+
+@contextmanager
+def network_seed(seed: int) -> Iterator[None]:
+    """Say which of the networks that a random one may be is meant; equal seeds mean the same one. 0 without."""
+    token = _seed.set(seed)
+    try:
+        yield
+    finally:
+        _seed.reset(token)
+
+
+@contextmanager
+def drawn_freely(module: nn.Module) -> Iterator[None]:
+    """Let a network draw on, from pass to pass, to see whether it does."""
+    known = module in drawn_anew
+    drawn_anew.discard(module)
+    try:
+        yield
+    finally:
+        if known:
+            drawn_anew.add(module)
+
+
+def random_states(device: torch.device) -> tuple[Any, ...]:
+    """Where the random numbers of Python, NumPy and torch stand, as values that can be compared."""
+    numpy = sys.modules.get("numpy")
+    cuda = torch.cuda.get_rng_state(device).numpy().tobytes() if device.type == "cuda" else None
+    cpu = torch.get_rng_state().numpy().tobytes()
+    return random.getstate(), str(numpy.random.get_state()) if numpy else None, cpu, cuda
+
+
+def begin_drawing(module: nn.Module) -> None:
+    """Before each pass: if the network draws, it draws what it drew in the last one. Must run inside `guarded`."""
+    if module not in drawn_anew:
+        return
+    number = _seed_of(f"{_seed.get()}/network")
+    random.seed(number)
+    torch.manual_seed(number)
+    if numpy := sys.modules.get("numpy"):
+        numpy.random.seed(number)
+
+
+def _seed_of(text: str) -> int:
+    # torch's CPU generator reads 32 bits of its seed; a hash puts every digit of the text into them
+    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=4).digest(), "big")
 
 
 class Draws:
@@ -20,9 +76,7 @@ class Draws:
         self.seed = seed
 
     def _generator(self, number: int) -> torch.Generator:
-        # torch's CPU generator reads 32 bits of its seed; a hash puts every digit of both numbers into them
-        digest = hashlib.blake2b(f"{self.seed}/{number}".encode(), digest_size=4).digest()
-        return torch.Generator("cpu").manual_seed(int.from_bytes(digest, "big"))
+        return torch.Generator("cpu").manual_seed(_seed_of(f"{self.seed}/{number}"))
 
     def normal(self, numbers: Tensor, like: Tensor) -> Tensor:
         """Standard normal noise `[n, ...]` shaped as `like`'s rows, row i drawn for `numbers[i]`."""

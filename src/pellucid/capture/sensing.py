@@ -66,7 +66,7 @@ class Sensing:
         self.calls: Counter[Site] = Counter()
         self.rescued = 0
         self.edges: dict[Site, GradientEdge] = {}
-        self.order = torch.preserve_format
+        self.order = torch.contiguous_format
         self.rules = Rectifiers()
 
     def check(self, pictures: Tensor) -> dict[Site, tuple[int, ...]]:
@@ -76,7 +76,7 @@ class Sensing:
             BadSite: a layer that is called never, or several times without saying which.
         """
         with torch.no_grad():
-            self.order = torch.channels_last if goes_last(self.model, pictures) else torch.preserve_format
+            self.order = torch.channels_last if goes_last(self.model, pictures) else torch.contiguous_format
             seen, _ = self._run(pictures, whole=True)
         for site in self.sites:
             if site not in seen:

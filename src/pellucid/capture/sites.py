@@ -197,6 +197,7 @@ def has_no_gradient(error: RuntimeError) -> bool:
         "modified by an inplace operation",
         "is a view and is being modified inplace",
         "checkpoint is incompatible with",
+        "inference tensor",
     )
     return any(part in str(error) for part in words)
 
@@ -307,7 +308,8 @@ def _run(model: Model, image: Tensor, *, gradients: bool) -> tuple[list[_Seen], 
             nonlocal last, state
             call = calls[path] = calls.get(path, -1) + 1
             if isinstance(out, Tensor) and out.is_floating_point() and out.ndim >= 2:
-                before, state = state, (out.untyped_storage().data_ptr(), out._version, out.numel())
+                version = 0 if out.is_inference() else out._version
+                before, state = state, (out.untyped_storage().data_ptr(), version, out.numel())
                 last = out.detach()
                 number = seen[-1].values + (state != before) if seen else 0
                 edge = get_gradient_edge(out) if out.requires_grad else None

@@ -12,9 +12,10 @@ from torch import Tensor
 
 from pellucid import arguments
 from pellucid.capture.budget import Budget
+from pellucid.capture.feeding import conduct
 from pellucid.capture.guard import guarded
 from pellucid.capture.probe import Meter, Probe
-from pellucid.capture.randomness import Draws
+from pellucid.capture.randomness import Draws, network_seed
 from pellucid.errors import BadOption, BadSite, Cancelled, Refused
 from pellucid.evaluation.asking import Asker, Remaker, with_rows
 from pellucid.evaluation.bootstrap import mean_and_interval
@@ -93,7 +94,7 @@ def evaluate(
         for metric, filled in plan:
             for case in cases:
                 judge = _Judge(metric, filled, seed, chunk, Meter(progress, cancel, label=metric.id))
-                with guarded(case.attributions[0].model.module):
+                with guarded(case.attributions[0].model.module), network_seed(case.attributions[0].seed):
                     found, why = judge.all(case)
                 scores += found
                 refused |= {(name, metric.id): str(error) for name, error in why.items()}
@@ -303,6 +304,8 @@ class _Judge:
             notes[STILL.format("" if bool(still.all()) else f" in {int(still.sum())} of {len(still)} pictures")] = None
         left_out = (f"No answer for {unknown} of {len(values)} pictures; they are left out.",) if unknown else ()
         costs = [block.cost(number) for block in blocks]
+        first = case.attributions[0]
+        of_network = conduct(first.model, case.question.image).note(first.model.name, first.seed)
         return Score(
             metric=self.metric,
             subject=subject.name,
@@ -316,7 +319,7 @@ class _Judge:
             options=dict(self.options),
             seed=self.seed,
             cost=Cost(seconds, sum(c[0] for c in costs), sum(c[1] for c in costs)),
-            notes=(*notes, *left_out),
+            notes=(*notes, *left_out, *of_network),
         )
 
 

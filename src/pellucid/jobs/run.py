@@ -100,6 +100,10 @@ def over(
 
 def in_words(error: BaseException, name: str) -> PellucidError:
     """An error as one of Pellucid's own, which says what it was about."""
+    if isinstance(error, Unexpected):
+        named = Unexpected(f"{name}: {error}")
+        named.__cause__ = error.__cause__
+        return named
     if isinstance(error, PellucidError):
         return error
     ended = "its code ended the program, " if isinstance(error, SystemExit) else ""

@@ -89,10 +89,11 @@ class Pass:
         memo: shared with the other passes over the same picture.
         writes_log: whether this is the first one, which writes down how boxes come about.
         fast: carry out heavy convolutions on differences in bfloat16.
+        last: whether the network bears values whose memory is channels last.
     """
 
-    def __init__(self, memo: Memo, *, writes_log: bool = False, fast: bool = False) -> None:
-        self.memo, self.writes_log, self.fast = memo, writes_log, fast
+    def __init__(self, memo: Memo, *, writes_log: bool = False, fast: bool = False, last: bool = True) -> None:
+        self.memo, self.writes_log, self.fast, self.last = memo, writes_log, fast, last
         self.number = 0
 
     def begin(self, picture: Tensor, patch: Tensor, spans: tuple[Span, Span]) -> Patched:

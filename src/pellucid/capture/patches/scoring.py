@@ -12,12 +12,13 @@ from torch import Tensor
 from torch.utils._pytree import tree_leaves, tree_map
 
 from pellucid.capture.budget import Budget, is_out_of_memory
-from pellucid.capture.feeding import feed, forward, input_type
+from pellucid.capture.feeding import feed, forward, goes_last, input_type
 from pellucid.capture.patches import pointwise, reshaping, windows  # noqa: F401 - they register their rules
 from pellucid.capture.patches.grouping import group, sizes
 from pellucid.capture.patches.passes import Memo, Pass, ordinary
 from pellucid.capture.patches.spans import Places, Span
 from pellucid.capture.patches.value import NotLocal
+from pellucid.errors import PellucidError
 from pellucid.numerics import crops
 from pellucid.types import Answers, Local, Maps, Model
 
@@ -99,10 +100,12 @@ class Incremental:
         corners = torch.from_numpy(np.stack([span.first for span in spans], 1)).to(self.image.device)
         parts = crops(self.image, samples, corners, (spans[0].size, spans[1].size))
         parts = self.change.paint(parts, samples, which, corners).to(picture.dtype)
-        if picture.is_contiguous(memory_format=torch.channels_last):
+        last = goes_last(self.model, self.image)
+        if last:
             parts = parts.contiguous(memory_format=torch.channels_last)
         with torch.inference_mode():
-            given = Pass(self.memo, writes_log=writes_log, fast=self.fast).begin(picture, parts, spans)
+            run = Pass(self.memo, writes_log=writes_log, fast=self.fast, last=last)
+            given = run.begin(picture, parts, spans)
             try:
                 output = tree_map(ordinary, forward(self.model, given, samples))
             except Exception as error:
@@ -189,6 +192,10 @@ def incremental(
                 done += len(numbers)
                 tick(done)
     except NotLocal:
+        return None
+    except Exception as error:  # whatever a network says to such values; what is its own fault, whole passes meet too
+        if is_out_of_memory(error) or isinstance(error, PellucidError):
+            raise
         return None
     if score is None:
         return None

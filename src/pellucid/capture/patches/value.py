@@ -157,6 +157,8 @@ class Patched(Tensor):
         if not self.is_whole:
             whole = tuple(Span.whole(self.shape[0], span.length) for span in self.spans)
             self.held, self.spans = at(self, (whole[0], whole[1])), (whole[0], whole[1])
+        if not self.run.last and self.axes == (2, 3):  # convolutions run channels last here, whatever they were given
+            self.held = self.patch.contiguous()
         return self.patch
 
     @classmethod
