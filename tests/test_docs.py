@@ -86,10 +86,10 @@ def test_the_page_of_targets_names_every_form():
     from pellucid.targets import FORMS
 
     page = (ROOT / "docs/targets.md").read_text()
-    shapes = ("top3", "rank2", " vs ", "probability:", "like:", "person@10,20,60,50")
+    shapes = ("top3", "rank2", " vs ", "probability:", "sigmoid:", "against:", "like:", "person@10,20,60,50")
     assert all(shape in page for shape in shapes)
-    assert len(FORMS) == 8, "a new form needs its line in docs/targets.md"
-    public = ("Region", "Detection", "Similarity", "Margin", "Probability", "Candidates")
+    assert len(FORMS) == 10, "a new form needs its line in docs/targets.md"
+    public = ("Region", "Detection", "Similarity", "Margin", "Probability", "Against", "Candidates")
     assert all(f"pellucid.{name}(" in page for name in public)
 
 
