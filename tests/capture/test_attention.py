@@ -412,14 +412,14 @@ class Counted(ViT):
 
 def test_measured_once():
     net = build(make=Counted)
-    trial, measuring, apart = 2, 1, 2
-    assert net.count("attention-rollout") == measuring + trial + 1
+    trial, answers, measuring, apart = 3, 1, 1, 2
+    assert net.count("attention-rollout") == measuring + trial + answers + 1
     assert net.count("attention-gradient") == 1
     assert net.count("le-grad") == apart + 1
     assert net.count("le-grad") == 1
     with torch.no_grad():
         net.blocks[1] = Block(8, 2, "softmax").double().eval()
-    assert net.count("attention-rollout") == measuring + trial + 1
+    assert net.count("attention-rollout") == measuring + trial + answers + 1
 
 
 def test_a_refusal_is_not_remembered():
