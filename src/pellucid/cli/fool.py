@@ -51,7 +51,7 @@ def fool(picture: str | None, spec: str | None, as_json: bool, **given: Any) -> 
         page.save(staging / out.name)
     reached = bool(made.flipped[0]) if target is None else answers[1][1]["class"] == target
     if given["from_noise"]:
-        reached = float(probabilities(made.scores_after)[0, target or 0]) >= (given["sure"] or _SURE)
+        reached = float(probabilities(made.scores_after, model)[0, target or 0]) >= (given["sure"] or _SURE)
     saved = None if alone is None else save(made, model, alone, picture, target)
     notes = _notes(made, model, saved, given, reached=reached)
     if as_json:
@@ -163,7 +163,7 @@ def _number(text: str) -> float:
 def _answer(model: Any, scores: Any) -> tuple[str, dict[str, Any]]:
     from pellucid.targets.classes import probabilities
 
-    sure, number = probabilities(scores[None])[0].max(0)
+    sure, number = probabilities(scores[None], model)[0].max(0)
     name = model.class_name(int(number))
     return f"{name} {float(sure):.0%}", {"class": int(number), "name": name, "probability": float(sure)}
 
