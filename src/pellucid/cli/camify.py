@@ -50,6 +50,7 @@ def camify(spec: str, as_json: bool, **given: Any) -> int:
                 "layer": made.site,
                 "before": made.before,
                 "after": made.after,
+                "right": made.right.known,
                 "pictures": {"learned": made.counts[0], "held_out": made.counts[1]},
                 "classes": list(made.card.classes),
                 "seconds": made.seconds,
@@ -62,7 +63,11 @@ def camify(spec: str, as_json: bool, **given: Any) -> int:
     before = "does not know these classes" if made.before is None else f"{made.before:.1%}"
     show.table(
         ("head", (f"right of {made.counts[1]} held out", "right")),
-        [(f"of {show.plain(model.name)} itself", before), (f"mean and linear behind {made.site}", f"{made.after:.1%}")],
+        [
+            (f"of {show.plain(model.name)} itself", before),
+            (f"mean and linear behind {made.site}", f"{made.after:.1%}"),
+            (f"always {show.plain(made.right.guess)}", f"{made.right.guessing:.1%}"),
+        ],
         title=f"Learned from {made.counts[0]} pictures in {made.seconds:.0f} s",
     )
     base = str(made.card.options["base"].get("source", ""))

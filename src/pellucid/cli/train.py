@@ -28,10 +28,14 @@ _FOLDER = "folder"
 @click.option("--arch", metavar="ARCH", help="With `folder DIR`: the network. [default: small-resnet]")
 @click.option("--head", metavar="gap|linear", help="How the network ends, where it can choose.")
 @click.option("--size", type=click.IntRange(min=1), help="Side of the pictures, in pixels.")
-@click.option("--passes", type=click.IntRange(min=1), help="The most times that all pictures are shown.")
-@click.option("--batch", type=click.IntRange(min=1), help="Pictures per step.")
+@click.option("--passes", type=click.IntRange(min=1), help="At most, of all pictures. [default: 30; more of few]")
+@click.option("--batch", type=click.IntRange(min=1), help="Pictures per step. [default: by their number, 8 to 64]")
 @click.option("--rate", type=float, help="Learning rate of Adam.")
-@click.option("--patience", type=click.IntRange(min=1), help="Passes without improvement before training ends.")
+@click.option(
+    "--patience",
+    type=click.IntRange(min=1),
+    help="Passes without improvement before the end. [default: 6; more of few]",
+)
 @click.option("--seed", type=int, default=0, show_default=True, help="Of weights, order, split and dropout.")
 @click.option("--threads", type=click.IntRange(min=1), help="Of the processor; with 1, runs agree bit for bit.")
 @click.option("--out", metavar="DIR", help="Folder for weights and report. [default: pellucid-out/ARCH-DATA]")
@@ -41,7 +45,7 @@ _FOLDER = "folder"
 @json_flag
 @click.pass_context
 def train(ctx: click.Context, /, what: str, directory: str | None, as_json: bool, **given: Any) -> int:
-    """Train a network of the textbooks, and write its weights, history and a report.
+    """Train a network of the textbooks, and write its weights and a report with its history.
 
     pellucid train lenet5 --data digits
 
@@ -88,12 +92,13 @@ def _pictures(
     from pellucid.report.folder import write_text, writing
     from pellucid.training import Settings, read_examples
     from pellucid.training.report import study_page
-    from pellucid.training.study import study
+    from pellucid.training.study import for_examples, study
     from pellucid.zoo.architectures import find_architecture
 
     find_architecture(architecture)  # misuse is said before the pictures are read
-    settings = _settings(given, Settings())
+    _settings(given, Settings())
     examples, state = read_examples(data), out / "state.pt"
+    settings = _settings(given, for_examples(examples))
     with writing(out):  # before the work, which would be lost
         out.mkdir(parents=True, exist_ok=True)
         if not given["resume"]:
@@ -183,6 +188,7 @@ def _tell(made: Study, own: Comparison | None, weights: Path, out: Path, *, as_j
                 "weights": str(weights),
                 "report": str(out / "report.html"),
                 "accuracy": made.accuracy,
+                "right": made.right.known,
                 "pictures": dict(zip(("learned", "validation", "held_out"), made.counts, strict=True)),
                 "classes": list(made.card.classes),
                 "confusion": made.confusion.tolist(),
@@ -197,13 +203,15 @@ def _tell(made: Study, own: Comparison | None, weights: Path, out: Path, *, as_j
     for note in made.notes:
         show.note(note)
     last = made.trained.history[made.trained.best] if made.trained.history else None
+    low, high = made.right.interval
     show.table(
         ("", ("pictures", "right"), ("accuracy", "right")),
         [
             ("learned from", str(made.counts[0]), f"{last.accuracy:.1%}" if last and last.accuracy is not None else ""),
             ("to stop by", str(made.counts[1]),
              f"{last.validation_accuracy:.1%}" if last and last.validation_accuracy is not None else ""),
-            ("held out", str(made.counts[2]), f"{made.accuracy:.1%}"),
+            ("held out", str(made.counts[2]), f"{made.accuracy:.1%} (95 %: {low:.1%} to {high:.1%})"),
+            (f"always {show.plain(made.right.guess)}", str(made.counts[2]), f"{made.right.guessing:.1%}"),
         ],
         title=f"{made.card.architecture}: {len(made.trained.history)} passes, {made.seconds:.0f} s",
     )  # fmt: skip

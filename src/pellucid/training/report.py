@@ -49,8 +49,10 @@ def study_page(study: Study, settings: Settings, *, own: Comparison | None = Non
     ]
     return _page(
         f"{card.architecture} on {card.facts['data']}",
-        f"{facts.percent(study.accuracy)} of {tested} held-out pictures right",
-        f"Learned from {learned} pictures, {checked} more decided when to stop; {_ending(study.trained)} "
+        f"{facts.percent(study.accuracy)} of {tested} held-out pictures right; always answering "
+        f"{study.right.guess!r}: {facts.percent(study.right.guessing)}",
+        f"95 % interval {_percents(study.right.interval)}. Learned from {learned} pictures, {checked} more decided "
+        f"when to stop; {_ending(study.trained)} "
         f"{study.seconds:.0f} s.",
         settings,
         notes=study.notes,
@@ -63,6 +65,10 @@ def study_page(study: Study, settings: Settings, *, own: Comparison | None = Non
         own=_own(own) if own else None,
         command=command,
     )
+
+
+def _percents(interval: tuple[float, float]) -> str:
+    return " to ".join(map(facts.percent, interval))
 
 
 def _own(own: Comparison) -> dict[str, Any]:
@@ -174,4 +180,4 @@ def _history_chart(history: list[Pass], learned: str, checked: str, up: str, **o
         name: [(number + 1, getattr(each, field)) for number, each in enumerate(history)]
         for name, field in (("training", learned), ("validation", checked))
     }
-    return lambda best: curves(series, across="pass", up=up, marks={"kept": best}, **options)
+    return lambda best: curves(series, across="pass", up=up, marks={"kept": best}, whole=True, **options)

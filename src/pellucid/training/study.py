@@ -14,7 +14,8 @@ from pellucid.errors import BadOption, unknown
 from pellucid.models.preprocessing import nominal_size
 from pellucid.models.trained import Card
 from pellucid.training.data import Examples
-from pellucid.training.loop import Progress, Settings, Trained, predict, task_loss, train
+from pellucid.training.loop import Progress, Settings, Trained, predict, task_loss, train, usual_settings
+from pellucid.training.right import Right, right
 from pellucid.types import Preprocess
 from pellucid.zoo.architectures import SELF_EXPLAINING, Architecture, build, find_architecture
 from pellucid.zoo.self_explaining import preserving
@@ -47,6 +48,7 @@ class Study:
         inputs: as the network sees them, `[picture, channel, row, column]`.
         confusion: how many of each class (row) were given each answer (column).
         mistakes: the surest first.
+        right: how many held-out pictures were answered right, beside guessing.
         counts: pictures to learn from, to stop by, and held out.
         seconds: of training.
         notes: what the reader must know.
@@ -58,6 +60,7 @@ class Study:
     inputs: Tensor
     confusion: Tensor
     mistakes: list[Mistake]
+    right: Right
     counts: tuple[int, int, int]
     seconds: float
     notes: list[str] = field(default_factory=list)
@@ -65,7 +68,12 @@ class Study:
     @property
     def accuracy(self) -> float:
         """Share of the held-out pictures answered right, 0 to 1."""
-        return float(self.confusion.diagonal().sum() / self.confusion.sum())
+        return self.right.share
+
+
+def for_examples(examples: Examples) -> Settings:
+    """Usual settings for a set of pictures, a part of which is held out."""
+    return usual_settings(round(len(examples) * (1 - TEST_SHARE) * (1 - VALIDATION_SHARE)))
 
 
 def study(
@@ -87,7 +95,7 @@ def study(
     Args:
         architecture: a name of the zoo.
         examples: the pictures.
-        settings: how to train.
+        settings: how to train; None takes what suits the number of pictures.
         head: `linear` or `gap`, where the network can end in more than one way.
         size: side of the pictures in pixels; None takes the architecture's.
         progress: called with what is going on, steps done and steps in all.
@@ -100,7 +108,7 @@ def study(
         UnknownName: no such network, or it cannot end in that way.
         BadOption: a class with too few pictures, or a size that the network cannot take.
     """
-    settings, kind = settings or Settings(), find_architecture(architecture)
+    settings, kind = settings or for_examples(examples), find_architecture(architecture)
     if head and head not in kind.heads:
         raise unknown(f"head of {architecture}", head, kind.heads, f"It has {', '.join(kind.heads)}.")
     plain = _preprocess(kind, examples, size)
@@ -124,17 +132,19 @@ def study(
     loss = preserving if self_explaining else task_loss
     trained = train(module, pairs[0], pairs[1], settings, loss=loss, progress=progress, state=state)
     test = examples.take(held)
-    confusion, mistakes = _judge(trained.module, inputs[held], test)
+    confusion, mistakes, found = _judge(trained.module, inputs[held], test, examples.labels[learn])
     facts: dict[str, Any] = {"data": examples.name, "seed": settings.seed}
     notes = list(examples.notes)
     if random_labels:
         by_heart = (predict(trained.module, pairs[0][0]).argmax(1) == pairs[0][1]).float().mean().item()
         facts["random_labels"] = by_heart
         notes.append(f"Learned random labels, {by_heart:.0%} of them by heart; on held-out pictures it can only guess.")
+    elif found.note and trained.history:
+        notes.append(found.note)
     card = Card(name, options, examples.classes, preprocess, facts)
     counts = (len(learn), len(pairs[1][0]), len(held))
-    made = Study(trained, card, test, inputs[held], confusion, mistakes, counts, trained.seconds, notes)
-    return replace(made, card=replace(card, facts={**facts, "accuracy": made.accuracy}))
+    card = replace(card, facts={**facts, "accuracy": found.share})
+    return Study(trained, card, test, inputs[held], confusion, mistakes, found, counts, trained.seconds, notes)
 
 
 def _drawn_labels(labels: Tensor, seed: int) -> Tensor:
@@ -199,7 +209,7 @@ def _try(module: nn.Module, inputs: Tensor, name: str) -> None:
         ) from error
 
 
-def _judge(module: nn.Module, inputs: Tensor, test: Examples) -> tuple[Tensor, list[Mistake]]:
+def _judge(module: nn.Module, inputs: Tensor, test: Examples, learned: Tensor) -> tuple[Tensor, list[Mistake], Right]:
     probabilities = predict(module, inputs).softmax(1)
     sure, answers = probabilities.max(1)
     count = len(test.classes)
@@ -207,4 +217,4 @@ def _judge(module: nn.Module, inputs: Tensor, test: Examples) -> tuple[Tensor, l
     wrong = (answers != test.labels).nonzero()[:, 0]
     wrong = wrong[sure[wrong].argsort(descending=True)]
     mistakes = [Mistake(k, int(test.labels[k]), int(answers[k]), float(sure[k])) for k in wrong.tolist()]
-    return confusion, mistakes
+    return confusion, mistakes, right(answers, test.labels, learned, test.classes)

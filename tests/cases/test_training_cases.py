@@ -1,0 +1,151 @@
+"""Training, dreams, atlases and boxes: cases of learners with small sets, and of what was stopped or had no room."""
+
+import json
+import xml.etree.ElementTree as ET
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import nn
+
+from pellucid.cli import main
+from pellucid.errors import BadOption
+from pellucid.report.charts import curves
+from pellucid.training.data import Examples, read_examples
+from pellucid.training.loop import Settings, train, usual_settings
+from pellucid.training.right import Right, right
+from pellucid.training.study import study
+
+
+def bars(count, seed=0):
+    """Upright bars (0) and level ones (1), anywhere, in noise."""
+    rng = np.random.default_rng(seed)
+    pixels, labels = rng.integers(0, 90, (count, 16, 16)).astype(np.uint8), np.arange(count) % 2
+    for picture, label in zip(pixels, labels, strict=True):
+        at = rng.integers(3, 12)
+        picture[at : at + 2, :] = 220 if label else picture[at : at + 2, :]
+        picture[:, at : at + 2] = picture[:, at : at + 2] if label else 220
+    return Examples("bars", tuple(pixels), torch.from_numpy(labels), ("upright", "level"))
+
+
+def written(folder, names, count=4):
+    for k, name in enumerate(names):
+        (folder / name).mkdir(parents=True)
+        for number in range(count):
+            Image.new("RGB", (16, 16), (60 * k, 10 * number, 0)).save(folder / name / f"{number}.png")
+
+
+def test_w3_a_small_folder_is_learned_from_before_training_ends():
+    # 80 pictures, 58 of them to learn from, would fit into one batch of 64: seven steps in all, and a coin's flip.
+    made = study("lenet5", bars(80))
+    steps = len(made.trained.history) * -(-58 // 8)
+    assert made.counts == (58, 6, 16)
+    assert steps >= 80
+    assert made.accuracy > 0.85
+    assert not made.notes
+
+
+def test_w3_every_count_has_enough_steps_and_large_sets_are_as_ever():
+    for count in (1, 4, 9, 58, 64, 200, 1000, 1023):
+        usual = usual_settings(count)
+        steps = -(-count // usual.batch)
+        assert usual.batch >= 8
+        assert usual.passes * steps >= 300
+        assert usual.patience * steps >= 80
+    assert usual_settings(3600) == Settings()
+
+
+def test_w3_no_batch_holds_a_single_picture():
+    # 9 pictures in batches of 8 would leave one alone, by whose spread a batch norm cannot divide.
+    sizes = []
+    module = nn.Sequential(nn.Linear(4, 8), nn.BatchNorm1d(8), nn.Linear(8, 2))
+    module.register_forward_pre_hook(lambda part, given: sizes.append(len(given[0])) if part.training else None)
+    x = torch.randn(9, 4, generator=torch.Generator().manual_seed(0))
+    train(module, (x, (x[:, 0] > 0).long()), (x, (x[:, 0] > 0).long()), Settings(passes=1, batch=8, shift=0))
+    assert sizes == [5, 4]
+
+
+def test_w3_a_training_that_has_learned_nothing_says_so():
+    # Labels that have nothing to do with the pictures.
+    given = bars(60)
+    drawn = torch.randint(2, (60,), generator=torch.Generator().manual_seed(3))
+    made = study("lenet5", Examples("x", given.sources, drawn, ("a", "b")), Settings(passes=1, batch=32), size=32)
+    assert any("learned nothing" in note or "too few" in note for note in made.notes)
+
+
+def test_w3_the_majority_s_guess_and_an_interval_stand_beside_accuracy():
+    # 95 of one class and 5 of another: always answering the first is right in 19 of 20. By the binomial distribution,
+    # an interval that ends where 2.5 % of such draws lie beyond: 0.95^20 = .358 for "0 wrong", far from settled.
+    truth, learned = torch.tensor([0] * 19 + [1]), torch.tensor([0] * 95 + [1] * 5)
+    found = right(torch.zeros(20, dtype=torch.long), truth, learned, ("cat", "dog"))
+    assert (found.count, found.total, found.guessed, found.guess) == (19, 20, 19, "cat")
+    assert "always answering 'cat' gets 95.0%" in found.note
+    # All four of four: below 0.025^(1/4) = 0.398 four of four would come out in less than 2.5 % of draws.
+    four = Right(4, 4, 2, "cat")
+    assert four.interval == pytest.approx((0.025 ** (1 / 4), 1.0))
+    assert "too few to tell it from guessing" in four.note
+    # 12 of 12: 0.025^(1/12) = 0.735 is above a half.
+    assert Right(12, 12, 6, "cat").interval[0] == pytest.approx(0.025 ** (1 / 12))
+    assert Right(12, 12, 6, "cat").note == ""
+
+
+def test_w3_the_command_and_its_page_say_both(tmp_path, capsys):
+    written(tmp_path / "set", ("dark", "light"), 8)
+    line = ["train", "folder", str(tmp_path / "set"), "--size", "16", "--passes", "1", "--out", str(tmp_path / "o")]
+    assert main(line) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "always dark" in said
+    assert "95 %:" in said
+    page = (tmp_path / "o" / "report.html").read_text()
+    assert "always answering" in page
+    assert "95 % interval" in page
+    assert main([*line, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)["right"]
+    assert (found["of"], found["majority"]) == (4, {"class": "dark", "accuracy": 0.5})
+
+
+@pytest.mark.parametrize("parts", [("train", "val"), ("training", "Validation", "test"), ("train",)])
+def test_w3_folders_of_parts_are_looked_into(tmp_path, parts):
+    for part in parts:
+        written(tmp_path / part, ("cat", "dog"), 3)
+    found = read_examples(tmp_path)
+    assert found.classes == ("cat", "dog")
+    assert torch.bincount(found.labels).tolist() == [3 * len(parts)] * 2
+    for source, label in zip(found.sources, found.labels, strict=True):
+        assert source.parent.name == found.classes[int(label)]
+    assert bool(found.notes) == (len(parts) > 1)
+    assert all(f"{part}/" in "".join(found.notes) for part in parts if len(parts) > 1)
+
+
+def test_w3_a_part_without_classes_is_left_out_and_named_and_a_class_may_be_called_test(tmp_path):
+    written(tmp_path / "kaggle" / "train", ("cat", "dog"), 3)
+    written(tmp_path / "kaggle", ("test",), 3)
+    found = read_examples(tmp_path / "kaggle")
+    assert (found.classes, len(found)) == (("cat", "dog"), 6)
+    assert "test/ has no folders of classes and is left out" in " ".join(found.notes)
+    written(tmp_path / "leads", ("test", "live"), 3)
+    assert read_examples(tmp_path / "leads").classes == ("live", "test")
+    written(tmp_path / "deep" / "all", ("cat", "dog"), 3)
+    with pytest.raises(BadOption, match="Below all/ are folders with pictures"):
+        read_examples(tmp_path / "deep")
+
+
+def texts(svg):
+    return [(each.text, float(each.get("x") or 0), float(each.get("y") or 0))
+            for each in ET.fromstring(str(svg)).iter("text")]  # fmt: skip
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 5, 6, 9, 30, 100])
+def test_passes_have_whole_ticks_and_kept_stands_above_the_plot(count):
+    line = [(k + 1, 1.0) for k in range(count)]
+    for best in {1, count}:
+        svg = curves({"training": line}, across="pass", up="share", high=1.0, low=0.0, marks={"kept": best}, whole=True)
+        level = [text for text, _, y in texts(svg) if 230 < y < 240]
+        assert level
+        assert all(float(text).is_integer() for text in level)
+        (kept,) = [y for text, _, y in texts(svg) if text == "kept"]
+        (name,) = [y for text, _, y in texts(svg) if text == "training"]
+        top = min(float(y) for each in ET.fromstring(str(svg)).iter("polyline")
+                  for y in [each.get("points").split(",")[1].split()[0]]) if count > 1 else 12.0  # fmt: skip
+        assert kept < top <= name
