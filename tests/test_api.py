@@ -253,8 +253,8 @@ def test_the_result():
     assert not found.values.requires_grad
     with pytest.raises(UnknownName, match="'occlusion' was not run; these were: grad-cam, saliency"):
         result["occlusion"]
-    with pytest.raises(UnknownName, match="There is no picture 0: 0 pictures were explained"):
-        result.picture("grad-cam")
+    with pytest.raises(UnknownName, match="There is no picture 2: 2 pictures were explained"):
+        result.picture("grad-cam", 2)
     with pytest.raises(AttributeError):
         result.seed = 8
 

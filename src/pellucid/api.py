@@ -223,7 +223,13 @@ def _check_tensor(tensor: Tensor) -> Maps:
         hint = "Take pictures with values." if tensor.is_meta else "Convert it with tensor.to_dense()."
         raise BadOption(f"Expected a dense tensor of pictures to explain, got a {kind} one. {hint}")
     if tensor.ndim != 4 or not tensor.is_floating_point() or len(tensor) == 0:
-        hint = " Add the batch axis with tensor[None]." if tensor.ndim == 3 and tensor.is_floating_point() else ""
+        single = tensor.ndim == 3 and tensor.is_floating_point()
+        hint = (
+            " Add the batch axis with tensor[None] if it is one picture [channel, row, column]; what has no rows and "
+            "columns cannot be explained."
+            if single
+            else ""
+        )
         raise BadOption(
             "Expected a float tensor [batch, channel, row, column] in the model's own space, got "
             f"{list(tensor.shape)} of {tensor.dtype}.{hint}"

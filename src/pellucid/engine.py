@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -45,15 +44,6 @@ from pellucid.types import (
 
 _WHOLE_BATCH = 8
 """Batches up to this size are run at once without asking how much memory a sample takes."""
-
-# What torch says when the input does not fit the network.
-_SHAPE_TROUBLE = (
-    "shapes cannot be multiplied",
-    "expected input",
-    "size mismatch",
-    "must match the size",
-    "Kernel size",
-)
 
 
 @dataclass(frozen=True)
@@ -200,10 +190,9 @@ class Engine:
             self.sites = (self.model.site,)
             return "the model's own default"
         try:
-            with self._shapes_explained(self.image):
-                if auto:
-                    return self._take_advice()
-                best = recommended(self.model, self.image)
+            if auto:
+                return self._take_advice()
+            best = recommended(self.model, self.image)
             self.sites = (best.site,)
             return why_recommended(best)
         except BadSite as error:
@@ -229,8 +218,7 @@ class Engine:
         """Where methods look that join the maps of several layers."""
         joining = [step for step in self.steps if step.method.fuse]
         try:
-            with self._shapes_explained(self.image):
-                self.stages = stages(self.model, self.image) if joining else ()
+            self.stages = stages(self.model, self.image) if joining else ()
         except BadSite as error:
             self._refuse(joining, error)
 
@@ -306,23 +294,20 @@ class Engine:
         )
         batch = len(self.image)
         self.meter.label = "shared pass"
-        with self._shapes_explained(self.image[:1]):
-            self.conduct = conduct(self.model, self.image)
+        self.conduct = conduct(self.model, self.image)
         if self.conduct.alone:
             self.budget.chunk = 1
 
         def run(start: int, stop: int) -> Findings:
             samples = torch.arange(start, stop, device=self.image.device)
-            with self._shapes_explained(self.image[start:stop]):
-                found = look(self.model, self.image[start:stop], samples, self.targets, wish)
+            found = look(self.model, self.image[start:stop], samples, self.targets, wish)
             self.meter.tick(stop, batch)
             return found
 
         if batch <= _WHOLE_BATCH and self.budget.chunk is None:
             chunks = list(self.budget.chunks(batch, 0, run))
         else:
-            with self._shapes_explained(self.image[:1]):
-                size = footprint(self.model, self.image)
+            size = footprint(self.model, self.image)
             row = size.there_and_back if wish.rules or wish.attentions else 4 * size.largest
             chunks = list(self.budget.chunks(batch, row + 4 * self.image[0].nbytes, run))
         found = chunks[0] if len(chunks) == 1 else _join(chunks)
@@ -333,19 +318,6 @@ class Engine:
                 "the preprocessing broken, or does it overflow in its type?"
             )
         return found
-
-    @contextmanager
-    def _shapes_explained(self, image: Maps) -> Iterator[None]:
-        """Turn torch's words about shapes into ours."""
-        try:
-            yield
-        except RuntimeError as error:
-            if not any(words in str(error) for words in _SHAPE_TROUBLE):
-                raise
-            raise BadOption(
-                f"{self.model.name} cannot take an input of shape {list(image.shape)}: {str(error).splitlines()[0]}. "
-                "Check the size and the number of channels."
-            ) from error
 
     def _attribute(
         self, step: Step, found: Findings, k: int, target: Target, site: Site | None, shared: float

@@ -76,18 +76,21 @@ class Explanation:
     def picture(self, method: str, index: int = 0) -> Image:
         """A method's map over the original picture, at the picture's own size, as a PIL image.
 
+        Of tensors, which have no picture, it is the map alone, at the size of the model's input.
+
         Args:
             method: id of a method that was run.
             index: which picture of the call.
 
         Raises:
-            UnknownName: the method was not run, or tensors were explained, which have no picture.
+            UnknownName: the method was not run, or there are not so many pictures.
         """
-        from pellucid.pictures import overlay
+        from pellucid.pictures import heat, overlay
 
-        if index >= len(self.pictures):
-            raise UnknownName(f"There is no picture {index}: {len(self.pictures)} pictures were explained.")
-        return overlay(self.pictures[index], self[method].values[index])
+        maps = self[method].values
+        if not -len(maps) <= index < len(maps):
+            raise UnknownName(f"There is no picture {index}: {len(maps)} pictures were explained.")
+        return overlay(self.pictures[index], maps[index]) if self.pictures else heat(maps[index])
 
     def save(self, folder: str | Path) -> Path:
         """Write the pictures, maps and manifest of every picture under `folder`; returns it.

@@ -31,6 +31,12 @@ Map: TypeAlias = Tensor
 Scores: TypeAlias = Tensor
 """Float tensor `[batch]`, one number per sample."""
 
+
+def kind_of(function: Any) -> str:
+    """A function's name, or the name of an object's class."""
+    return getattr(function, "__qualname__", None) or type(function).__name__
+
+
 _GRID = re.compile(
     r"(?:(channels-first|channels-last|tokens|tokens-last):)?([1-9]\d{0,5})x([1-9]\d{0,5})(?:\+(\d{1,6}))?"
 )
@@ -155,6 +161,8 @@ class Preprocess:
             picture into `size` without a crop, or without a size leaves it as large as it is.
         interpolation: `bicubic`, `bilinear`, `lanczos` or `nearest`.
         mean, std: per channel, for values between 0 and 1; one channel means a grey model.
+        transform: a function of the user's own that does all this in one: from a PIL image in RGB to the model's input
+            `[channel, row, column]`. The other values are then what was measured of it; see `pictures.transforms`.
     """
 
     size: tuple[int, int] | None = (224, 224)
@@ -162,6 +170,13 @@ class Preprocess:
     interpolation: str = "bicubic"
     mean: tuple[float, ...] = (0.5, 0.5, 0.5)
     std: tuple[float, ...] = (0.5, 0.5, 0.5)
+    transform: Callable[..., Any] | None = field(default=None, repr=False)
+
+    @property
+    def known(self) -> dict[str, Any]:
+        """The values by name, for files: a function stands there as the name of its kind."""
+        values = {name: value for name, value in vars(self).items() if name != "transform"}
+        return values if self.transform is None else {**values, "transform": kind_of(self.transform)}
 
 
 @dataclass(frozen=True)

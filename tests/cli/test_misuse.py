@@ -102,8 +102,8 @@ def test_a_folder_that_cannot_be_written(explain, draw, folder):
 def test_a_bug_is_said_with_its_place(explain, draw):
     answer = explain(draw(), "-m", "saliency", model="nets.py:broken")
     assert answer.code == 1
-    assert "photo.png: IndexError: list index out of range (nets.py, line " in answer.err
-    assert "This is a bug" in answer.err
+    assert "photo.png: The code of _Broken failed: IndexError: list index out of range (nets.py, line " in answer.err
+    assert "This is the model's own code" in answer.err
 
 
 def test_a_warning_is_one_line_on_standard_error(explain, draw):

@@ -10,35 +10,58 @@ from torch import nn
 
 from pellucid.capture.budget import is_out_of_memory
 from pellucid.capture.feeding import forward
-from pellucid.errors import PellucidError, Unexpected, said
+from pellucid.errors import BadOption, PellucidError, Unexpected, said
 
 _LONG = 300
 """Letters of an error to repeat."""
 _OURS = Path(__file__).parents[1]
+_UNFIT = ("shapes cannot be multiplied", "expected input", "size mismatch", "must match the size", "Kernel size")
+"""What torch says when an input does not fit a network."""
 
 
-def blame(module: nn.Module, error: BaseException | None) -> None:
-    """Raise `Unexpected` from an error that code of the network raised; leave all others.
-
-    Args:
-        module: the network.
-        error: that ended its passes.
+def blame(error: BaseException | None) -> None:
+    """Raise what `blamed` makes of an error; leave all others.
 
     Raises:
-        Unexpected: it arose while the network ran, and not in Pellucid's own code.
+        BadOption: torch says that the shapes do not fit.
+        Unexpected: it arose while a network ran, and not in Pellucid's own code.
+    """
+    found = blamed(error)
+    if found is not None:
+        raise found from error
+
+
+def blamed(error: BaseException | None) -> BadOption | Unexpected | None:
+    """An error that code of a network raised, in words that say so; None for all others.
+
+    Where torch says that an input does not fit the network it is `BadOption`, else `Unexpected`.
     """
     if not isinstance(error, Exception) or isinstance(error, PellucidError) or is_out_of_memory(error):
-        return
+        return None
     frames = _frames(error)
     start = next((k for k, frame in enumerate(frames) if frame.f_code is forward.__code__), None)
     if start is None or start == len(frames) - 1 or _is_ours(frames[-1]):
-        return
-    name = getattr(frames[start].f_locals.get("model"), "name", type(module).__name__)
-    path = _path(module, frames[start:])
+        return None
+    model, given = (frames[start].f_locals[name] for name in ("model", "given"))
+    path = _path(model.module, frames[start:])
     where = f" in '{path}'" if path else ""
-    raise Unexpected(
-        f"The code of {name} failed{where}: {_short(said(error))}. This is the model's own code."
-    ) from error
+    if is_unfit(error):
+        return BadOption(_unfit(model.name, list(given.shape), where, str(error).splitlines()[0]))
+    return Unexpected(f"The code of {model.name} failed{where}: {_short(said(error))}. This is the model's own code.")
+
+
+def is_unfit(error: BaseException) -> bool:
+    """Whether torch says that an input does not fit a network."""
+    return isinstance(error, RuntimeError) and any(words in str(error) for words in _UNFIT)
+
+
+def _unfit(name: str, shape: list[int], where: str, why: str) -> str:
+    """What to say of an input that does not fit."""
+    grey = " For grey pictures give one mean and one std: --mean 0 --std 1." if "to have 1 channels" in why else ""
+    return (
+        f"{name} cannot take an input of shape {shape}: {why.rstrip('.')}{where}. "
+        f"Check the size and the number of channels.{grey}"
+    )
 
 
 def _short(text: str) -> str:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 import weakref
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import lru_cache
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from pellucid.capture.checkpoints import Plain
 from pellucid.capture.conduct import Conduct, conduct_of
@@ -88,6 +90,8 @@ def forward(model: Model, given: Tensor, samples: Tensor) -> Any:
     try:
         with Drawing(model.module, given.shape), Plain():
             begin_drawing(model.module)
+            if model.call is None and takes_by_name(model.module):
+                return model.module(*args, **{PICTURES: given}, **kwargs)
             if model.call is None:
                 return model.module(given, *args, **kwargs)
             return model.call(model.module, given, *args, **kwargs)
@@ -113,6 +117,24 @@ def outputs(model: Model, image: Tensor) -> Any:
         raise BadOption(f"{model.name} takes more than a picture, and what goes with another picture is not known.")
     with torch.no_grad():
         return forward(model, feed(model, image), torch.arange(len(image), device=image.device))
+
+
+PICTURES = "pixel_values"
+"""What Hugging Face calls the pictures in the arguments of `forward`."""
+
+
+def takes_by_name(module: nn.Module) -> bool:
+    """Whether a network takes its pictures by this name and something else in the first place, as CLIP does."""
+    return _by_name(type(module).forward)
+
+
+@lru_cache(maxsize=256)
+def _by_name(function: Callable[..., Any]) -> bool:
+    try:
+        names = list(inspect.signature(function).parameters)[1:]  # the first is the network itself
+    except (TypeError, ValueError):  # written in C
+        return False
+    return PICTURES in names[1:]
 
 
 def _came_from_within(error: BaseException) -> bool:

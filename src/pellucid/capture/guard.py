@@ -84,7 +84,7 @@ class guarded:  # noqa: N801 - used as the function that it replaces
 
     def __exit__(self, _: type[BaseException] | None, error: BaseException | None, __: TracebackType | None) -> None:
         self._leave(error)
-        blame(self.module, error)
+        blame(error)
 
     def _leave(self, error: BaseException | None) -> None:
         try:

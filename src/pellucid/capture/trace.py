@@ -23,6 +23,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.weak import WeakIdKeyDictionary, WeakTensorKeyDictionary
 
+from pellucid.capture.blame import is_unfit
 from pellucid.capture.budget import is_out_of_memory
 from pellucid.capture.costs import multiply_adds
 from pellucid.capture.feeding import forward, input_type
@@ -163,7 +164,7 @@ def trace(model: Model, image: Tensor, keep: Collection[int] = (), call: int | N
         with torch.no_grad(), recorder.listening():
             forward(model, made, torch.arange(len(made)))
     except (RuntimeError, ValueError, TypeError) as error:
-        if isinstance(error, PellucidError) or is_out_of_memory(error):
+        if isinstance(error, PellucidError) or is_out_of_memory(error) or is_unfit(error):
             raise
         raise BadOption(
             f"{model.name} cannot run on an input of shape {list(image.shape)}: {_first_line(error)} "

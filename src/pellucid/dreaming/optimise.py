@@ -293,8 +293,11 @@ class Look:
 
 
 def sized(preprocess: Preprocess, sides: tuple[int, ...]) -> Preprocess:
-    """The same for another size: as much as fits is cropped, or the whole squeezed, as it was."""
-    return replace(preprocess, size=(sides[0], sides[1]), resize=preprocess.resize and min(sides))
+    """The same for another size: as much as fits is cropped, or the whole squeezed, as it was.
+
+    A function of the user's own knows one size only: for others its values are taken, and the whole is squeezed.
+    """
+    return replace(preprocess, size=(sides[0], sides[1]), resize=preprocess.resize and min(sides), transform=None)
 
 
 def photograph(source: Any, preprocess: Preprocess) -> Tensor:

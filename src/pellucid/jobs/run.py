@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
+from pellucid.capture.blame import blamed
 from pellucid.errors import BadPicture, OutOfMemory, PellucidError, TraceLeft, Unexpected, exit_code, said
 
 Input = TypeVar("Input")
@@ -100,9 +101,10 @@ def over(
 
 def in_words(error: BaseException, name: str) -> PellucidError:
     """An error as one of Pellucid's own, which says what it was about."""
+    cause, error = error, blamed(error) or error
     if isinstance(error, Unexpected):
         named = Unexpected(f"{name}: {error}")
-        named.__cause__ = error.__cause__
+        named.__cause__ = error.__cause__ or cause
         return named
     if isinstance(error, PellucidError):
         return error

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -68,7 +67,7 @@ def _manifest(found: Localisation, index: int, files: list[str], command: str) -
         "versions": facts.versions(),
         "device": facts.device(explanation),
         "model": {"name": model.name, "source": model.source or None, "fingerprint": model.fingerprint},
-        "preprocessing": None if model.preprocess is None else asdict(model.preprocess),
+        "preprocessing": None if model.preprocess is None else model.preprocess.known,
         "picture": {"name": every[0].name, "size": [every[0].size[1], every[0].size[0]], "seen": list(every[0].seen)},
         "predictions": [each.known for each in explanation.predictions[index]] if explanation.predictions else [],
         "choices": dict(explanation.choices),

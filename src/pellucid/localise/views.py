@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
+from pellucid.errors import BadOption
 from pellucid.models.preprocessing import preprocessing_of
 from pellucid.pictures import prepare
 from pellucid.pictures.geometry import Window, stretch
@@ -60,7 +61,13 @@ def averaged(
     """
     import torch
 
-    preprocess = replace(preprocessing_of(model), resize=None)
+    own = preprocessing_of(model)
+    if own.transform is not None:
+        raise BadOption(
+            "Parts of a picture cannot be cut for a preprocessing that is a function, which may cut them once more. "
+            "Say crops=False (--no-crops), or give size, mean and std instead of the function."
+        )
+    preprocess = replace(own, resize=None)
     places = windows(picture, whole=whole)
     cut = [picture.image.crop(place) for place in places]
     views = [*cut, *(part.transpose(Image.Transpose.FLIP_LEFT_RIGHT) for part in cut)]

@@ -135,7 +135,7 @@ def _entry(content: Mapping[str, Any], name: str, kind: type) -> Any:
 
 
 def _preprocess(given: Any) -> Preprocess:
-    names = [each.name for each in fields(Preprocess)]
+    names = [each.name for each in fields(Preprocess) if each.name != "transform"]  # no text of a file is a function
     if not isinstance(given, Mapping) or set(given) - set(names):
         raise TypeError(f"preprocess is {given!r:.60}")
     values: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in given.items()}

@@ -60,12 +60,12 @@ def load(
     *,
     weights: str | Path | None = None,
     classes: Classes | Sequence[str] | str | Path | None = None,
-    preprocess: Preprocess | None = None,
+    preprocess: Preprocess | Callable[..., Any] | None = None,
     size: int | tuple[int, int] | None = None,
     resize: int | Auto | None = "auto",
     interpolation: str | None = None,
-    mean: Sequence[float] | None = None,
-    std: Sequence[float] | None = None,
+    mean: float | Sequence[float] | None = None,
+    std: float | Sequence[float] | None = None,
     site: Site | str | None = None,
     output: Callable[[Any], Any] | str | int | None = None,
     answers: str | None = None,
@@ -81,11 +81,11 @@ def load(
             arguments that returns a module; without a name it is called `model`.
         weights: a `.safetensors` or `.pth` file with a state dict; read without running code.
         classes: names in the order of the output, or a text file with one per line (`n02123045 tabby` is fine too).
-        preprocess: replaces the model's own. Or replace single values:
+        preprocess: replaces the model's own, also by a function; see `wrap`. Or replace single values:
         size: rows and columns of the input in pixels, or one number for both.
         resize: shorter side before the central crop, in pixels; None squeezes; "auto" keeps the model's own ratio.
         interpolation: bicubic, bilinear, lanczos or nearest.
-        mean: per channel, for values between 0 and 1.
+        mean: per channel, for values between 0 and 1; one number is grey.
         std: likewise.
         site: the layer to look at by default, as text or `Site`.
         output: picks the scores out of what the module returns; see `wrap`.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Literal
@@ -46,8 +47,8 @@ def preprocess_with(
     size: int | tuple[int, int] | None = None,
     resize: int | Auto | None = "auto",
     interpolation: str | None = None,
-    mean: Sequence[float] | None = None,
-    std: Sequence[float] | None = None,
+    mean: float | Sequence[float] | None = None,
+    std: float | Sequence[float] | None = None,
 ) -> Preprocess | None:
     """`base` with what is given put in its place; None when there is nothing to start from.
 
@@ -57,14 +58,22 @@ def preprocess_with(
         resize: shorter side before the central crop, in pixels; None squeezes the whole picture; "auto" keeps the
             base's ratio of crop to picture (7/8 without a base, and no crop when `size` is not square).
         interpolation: bicubic, bilinear, lanczos or nearest.
-        mean: per channel, for values between 0 and 1. Without a base and not given: no normalisation, RGB.
+        mean: per channel, for values between 0 and 1; one number is grey. Without a base and not given: no
+            normalisation, RGB.
         std: likewise.
 
     Raises:
         BadOption: a value out of range, or values without a size where there is no base.
     """
-    given: dict[str, Any] = {"interpolation": interpolation, "mean": mean, "std": std}
+    given: dict[str, Any] = {
+        "interpolation": interpolation, "mean": _per_channel("mean", mean), "std": _per_channel("std", std)
+    }  # fmt: skip
     changes = {name: value for name, value in given.items() if value is not None}
+    if base is not None and base.transform is not None and (changes or size is not None or resize != "auto"):
+        raise BadOption(
+            "Got a function as preprocess and separate values beside it, which it does not know. Give the function "
+            "alone, or size, resize, interpolation, mean and std."
+        )
     if size is None and base is None:
         if changes or resize not in ("auto", None):
             raise BadOption(
@@ -72,12 +81,30 @@ def preprocess_with(
             )
         return None
     if size is not None:
-        changes["size"] = (size, size) if isinstance(size, int) else tuple(size)
+        changes["size"] = _sides(size)
         changes["resize"] = _resize(base, changes["size"])
     if resize != "auto":
         changes["resize"] = resize
-    changes |= {name: tuple(changes[name]) for name in ("mean", "std") if name in changes}
     return checked(replace(base or Preprocess(mean=(0.0,) * 3, std=(1.0,) * 3), **changes))
+
+
+def _per_channel(name: str, given: Any) -> tuple[float, ...] | None:
+    """Mean or std as numbers; a single one is that of a grey model."""
+    if given is None:
+        return None
+    try:
+        several = hasattr(given, "__len__") and getattr(given, "shape", None) != ()
+        return tuple(n if type(n) in (int, float) else float(n) for n in (given if several else (given,)))
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise BadOption(f"Expected one number per channel as {name}, or one for grey, got {given!r:.80}.") from error
+
+
+def _sides(given: Any) -> tuple[int, ...]:
+    """Rows and columns; `checked` says what they may be."""
+    try:
+        return tuple(map(operator.index, given)) if isinstance(given, list | tuple) else (operator.index(given),) * 2
+    except TypeError as error:
+        raise BadOption(f"The input size is one or two positive numbers of pixels, got {given!r:.80}.") from error
 
 
 def _resize(base: Preprocess | None, size: tuple[int, ...]) -> int | None:
@@ -96,7 +123,7 @@ def checked(value: Preprocess) -> Preprocess:
         raise BadOption(f"The input size is one or two positive numbers of pixels, got {value.size}.")
     if value.size is not None and max(value.size) > LARGEST:
         raise BadOption(f"The input size is at most {LARGEST:,} pixels on a side, got {max(value.size):,}.")
-    if value.resize is not None and value.resize < 1:
+    if value.resize is not None and (not isinstance(value.resize, int) or value.resize < 1):
         raise BadOption(f"The resized side is a positive number of pixels, got {value.resize}.")
     if value.resize is not None and value.resize > LARGEST:
         raise BadOption(f"The resized side is at most {LARGEST:,} pixels, got {value.resize:,}.")

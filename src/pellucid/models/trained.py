@@ -6,7 +6,7 @@ import json
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import torch
@@ -42,7 +42,8 @@ def save_trained(module: nn.Module, path: Path, card: Card) -> None:
     """Write weights and card to one file, complete or not at all."""
     part = path.with_name(f".{path.name}.part")
     tensors = {name: value.detach().cpu().contiguous() for name, value in module.state_dict().items()}
-    save_file(tensors, part, metadata={KEY: json.dumps(asdict(card))})
+    record = {**asdict(card), "preprocess": card.preprocess and card.preprocess.known}
+    save_file(tensors, part, metadata={KEY: json.dumps(record)})
     part.replace(path)
 
 
@@ -75,7 +76,8 @@ def with_head(model: Model, path: Path) -> Model:
     card = read_card(path)
     with _made_from(path):
         module = _camified(model.module, card, outlines(path))
-    return _finished(module, path, card)
+    made = _finished(module, path, card)
+    return replace(made, preprocess=made.preprocess or model.preprocess)
 
 
 @contextmanager
@@ -134,8 +136,9 @@ def from_zoo(rest: str, weights: Path | None) -> Model:
             UserWarning,
             stacklevel=3,
         )
+    middle = (0.5,) * architecture.channels
     return Model(
         module.eval(),
         name=rest,
-        preprocess=Preprocess((architecture.size,) * 2, None, "bilinear", *[(0.5,) * architecture.channels] * 2),
+        preprocess=Preprocess((architecture.size,) * 2, None, "bilinear", middle, middle),
     )

@@ -14,6 +14,7 @@ from pellucid.capture.detectors import manner_of
 from pellucid.errors import BadModel, BadOption
 from pellucid.models.labels import read_classes
 from pellucid.models.preprocessing import Auto, preprocess_with
+from pellucid.pictures.transforms import measured
 from pellucid.targets import Part, checked_answers
 from pellucid.types import Canvas, Classes, Model, Preprocess, Site
 
@@ -22,12 +23,12 @@ def wrap(
     module: nn.Module | Model,
     *,
     name: str | None = None,
-    preprocess: Preprocess | None = None,
+    preprocess: Preprocess | Callable[..., Any] | None = None,
     size: int | tuple[int, int] | None = None,
     resize: int | Auto | None = "auto",
     interpolation: str | None = None,
-    mean: Sequence[float] | None = None,
-    std: Sequence[float] | None = None,
+    mean: float | Sequence[float] | None = None,
+    std: float | Sequence[float] | None = None,
     classes: Classes | Sequence[str] | str | Path | None = None,
     site: Site | str | None = None,
     output: Callable[[Any], Any] | str | int | None = None,
@@ -44,11 +45,15 @@ def wrap(
     Args:
         module: any network; it may be in training mode and is explained as if in evaluation mode.
         name: for people; default: the name of its class.
-        preprocess: how pictures become its input. Or give the values one by one, at least `size`:
+        preprocess: how pictures become its input: a `Preprocess`, or a function of a PIL image that returns the input
+            for it (torchvision's `Compose`, an image processor of Hugging Face, your own), alone or as a batch of one.
+            What a function does is measured: its size and scale now, on test pictures, and for each picture which part
+            of it is seen. Where that is no upright rectangle, maps are shown over the model's own input, with a note.
+            Or give the values one by one, at least `size`:
         size: rows and columns of the input in pixels, or one number for both. Without it, tensors only.
         resize: shorter side before the central crop, in pixels; None squeezes; "auto" is 8/7 of a square size.
         interpolation: bicubic (default), bilinear, lanczos or nearest.
-        mean: per channel, for values between 0 and 1. Not given: no normalisation, RGB.
+        mean: per channel, for values between 0 and 1; one number is grey. Not given: no normalisation, RGB.
         std: likewise.
         classes: names in the order of the output, or a text file with one per line.
         site: the layer to look at by default, as text or `Site`; otherwise one pass finds it.
@@ -68,7 +73,8 @@ def wrap(
         BadOption: a value that cannot be.
     """
     model = module if isinstance(module, Model) else _bare(module)
-    prepared = preprocess_with(preprocess or model.preprocess, size, resize, interpolation, mean, std)
+    base = model.preprocess if preprocess is None else _preprocess(preprocess)
+    prepared = preprocess_with(base, size, resize, interpolation, mean, std)
     given = {
         "name": name,
         "preprocess": prepared if prepared != model.preprocess else None,
@@ -81,6 +87,17 @@ def wrap(
     }
     changes: dict[str, Any] = {field: value for field, value in given.items() if value is not None}
     return replace(model, **changes) if changes else model
+
+
+def _preprocess(given: Any) -> Preprocess:
+    if isinstance(given, Preprocess):
+        return given
+    if not callable(given):
+        raise BadOption(
+            f"Expected a pellucid.Preprocess, or a function of a PIL image, as preprocess, got {given!r:.80}. Single "
+            "values are given by name: size=224, mean=..., std=...."
+        )
+    return measured(given)
 
 
 def _output(given: Any) -> Callable[[Any], Any] | None:

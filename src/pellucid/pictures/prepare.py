@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,6 +14,7 @@ from torch import Tensor
 
 from pellucid.errors import BadOption, BadPicture, unknown
 from pellucid.pictures.decode import Source, allowed_pixels, decode
+from pellucid.pictures.transforms import applied, part_shown
 from pellucid.types import Picture, Preprocess
 
 Box = tuple[float, float, float, float]
@@ -38,15 +41,19 @@ def prepare(
         max_pixels: limit on the source's pixels, and on those of the resized picture; None: `allowed_pixels`.
 
     Returns:
-        The picture; `box` is exact, in pixels of the upright original, and may lie between two pixels.
+        The picture; `box` is exact, in pixels of the upright original, and may lie between two pixels. Of a function of
+        the user's own it is measured; where that fails, the picture is the model's input itself, and a note says so.
 
     Raises:
         BadPicture: the source is no usable picture, or so narrow that resizing it would need too many pixels.
-        BadOption: the preprocessing asks for other than one or three channels, or for an unknown interpolation.
+        BadOption: the preprocessing asks for other than one or three channels, or for an unknown interpolation, or it
+            is a function that fails.
     """
     _check(preprocess)
     called, most = name or _name(source), max_pixels or allowed_pixels()
     image, notes = decode(source, max_pixels=most, name=name, check=lambda size: _plan(size, preprocess, called, most))
+    if preprocess.transform is not None:
+        return _by_function(image, preprocess, preprocess.transform, called, notes)
     if len(preprocess.mean) == 1:
         image = image.convert("L")
     name = called
@@ -57,6 +64,34 @@ def prepare(
     if box[2] - box[0] < columns or box[3] - box[1] < rows:
         notes = (*notes, f"enlarged from {box[2] - box[0]:.0f} x {box[3] - box[1]:.0f} to {columns} x {rows} pixels")
     return Picture(name, image, _normalise(shown, preprocess), box, notes)
+
+
+def _by_function(
+    image: Image.Image, preprocess: Preprocess, transform: Callable[..., Any], name: str, notes: tuple[str, ...]
+) -> Picture:
+    """What the user's own function makes of a picture; where it puts its pixels is measured."""
+    tensor = applied(transform, image)
+    if len(tensor) != len(preprocess.mean):
+        raise BadOption(f"The function given as preprocess gave {len(tensor)} channels, not {len(preprocess.mean)}.")
+    box = part_shown(preprocess, image.size)
+    if box is not None:
+        return Picture(name, image, tensor, box, notes)
+    rows, columns = tensor.shape[1:]
+    seen = _denormalised(tensor, preprocess)
+    return Picture(name, seen, tensor, (0.0, 0.0, float(columns), float(rows)), (*notes, _UNPLACED))
+
+
+_UNPLACED = (
+    "where the function given as preprocess puts each pixel of this picture is unknown, so it is shown as the model "
+    "sees it"
+)
+
+
+def _denormalised(tensor: Tensor, preprocess: Preprocess) -> Image.Image:
+    """The model's input as a picture of the same size."""
+    mean, std = (torch.tensor(values)[:, None, None] for values in (preprocess.mean, preprocess.std))
+    pixels = (tensor * std + mean).clamp(0, 1).mul(255).round().to(torch.uint8).permute(1, 2, 0).numpy()
+    return Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else np.ascontiguousarray(pixels))
 
 
 def _plan(size: tuple[int, int], preprocess: Preprocess, name: str, max_pixels: int) -> tuple[tuple[int, int], Box]:

@@ -15,7 +15,7 @@ import torch
 import pellucid
 from pellucid.explanation import Explanation
 from pellucid.report.subjects import Subject
-from pellucid.types import Paper, Prediction, Preprocess
+from pellucid.types import Paper, Prediction, Preprocess, kind_of
 
 _SURE = 0.5
 _NAMED = 3
@@ -90,6 +90,9 @@ def named(prediction: Prediction) -> str:
 
 def fed(preprocess: Preprocess) -> str:
     """How large a picture becomes for the model, and which part of it."""
+    if preprocess.transform is not None:
+        size = f"{preprocess.size[1]} × {preprocess.size[0]}, " if preprocess.size else ""
+        return f"{size}by a function of your own ({kind_of(preprocess.transform)})"
     if preprocess.size is None:
         return f"shorter side to {preprocess.resize}" if preprocess.resize else "at its own size"
     how = f"shorter side to {preprocess.resize} and central crop" if preprocess.resize else "squeezed"

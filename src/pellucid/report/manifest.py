@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import asdict
 from typing import Any
 
 from pellucid.report import facts
@@ -27,7 +26,7 @@ def manifest(subject: Subject, *, created: str, command: str = "") -> dict[str, 
         "versions": facts.versions(),
         "device": facts.device(explanation),
         "model": {"name": model.name, "source": model.source or None, "fingerprint": model.fingerprint},
-        "preprocessing": None if model.preprocess is None else asdict(model.preprocess),
+        "preprocessing": None if model.preprocess is None else model.preprocess.known,
         "picture": _picture(subject),
         "predictions": [prediction.known for prediction in subject.predictions],
         "choices": dict(explanation.choices),

@@ -30,7 +30,10 @@ def snippet(subjects: Sequence[Subject]) -> str:
 
 
 def _model(model: Model) -> str:
-    given = [] if model.preprocess is None else [f"preprocess=pellucid.{model.preprocess!r}"]
+    own = model.preprocess is not None and model.preprocess.transform is not None
+    given = (
+        [] if model.preprocess is None else ["preprocess=..." if own else f"preprocess=pellucid.{model.preprocess!r}"]
+    )
     if model.output is not None:
         given.append(f"output={model.output.path!r}" if isinstance(model.output, Part) else "output=...")
     if model.source.startswith("embedded:"):

@@ -93,7 +93,8 @@ def camify(
     found = right(answers, truth, examples.labels[learn], examples.classes)
     notes = (*examples.notes, *notes, *([found.note] if found.note else []))
     facts = {"data": examples.name, "seed": seed, "accuracy": found.share}
-    card = Card(CAMIFIED, options, examples.classes, preprocess, facts)
+    stated = preprocess if preprocess.transform is None else None  # a function stays with the network that it came with
+    card = Card(CAMIFIED, options, examples.classes, stated, facts)
     before = _before(model, inputs[held], truth, examples.classes)
     counts = (len(learn), len(held))
     seconds = time.perf_counter() - start
