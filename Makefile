@@ -16,8 +16,9 @@ demo: .venv/package  ## explain a photograph with a real network; writes picture
 test: .venv/extras  ## run the tests; of the matrix, every method and every network once
 	$(BIN)/python -m pytest -n 2
 
-matrix: .venv/extras  ## try every method (or METHODS=a,b) on every kind of network; writes docs/support.md
+matrix: .venv/extras  ## try every method (or METHODS=a,b) on every kind of network, writes docs/support.md; and on random ones
 	$(BIN)/python -m pytest -n 2 tests/matrix --complete --write --methods "$(METHODS)"
+	$(BIN)/python -m pytest -n 2 tests/fuzz --networks 300
 
 check: .venv/extras  ## formatter, linter, type checker, tests
 	$(BIN)/ruff format --check .

@@ -61,6 +61,23 @@ def test_a_ceiling(method, activation, ceiling):
     check(method, net)
 
 
+OVERWRITTEN = {
+    "clamp": lambda x: x.clamp(min=0),
+    "clamp_": lambda x: x.clone().clamp_(min=0),
+    "hardtanh": lambda x: F.hardtanh(x, 0.0, 1e9),
+    "threshold": lambda x: F.threshold(x, 0.0, 0.0),
+    "where": lambda x: torch.where(x > 0, x, torch.zeros_like(x)),
+    "masked_fill": lambda x: x.masked_fill(x < 0, 0),
+}
+
+
+@pytest.mark.parametrize("method", RULES)
+@pytest.mark.parametrize("first", OVERWRITTEN.values(), ids=OVERWRITTEN)
+def test_what_a_rectifier_gives_may_be_overwritten(method, first):
+    """As torch keeps nothing of what these give, steps in place may follow."""
+    check(method, Rectified(lambda x: first(x).mul_(2).div_(2)))
+
+
 @pytest.mark.parametrize("method", RULES)
 @pytest.mark.parametrize(
     "activation", [F.relu, nn.ReLU(), nn.ReLU(inplace=True)], ids=["function", "module", "in place"]

@@ -119,7 +119,7 @@ class Rectifiers(Rewriting):
 
     def _rectify(self, found: Rectifier) -> Tensor:
         x = found.x if found.sign > 0 else -found.x
-        y: Tensor = _Rectified.apply(x, found.ceiling, found.in_place, self)
+        y: Tensor = _Rectified.apply(x, found.ceiling, found.in_place, "mask", self)
         return y if found.scale == 1 else y * found.scale
 
     def _call(
@@ -130,7 +130,7 @@ class Rectifiers(Rewriting):
         found: tuple[Tensor, float, bool] | None,
     ) -> Any:
         if found is not None:
-            return _Rectified.apply(*found, self)
+            return _Rectified.apply(*found, _kept(func, in_place=found[2]), self)
         result = func(*args, **kwargs)
         if func in _POOLING and result.grad_fn is not None:
             self._pooling.update(nodes_below(result.grad_fn, *(t.grad_fn for t in args if isinstance(t, Tensor))))
@@ -155,22 +155,28 @@ class _Rectified(torch.autograd.Function):
     """min(max(x, 0), c), with the backward rule of a `Rectifiers`."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, ceiling: float, in_place: bool, rules: Rectifiers) -> Tensor:
+    def forward(ctx: Any, x: Tensor, ceiling: float, in_place: bool, kept: str, rules: Rectifiers) -> Tensor:
         if math.isinf(ceiling):
             y = x.relu_() if in_place else x.relu()
         else:
             y = x.clamp_(0, ceiling) if in_place else x.clamp(0, ceiling)
         if in_place:
             ctx.mark_dirty(x)
-        # views of one base share a version, so writing another slice would invalidate this one
-        ctx.save_for_backward(y.clone() if in_place and x._is_view() else y)
+        if kept == "mask":
+            saved = ((y > 0) & (y < ceiling)).to(y.dtype)
+            ceiling = math.inf
+        elif kept == "input":
+            saved = x
+        else:  # views of one base share a version, so writing another slice would invalidate this one
+            saved = y.clone() if in_place and x._is_view() else y
+        ctx.save_for_backward(saved)
         ctx.ceiling, ctx.rules = ceiling, rules
         return y
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, signal: Tensor) -> tuple[Tensor, None, None, None]:
-        (y,) = ctx.saved_tensors
+    def backward(ctx: Any, signal: Tensor) -> tuple[Tensor, None, None, None, None]:
+        (y,) = ctx.saved_tensors  # or x, or 1 where it is open
         rule = ctx.rules.rule
         if rule != "plain":
             signal = signal.relu()
@@ -179,7 +185,17 @@ class _Rectified(torch.autograd.Function):
                 signal = torch.ops.aten.threshold_backward(signal, y, 0)
             else:
                 signal = torch.ops.aten.hardtanh_backward(signal, y, 0, ctx.ceiling)
-        return signal, None, None, None
+        return signal, None, None, None, None
+
+
+def _kept(func: Any, *, in_place: bool) -> str:
+    """What of a call stays as it is until gradients are taken: what torch itself keeps, as later steps may be in place.
+
+    Where torch would keep a copy, or something else of a rectifier written by hand, that is a mask.
+    """
+    if func in _RELU or func in _RELU_IN_PLACE or (func in _HARDTANH and in_place):
+        return "output"
+    return "mask" if in_place else "input"
 
 
 def as_rectifier(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Tensor, float, bool] | None:
