@@ -15,7 +15,7 @@ from pellucid.capture.attention_pass import summaries
 from pellucid.capture.budget import Budget
 from pellucid.capture.catalogue import Rule, rule_of
 from pellucid.capture.conduct import Conduct
-from pellucid.capture.feeding import conduct, input_type
+from pellucid.capture.feeding import conduct, input_type, with_rows
 from pellucid.capture.passes import Findings, Wish, look
 from pellucid.capture.probe import Meter, Probe
 from pellucid.capture.randomness import Draws
@@ -26,7 +26,7 @@ from pellucid.models.preprocessing import preprocessing_of
 from pellucid.numerics import max_abs, onto_picture
 from pellucid.pictures import prepare, read_labels
 from pellucid.registry import fill_options, find_method
-from pellucid.targets import Reading, Target, Unread
+from pellucid.targets import Reading, Target, Unread, of_rows
 from pellucid.types import (
     Attentions,
     Attribution,
@@ -42,6 +42,8 @@ from pellucid.types import (
     Tally,
 )
 
+_SAID = 2
+"""Notes on changed pictures that are repeated."""
 _WHOLE_BATCH = 8
 """Batches up to this size are run at once without asking how much memory a sample takes."""
 
@@ -58,6 +60,11 @@ class Step:
     def at_site(self) -> bool:
         """Whether the choice of layer changes the map."""
         return self.method.at_site or (self.base is not None and self.base.at_site)
+
+    @property
+    def asks(self) -> bool:
+        """Whether it asks the model further questions, or draws numbers, so that one pass does not give its map."""
+        return bool({"probe", "rng"} & self.method.needs)
 
     @property
     def reduce(self) -> str:
@@ -102,24 +109,23 @@ def plan(names: Sequence[str], options: Mapping[str, Mapping[str, Any]]) -> tupl
 
     Raises:
         UnknownName: a method that does not exist.
-        BadOption: an option that does not fit, or a method built on one that asks the model further questions.
+        BadOption: an option that does not fit, or a method built on itself.
     """
     for name in options:
         find_method(name)
     return tuple(_step(name, options) for name in dict.fromkeys(names))
 
 
-def _step(name: str, options: Mapping[str, Mapping[str, Any]]) -> Step:
+def _step(name: str, options: Mapping[str, Mapping[str, Any]], around: tuple[str, ...] = ()) -> Step:
+    """The step of a method that stands inside of others, `around` it."""
     method = find_method(name)
     filled = fill_options(method, options.get(name, {}))
     if "of" not in method.options:
         return Step(method, filled).check()
     base = find_method(filled["of"])
-    if {"probe", "rng"} & base.needs:
-        raise BadOption(
-            f"{name} works on methods that need one pass, such as saliency or grad-cam; {base.id!r} does not."
-        )
-    return Step(method, filled, _step(base.id, options)).check()
+    if base.id in (*around, name):
+        raise BadOption(f"{name} cannot be built on {base.id}, which is built on it. Name another method as its `of`.")
+    return Step(method, filled, _step(base.id, options, (*around, name))).check()
 
 
 class Engine:
@@ -357,7 +363,7 @@ class Engine:
             ),
             model=self.model,
             extras={name: _own(value) for name, value in evidence.extras.items()},
-            notes=(*evidence.notes, *_base_options(step), *_cut_short(meter.cut), *_flat_maps(values)),
+            notes=(*evidence.notes, *_base_options(step), *_base_notes(step, meter), *_cut_short(meter.cut), *_flat_maps(values)),
             partial=None if meter.cut is None else (meter.cut.done, meter.cut.total),
         )
 
@@ -380,6 +386,8 @@ class Engine:
             base = Step(replace(step.method, function=function), options) if function else step.base
             if base is None:
                 raise RuntimeError(f"{step.method.id} runs another method, but has no option `of` to name it")
+            if base.asks:
+                return self._in_full(base, rows, samples, target, site, meter)
             wish = base.wish(site)
             found = look(self.model, rows, samples, [target], wish)
             meter.forward += len(rows)
@@ -387,6 +395,29 @@ class Engine:
             return self._call(base, _arguments(found, 0, site, base), rows, None).raw
 
         return attribute
+
+    def _in_full(
+        self, step: Step, rows: Maps, samples: Tensor, target: Target, site: Site | None, meter: Meter
+    ) -> Tensor:
+        """What a method that asks further questions gives for changed pictures.
+
+        Its raw maps; where it has a way of its own from these to the picture, what they are there.
+        """
+        frames = tuple(self.frames[k] for k in samples.tolist())
+        own = Meter(None, meter.cancel)
+        engine = Engine(
+            with_rows(self.model, samples), rows, frames, [of_rows(target, samples)], [step],
+            seed=self.seed, budget=self.budget, meter=own, strict=True,
+        )  # fmt: skip
+        engine.sites = engine.stages = (site,) if site is not None and step.at_site else ()
+        engine.run()
+        found = engine.done[0]
+        meter.forward += found.cost.forward
+        meter.backward += found.cost.backward
+        meter.said.update(dict.fromkeys(found.notes))
+        if found.raw.ndim == 4 or torch.equal(found.values, self._enlarge(found.raw)):
+            return found.raw
+        return found.values
 
     def _read_picture(self, name: str) -> Maps:
         return prepare(name, preprocessing_of(self.model)).tensor[None]
@@ -473,6 +504,13 @@ def _base_options(step: Step) -> tuple[str, ...]:
     if not changed or step.base is None:
         return ()
     return (f"{step.base.method.id} ran with {', '.join(f'{k} = {v!r}' for k, v in changed.items())}.",)
+
+
+def _base_notes(step: Step, meter: Meter) -> tuple[str, ...]:
+    """What the method built upon said of the changed pictures, a few of many."""
+    said = list(meter.said)
+    more = (f"{step.options['of']} said more of other changed pictures.",) if len(said) > _SAID else ()
+    return (*(f"{step.options['of']}, of a changed picture: {note}" for note in said[:_SAID]), *more)
 
 
 def _cut_short(cut: Tally | None) -> tuple[str, ...]:

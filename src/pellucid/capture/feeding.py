@@ -171,6 +171,13 @@ def bound(model: Model, inputs: Any, image: Tensor) -> Model:
     return replace(model, inputs=ready if isinstance(inputs, Mapping) else tuple(ready.values()))
 
 
+def with_rows(model: Model, pictures: Tensor) -> Model:
+    """The model with what goes along with each picture, for pictures put together anew."""
+    if isinstance(model.inputs, Mapping):
+        return replace(model, inputs={name: tensor[pictures] for name, tensor in model.inputs.items()})
+    return replace(model, inputs=tuple(tensor[pictures] for tensor in model.inputs)) if model.inputs else model
+
+
 def manner(model: Model) -> tuple[Any, ...]:
     """How the model is run and read; equal for models of one module that are run and read alike."""
     shapes = tuple((name, tuple(tensor.shape[1:]), tensor.dtype) for name, tensor in _entries(model.inputs))

@@ -41,6 +41,7 @@ class Meter:
         stop: the wish to stop, once a method makes do with what it has; it is passed on when the method has finished.
         cut: how far that method's work had come; None when it was complete.
         tally: of the loop that a method is in, which progress is reported of instead of each question's.
+        said: notes of another method on changed pictures, in order.
     """
 
     progress: Callable[[str, int, int], None] | None = None
@@ -51,6 +52,7 @@ class Meter:
     stop: KeyboardInterrupt | None = None
     cut: Tally | None = None
     tally: Tally | None = None
+    said: dict[str, None] = field(default_factory=dict)
 
     def tick(self, done: int, total: int) -> None:
         """Report progress; raise `Cancelled` if the caller wants to stop, `KeyboardInterrupt` if the user does."""

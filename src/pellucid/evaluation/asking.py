@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from pellucid.capture.budget import Budget
+from pellucid.capture.feeding import with_rows
 from pellucid.capture.passes import Wish, look
 from pellucid.capture.probe import Meter, Probe
 from pellucid.capture.randomness import Draws
@@ -275,10 +276,3 @@ def _groups(asked: Sequence[_Asked]) -> list[list[_Asked]]:
         else:
             groups.append(((key, question.sites, question.fuse), [each]))
     return [group for _, group in groups]
-
-
-def with_rows(model: Model, pictures: Tensor) -> Model:
-    """The model with what goes along with each picture, for pictures put together anew."""
-    if isinstance(model.inputs, Mapping):
-        return replace(model, inputs={name: tensor[pictures] for name, tensor in model.inputs.items()})
-    return replace(model, inputs=tuple(tensor[pictures] for tensor in model.inputs)) if model.inputs else model

@@ -17,7 +17,8 @@ from pellucid.capture.guard import guarded
 from pellucid.capture.probe import Meter, Probe
 from pellucid.capture.randomness import Draws, network_seed
 from pellucid.errors import BadOption, BadSite, Cancelled, Refused
-from pellucid.evaluation.asking import Asker, Remaker, with_rows
+from pellucid.capture.feeding import with_rows
+from pellucid.evaluation.asking import Asker, Remaker
 from pellucid.evaluation.bootstrap import mean_and_interval
 from pellucid.evaluation.controls import CONTROLS, WRONG_TARGET
 from pellucid.judging import STILL, TRUTH, Evaluation, Judgement, Metric, Score

@@ -17,25 +17,29 @@ def noisy(
     rng: Noise,
     samples: int,
     noise: float,
+    sigma: float | None,
     *,
     least: int = 1,
     function: Callable[..., Tensor] | None = None,
 ) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-    """Run the method named by `of`, or `function`, on I + sigma e_n with sigma = noise (max I - min I).
+    """Run the method named by `of`, or `function`, on I + sigma e_n; sigma None is noise (max I - min I).
 
     Yields:
         As `Probe.each`: (which picture `[n]`, which copy `[n]`, raw map `[n, ...]`).
 
     Raises:
-        BadOption: fewer than `least` samples, or negative noise; the message names `method`.
+        BadOption: fewer than `least` samples, or negative noise or sigma; the message names `method`.
     """
     if samples < least or noise < 0:
         raise BadOption(f"Expected samples >= {least} and noise >= 0 for {method}, got {samples} and {noise}.")
 
+    if sigma is not None and sigma < 0:
+        raise BadOption(f"Expected sigma >= 0 for {method}, got {sigma}.")
+
     def disturb(rows: Maps, _: Tensor, numbers: Tensor) -> Maps:
         flat = rows.flatten(1)
-        sigma = noise * (flat.amax(1) - flat.amin(1))
-        return rows + sigma[:, None, None, None] * rng.normal(numbers, rows)
+        width = noise * (flat.amax(1) - flat.amin(1)) if sigma is None else rows.new_full((len(rows),), sigma)
+        return rows + width[:, None, None, None] * rng.normal(numbers, rows)
 
     yield from probe.each(samples, disturb, function)
 
@@ -47,11 +51,12 @@ def noisy_mean(
     rng: Noise,
     samples: int,
     noise: float,
+    sigma: float | None,
     change: Callable[[Tensor], Tensor],
 ) -> Tensor:
     """Mean over the noisy copies of `change(raw map)`, one per picture."""
     mean = torch.zeros(0)
-    for pictures, _, raw in noisy(method, probe, rng, samples, noise):
+    for pictures, _, raw in noisy(method, probe, rng, samples, noise, sigma):
         if not len(mean):  # only now is the shape of the other method's maps known
             mean = raw.new_zeros(len(image), *raw.shape[1:])
         mean.index_add_(0, pictures, change(raw) / samples)

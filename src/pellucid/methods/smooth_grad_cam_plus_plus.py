@@ -8,7 +8,7 @@ from pellucid.types import Map, Maps, Method, Noise, Paper, ProbeLike
 
 
 def smooth_grad_cam_plus_plus(
-    activation: Maps, probe: ProbeLike, rng: Noise, *, samples: int = 25, noise: float = 0.15
+    activation: Maps, probe: ProbeLike, rng: Noise, *, samples: int = 25, noise: float = 0.15, sigma: float | None = None
 ) -> Map:
     """Grad-CAM++ with its derivatives averaged over noisy copies of the picture.
 
@@ -21,12 +21,13 @@ def smooth_grad_cam_plus_plus(
         rng: noise by sample number.
         samples: number of noisy copies.
         noise: standard deviation, as a fraction of the picture's own range (0 to 1).
+        sigma: standard deviation in the model's normalised space instead; None takes `noise`.
 
     Returns:
         `[batch, row, column]` on the layer's grid.
     """
     moments = torch.zeros(3, *activation.shape, dtype=activation.dtype, device=activation.device)
-    for pictures, _, g in noisy(METHOD.id, probe, rng, samples, noise, function=_gradient):
+    for pictures, _, g in noisy(METHOD.id, probe, rng, samples, noise, sigma, function=_gradient):
         for power in (1, 2, 3):
             moments[power - 1].index_add_(0, pictures, g**power / samples)
     first, second, third = moments

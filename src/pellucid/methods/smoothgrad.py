@@ -14,6 +14,7 @@ def smoothgrad(
     of: str = "saliency",  # noqa: ARG001
     samples: int = 25,
     noise: float = 0.15,
+    sigma: float | None = None,
 ) -> torch.Tensor:
     """Any gradient map with its local flutter averaged away.
 
@@ -24,15 +25,16 @@ def smoothgrad(
         image: I, `[batch, channel, row, column]`.
         probe: runs the method `of` on the noisy copies.
         rng: noise by sample number; the same for all pictures.
-        of: id of a method that needs one pass (saliency, guided-backprop, input-x-gradient, grad-cam, ...). The engine
-            reads it and gives the probe that method to run.
+        of: id of any other method (saliency, grad-cam, integrated-gradients, occlusion, ...), which runs with its own
+            options. The engine reads it and gives the probe that method to run.
         samples: number of noisy copies.
         noise: standard deviation, as a fraction of the picture's own range (0 to 1).
+        sigma: standard deviation in the model's normalised space instead; None takes `noise`.
 
     Returns:
-        Shaped as the raw map of `of`.
+        Shaped as the raw map of `of`, or as its map where that is not simply the raw one resized (occlusion).
     """
-    return noisy_mean(METHOD.id, image, probe, rng, samples, noise, lambda raw: raw)
+    return noisy_mean(METHOD.id, image, probe, rng, samples, noise, sigma, lambda raw: raw)
 
 
 METHOD = Method(

@@ -14,6 +14,7 @@ def squared_gradient(
     of: str = "saliency",  # noqa: ARG001
     samples: int = 25,
     noise: float = 0.15,
+    sigma: float | None = None,
 ) -> torch.Tensor:
     """Where a gradient map is strong in either direction, averaged over noisy copies of the picture.
 
@@ -23,14 +24,15 @@ def squared_gradient(
         image: I, `[batch, channel, row, column]`.
         probe: runs the method `of` on the noisy copies.
         rng: noise by sample number; the same for all pictures.
-        of: id of a method that needs one pass (saliency, guided-backprop, ...).
+        of: id of any other method (saliency, guided-backprop, integrated-gradients, ...).
         samples: number of noisy copies.
         noise: standard deviation, as a fraction of the picture's own range (0 to 1).
+        sigma: standard deviation in the model's normalised space instead; None takes `noise`.
 
     Returns:
-        Shaped as the raw map of `of`, never negative.
+        Shaped as for `smoothgrad`, never negative.
     """
-    return noisy_mean(METHOD.id, image, probe, rng, samples, noise, torch.square)
+    return noisy_mean(METHOD.id, image, probe, rng, samples, noise, sigma, torch.square)
 
 
 METHOD = Method(

@@ -14,6 +14,7 @@ def vargrad(
     of: str = "saliency",  # noqa: ARG001
     samples: int = 25,
     noise: float = 0.15,
+    sigma: float | None = None,
 ) -> torch.Tensor:
     """Where a gradient map changes most when the picture is disturbed a little.
 
@@ -24,15 +25,16 @@ def vargrad(
         image: I, `[batch, channel, row, column]`.
         probe: runs the method `of` on the noisy copies.
         rng: noise by sample number; the same for all pictures.
-        of: id of a method that needs one pass (saliency, guided-backprop, ...).
+        of: id of any other method (saliency, guided-backprop, integrated-gradients, ...).
         samples: number of noisy copies, at least 2.
         noise: standard deviation, as a fraction of the picture's own range (0 to 1).
+        sigma: standard deviation in the model's normalised space instead; None takes `noise`.
 
     Returns:
-        Shaped as the raw map of `of`, never negative.
+        Shaped as for `smoothgrad`, never negative.
     """
     mean = squares = torch.zeros(0)
-    for pictures, numbers, raw in noisy(METHOD.id, probe, rng, samples, noise, least=2):
+    for pictures, numbers, raw in noisy(METHOD.id, probe, rng, samples, noise, sigma, least=2):
         if not len(mean):
             mean, squares = (raw.new_zeros(len(image), *raw.shape[1:]) for _ in range(2))
         for picture, number, value in zip(pictures.tolist(), numbers.tolist(), raw, strict=True):
