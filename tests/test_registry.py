@@ -108,7 +108,7 @@ def test_options_are_filled():
         (OCCLUSION, {"window": 8.5}, r"\| None for the option 'window' of 'occlusion', got 8.5"),
         (OCCLUSION, {"window": True}, r"\| None for the option 'window' of 'occlusion', got True"),
         (OCCLUSION, {"window": "8"}, r"\| None for the option 'window' of 'occlusion', got '8'"),
-        (OCCLUSION, {"fill": [1]}, r"Expected float \| str for the option 'fill' of 'occlusion', got \[1\]"),
+        (OCCLUSION, {"fill": [1]}, r"Expected float \| str \| tensor for the option 'fill' of 'occlusion', got \[1\]"),
         (GRAD_CAM, {"rectify": 1}, r"Expected bool for the option 'rectify' of 'grad-cam', got 1"),
         (SMOOTHGRAD, {"noise": True}, r"Expected float for the option 'noise' of 'smoothgrad', got True"),
         (SMOOTHGRAD, {"of": 3}, r"Expected str for the option 'of' of 'smoothgrad', got 3"),

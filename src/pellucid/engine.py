@@ -22,6 +22,7 @@ from pellucid.capture.randomness import Draws
 from pellucid.capture.sites import footprint, recommended, stages, why_recommended
 from pellucid.errors import BadOption, BadSite, Refused
 from pellucid.fusing import fused
+from pellucid.held import of_pictures, plain
 from pellucid.models.preprocessing import preprocessing_of
 from pellucid.numerics import max_abs, onto_picture
 from pellucid.pictures import prepare, read_labels
@@ -93,6 +94,11 @@ class Step:
     def summaries(self) -> Mapping[str, str]:
         """How the attention layers are summed up for each of the method's parameters that asks for them."""
         return summaries(self.method.needs, self.options)
+
+    def for_pictures(self, pictures: Tensor) -> Step:
+        """For a batch of which row i is picture `pictures[i]`: options that are tensors of one row each go along."""
+        base = self.base and self.base.for_pictures(pictures)
+        return replace(self, options=of_pictures(self.options, pictures), base=base)
 
     def check(self) -> Step:
         """Refuse options that the backward rule or the summary of attention cannot use, before any pass is run."""
@@ -363,13 +369,19 @@ class Engine:
             ),
             model=self.model,
             extras={name: _own(value) for name, value in evidence.extras.items()},
-            notes=(*evidence.notes, *_base_options(step), *_base_notes(step, meter), *_cut_short(meter.cut), *_flat_maps(values)),
+            notes=(
+                *evidence.notes,
+                *_base_options(step),
+                *_base_notes(step, meter),
+                *_cut_short(meter.cut),
+                *_flat_maps(values),
+            ),
             partial=None if meter.cut is None else (meter.cut.done, meter.cut.total),
         )
 
     def _call(self, step: Step, found: Mapping[str, Any], image: Maps, probe: Probe | None) -> Evidence:
         available = {**found, "enlarge": self._enlarge, "image": image, "probe": probe, "rng": Draws(self.seed)}
-        result = step.method.function(**{name: available[name] for name in step.method.needs}, **step.options)
+        result = step.method.function(**{name: available[name] for name in step.method.needs}, **plain(step.options))
         return result if isinstance(result, Evidence) else Evidence(result)
 
     def _other_method(self, step: Step, meter: Meter) -> Any:
@@ -386,7 +398,8 @@ class Engine:
             base = Step(replace(step.method, function=function), options) if function else step.base
             if base is None:
                 raise RuntimeError(f"{step.method.id} runs another method, but has no option `of` to name it")
-            if base.asks:
+            base = base if function else base.for_pictures(samples)
+            if base.asks and not function:
                 return self._in_full(base, rows, samples, target, site, meter)
             wish = base.wish(site)
             found = look(self.model, rows, samples, [target], wish)

@@ -10,6 +10,7 @@ Every method that hides something takes the same `fill`:
 | `noise` | normal noise with each picture's mean and deviation per channel, drawn from the seed |
 | `inpaint` | the smooth surface that continues what lies around the hidden part (Laplace's equation) |
 | `photo.jpg`, `sample:coffee`, ... | another picture, read as the explained ones are |
+| a tensor | in Python: a colour `[channel]`, a picture `[channel, row, column]`, or one for each picture |
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from torch.nn import functional as F
 
 from pellucid.blur import gaussian_blur
 from pellucid.errors import BadOption
+from pellucid.held import as_pictures
 from pellucid.numerics import crops
 from pellucid.types import Maps, Noise
 
@@ -78,13 +80,15 @@ class Fill:
         return inpaint(wide, holes, inside(picture, corners - 1, wide.shape))[:, :, 1:-1, 1:-1]
 
 
-def fill_of(method: str, kind: float | str, image: Maps, probe: ReadsPictures, rng: Noise) -> Fill:
+def fill_of(method: str, kind: float | str | Tensor, image: Maps, probe: ReadsPictures, rng: Noise) -> Fill:
     """What the option `fill` names; errors name the `method`.
 
     Raises:
         BadOption: a name that is neither a fill nor a picture, or a picture for a model without preprocessing.
         BadPicture: the other picture cannot be read.
     """
+    if isinstance(kind, Tensor):
+        return Fill(image, as_pictures(method, "fill", kind, image))
     if not isinstance(kind, str):
         return Fill(image, torch.full_like(image[:1, :, :1, :1], kind).expand_as(image))
     if kind == "inpaint":

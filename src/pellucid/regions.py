@@ -8,6 +8,7 @@ Every method that switches regions takes the same `regions`:
 | a number | exactly so many superpixels of each picture (SLIC) |
 | `7x7` | a grid of so many rows and columns |
 | `labels.png`, `labels.npy` | a label map: pixels of one colour, or of one number, are a region |
+| a tensor | in Python: a label map of whole numbers `[row, column]`, or one for each picture |
 
 A label map has the size of the pictures, or of the model's input.
 """
@@ -79,7 +80,9 @@ class Regions:
         return values.gather(1, self.labels.flatten(1)).reshape(self.labels.shape)
 
 
-def regions_of(method: str, kind: int | str | None, image: Maps, probe: ProbeLike, default: int = DEFAULT) -> Regions:
+def regions_of(
+    method: str, kind: int | str | Tensor | None, image: Maps, probe: ProbeLike, default: int = DEFAULT
+) -> Regions:
     """The regions that the option `regions` names; errors name the `method`.
 
     None is so many superpixels as `default` says. Small pictures, and those that superpixels would cut so unevenly that
@@ -93,6 +96,8 @@ def regions_of(method: str, kind: int | str | None, image: Maps, probe: ProbeLik
     notes: tuple[str, ...] = ()
     if kind is None:
         labels, count, notes = _fitting(image, probe, default)
+    elif isinstance(kind, Tensor):
+        labels, count = _given(method, kind, image)
     elif isinstance(kind, str) and (cells := re.fullmatch(r"(\d+)x(\d+)", kind.strip())):
         down, across = int(cells[1]), int(cells[2])
         if not (1 <= down <= rows and 1 <= across <= columns):
@@ -113,6 +118,29 @@ def regions_of(method: str, kind: int | str | None, image: Maps, probe: ProbeLik
     if count < 2:
         raise BadOption(f"{method} compares regions and needs at least two, got {count}.")
     return Regions(labels.to(image.device).expand(len(image), rows, columns), count, notes)
+
+
+def _given(method: str, given: Tensor, image: Maps) -> tuple[Tensor, int]:
+    """Label maps `[1 or batch, row, column]` from a tensor of whole numbers, and how many regions each has.
+
+    Raises:
+        BadOption: other numbers, another size, too many regions, or not the same number in every picture.
+    """
+    maps = given[None] if given.ndim == 2 else given
+    sizes = ([1, *image.shape[2:]], [len(image), *image.shape[2:]])
+    if maps.is_floating_point() or list(maps.shape) not in sizes:
+        raise BadOption(
+            f"Expected whole numbers [row, column] or [batch, row, column] as regions of {method} that fit pictures of "
+            f"shape {list(image.shape)}, got {list(given.shape)} of {given.dtype}."
+        )
+    found = [one.unique(return_inverse=True) for one in maps.cpu()]
+    counts = [len(values) for values, _ in found]
+    if len(set(counts)) > 1 or counts[0] > MOST:
+        raise BadOption(
+            f"Expected as many regions in every picture, at most {MOST:,}, for {method}, got {min(counts):,} to "
+            f"{max(counts):,}. Explain pictures with different numbers one by one."
+        )
+    return torch.stack([labels for _, labels in found]), counts[0]
 
 
 def _fitting(image: Maps, probe: ProbeLike, default: int) -> tuple[Tensor, int, tuple[str, ...]]:

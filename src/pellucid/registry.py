@@ -6,12 +6,13 @@ import importlib
 import inspect
 import math
 import pkgutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 from types import MappingProxyType
 from typing import Any, Protocol
 
 from pellucid.errors import BadOption, unknown
+from pellucid.held import Held, held_tensor, is_tensor
 from pellucid.judging import Metric
 from pellucid.types import Entry, Method
 
@@ -105,6 +106,12 @@ def fill_options(entry: HasOptions, given: Mapping[str, Any]) -> dict[str, Any]:
 
 def _check(entry: HasOptions, name: str, value: Any) -> Any:
     kinds = _kinds(entry, name)
+    if isinstance(value, Held):
+        value = value.value
+    if is_tensor(value) and _TENSOR in kinds:
+        return held_tensor(value, f"the option {name!r} of {entry.id!r}")
+    if callable(value) and any(kind.startswith(_FUNCTION) for kind in kinds):
+        return Held(value)
     if isinstance(value, float) and not math.isfinite(value):
         raise BadOption(f"Expected a finite number for the option {name!r} of {entry.id!r}, got {value}.")
     if _PAIR in kinds and isinstance(value, tuple | list) and [type(part) for part in value] == [int, int]:
@@ -116,7 +123,13 @@ def _check(entry: HasOptions, name: str, value: Any) -> Any:
         return value
     if "float" in kinds and given == "int":
         return float(value)
-    raise BadOption(f"Expected {' | '.join(kinds)} for the option {name!r} of {entry.id!r}, got {value!r}.")
+    raise BadOption(f"Expected {_named(kinds)} for the option {name!r} of {entry.id!r}, got {value!r:.200}.")
+
+
+def _named(kinds: Iterable[str]) -> str:
+    """The types for people."""
+    words = {_TENSOR: "tensor", _PAIR: "tuple[int, int]"}
+    return " | ".join("function" if kind.startswith(_FUNCTION) else words.get(kind, kind) for kind in kinds)
 
 
 def _kinds(entry: HasOptions, name: str) -> list[str]:
@@ -132,6 +145,8 @@ def _pair(text: str) -> tuple[int, int]:
 
 
 _PAIR = "tuple[int, int]"
+_TENSOR = "torch.Tensor"
+_FUNCTION = "collections.abc.Callable"
 _YES_NO = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
 _READERS: Mapping[str, Callable[[str], Any]] = {
     "bool": lambda text: _YES_NO[text.lower()],
@@ -158,4 +173,5 @@ def parse_option(entry: HasOptions, name: str, text: str) -> Any:
                 return read(text)
             except (ValueError, KeyError):
                 continue
-    raise BadOption(f"Expected {' | '.join(kinds)} for --{entry.id}.{name.replace('_', '-')}, got {text!r}.")
+    typed = [kind for kind in kinds if kind in _READERS]
+    raise BadOption(f"Expected {_named(typed)} for --{entry.id}.{name.replace('_', '-')}, got {text!r}.")

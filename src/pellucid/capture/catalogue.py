@@ -14,6 +14,7 @@ from pellucid.capture.excitation import ContrastiveExcitation, Excitation
 from pellucid.capture.relevance import Relevance
 from pellucid.capture.rewriting import Rewriting
 from pellucid.capture.rules import Rectifiers
+from pellucid.held import plain
 
 CATALOGUE: Mapping[str, Callable[..., Rewriting]] = MappingProxyType(
     {
@@ -48,7 +49,7 @@ class Rule:
         Raises:
             BadOption: an option's value makes no sense.
         """
-        return CATALOGUE[self.name](**dict(self.options))
+        return CATALOGUE[self.name](**plain(dict(self.options)))
 
 
 PLAIN = Rule("plain")

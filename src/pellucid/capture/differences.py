@@ -57,6 +57,15 @@ class Differences(Rewriting):
         super().__init__()
         if isinstance(baseline, bool) or not isinstance(baseline, (int, float, Tensor)):
             raise BadOption(f"expected a number as baseline of the method, got {baseline!r}.")
+        if isinstance(baseline, Tensor) and baseline.ndim == 1:
+            baseline = baseline[:, None, None]  # a colour
+        if isinstance(baseline, Tensor) and not (
+            baseline.ndim in (0, 3) or (baseline.ndim == 4 and len(baseline) == 1)
+        ):
+            raise BadOption(
+                "expected a tensor [channel] or [channel, row, column] as baseline, the same for all pictures, got "
+                f"{list(baseline.shape)}."
+            )
         self.baseline = baseline
         self.reference_scores: list[Tensor] = []
 

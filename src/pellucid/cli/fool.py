@@ -37,7 +37,8 @@ def fool(picture: str | None, spec: str | None, as_json: bool, **given: Any) -> 
     """
     from pellucid.fooling.saving import save
     from pellucid.report.folder import complete
-    from pellucid.targets.classes import class_index, probabilities
+    from pellucid.targets.answers import probabilities
+    from pellucid.targets.classes import class_index
 
     out = png_file(given["out"])
     alone = None if given["save"] is None else png_file(given["save"], "--save")
@@ -161,7 +162,7 @@ def _number(text: str) -> float:
 
 
 def _answer(model: Any, scores: Any) -> tuple[str, dict[str, Any]]:
-    from pellucid.targets.classes import probabilities
+    from pellucid.targets.answers import probabilities
 
     sure, number = probabilities(scores[None], model)[0].max(0)
     name = model.class_name(int(number))

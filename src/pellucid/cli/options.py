@@ -92,12 +92,17 @@ def flag(method: HasOptions, name: str) -> str:
     return f"--{method.id}.{name.replace('_', '-')}"
 
 
+_PYTHON_ONLY = ("Tensor", "torch.Tensor", "Own", "collections.abc.Callable[..., typing.Any]")
+"""Types that nobody can type on a command line."""
+
+
 def value_kind(method: HasOptions, name: str) -> str:
     """The type that an option's value has, for people."""
     kind = method.function.__annotations__.get(name, type(method.options[name]))
     text = kind if isinstance(kind, str) else getattr(kind, "__name__", str(kind))
     words = {"int": "whole number", "float": "number", "str": "text", "bool": "yes|no", "tuple[int, int]": "RxC"}
-    return "|".join(words.get(part.strip(), part.strip()) for part in text.split("|"))
+    parts = [part.strip() for part in text.split("|")]
+    return "|".join(words.get(part, part) for part in parts if part not in _PYTHON_ONLY)
 
 
 def described_arguments(method: HasOptions) -> Mapping[str, str]:

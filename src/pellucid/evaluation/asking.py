@@ -251,7 +251,7 @@ class Remaker:
         targets = [of_rows(target or question.target, pictures)]
         frames = tuple(question.frames[k] for k in pictures.tolist())
         engine = Engine(
-            with_rows(model, samples), rows, frames, targets, [q.step for _, _, q in group],
+            with_rows(model, samples), rows, frames, targets, [q.step.for_pictures(pictures) for _, _, q in group],
             seed=group[0][1].seed, budget=self.budget, meter=Meter(None, self.meter.cancel), strict=True,
             fuse=question.fuse,
         )  # fmt: skip

@@ -12,12 +12,11 @@ from torch import Tensor
 
 from pellucid import arguments
 from pellucid.capture.budget import Budget
-from pellucid.capture.feeding import conduct
+from pellucid.capture.feeding import conduct, with_rows
 from pellucid.capture.guard import guarded
 from pellucid.capture.probe import Meter, Probe
 from pellucid.capture.randomness import Draws, network_seed
 from pellucid.errors import BadOption, BadSite, Cancelled, Refused
-from pellucid.capture.feeding import with_rows
 from pellucid.evaluation.asking import Asker, Remaker
 from pellucid.evaluation.bootstrap import mean_and_interval
 from pellucid.evaluation.controls import CONTROLS, WRONG_TARGET

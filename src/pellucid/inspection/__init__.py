@@ -3,8 +3,9 @@
 from pellucid.inspection.advice import Layer, Layers, layers
 from pellucid.inspection.dissection import Dissection, Match, dissect
 from pellucid.inspection.overview import Inspection, inspect
+from pellucid.inspection.strongest import Hit
 from pellucid.inspection.structure import Row, Structure
-from pellucid.inspection.units import Hit, TopPictures, top_pictures
+from pellucid.inspection.units import TopPictures, top_pictures
 from pellucid.inspection.value import Look, look
 
 __all__ = [

@@ -55,14 +55,14 @@ class Fade:
         return seen, hidden, (1 - (depth - level))[:, None]
 
 
-def fade_of(method: str, kind: float | str, image: Maps, probe: ProbeLike, rng: Noise) -> Fade:
+def fade_of(method: str, kind: float | str | Tensor, image: Maps, probe: ProbeLike, rng: Noise) -> Fade:
     """What the option `fill` names, for masks that hide by degrees: `blur` gets blurrier, all others shine through.
 
     Raises:
         BadOption: `inpaint`, which needs a hole, or no fill at all; the message names `method`.
         BadPicture: the other picture cannot be read.
     """
-    if kind == "blur":
+    if isinstance(kind, str) and kind == "blur":
         widths = [BLUR * level / (_LEVELS - 1) for level in range(_LEVELS)]
         return Fade(torch.stack([blurred(image, width) for width in widths]))
     cover = fill_of(method, kind, image, probe, rng).cover

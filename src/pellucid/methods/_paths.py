@@ -11,6 +11,7 @@ from torch import Tensor
 
 from pellucid.blur import gaussian_blur
 from pellucid.errors import BadOption
+from pellucid.held import as_pictures
 from pellucid.types import Maps, ProbeLike
 
 NAMES = ("black", "white", "mean", "blur")
@@ -27,14 +28,15 @@ def plain_gradient(image_gradient: Maps) -> Maps:
 
 
 def read_baselines(
-    method: str, choice: float | str, image: Maps, probe: ProbeLike
+    method: str, choice: float | str | Tensor, image: Maps, probe: ProbeLike
 ) -> tuple[list[Maps], tuple[str, ...]]:
     """The pictures that paths begin at, each shaped as `image`, and notes for the result.
 
     Args:
         method: id of the method, for messages.
         choice: a number in the model's normalised space, `black`, `white`, `mean` (the picture's own mean colour),
-            `blur` (the picture blurred by a tenth of its shorter side), or several of these with commas between.
+            `blur` (the picture blurred by a tenth of its shorter side), several of these with commas between, or a
+            tensor, see `held.as_pictures`.
         image: the pictures `[batch, channel, row, column]`.
         probe: knows black and white where the model has preprocessing. Elsewhere the picture's own smallest and
             largest value stand in, and a note says so.
@@ -42,6 +44,8 @@ def read_baselines(
     Raises:
         BadOption: the choice is none of these.
     """
+    if isinstance(choice, Tensor):
+        return [as_pictures(method, "baseline", choice, image)], ()
     words = [word.strip() for word in str(choice).split(",")]
     unknown = bool({"black", "white"} & set(words)) and probe.grey(0) is None
     return [_baseline(method, word, image, probe) for word in words], unknown_colours() if unknown else ()

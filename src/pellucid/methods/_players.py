@@ -65,7 +65,12 @@ class Game:
 
 
 def game_of(
-    method: str, image: Maps, probe: ProbeLike, rng: Noise, regions: int | str | None, fill: float | str
+    method: str,
+    image: Maps,
+    probe: ProbeLike,
+    rng: Noise,
+    regions: int | str | Tensor | None,
+    fill: float | str | Tensor,
 ) -> Game:
     """Cut the pictures into regions and prepare what hides them; errors name the `method`.
 

@@ -113,11 +113,12 @@ def _cover(begin: list[int], window: int, length: int) -> Tensor:
     return (pixel >= start) & (pixel < start + max(window, step))
 
 
-def conventions(window: Size, stride: Size, shape: str, fill: float | str) -> str:
+def conventions(window: Size, stride: Size, shape: str, fill: float | str | Tensor) -> str:
     """The note that tells these maps from those of other programs."""
+    hides = "a tensor" if isinstance(fill, Tensor) else fill
     gaps = _GAPS if any(step > side for step, side in zip(stride, window, strict=True)) else ""
     return (
         f"Each value is what the score lost while a {shape} of {_said(window)} pixels, moved by {_said(stride)}, hid "
-        f"the place (filled with {fill}); a pixel has the mean over the {shape}s that cover it; those that reach over "
+        f"the place (filled with {hides}); a pixel has the mean over the {shape}s that cover it; those that reach over "
         f"the edge are cut off{gaps}."
     )

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from torch import Tensor
 
 from pellucid.errors import Refused
+from pellucid.held import as_pictures
 from pellucid.methods._relevance import check_operations
 from pellucid.numerics import sums_up
 from pellucid.types import Evidence, Maps, Method, Paper, Scores
@@ -37,7 +38,8 @@ def deep_lift(
         collected: `reference_score`, S(B), `[batch]`.
         uncovered: operations of the network without a rule.
         assumed: whether the pass was repeated in float64.
-        baseline: B, one value for all pixels in the model's normalised space; 0 is the mean colour.
+        baseline: B, one value for all pixels in the model's normalised space (0 is the mean colour), or in Python a
+            tensor `[channel]` or `[channel, row, column]`.
         multiply_by_inputs: without it raw is m alone, the multipliers.
 
     Returns:
@@ -47,6 +49,8 @@ def deep_lift(
         Refused: an operation without a rule, by name; or the sum is missed by more than rounding.
     """
     check_operations(METHOD.id, uncovered, "Use integrated-gradients.")
+    if isinstance(baseline, Tensor):
+        baseline = as_pictures(METHOD.id, "baseline", baseline, image)
     raw = image_gradient * (image - baseline)
     own, other = score, collected["reference_score"]
     gap = own - other - raw.flatten(1).sum(1)

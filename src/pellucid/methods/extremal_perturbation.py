@@ -37,7 +37,7 @@ def extremal_perturbation(
     steps: int = 300,
     cells: int = 32,
     rate: float = 0.05,
-    fill: float | str = "blur",
+    fill: float | str | Tensor = "blur",
 ) -> Evidence:
     """What a fixed share of the picture must show for the score to be as high as it can: masks found by optimisation.
 

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import torch
+from torch import Tensor
 
 from pellucid.methods._players import game_of
 from pellucid.numerics import crops
@@ -10,7 +11,12 @@ from pellucid.types import Evidence, Local, Maps, Method, Noise, Paper, ProbeLik
 
 
 def feature_ablation(
-    image: Maps, probe: ProbeLike, rng: Noise, *, regions: int | str | None = None, fill: float | str = 0.0
+    image: Maps,
+    probe: ProbeLike,
+    rng: Noise,
+    *,
+    regions: int | str | Tensor | None = None,
+    fill: float | str | Tensor = 0.0,
 ) -> Evidence:
     """What the score loses when one region of the picture is hidden, region by region.
 

@@ -1,6 +1,7 @@
 """Gradient SHAP: integrated gradients by chance, around the picture and from several baselines."""
 
 import torch
+from torch import Tensor
 
 from pellucid.errors import BadOption
 from pellucid.methods._paths import along_random_lines, read_baselines
@@ -14,7 +15,7 @@ def gradient_shap(
     *,
     samples: int = 50,
     noise: float = 0.1,
-    baseline: float | str = "black,white",
+    baseline: float | str | Tensor = "black,white",
 ) -> Evidence:
     """How much each pixel adds to the score on random ways from the baselines to the picture and its noisy neighbours.
 

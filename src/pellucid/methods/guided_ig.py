@@ -1,6 +1,7 @@
 """Guided integrated gradients: a path that avoids what the score is most sensitive to."""
 
 import torch
+from torch import Tensor
 
 from pellucid.errors import BadOption
 from pellucid.methods._paths import completeness_gap, plain_gradient, read_baselines
@@ -18,7 +19,7 @@ def guided_ig(
     steps: int = 200,
     fraction: float = 0.25,
     distance: float = 0.02,
-    baseline: float | str = "black",
+    baseline: float | str | Tensor = "black",
 ) -> Evidence:
     """Integrated gradients with less noise: at every step the features move first that matter least for the moment.
 

@@ -24,7 +24,13 @@ _ROWS = 512
 
 
 def hsic(
-    image: Maps, probe: ProbeLike, rng: Noise, *, masks: int = 1500, cells: int | None = None, fill: float | str = 0.0
+    image: Maps,
+    probe: ProbeLike,
+    rng: Noise,
+    *,
+    masks: int = 1500,
+    cells: int | None = None,
+    fill: float | str | Tensor = 0.0,
 ) -> Evidence:
     """The Hilbert-Schmidt independence criterion between "is this cell seen?" and the score, over random masks.
 

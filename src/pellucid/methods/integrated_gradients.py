@@ -1,5 +1,7 @@
 """Integrated gradients: another method's gradient averaged along the way from a baseline to the picture."""
 
+from torch import Tensor
+
 from pellucid.errors import BadOption
 from pellucid.methods._paths import along_lines, completeness_gap, read_baselines, what_is_missing
 from pellucid.types import Evidence, Maps, Method, Paper, ProbeLike
@@ -13,7 +15,7 @@ def integrated_gradients(
     *,
     of: str = "saliency",
     steps: int = 50,
-    baseline: float | str = 0.0,
+    baseline: float | str | Tensor = 0.0,
     multiply_by_inputs: bool = True,
 ) -> Evidence:
     """How much each pixel adds to the score on the way from a baseline to the picture.
@@ -30,7 +32,8 @@ def integrated_gradients(
         steps: points on the way; error falls fast with it where the score is smooth.
         baseline: B: a value for all pixels in the model's normalised space (0 is the mean colour), `black`, `white`,
             `mean` (the picture's own mean colour), `blur` (the picture blurred by a tenth of its shorter side), or
-            several of these, as in `black,white`.
+            several of these, as in `black,white`; in Python also a tensor `[channel]`, `[channel, row, column]`, or
+            with a picture for each.
         multiply_by_inputs: without it raw is the integral alone, how the score reacts to each pixel on the way.
 
     Returns:

@@ -3,6 +3,7 @@
 import math
 
 import torch
+from torch import Tensor
 
 from pellucid.errors import BadOption
 from pellucid.methods._estimates import precision
@@ -18,9 +19,9 @@ def kernel_shap(
     probe: ProbeLike,
     rng: Noise,
     *,
-    regions: int | str | None = None,
+    regions: int | str | Tensor | None = None,
     samples: int = 1000,
-    fill: float | str = 0.0,
+    fill: float | str | Tensor = 0.0,
 ) -> Evidence:
     """What each region adds to the score, shared out fairly, from pictures with random sets of regions shown.
 

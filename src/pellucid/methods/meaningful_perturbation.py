@@ -33,7 +33,7 @@ def meaningful_perturbation(
     area: float = 1e-4,
     smooth: float = 1e-2,
     rate: float = 0.1,
-    fill: float | str = "blur",
+    fill: float | str | Tensor = "blur",
 ) -> Evidence:
     """Where the picture must be blurred, and how little of it, for the score to go: a mask found by optimisation.
 

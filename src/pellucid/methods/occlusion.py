@@ -1,6 +1,7 @@
 """Occlusion: hide a window at a time and see what the score loses."""
 
 import torch
+from torch import Tensor
 
 from pellucid.errors import BadOption
 from pellucid.fills import fill_of
@@ -15,7 +16,7 @@ def occlusion(
     *,
     window: int | tuple[int, int] | None = None,
     stride: int | tuple[int, int] | None = None,
-    fill: float | str = 0.0,
+    fill: float | str | Tensor = 0.0,
     shape: str = "square",
     precision: str = "exact",
 ) -> Evidence:

@@ -1,6 +1,7 @@
 """Occlusion in coarse steps first, and in fine ones only where the coarse ones found something."""
 
 import torch
+from torch import Tensor
 
 from pellucid.errors import BadOption
 from pellucid.fills import fill_of
@@ -17,7 +18,7 @@ def occlusion_coarse_to_fine(
     stride: int | tuple[int, int] | None = None,
     factor: int = 4,
     share: float = 0.25,
-    fill: float | str = 0.0,
+    fill: float | str | Tensor = 0.0,
     shape: str = "square",
 ) -> Evidence:
     """Occlusion whose fine steps are spent where coarse steps lose or gain most: an approximation.

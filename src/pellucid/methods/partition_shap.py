@@ -20,9 +20,9 @@ def partition_shap(
     probe: ProbeLike,
     rng: Noise,
     *,
-    regions: int | str | None = None,
+    regions: int | str | Tensor | None = None,
     samples: int = 1000,
-    fill: float | str = 0.0,
+    fill: float | str | Tensor = 0.0,
 ) -> Evidence:
     """What each region adds to the score, shared out between halves of the picture, halves of halves, and so on.
 

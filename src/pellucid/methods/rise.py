@@ -26,7 +26,7 @@ def rise(
     masks: int = 4000,
     cells: int | None = None,
     keep: float = 0.5,
-    fill: float | str = 0.0,
+    fill: float | str | Tensor = 0.0,
 ) -> Evidence:
     """The mean score over random masks that show a pixel, above the mean over all masks.
 

@@ -1,6 +1,7 @@
 """Shapley values of regions by sampling orders in which they appear."""
 
 import torch
+from torch import Tensor
 
 from pellucid.errors import BadOption
 from pellucid.methods._estimates import precision
@@ -13,10 +14,10 @@ def shapley_sampling(
     probe: ProbeLike,
     rng: Noise,
     *,
-    regions: int | str | None = None,
+    regions: int | str | Tensor | None = None,
     permutations: int = 20,
     antithetic: bool = True,
-    fill: float | str = 0.0,
+    fill: float | str | Tensor = 0.0,
 ) -> Evidence:
     """What each region adds to the score on average, if regions appear one by one in random order.
 

@@ -8,7 +8,13 @@ from pellucid.types import Map, Maps, Method, Noise, Paper, ProbeLike
 
 
 def smooth_grad_cam_plus_plus(
-    activation: Maps, probe: ProbeLike, rng: Noise, *, samples: int = 25, noise: float = 0.15, sigma: float | None = None
+    activation: Maps,
+    probe: ProbeLike,
+    rng: Noise,
+    *,
+    samples: int = 25,
+    noise: float = 0.15,
+    sigma: float | None = None,
 ) -> Map:
     """Grad-CAM++ with its derivatives averaged over noisy copies of the picture.
 

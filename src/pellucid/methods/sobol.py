@@ -18,7 +18,13 @@ _LEAST = 8
 
 
 def sobol(
-    image: Maps, probe: ProbeLike, rng: Noise, *, designs: int = 32, cells: int | None = None, fill: float | str = 0.0
+    image: Maps,
+    probe: ProbeLike,
+    rng: Noise,
+    *,
+    designs: int = 32,
+    cells: int | None = None,
+    fill: float | str | Tensor = 0.0,
 ) -> Evidence:
     """The share of the score's variance that is lost when all cells but this one are known: total Sobol indices.
 

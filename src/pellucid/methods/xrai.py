@@ -7,6 +7,7 @@ import warnings
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from pellucid.errors import MissingExtra
 from pellucid.methods._paths import along_lines, plain_gradient, read_baselines
@@ -22,7 +23,7 @@ _SMALLEST, _GAIN, _WIDEN = 150, 50, 5
 Mask = NDArray[np.bool_]
 
 
-def xrai(image: Maps, probe: ProbeLike, *, steps: int = 50, baseline: float | str = "black,white") -> Evidence:
+def xrai(image: Maps, probe: ProbeLike, *, steps: int = 50, baseline: float | str | Tensor = "black,white") -> Evidence:
     """Integrated gradients gathered into regions of the picture, from the most to the least important.
 
     Segments come from Felzenszwalb's graph-based segmentation at six scales, widened so that they hold their edges.

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from pellucid.explanation import Explanation
+from pellucid.held import Held
 from pellucid.pictures import SAMPLES
 from pellucid.report.subjects import Subject
 from pellucid.targets import Part
@@ -90,4 +91,11 @@ def _options(explanation: Explanation) -> str:
         other = {name: value for name, value in a.options.items() if a.method.options.get(name) != value}
         if other:
             changed[a.method.id] = other
-    return f"options={changed!r}" if changed else ""
+    own = any(isinstance(value, Held) for other in changed.values() for value in other.values())
+    if own:
+        changed = {
+            method: {name: ... if isinstance(value, Held) else value for name, value in other.items()}
+            for method, other in changed.items()
+        }
+    text = repr(changed).replace("Ellipsis", "...")
+    return f"options={text}{',  # ... are tensors or functions of your own' if own else ''}" if changed else ""
