@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 import pellucid
 import tiny
-from pellucid.errors import BadOption, BadSite, Cancelled, Refused, UnknownName
+from pellucid.errors import BadOption, BadSite, Cancelled, Refused, Unexpected, UnknownName
 from pellucid.registry import fill_options
 from pellucid.types import Evidence, Method, Paper
 
@@ -286,7 +286,7 @@ def test_bfloat16_agrees_in_pattern(method):
     half = attribute(
         tiny.build(HOME[method], dtype=torch.bfloat16), tiny.images(dtype=torch.bfloat16), method, target=1
     )
-    assert half.values.dtype == torch.float32
+    assert half.values.dtype in (torch.float32, torch.float64)  # more digits where the sum of the parts needs them
     assert correlation(half.values, exact.values) > ROUGH.get(method, 0.95)
 
 
@@ -549,32 +549,39 @@ def test_no_trace_after_success(method):
     assert net.fuse.calls > 0
 
 
+SHORTCUTS = ("ablation-cam", "feature-ablation", "occlusion", "occlusion-coarse-to-fine", "sensitivity")
+
+
 def calls_of(method, image):
-    net = habits(method)
-    attribute(net, image, method)
-    return net.fuse.calls
+    """Passes of the first call, and how many of them are about the network."""
+    net, calls = habits(method), []
+    for _ in range(2):
+        attribute(net, image, method)
+        calls.append(net.fuse.calls - sum(calls))
+    return calls[0], calls[0] - calls[1]
 
 
 @every_method
 @pytest.mark.parametrize("error", [RuntimeError("midway"), ValueError("midway"), KeyboardInterrupt()], ids=repr)
 def test_no_trace_after_a_failure_at_any_pass(method, error):
     image = tiny.images()
-    for at in range(1, calls_of(method, image) + 1):
+    calls, learning = calls_of(method, image)
+    for at in range(1, calls + 1):
         net = habits(method, tiny.Fuse(at, error))
         before = trace(net, image)
         if isinstance(error, KeyboardInterrupt):
             with pytest.raises(KeyboardInterrupt):
                 attribute(net, image, method)
-        elif at in (2, 3) or (method == "ablation-cam" and at > 1) or (method == "le-grad" and at < 6):
-            # a failing trial of another order of memory is given up, a failing late start begins at the image; a
-            # network that fails with a longer batch behind its last layer is refused
+        else:
+            # a trial that fails is given up, a late start begins at the image instead, boxes are scored by whole
+            # passes; a network that fails with a longer batch behind its last layer is refused
             try:
                 attribute(net, image, method)
-            except (type(error), Refused) as caught:
-                assert caught is error or (isinstance(caught, Refused) and "rest of the batch" in str(caught))
-        else:
-            with pytest.raises(type(error), match="midway"):
-                attribute(net, image, method)
+            except (Unexpected, Refused) as caught:
+                assert (caught.__cause__ is error) == isinstance(caught, Unexpected)
+                assert isinstance(caught, Unexpected) or "rest of the batch" in str(caught)
+            else:
+                assert at <= learning or method in SHORTCUTS
         assert differences(before, trace(net, image)) == []
 
 
