@@ -2,6 +2,7 @@
 
 import json
 import xml.etree.ElementTree as ET
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,7 +10,9 @@ import torch
 from PIL import Image
 from torch import nn
 
+import pellucid
 from pellucid.cli import main
+from pellucid.compat.keras_vis import visualize_activation
 from pellucid.errors import BadOption
 from pellucid.report.charts import curves
 from pellucid.training.data import Examples, read_examples
@@ -149,3 +152,68 @@ def test_passes_have_whole_ticks_and_kept_stands_above_the_plot(count):
         top = min(float(y) for each in ET.fromstring(str(svg)).iter("polyline")
                   for y in [each.get("points").split(",")[1].split()[0]]) if count > 1 else 12.0  # fmt: skip
         assert kept < top <= name
+
+
+class Quarters(nn.Module):
+    """Four classes, each the brightness of its quarter less that of the others; 0.6 more for the first one."""
+
+    def __init__(self):
+        super().__init__()
+        self.seen = nn.Linear(4, 4)
+        with torch.no_grad():
+            self.seen.weight.copy_(4 / 3 * torch.eye(4) - 1 / 3)
+            self.seen.bias.copy_(torch.tensor([0.6, 0, 0, 0]))
+
+    def forward(self, x):
+        return self.seen(nn.functional.adaptive_avg_pool2d(x, 2).flatten(1))
+
+
+class Given:
+    """What the network was given last."""
+
+    def callback(self, i, named_losses, overall_loss, grads, wrt_value):
+        self.value = wrt_value
+
+    def on_end(self):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("ends", "normalised"), [((0.0, 1.0), False), ((-1.0, 1.0), False), ((0.0, 1.0), True), ((0.0, 255.0), True)]
+)
+def test_w1_keras_vis_brings_every_class_about(ends, normalised):
+    # For a network that weighs quarters the answer is known: the class's own quarter is the brightest, and what was
+    # optimised is answered with the class, whose score has grown. In units of 0 to 255, whatever the range, the
+    # variation weighs 255^2 times as much and the activation's slope 1 / 255, and nothing of it was left.
+    size, net = 16, Quarters()
+    given = {"mean": (0.5,), "std": (0.25,)} if normalised else {"mean": (0.0,), "std": (1.0,)}
+    model = pellucid.wrap(net, size=size, resize=None, **given)
+    if not normalised:
+        model = replace(model, preprocess=None)
+    noise = np.random.default_rng(0).random((size, size, 1))
+    start = (noise - noise.mean()) / noise.std() * 0.05 * (ends[1] - ends[0]) + (ends[0] + ends[1]) / 2
+    for k in range(4):
+        last = Given()
+        picture = visualize_activation(model, -1, k, seed_input=start, input_range=ends, max_iter=60, callbacks=[last])
+        means = picture[..., 0].reshape(2, size // 2, 2, size // 2).mean((1, 3)).flatten()
+        assert means.argmax() == k
+        scores = net(torch.from_numpy(np.moveaxis(last.value, -1, 1)).float())[0]
+        assert int(scores.argmax()) == k
+        assert picture.min() >= ends[0]
+        assert picture.max() <= ends[1]
+
+
+def test_w1_steps_and_noise_are_in_the_network_s_own_units():
+    # RMSProp without a rate: the first step of every value is g / sqrt(0.05 g^2) = 4.47 of the network's own units.
+    net = nn.Sequential(nn.Flatten(), nn.Linear(64, 2, bias=False))
+    with torch.no_grad():
+        net[1].weight.fill_(1.0)
+    for ends in ((0.0, 1.0), (0.0, 255.0)):
+        model, seen = pellucid.wrap(net, size=8, resize=None, mean=(0.0,), std=(1.0,)), []
+        listener = type("L", (Given,), {"callback": lambda self, *given: seen.append(given[-1].copy())})()  # noqa: B023
+        visualize_activation(model, -1, 0, input_range=ends, max_iter=2, lp_norm_weight=0, tv_weight=0,
+                             callbacks=[listener])  # fmt: skip
+        np.testing.assert_allclose(seen[1] - seen[0], np.sqrt(20), rtol=1e-4)
+        # The noise is a picture's: the middle of the range and a twentieth of its width, 0.5 and 0.05 once normalised.
+        assert seen[0].mean() == pytest.approx(0.5, abs=1e-4)
+        assert seen[0].std() == pytest.approx(0.05, rel=0.01)

@@ -132,12 +132,12 @@ def test_cam_keeps_its_sign_where_all_gradients_are_negative():
     assert visualize_cam(net, -1, 0, picture)[3, 3] == 0
 
 
-def twin(net, scale, start, steps, filters, weights=(1, 10, 10), modify=lambda g: g):
-    """keras-vis's descent by autograd, on values of 0 to 255."""
+def twin(net, start, steps, filters, weights=(1, 10, 10), modify=lambda g: g, to_picture=lambda z: z):
+    """keras-vis's descent by autograd, on what the network is given (`minimize` in its vis/optimizer.py)."""
     values, cache, best, least = start.clone(), 0, None, np.inf
     for _ in range(steps):
         z = values.requires_grad_()
-        activation = net(scale(z))[0, filters].sum()
+        activation = net(z)[0, filters].sum()
         tv = ((z[:, :, 1:, :-1] - z[:, :, :-1, :-1]) ** 2 + (z[:, :, :-1, 1:] - z[:, :, :-1, :-1]) ** 2).sum()
         norm = z.abs().double().pow(6).sum().pow(1 / 6)
         loss = -weights[0] * activation + (weights[1] * norm + weights[2] * tv) / z.numel()
@@ -147,20 +147,21 @@ def twin(net, scale, start, steps, filters, weights=(1, 10, 10), modify=lambda g
         values = (z - g / (cache + 1e-7).sqrt()).detach()
         if loss < least:
             best, least = values, loss
-    best = best[0].permute(1, 2, 0).numpy()
+    best = to_picture(best.detach())[0].permute(1, 2, 0).numpy()
     return np.clip((best - best.mean()) / best.std() * 0.1 + 0.5, 0, 1)
 
 
 def test_activation_is_keras_vis_s_descent(net):
     start = torch.rand(1, 3, 10, 8, generator=torch.Generator().manual_seed(1)) * 20 + 100
     found = visualize_activation(net, -1, [0, 2], seed_input=start, input_range=(0.0, 255.0), max_iter=6)
-    np.testing.assert_allclose(found / 255, twin(net, lambda z: z, start, 6, [0, 2]), atol=2e-3)
+    np.testing.assert_allclose(found / 255, twin(net, start, 6, [0, 2]), atol=2e-3)
     model = pellucid.wrap(net, size=(10, 8), resize=None, mean=(0.5,) * 3, std=(0.25,) * 3)
     found = visualize_activation(
         model, "last", 1, seed_input=start / 255, input_range=(0.0, 1.0), max_iter=5, tv_weight=0.5,
         lp_norm_weight=0, grad_modifier=lambda g: 0.5 * g,
     )  # fmt: skip
-    expected = twin(net, lambda z: (z / 255 - 0.5) / 0.25, start, 5, [1], (1, 0, 0.5), lambda g: 0.5 * g)
+    given = (start / 255 - 0.5) / 0.25
+    expected = twin(net, given, 5, [1], (1, 0, 0.5), lambda g: 0.5 * g, lambda z: z * 0.25 + 0.5)
     np.testing.assert_allclose(found, expected, atol=2e-3)
 
 

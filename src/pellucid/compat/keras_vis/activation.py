@@ -17,7 +17,7 @@ from pellucid.errors import BadOption, Refused
 from pellucid.models import wrap
 from pellucid.types import Model, Preprocess
 
-_WHOLE, _DECAY, _POWER = 255.0, 0.95, 6
+_WHOLE, _DECAY, _POWER, _SPREAD = 255, 0.95, 6, 0.05
 _MORE = ("max_iter", "input_modifiers", "callbacks", "verbose")
 
 
@@ -37,9 +37,12 @@ def visualize_activation(
 ) -> Array:
     """The input that makes some filters large, smooth and of moderate values.
 
-    A network with preprocessing is asked about pictures of `input_range`, as if it normalised them itself; one
-    without is given values of `input_range` as they are. Steps and weights are in units of 0 to 255 whatever the range,
-    which is keras-vis's own default. `pellucid.dream` makes better pictures.
+    As in keras-vis, steps are taken and norms are measured in the network's own units: what is optimised is what the
+    network is given, and may leave the range. `input_range` says how pictures are written: those that are given and
+    come out, and the first noise, around the middle of the range with a twentieth of its width as deviation. A network
+    with preprocessing normalises pictures of the range; one without is given them as they are. The picture that comes
+    out has a tenth of the range as contrast, so the network may see less in it than in what was optimised, which
+    callbacks see. `pellucid.dream` makes better pictures.
 
     Args:
         model: any network, or a `Model`; left as it was.
@@ -48,7 +51,7 @@ def visualize_activation(
         wrt_tensor: only None, the input.
         seed_input: what to start from: a path or image for a `Model`, or values of `input_range` as a tensor
             `[channel, row, column]` or an array of floats `[row, column, channel]`; None is noise around the middle.
-        input_range: the least and greatest value of the input.
+        input_range: the least and greatest value of a picture.
         backprop_modifier: `guided`, or `relu` (also `rectified`, `deconv`): every positive signal passes a ReLU.
         grad_modifier: `absolute`, `negate`, `relu`, `invert`, `small_values` or a function of an array.
         act_max_weight: of the filters' activation.
@@ -74,68 +77,67 @@ def visualize_activation(
             f"{', '.join(unknown) or input_range}."
         )
     model = wrap(model)
-    scale = _Scale(model.preprocess, low, high)
-    start = _noise(model) if seed_input is None else scale.read(model, seed_input)
+    between = _Range(model.preprocess, low, high)
+    start = between.noise(model) if seed_input is None else between.read(model, seed_input)
     made = _Descent(
-        model, layer_idx, filter_indices, scale, rule_of(backprop_modifier), on_gradients(grad_modifier),
+        model, layer_idx, filter_indices, rule_of(backprop_modifier), on_gradients(grad_modifier),
         (act_max_weight, lp_norm_weight, tv_weight),
     ).run(start, **optimizer_params)  # fmt: skip
-    picture = (high - low) * _contrast(made[0]) + low
+    picture = (high - low) * _contrast(as_array(between.to_picture(from_array(made, start)))[0]) + low
     whole = all(isinstance(end, int) for end in input_range)
     return picture.clip(low, high).astype(np.uint8) if whole and low >= 0 and high <= _WHOLE else picture
 
 
-class _Scale:
-    """Between 0 to 255, in which steps are taken, and what the network is given."""
+class _Range:
+    """Between pictures of the caller's range and what the network is given."""
 
     def __init__(self, preprocess: Preprocess | None, low: float, high: float) -> None:
-        self.low, self.high = low, high
-        self.preprocess = preprocess
+        self.preprocess, self.low, self.high = preprocess, low, high
 
     def to_input(self, values: Tensor) -> Tensor:
-        unit = values / _WHOLE
+        """Values of the range as the network takes them; those of one without preprocessing stay as they are."""
         if self.preprocess is None:
-            return unit * (self.high - self.low) + self.low
-        mean, std = self._normalising(values)
-        return (unit - mean) / std
+            return values
+        mean, std = self._normalising(self.preprocess, values)
+        return ((values - self.low) / (self.high - self.low) - mean) / std
 
-    def slope(self, gradient: Tensor) -> Tensor:
-        """The gradient at values of 0 to 255, of that at the input."""
+    def to_picture(self, given: Tensor) -> Tensor:
+        """The way back."""
         if self.preprocess is None:
-            return gradient * ((self.high - self.low) / _WHOLE)
-        return gradient / self._normalising(gradient)[1] / _WHOLE
+            return given
+        mean, std = self._normalising(self.preprocess, given)
+        return (given * std + mean) * (self.high - self.low) + self.low
 
     def read(self, model: Model, picture: Any) -> Tensor:
+        """A picture to start from, as the network takes it."""
         given = as_input(model, picture)
-        if isinstance(picture, Tensor) or (isinstance(picture, np.ndarray) and picture.dtype.kind == "f"):
-            return (given - self.low) / (self.high - self.low) * _WHOLE
-        mean, std = self._normalising(given)
-        return (given * std + mean) * _WHOLE
+        values = isinstance(picture, Tensor) or (isinstance(picture, np.ndarray) and picture.dtype.kind == "f")
+        return self.to_input(given) if values else given
 
-    def _normalising(self, like: Tensor) -> tuple[Tensor, Tensor]:
-        known = self.preprocess or Preprocess()
+    def noise(self, model: Model) -> Tensor:
+        """keras-vis's first input: evenly drawn, around the middle of the range, deviating by a twentieth of it."""
+        preprocess = self.preprocess
+        if preprocess is None or preprocess.size is None:
+            raise BadOption("How large is the input? Say pellucid.wrap(model, size=224), or give a seed_input.")
+        drawn = torch.Generator().manual_seed(torch.initial_seed() % 2**63)
+        noise = torch.rand(1, len(preprocess.mean), *preprocess.size, generator=drawn)
+        device = next((p.device for p in model.module.parameters()), noise.device)
+        even = (noise - noise.mean()) / noise.std()
+        return self.to_input(even * _SPREAD * (self.high - self.low) + (self.low + self.high) / 2).to(device)
+
+    def _normalising(self, known: Preprocess, like: Tensor) -> tuple[Tensor, Tensor]:
         mean, std = (torch.tensor(v).to(like).view(1, -1, 1, 1) for v in (known.mean, known.std))
         return mean, std
-
-
-def _noise(model: Model) -> Tensor:
-    preprocess = model.preprocess
-    if preprocess is None or preprocess.size is None:
-        raise BadOption("How large is the input? Say pellucid.wrap(model, size=224), or give a seed_input.")
-    drawn = torch.Generator().manual_seed(torch.initial_seed() % 2**63)
-    noise = torch.rand(1, len(preprocess.mean), *preprocess.size, generator=drawn)
-    device = next((p.device for p in model.module.parameters()), noise.device)
-    return ((noise - noise.mean()) / noise.std() * 0.05 * _WHOLE + _WHOLE / 2).to(device)
 
 
 class _Descent:
     """keras-vis's descent: gradients of unit length, RMSProp without a rate."""
 
     def __init__(
-        self, model: Model, layer: Layer, filters: Filters, scale: _Scale, rule: str,
+        self, model: Model, layer: Layer, filters: Filters, rule: str,
         modify: Callable[[Array], Array], weights: tuple[float, float, float],
     ) -> None:  # fmt: skip
-        self.model, self.filters, self.scale, self.rule, self.modify = model, filters, scale, rule, modify
+        self.model, self.filters, self.rule, self.modify = model, filters, rule, modify
         self.site = site_of(model, layer)
         self.weights = tuple(weight or 0.0 for weight in weights)
 
@@ -143,13 +145,13 @@ class _Descent:
         self, values: Tensor, *, max_iter: int = 200, input_modifiers: Any = (), callbacks: Any = (),
         verbose: bool = False,
     ) -> Array:  # fmt: skip
-        """The values `[1, row, column, channel]`, 0 to 255, after the step whose loss was the least."""
+        """The input `[1, row, column, channel]` after the step whose loss was the least."""
         if not isinstance(max_iter, int) or max_iter < 1:
             raise BadOption(f"Expected max_iter of 1 or more, got {max_iter!r}.")
         cache: Array | None = None
         best, least = as_array(values), np.inf
         with sensing(self.model, [self.site], scores=False) as eyes:
-            eyes.check(self.scale.to_input(values))
+            eyes.check(values)
             for number in range(max_iter):
                 for each in input_modifiers or ():
                     values = from_array(each.pre(as_array(values)), values)
@@ -175,7 +177,7 @@ class _Descent:
     def _loss(self, eyes: Any, values: Tensor) -> tuple[dict[str, float], Tensor]:
         """The parts of the loss, and its gradient at the values."""
         act, norm, rough = self.weights
-        found = ask(eyes, self.scale.to_input(values), self.site, self.filters, self.rule)
+        found = ask(eyes, values, self.site, self.filters, self.rule)
         size, tv, tv_slope = values.numel(), *_total_variation(values)
         p_norm, p_slope = _p_norm(values)
         losses = {
@@ -183,7 +185,7 @@ class _Descent:
             f"L-{_POWER}.0 Norm Loss": norm * p_norm / size,
             "TV(2.0) Loss": rough * tv / size,
         }
-        return losses, -act * self.scale.slope(found.gradient) + norm / size * p_slope + rough / size * tv_slope
+        return losses, -act * found.gradient + norm / size * p_slope + rough / size * tv_slope
 
 
 def _p_norm(values: Tensor) -> tuple[float, Tensor]:
