@@ -80,11 +80,11 @@ def test_interrupted_and_resumed(pictures, capsys, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(Bar, "tick", stop)
         assert main([*line, "--out", str(out)]) == 130
-    assert "--resume goes on" in capsys.readouterr().err
-    assert (out / "state.pt").is_file()
+    assert "The same command goes on" in capsys.readouterr().err
+    assert (out / ".training").is_dir()
     assert main([*line, "--out", str(out), "--resume"]) == 0
     assert main([*line, "--out", str(pictures / "whole")]) == 0
-    assert not (out / "state.pt").exists()
+    assert not (out / ".training").exists()
     a, b = (path / "small-resnet.safetensors" for path in (out, pictures / "whole"))
     assert a.read_bytes() == b.read_bytes()
 

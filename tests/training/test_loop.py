@@ -5,6 +5,7 @@ import torch
 from torch import nn
 
 from pellucid.errors import BadModel, BadOption
+from pellucid.jobs.tensors import packed, unpacked
 from pellucid.training.loop import Settings, _shifted, evaluate, train
 
 SETTINGS = Settings(passes=6, batch=8, rate=0.02, patience=6, shift=0)
@@ -46,7 +47,7 @@ def test_same_seed_same_weights_and_torch_keeps_its_random_state():
 
 
 def test_interrupted_and_resumed_equals_uninterrupted(tmp_path):
-    whole, parts, state = make(), make(), tmp_path / "state.pt"
+    whole, parts, state = make(), make(), tmp_path / "state"
     expected = train(whole, draws(), draws(seed=1), SETTINGS)
 
     def stop(_label, done, _total):
@@ -56,18 +57,20 @@ def test_interrupted_and_resumed_equals_uninterrupted(tmp_path):
     halted = train(parts, draws(), draws(seed=1), SETTINGS, progress=stop, state=state)
     assert halted.ended == "interrupted"
     assert len(halted.history) == 2
-    content = torch.load(state, weights_only=True)
-    torch.save({**content, "seconds": content["seconds"] + 100}, state)
+    content = unpacked(halted.kept.read("state"))
+    halted.kept.write("state", packed({**content, "seconds": content["seconds"] + 100}))
     resumed = make()
     found = train(resumed, draws(), draws(seed=1), SETTINGS, state=state)
     assert found.history == expected.history
     assert found.seconds > 100, "the time before the interrupt counts"
     assert same(whole, resumed)
     with pytest.raises(BadModel, match="other settings"):
-        train(make(), draws(), draws(seed=1), Settings(passes=3), state=state)
-    state.write_bytes(b"broken")
-    with pytest.raises(BadModel, match="does not belong"):
-        train(make(), draws(), draws(seed=1), SETTINGS, state=state)
+        train(make(), draws(), draws(seed=1), Settings(passes=3), state=state, resume=True)
+    (kept,) = state.iterdir()
+    kept.write_bytes(b"broken")
+    with pytest.raises(BadModel, match="is damaged"):
+        train(make(), draws(), draws(seed=1), SETTINGS, state=state, resume=True)
+    assert train(make(), draws(), draws(seed=1), SETTINGS, state=state).history == expected.history
 
 
 def test_weights_of_the_best_pass_are_kept_and_patience_ends_it():
@@ -120,7 +123,10 @@ def test_a_state_is_not_taken_up_with_other_examples(tmp_path):
         if done == 15:
             raise KeyboardInterrupt
 
-    state = tmp_path / "state.pt"
+    state, fresh = tmp_path / "state", train(make(), draws(seed=2), draws(seed=1), SETTINGS)
     train(make(), draws(), draws(seed=1), SETTINGS, progress=stop, state=state)
-    with pytest.raises(BadModel, match="other pictures"):
-        train(make(), draws(seed=2), draws(seed=1), SETTINGS, state=state)
+    with pytest.raises(BadModel, match="pictures"):
+        train(make(), draws(seed=2), draws(seed=1), SETTINGS, state=state, resume=True)
+    found = train(make(), draws(seed=2), draws(seed=1), SETTINGS, state=state)
+    assert found.history == fresh.history
+    assert len(list(state.iterdir())) == 2, "the other training's state stays"

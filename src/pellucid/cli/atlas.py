@@ -37,19 +37,21 @@ def atlas(ctx: click.Context, /, pictures: tuple[str, ...], spec: str | None, as
     mean. Thousands of pictures make a good map; of a few hundred, --places 8 and --grid 6 show something.
     """
     from pellucid.dreaming.atlas import atlas as make
+    from pellucid.dreaming.keeping import Keeping
     from pellucid.dreaming.saving import save_atlas
 
     call: Call = ctx.obj
     out = usable_path(given["out"], "--out")
     model = load_model(spec, given)
     own = {name: given[name] for name in ("layout", "grid", "places", "least", "icon", "seed", "chunk", "steps")}
+    kept = Keeping(unfinished(out / "atlas"))
     with Bar(1) as bar:
-        made = make(model, pictures, given["layer"], out, progress=bar.tick, keep=unfinished(out / "atlas"), **own)
+        made = make(model, pictures, given["layer"], out, progress=bar.tick, keep=kept, **own)
     files = save_atlas(made, out, command=call.command)
     stopped = made.dream is not None and made.dream.stopped
-    finish(out / "atlas", stopped=stopped)
+    finish(kept, stopped=stopped)
     for source, reason in made.failed.items():
-        show.warning(f"{source}: {reason}")
+        show.warning(show.plain(f"{source}: {reason}"))
     notes = [*made.notes, *(made.dream.notes if made.dream else [])]
     if as_json:
         show.document({"files": [str(f) for f in files], "cells": [vars(c) for c in made.cells], "notes": notes})
@@ -58,5 +60,5 @@ def atlas(ctx: click.Context, /, pictures: tuple[str, ...], spec: str | None, as
             show.note(note)
         if made.shares:
             show.line(f"The two axes hold {sum(made.shares):.0%} of the variance.")
-        show.line(show.plain("\n".join(map(str, files))))
+        show.line("\n".join(map(show.plain, files)))
     return Cancelled.exit_code if stopped else 0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from pellucid.dreaming.dream import Dream
+    from pellucid.dreaming.keeping import Keeping
     from pellucid.registry import HasOptions
     from pellucid.types import Model
 
@@ -192,12 +192,14 @@ def _run(
     **own: Any,
 ) -> int:
     from pellucid.dreaming.dream import dream as make
+    from pellucid.dreaming.keeping import Keeping
     from pellucid.dreaming.saving import manifest, save_dream
     from pellucid.dreaming.trust import trust as compare
 
     out = png_file(given["out"])
     call: Call = ctx.obj
     own |= {k: given[k] for k in _FIELDS if given[k] is not None}
+    kept = Keeping(unfinished(out))
     with Bar(1) as bar:
         made = make(
             model,
@@ -210,19 +212,19 @@ def _run(
             chunk=given["chunk"],
             snapshot=given["snapshot"],
             progress=bar.tick,
-            keep=unfinished(out),
+            keep=kept,
             **own,
         )
         if given["trust"] and not made.stopped:
             made.trust = compare(made, given["trust"], progress=bar.tick)
     made.titles = made.titles or titles[: len(made.pictures)]
     files = save_dream(made, out, animation=given["animation"] or "gif", command=call.command)
-    finish(out, stopped=made.stopped)
+    finish(kept, stopped=made.stopped)
     if as_json:
         show.document({"files": [str(f) for f in files], **manifest(made, call.command)})
     else:
         _present(made)
-        show.line("\n".join(map(str, files)))
+        show.line("\n".join(map(show.plain, files)))
     return Cancelled.exit_code if made.stopped else 0
 
 
@@ -231,15 +233,14 @@ def unfinished(out: Path) -> Path:
     return out.with_name(f"{out.stem}.unfinished")
 
 
-def finish(out: Path, *, stopped: bool) -> None:
-    """Clear away what is kept when the work is done; say where it is when it is not."""
-    if stopped:
-        show.note(show.plain(f"{unfinished(out)} keeps what is done; the same command goes on from there."))
+def finish(kept: Keeping, *, stopped: bool) -> None:
+    """Clear away what was kept of this work when it is done; say where it is when it is not."""
+    if not stopped:
+        kept.forget()
+    elif any(store.full for store in kept.stores):
+        show.note("What was done could not be kept: the same command begins anew.")
     else:
-        for kept in unfinished(out).glob("*.safetensors"):
-            kept.unlink()
-        with suppress(OSError):  # it was never made, or holds what is not ours
-            unfinished(out).rmdir()
+        show.note(show.plain(f"{kept.folder} keeps what is done; the same command goes on from there."))
 
 
 def _present(made: Dream) -> None:

@@ -11,7 +11,7 @@ from pellucid.cli import show
 from pellucid.cli.flags import Call, json_flag, load_model, model_flags, results_folder, run_flags, spec_flag
 from pellucid.cli.options import CommandWithMethods, given_options, normalise
 from pellucid.cli.show import plain
-from pellucid.errors import BadOption, BadPicture, OutOfMemory, PellucidError, Refused, exit_code
+from pellucid.errors import BadOption, PellucidError, exit_code
 
 if TYPE_CHECKING:
     from pellucid.localise import Localisation, Located
@@ -99,15 +99,20 @@ class _Loop:
     def run(self, pictures: list[Found]) -> None:
         """Look at all pictures, or at those before Ctrl-C."""
         from pellucid.cli.progress import Bar
+        from pellucid.jobs import over
         from pellucid.report.names import picture_slug, unique
 
-        try:
-            with Bar(len(pictures)) as bar:
-                folders = unique(picture_slug(found.name) for found in pictures)
-                for found, folder in zip(pictures, folders, strict=True):
-                    self._one(found, self.out / folder, bar)
-        except KeyboardInterrupt as stop:  # Cancelled is one
-            self.interrupted = str(stop) or "Interrupted."
+        folders = unique(picture_slug(found.name) for found in pictures)
+        with Bar(len(pictures)) as bar:
+            outcome = over(
+                list(zip(pictures, folders, strict=True)),
+                lambda one: self._one(one[0], self.out / one[1], bar),
+                name=lambda one: one[0].name,
+                each=lambda _: bar.finish_picture(),
+            )
+        self.failed = [(failure.input[0], failure.error) for failure in outcome.failed]
+        if outcome.interrupted is not None:
+            self.interrupted = str(outcome.interrupted) or "Interrupted."
 
     def _one(self, found: Found, folder: Path, bar: Any) -> None:
         from pellucid.localise import locate as find
@@ -115,39 +120,25 @@ class _Loop:
         from pellucid.pictures import prepare
 
         given = self.given
-        try:
-            picture = prepare(found.source, preprocessing_of(self.model), found.name)
-        except PellucidError as error:
-            self._fail(found, error)
-            return
-        try:
-            located = find(
-                self.model,
-                picture,
-                given["method"],
-                given["target"],
-                given["layer"],
-                self.options,
-                given["seed"],
-                by=given["by"],
-                threshold=given["threshold"],
-                crops=given["crops"],
-                objects=given["objects"],
-                chunk=given["chunk"],
-                progress=bar.tick,
-            )
-        except (BadPicture, OutOfMemory, Refused) as error:
-            self._fail(found, error)
-            return
-        finally:
-            bar.finish_picture()
+        located = find(
+            self.model,
+            prepare(found.source, preprocessing_of(self.model), found.name),
+            given["method"],
+            given["target"],
+            given["layer"],
+            self.options,
+            given["seed"],
+            by=given["by"],
+            threshold=given["threshold"],
+            crops=given["crops"],
+            objects=given["objects"],
+            chunk=given["chunk"],
+            progress=bar.tick,
+        )
         located.save(folder, command=self.command)
         self.found.add(located.pictures[0], source=found.source, folder=str(folder))
         if not self.quiet:
             _print(located, folder)
-
-    def _fail(self, found: Found, error: PellucidError) -> None:
-        self.failed.append((found, error))
 
     def finish(self) -> dict[str, Any]:
         """Write the document of all pictures, say what failed, and return the document with both."""

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from pellucid.training.waves import Waves
 
 _FOLDER = "folder"
+KEPT = ".training"
+"""Folder in the results' one for what is needed to go on after an interrupt."""
 
 
 @click.command(short_help="Train a small network and show what it learned.")
@@ -41,7 +43,11 @@ _FOLDER = "folder"
 @click.option("--out", metavar="DIR", help="Folder for weights and report. [default: pellucid-out/ARCH-DATA]")
 @click.option("--self-explaining", is_flag=True, help="Together with a network that says what it needs to see.")
 @click.option("--random-labels", is_flag=True, help="Learn random labels by heart, for the metric data-randomisation.")
-@click.option("--resume", is_flag=True, help="Go on with the training that was interrupted in this folder.")
+@click.option(
+    "--resume",
+    is_flag=True,
+    help="Go on where this was stopped, or refuse if it was another training.",
+)
 @json_flag
 @click.pass_context
 def train(ctx: click.Context, /, what: str, directory: str | None, as_json: bool, **given: Any) -> int:
@@ -97,12 +103,10 @@ def _pictures(
 
     find_architecture(architecture)  # misuse is said before the pictures are read
     _settings(given, Settings())
-    examples, state = read_examples(data), out / "state.pt"
+    examples = read_examples(data)
     settings = _settings(given, for_examples(examples))
     with writing(out):  # before the work, which would be lost
         out.mkdir(parents=True, exist_ok=True)
-        if not given["resume"]:
-            state.unlink(missing_ok=True)
     made = study(
         architecture,
         examples,
@@ -110,7 +114,8 @@ def _pictures(
         head=given["head"],
         size=given["size"],
         progress=bar.tick,
-        state=state,
+        state=out / KEPT,
+        resume=given["resume"],
         self_explaining=given["self_explaining"],
         random_labels=given["random_labels"],
     )
@@ -120,15 +125,19 @@ def _pictures(
     write_text(out / "report.html", study_page(made, settings, own=own, command=command))
     interrupted = made.trained.ended == "interrupted"
     if not interrupted:
-        state.unlink(missing_ok=True)
+        made.trained.kept.forget()
     _tell(made, own, weights, out, as_json=as_json)
     if interrupted:
-        if made.trained.history:
-            show.note(f"Interrupted; {weights} has the best weights so far. The same command with --resume goes on.")
-        else:
-            show.note(f"Interrupted before the first pass was complete: the weights in {weights} are random.")
+        show.note(show.plain(_of_interrupted(made, weights)))
         return Cancelled.exit_code
     return 0
+
+
+def _of_interrupted(made: Study, weights: Path) -> str:
+    if not made.trained.history:
+        return f"Interrupted before the first pass was complete: the weights in {weights} are random."
+    best = f"Interrupted; {weights} has the best weights so far."
+    return f"{best} The same command {'begins anew' if made.trained.kept.full else 'goes on from there'}."
 
 
 def _own_masks(made: Study, weights: Path, seed: int) -> Comparison:
@@ -160,18 +169,15 @@ def _waves(architecture: str, given: dict[str, Any], out: Path, command: str, ba
                        "report": str(out / "report.html")})  # fmt: skip
     else:
         show.line(f"Frequencies were learned in the order {', '.join(map(str, made.order)) or 'none'}.")
-        show.line(f"{made.trained.ended}, {made.seconds:.0f} s; {out / 'report.html'}")
+        show.line(f"{made.trained.ended}, {made.seconds:.0f} s; {show.plain(out / 'report.html')}")
     return Cancelled.exit_code if made.trained.ended == "interrupted" else 0
 
 
 def _save(made: Study | Waves, out: Path) -> Path:
     from pellucid.models.trained import save_trained
-    from pellucid.report.folder import writing
 
     path = out / f"{made.card.architecture}.safetensors"
-    with writing(path):
-        out.mkdir(parents=True, exist_ok=True)
-        save_trained(made.trained.module, path, made.card)
+    save_trained(made.trained.module, path, made.card)
     return path
 
 
@@ -221,5 +227,5 @@ def _tell(made: Study, own: Comparison | None, weights: Path, out: Path, *, as_j
             [(name, each["deletion"].text, each["insertion"].text) for name, each in own.scores.items()],
             title=f"Its own mask beside Grad-CAM, {len(own.pictures)} held-out pictures, with 95 % intervals",
         )
-    show.line(f"{weights}\n{out / 'report.html'}")
-    show.line(f"Look into it: pellucid explain PICTURE --model {weights}")
+    show.line(f"{show.plain(weights)}\n{show.plain(out / 'report.html')}")
+    show.line(show.plain(f"Look into it: pellucid explain PICTURE --model {weights}"))

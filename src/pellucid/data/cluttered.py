@@ -13,6 +13,7 @@ from PIL import Image
 from pellucid.data.scenes import Scene, scenes
 from pellucid.errors import BadOption
 from pellucid.pictures import sample_path
+from pellucid.seeds import TORCH, seed_below
 from pellucid.training.data import read_examples
 
 SIZE = 48
@@ -41,7 +42,7 @@ def cluttered(count: int, *, test: bool = False, seed: int = 0) -> list[Scene]:
         raise BadOption(f"Expected at least one scene, got {count}.")
     examples = read_examples("digits")
     numbers = digits_for(len(examples), test=test)
-    rng = np.random.default_rng([seed, test, 1])
+    rng = np.random.default_rng([seed_below(TORCH, seed), test, 1])
     chosen = rng.permutation(numbers)[np.arange(count) % len(numbers)].tolist()
     things = [
         (f"digit {k}", partial(_drawn, np.asarray(examples.sources[n]), _colour(rng)), (int(examples.labels[n]),))

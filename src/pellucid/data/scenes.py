@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from pellucid.errors import BadOption
+from pellucid.seeds import TORCH, seed_below
 
 _OPAQUE = 128
 
@@ -107,7 +108,7 @@ def scenes(
     """
     made = []
     for number, (name, opened, labels) in enumerate(things):
-        rng = np.random.default_rng([seed, number])
+        rng = np.random.default_rng([seed_below(TORCH, seed), number])
         photograph = photographs[int(rng.integers(len(photographs)))]
         background = part_of(photograph, size, rng, zoom=float(rng.uniform(*zoom)))
         image, mask = pasted(opened(), background, float(rng.uniform(*share)), rng)

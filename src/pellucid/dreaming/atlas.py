@@ -10,16 +10,19 @@ from typing import Any, Literal
 
 import torch
 from PIL import Image
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
 from pellucid.dreaming.catalogue import Stored
 from pellucid.dreaming.dream import Draw, Dream
+from pellucid.dreaming.keeping import Keeping
 from pellucid.dreaming.optimise import photograph
-from pellucid.errors import BadOption, BadPicture, MissingExtra
+from pellucid.errors import BadOption, MissingExtra, TraceLeft
+from pellucid.jobs import Failure, over
 from pellucid.models.preprocessing import preprocessing_of
 from pellucid.pictures import find_pictures
-from pellucid.report.folder import complete
+from pellucid.seeds import SCIKIT, seed_below, seeded
+from pellucid.storage.atomic import write_bytes
 from pellucid.types import Model
 
 _AT_ONCE = 16
@@ -108,7 +111,7 @@ def atlas(
     seed: int = 0,
     chunk: int = 16,
     progress: Callable[[str, int, int], None] | None = None,
-    keep: str | Path | None = None,
+    keep: str | Path | Keeping | None = None,
     **changes: Any,
 ) -> Atlas:
     """Lay out what a layer gives at random places of many pictures, and draw the mean of each neighbourhood.
@@ -150,8 +153,7 @@ def atlas(
             "a smaller grid, or ask for fewer points in a cell."
         )
     path = Path(folder) / f"directions-{_digest(made.directions)}.safetensors"
-    with complete(Path(folder)) as staging:
-        save_file({"directions": made.directions, "points": made.points, "values": values}, staging / path.name)
+    write_bytes(path, save({"directions": made.directions, "points": made.points, "values": values}))
     wanted = Stored(layer, str(path), tuple(range(len(made.cells))), power)
     titles = [f"row {cell.row}, column {cell.column}: {cell.count} points" for cell in made.cells]
     own = {"steps": 100, **changes}
@@ -171,24 +173,47 @@ def _gather(
     failed: dict[str, str] = {}
     rows = _AT_ONCE if preprocess.size is not None else 1
     for start in range(0, len(found), rows):
-        read: list[tuple[int, str, Tensor]] = []
-        for k, one in enumerate(found[start : start + rows], start):
-            try:
-                read.append((k, one.source, photograph(one.source, preprocess)))
-            except BadPicture as error:
-                failed[one.source] = str(error)
-        if read:
-            maps = draw.maps(layer, torch.cat([picture for _, _, picture in read])).flatten(2)
-            for own, (k, source, _) in zip(maps, read, strict=True):
-                generator = torch.Generator().manual_seed(seed * 1_000_003 + k)
-                chosen = torch.randperm(own.shape[1], generator=generator)[:places]
-                values.append(own[:, chosen].T)
-                sources += [source] * len(chosen)
+        some = [(k, one.source) for k, one in enumerate(found[start : start + rows], start)]
+        read = _each(some, lambda one: (*one, photograph(one[1], preprocess)), failed)
+        for (k, source, _), own in _maps(draw, layer, read, failed):
+            chosen = torch.randperm(own.shape[1], generator=seeded(seed, k))[:places]
+            values.append(own[:, chosen].T)
+            sources += [source] * len(chosen)
         if progress:
             progress("pictures", min(start + rows, len(found)), len(found))
     if len(sources) < 3:
-        raise BadOption(f"A map needs three points at least, got {len(sources)} of {len(found)} pictures.")
+        why = f" {next(iter(failed.values()))}" if failed else ""
+        raise BadOption(f"A map needs three points at least, got {len(sources)} of {len(found)} pictures.{why}")
     return torch.cat(values), sources, failed
+
+
+_Read = tuple[int, str, Tensor]
+
+
+def _maps(draw: Draw, layer: str, read: list[_Read], failed: dict[str, str]) -> list[tuple[_Read, Tensor]]:
+    """What the layer gives for each picture, `[channel, place]`: all at once, or one by one where that fails."""
+    try:
+        maps = draw.maps(layer, torch.cat([picture for _, _, picture in read])) if read else ()
+    except (KeyboardInterrupt, TraceLeft):
+        raise
+    except BaseException:  # noqa: BLE001 - one of them may be to blame, which is seen one by one
+        maps = ()
+    if len(maps) == len(read):
+        return [(one, own.flatten(1)) for one, own in zip(read, maps, strict=True)]
+    return _each(read, lambda one: (one, draw.maps(layer, one[2])[0].flatten(1)), failed)
+
+
+def _each(given: list[Any], work: Callable[[Any], Any], failed: dict[str, str]) -> list[Any]:
+    """Results of work on pictures, each of which starts with its number and source; errors go to `failed`."""
+
+    def note(result: Any) -> None:
+        if isinstance(result, Failure):
+            failed[result.input[1]] = str(result.error)
+
+    outcome = over(given, work, name=lambda one: str(one[1]), each=note)
+    if outcome.interrupted is not None:
+        raise outcome.interrupted
+    return outcome.done
 
 
 def _pca(values: Tensor, seed: int) -> tuple[Tensor, tuple[float, ...]]:  # noqa: ARG001 - nothing is drawn
@@ -208,7 +233,14 @@ def _umap(values: Tensor, seed: int) -> tuple[Tensor, tuple[float, ...]]:
             "The layout umap needs umap-learn: pip install 'pellucid[atlas]'. pca needs nothing."
         ) from error
     neighbours = min(50, len(values) - 1)
-    made = UMAP(n_components=2, n_neighbors=neighbours, min_dist=0.05, metric="cosine", random_state=seed, n_jobs=1)
+    made = UMAP(
+        n_components=2,
+        n_neighbors=neighbours,
+        min_dist=0.05,
+        metric="cosine",
+        random_state=seed_below(SCIKIT, seed),
+        n_jobs=1,
+    )
     return torch.from_numpy(made.fit_transform(values.numpy())).float(), ()
 
 

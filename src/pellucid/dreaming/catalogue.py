@@ -6,10 +6,11 @@ Layers that hold the channels last, or tokens, are looked at as such maps too, w
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file
+from safetensors.torch import load
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -531,7 +532,7 @@ class Stored(OfLayer):
 
     def _read(self) -> Tensor:
         try:
-            return load_file(self.file)["directions"]
+            return load(Path(self.file).read_bytes())["directions"]  # by its bytes: names need not be UTF-8
         except (OSError, SafetensorError, KeyError) as error:
             raise BadOption(f"{self.file!r} holds no directions: {error}.") from error
 

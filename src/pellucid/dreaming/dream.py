@@ -15,7 +15,7 @@ from torch import Tensor
 from pellucid.capture.sensing import at_once
 from pellucid.dreaming.catalogue import Alpha, BlurAlpha
 from pellucid.dreaming.images import IMAGES, Coloured, Image, Plain, Shared
-from pellucid.dreaming.keeping import kept_in
+from pellucid.dreaming.keeping import Keeping, keeping, kept_in
 from pellucid.dreaming.looking import layer_maps, takes
 from pellucid.dreaming.objectives import Objective, one_each, parse, rebuilt
 from pellucid.dreaming.optimise import Climb, Progress, Watch, climb, photograph, sized
@@ -151,7 +151,7 @@ def dream(
     snapshot: int | None = None,
     progress: Progress | None = None,
     watch: Watch | None = None,
-    keep: str | Path | None = None,
+    keep: str | Path | Keeping | None = None,
     **changes: Any,
 ) -> Dream:
     """Make pictures that bring an objective about.
@@ -171,7 +171,7 @@ def dream(
         progress: called with what is going on, steps done and steps in all.
         watch: called after each step with its number, the objective of each picture, and a way to see the pictures.
         keep: a folder where the state is kept; after an interrupt the same call goes on from there, to the same
-            pictures as without one. It is the caller's to remove.
+            pictures as without one. It is the caller's to remove, by `Keeping.forget` or by hand.
         **changes: fields of the recipe; for composed ones also what they wish for (`layer`, `units`) and their options.
 
     Raises:
@@ -208,6 +208,7 @@ def dream(
     if recipe.shared and count > chunk:
         raise BadOption(f"Shared pictures are drawn together, all {count} of them. Leave chunk out.")
     _check(wanted, count, chunk, transform)
+    store = keeping(keep).store(model, recipe=asdict(recipe), seed=seed, snapshot=snapshot, fed=preprocess)
     parts, numbers = [], list(range(count))
     for first in range(0, count, chunk):
         some = numbers[first : first + chunk]
@@ -227,11 +228,7 @@ def dream(
                 snapshot=snapshot,
                 progress=_counting(progress, first // chunk, -(-count // chunk)),
                 watch=watch,
-                kept=kept_in(
-                    Path(keep), image, own, model.fingerprint, asdict(recipe), seed, some, snapshot, preprocess
-                )
-                if keep
-                else None,
+                kept=kept_in(store, image, own, some),
             )
         )
         if parts[-1].stopped:
@@ -261,7 +258,7 @@ class Draw:
     snapshot: int | None = None
     progress: Progress | None = None
     watch: Watch | None = None
-    keep: str | Path | None = None
+    keep: str | Path | Keeping | None = None
     changes: Mapping[str, Any] = field(default_factory=dict)
 
     def __call__(

@@ -17,6 +17,7 @@ from torch.nn import functional as F
 from pellucid.dreaming.colours import correlate, decorrelate
 from pellucid.dreaming.spectrum import resized_spectrum
 from pellucid.errors import BadOption
+from pellucid.seeds import seeded
 
 _ALMOST = 1e-4  # 0 and 1 lie at infinity behind a sigmoid
 
@@ -52,7 +53,7 @@ class Coloured(Image):
 
 def noise(shape: Sequence[int], seed: int, numbers: Sequence[int], spread: float) -> Tensor:
     """Normal noise `[batch, *shape]`; that of a picture depends on the seed and its own number only."""
-    rows = [torch.randn(*shape, generator=torch.Generator().manual_seed(seed * 1_000_003 + k)) for k in numbers]
+    rows = [torch.randn(*shape, generator=seeded(seed, k)) for k in numbers]
     return torch.stack(rows) * spread
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,37 +9,39 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
 from torch import Tensor
 
+from pellucid.digests import digest
 from pellucid.dreaming.images import Image
 from pellucid.dreaming.objectives import Objective
-from pellucid.report.folder import complete
+from pellucid.jobs import Store, question
+from pellucid.jobs.tensors import packed, unpacked
+from pellucid.types import Model
 
 _SECONDS = 30.0
 
 
 @dataclass
 class Kept:
-    """The state of one climb in a file, written every half minute and when it is interrupted.
+    """The state of one climb in a folder, written every half minute and when it is interrupted.
 
     Attributes:
-        path: of the file. Its name says what is climbed, so that another climb never goes on from it.
-        latest: the state after the last whole step: tensors, and what goes into JSON.
+        store: of the dream that the climb is a part of.
+        content: digest of what is climbed, so that another climb never goes on from it.
+        latest: the state after the last whole step: tensors, and plain values.
     """
 
-    path: Path
+    store: Store
+    content: str
     latest: tuple[dict[str, Tensor], dict[str, Any]] | None = None
     written: float = field(default_factory=time.monotonic)
 
     def read(self) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
         """What an earlier call has left; None if nothing that can be read."""
+        found = unpacked(self.store.read(self.content))
         try:
-            with safe_open(str(self.path), "pt") as file:
-                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it is no mapping
-                return tensors, json.loads((file.metadata() or {})["state"])
-        except (OSError, SafetensorError, KeyError, ValueError):
+            return None if found is None else (found["tensors"], found["state"])
+        except KeyError:
             return None
 
     def remember(self, tensors: Mapping[str, Tensor], state: dict[str, Any]) -> None:
@@ -51,37 +51,58 @@ class Kept:
             self.write()
 
     def write(self) -> None:
-        """Put the latest state on disk."""
+        """Put the latest state on disk. Without room there the climb goes on, which is said once."""
         if self.latest is None:
             return
         tensors, state = self.latest
-        with complete(self.path.parent) as staging:
-            given = {name: tensor.contiguous().cpu() for name, tensor in tensors.items()}
-            (staging / self.path.name).write_bytes(save(given, {"state": json.dumps(state)}))
+        given = {name: tensor.contiguous().cpu() for name, tensor in tensors.items()}
+        self.store.write(self.content, packed({"tensors": given, "state": state}))
         self.written = time.monotonic()
 
 
-def kept_in(folder: str | Path | None, image: Image, objective: Objective, *facts: object) -> Kept | None:
-    """The place for a climb, named after all that decides what comes of it; None without a folder.
+class Keeping:
+    """The folder where the climbs of one call are kept.
 
     Args:
-        folder: where climbs are kept.
-        image: as it begins.
-        objective: with the contents of the files that it names.
-        facts: everything else.
+        folder: None keeps nothing.
     """
-    if folder is None:
+
+    def __init__(self, folder: str | Path | None) -> None:
+        self.folder = None if folder is None else Path(folder)
+        self.stores: list[Store] = []
+
+    def store(self, model: Model, **facts: Any) -> Store | None:
+        """Of one dream, named after all that decides what comes of it; see `jobs.question`."""
+        if self.folder is None:
+            return None
+        self.stores.append(Store(self.folder, question("dream 1", model, **facts)))
+        return self.stores[-1]
+
+    def forget(self) -> None:
+        """Remove what this call has kept or taken up; what is of other dreams stays."""
+        for store in self.stores:
+            store.forget()
+
+
+def keeping(where: str | Path | Keeping | None) -> Keeping:
+    """A folder of climbs, by its path or as it is."""
+    return where if isinstance(where, Keeping) else Keeping(where)
+
+
+def kept_in(store: Store | None, image: Image, objective: Objective, numbers: Sequence[int]) -> Kept | None:
+    """The place for a climb; None without a folder.
+
+    Args:
+        store: of the dream.
+        image: as it begins.
+        objective: of the pictures of this climb; files that it names count by their contents.
+        numbers: of these pictures.
+    """
+    if store is None:
         return None
-    digest = hashlib.sha256(repr((str(objective), facts)).encode())
     with torch.no_grad():
-        for tensor in (*image.parameters, image.pictures()):
-            digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
-    for part in objective.walk():
-        for name in ("picture", "file"):
-            path = Path(str(getattr(part, name, "")))
-            if path.is_file():
-                digest.update(path.read_bytes())
-    return Kept(Path(folder) / f"{digest.hexdigest()[:24]}.safetensors")
+        first = [tensor.detach() for tensor in (*image.parameters, image.pictures())]
+    return Kept(store, digest(type(image).__name__, first, objective, list(numbers)))
 
 
 def optimiser_tensors(optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:
@@ -106,6 +127,11 @@ def restore(optimiser: torch.optim.Optimizer, parameters: Sequence[Tensor], tens
     record = optimiser.state_dict()
     record["state"] = own
     optimiser.load_state_dict(record)
-    with torch.no_grad():
-        for k, parameter in enumerate(parameters):
-            parameter.copy_(tensors[f"parameter.{k}"])
+    put(parameters, [tensors[f"parameter.{k}"].view_as(parameter) for k, parameter in enumerate(parameters)])
+
+
+@torch.no_grad()
+def put(parameters: Sequence[Tensor], values: Sequence[Tensor]) -> None:
+    """Give parameters other values, in place."""
+    for parameter, value in zip(parameters, values, strict=True):
+        parameter.copy_(value)

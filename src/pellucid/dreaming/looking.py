@@ -9,7 +9,7 @@ from pellucid.capture.guard import guarded
 from pellucid.capture.passes import activations, read_grid
 from pellucid.capture.receptive import ReceptiveField, receptive_fields
 from pellucid.capture.sensing import sensing
-from pellucid.errors import BadOption, BadSite
+from pellucid.errors import TraceLeft
 from pellucid.inspection.inputs import device_of
 from pellucid.numerics import full_precision
 from pellucid.types import Grid, Model, Preprocess, Site
@@ -46,7 +46,9 @@ def takes(model: Model, channels: int, *sizes: tuple[int, int]) -> bool:
         with sensing(model, [], scores=True) as eyes:
             for rows, columns in sizes:
                 eyes.check(torch.zeros(1, channels, rows, columns, device=device_of(model)))
-    except (RuntimeError, ValueError, AssertionError, BadOption, BadSite):
+    except (KeyboardInterrupt, TraceLeft):
+        raise
+    except BaseException:  # noqa: BLE001 - whatever it says, it does not take them
         return False
     return True
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import time
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field, replace
@@ -15,7 +16,7 @@ from pellucid.capture.grids import check_grid
 from pellucid.capture.passes import find_grid
 from pellucid.capture.sensing import Sensing, in_graph, sensing, slopes
 from pellucid.dreaming.images import Image
-from pellucid.dreaming.keeping import Kept, optimiser_tensors, restore
+from pellucid.dreaming.keeping import Kept, optimiser_tensors, put, restore
 from pellucid.dreaming.objectives import Objective, Seen
 from pellucid.dreaming.transforms import NONE
 from pellucid.dreaming.transparency import over_grey
@@ -101,13 +102,21 @@ class _Track:
         if found is None:
             return 0
         tensors, facts = found
-        restore(state, image.parameters, tensors)
-        self.attention = tensors["attention"]
-        self.history = list(tensors["history"].unbind())
-        taken = [int(name.partition(".")[2]) for name in tensors if name.startswith("snapshot.")]
-        self.snapshots = [(step, tensors[f"snapshot.{step}"]) for step in sorted(taken)]
-        self.before, self.taken_up = float(facts["seconds"]), len(self.history)
-        return int(facts["rescued"])
+        first, fresh = [p.detach().clone() for p in image.parameters], copy.deepcopy(state.state_dict())
+        try:
+            restore(state, image.parameters, tensors)
+            attention = tensors["attention"].view_as(self.attention)
+            history = list(tensors["history"].view(-1, len(attention)).unbind())
+            taken = [int(name.partition(".")[2]) for name in tensors if name.startswith("snapshot.")]
+            snapshots = [(step, tensors[f"snapshot.{step}"]) for step in sorted(taken)]
+            before, rescued = float(facts["seconds"]), int(facts["rescued"])
+        except Exception:  # noqa: BLE001 - a state that does not fit is none, whatever is wrong with it
+            state.load_state_dict(fresh)
+            put(image.parameters, first)
+            return 0
+        self.attention, self.history, self.snapshots = attention, history, snapshots
+        self.before, self.taken_up = before, len(history)
+        return rescued
 
 
 def climb(  # noqa: PLR0913 - the loop of every dream; `dream` is what people call

@@ -45,7 +45,7 @@ def save_dream(made: Dream, path: Path, *, animation: str = "gif", command: str 
     names = [path.name, f"{path.stem}.json", f"{path.stem}.html"]
     with complete(path.parent) as staging:
         whole.save(staging / names[0])
-        (staging / names[1]).write_text(as_json(manifest(made, command)))
+        (staging / names[1]).write_bytes(encode(as_json(manifest(made, command))))
         (staging / names[2]).write_bytes(encode(dream_page(made, command)))
         if made.snapshots:
             names.append(f"{path.stem}.{animation}")
@@ -118,5 +118,5 @@ def save_atlas(made: Atlas, folder: Path, *, command: str = "") -> list[Path]:
     icons = manifest(made.dream, command) if made.dream else {}
     with complete(folder) as staging:
         page.save(staging / "atlas.png")
-        (staging / "atlas.json").write_text(as_json({**icons, **about}))
+        (staging / "atlas.json").write_bytes(encode(as_json({**icons, **about})))
     return [folder / "atlas.png", folder / "atlas.json"]

@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from pellucid.errors import unknown
+from pellucid.seeds import seeded
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,7 @@ class Transform:
         self, step: int, steps: int, seed: int, number: int, size: tuple[int, int]
     ) -> tuple[list[Tensor], torch.Generator]:
         """Maps from output to input pixels around the centre, `[2, 3]`, one per crop."""
-        generator = torch.Generator().manual_seed((seed * 1_000_003 + number) * 100_003 + step)
+        generator = seeded((seed * 1_000_003 + number) * 100_003 + step)
         maps = []
         for _ in range(self.crops):
             scale = self.scales[_below(len(self.scales), generator)]

@@ -12,6 +12,7 @@ from pellucid import arguments
 from pellucid.capture.sensing import Sensing, sensing
 from pellucid.errors import BadOption, BadOutput, unknown
 from pellucid.models.preprocessing import preprocessing_of
+from pellucid.seeds import seeded
 from pellucid.targets import are_probabilities
 from pellucid.types import Model
 
@@ -324,7 +325,7 @@ def _length(away: Tensor, norm: str) -> Tensor:
 
 def _random(pictures: Tensor, far: Tensor, norm: str, seed: int) -> Tensor:
     """One start for all pictures, so that none depends on what is beside it."""
-    generator = torch.Generator().manual_seed(seed % 2**63)
+    generator = seeded(seed)
     drawn = torch.rand(pictures.shape[1:], generator=generator).to(pictures) * 2 - 1
     reach = far * torch.rand((), generator=generator)
     drawn = drawn.expand_as(pictures)

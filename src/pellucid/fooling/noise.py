@@ -8,6 +8,7 @@ from pellucid.capture.sensing import sensing
 from pellucid.errors import BadOption
 from pellucid.fooling.attack import Fooled, class_scores, odds
 from pellucid.models.preprocessing import nominal_size, preprocessing_of
+from pellucid.seeds import seeded
 from pellucid.targets import are_probabilities
 from pellucid.types import Model
 
@@ -45,7 +46,7 @@ def from_noise(
     preprocess = preprocessing_of(model)
     shape = (len(preprocess.mean), *nominal_size(preprocess))
     noise = torch.stack([
-        torch.rand(shape, generator=torch.Generator().manual_seed(seed * 1_000_003 + k)) for k in range(count)
+        torch.rand(shape, generator=seeded(seed, k)) for k in range(count)
     ])  # fmt: skip
     mean, std = (torch.tensor(v).view(1, -1, 1, 1) for v in (preprocess.mean, preprocess.std))
     with sensing(model, (), scores=True) as eyes:

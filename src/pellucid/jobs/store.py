@@ -118,6 +118,8 @@ class Store:
             if not self.full:
                 warnings.warn(f"What is done cannot be kept for a later call: {error}", stacklevel=2)
             self.full = True
+            with suppress(OSError):  # not the empty folder either
+                self.folder.rmdir()
             return False
         return True
 

@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from pellucid.components import Mask
+from pellucid.seeds import SCIKIT, seed_below
 
 Floats = NDArray[np.float64]
 
@@ -152,7 +153,7 @@ def _surprise(colours: Floats, every: Floats, how: Colours) -> Floats:
     count = min(how.mixture, len(np.unique(sample, axis=0)))
     if len(sample) == 1:
         sample = np.repeat(sample, 2, axis=0)
-    mixture = GaussianMixture(count, reg_covar=1e-4, random_state=how.seed, max_iter=50)
+    mixture = GaussianMixture(count, reg_covar=1e-4, random_state=seed_below(SCIKIT, how.seed), max_iter=50)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # a colour model need not be fitted to the last digit
         mixture.fit(sample)

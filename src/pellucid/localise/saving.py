@@ -11,7 +11,7 @@ from PIL import Image
 from pellucid.components import Mask
 from pellucid.localise.coco import document
 from pellucid.report import facts
-from pellucid.report.folder import complete
+from pellucid.report.folder import complete, encode
 from pellucid.report.manifest import as_json
 from pellucid.report.names import picture_slug, slug, unique
 
@@ -26,7 +26,7 @@ def save(found: Localisation, folder: Path, *, command: str = "") -> Path:
     """Write everything about every picture; one picture's files go into `folder` itself, several get one each."""
     folders = unique(picture_slug(every[0].name) for every in found.pictures)
     with complete(folder) as staging:
-        (staging / "localisation.json").write_text(as_json(document(found.pictures)), encoding="utf-8")
+        (staging / "localisation.json").write_bytes(encode(as_json(document(found.pictures))))
         for index, (every, name) in enumerate(zip(found.pictures, folders, strict=True)):
             inside = staging if len(found) == 1 else staging / name
             inside.mkdir(exist_ok=True)

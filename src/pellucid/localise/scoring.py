@@ -15,8 +15,9 @@ from PIL import Image
 
 from pellucid.api import explain
 from pellucid.components import Mask, boxes_of_parts
-from pellucid.errors import BadOption, BadPicture, Cancelled
+from pellucid.errors import BadOption, BadPicture, BadSite, Cancelled, TraceLeft, UnknownName
 from pellucid.evaluation.bootstrap import mean_and_interval
+from pellucid.jobs.run import in_words
 from pellucid.localise.localisation import Located, locate
 from pellucid.localise.truth import Thing, Truth
 from pellucid.metrics._truth import THRESHOLDS, best_overlaps, overlaps
@@ -24,6 +25,7 @@ from pellucid.metrics.max_box_acc_v2 import OVERLAPS
 from pellucid.metrics.pointing_game import hit
 from pellucid.numerics import resize
 from pellucid.pictures.decode import orientation_of
+from pellucid.seeds import TORCH, seed_below
 from pellucid.types import Box, Model
 
 _ENOUGH = 0.5
@@ -136,17 +138,15 @@ def score(
         for picture, written in pairs:
             done += 1
             try:
-                classes = min(5, len(explain(model, picture, []).predictions[0]))
-                ranked = locate(model, picture, method, f"top{classes}", seed=seed, **how).pictures[0]
-                truth = written.on(ranked[0].size, orientation_of(picture))
-            except BadPicture as error:
-                notes.append(f"Left out: {error}")
+                found = _look(model, picture, written, method, {"seed": seed, **how})
+            except (KeyboardInterrupt, TraceLeft):
+                raise
+            except BaseException as error:  # nothing that one picture raises may stop the others
+                if isinstance(error, BadOption | BadSite | UnknownName) and not tuning.pictures + tally.pictures:
+                    raise  # the call is wrong, not this picture
+                notes.append(f"Left out: {in_words(error, str(picture))}")
                 continue
-            known = []
-            for things in _by_class(truth):
-                seen = next((each for each in ranked if each.label in things[0].labels), None)
-                known.append((things, seen or locate(model, picture, method, things[0].labels[0], seed=seed, **how)[0]))
-            yield truth, _Found(ranked, known)
+            yield found
             if progress:
                 progress(what, done, len(order))
 
@@ -188,6 +188,18 @@ def _by_class(truth: Truth) -> list[tuple[Thing, ...]]:
         if thing.labels:
             groups.setdefault(thing.labels, []).append(thing)
     return [tuple(things) for things in groups.values()]
+
+
+def _look(model: Model, picture: Any, written: Truth, method: str, how: dict[str, Any]) -> tuple[Truth, _Found]:
+    """What is known about a picture, and what is found for its classes and the network's."""
+    classes = min(5, len(explain(model, picture, []).predictions[0]))
+    ranked = locate(model, picture, method, f"top{classes}", **how).pictures[0]
+    truth = written.on(ranked[0].size, orientation_of(picture))
+    known = []
+    for things in _by_class(truth):
+        seen = next((each for each in ranked if each.label in things[0].labels), None)
+        known.append((things, seen or locate(model, picture, method, things[0].labels[0], **how)[0]))
+    return truth, _Found(ranked, known)
 
 
 @dataclass
@@ -383,7 +395,7 @@ def _resampled(statistic: Callable[[NDArray[np.int64]], float], count: int, seed
     value = statistic(np.arange(count))
     if count < 2:
         return Number(value, None, count)
-    rng = np.random.default_rng(seed % 2**64)
+    rng = np.random.default_rng(seed_below(TORCH, seed))
     drawn = [statistic(rng.integers(0, count, count)) for _ in range(_DRAWS)]
     low, high = np.quantile(drawn, [0.025, 0.975]).tolist()
     return Number(value, (low, high), count)

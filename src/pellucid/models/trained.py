@@ -10,7 +10,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor, nn
 
 from pellucid.errors import BadModel
@@ -18,6 +18,7 @@ from pellucid.models.camified import Camified
 from pellucid.models.card import KEY, Card, check_numbers, outlines, read_card
 from pellucid.models.libraries import without_weights
 from pellucid.models.weights import load_weights
+from pellucid.storage.atomic import write_bytes
 from pellucid.types import Classes, Model, Preprocess
 from pellucid.zoo.architectures import build, find_architecture
 
@@ -39,12 +40,14 @@ CAMIFIED = "camified"
 
 
 def save_trained(module: nn.Module, path: Path, card: Card) -> None:
-    """Write weights and card to one file, complete or not at all."""
-    part = path.with_name(f".{path.name}.part")
+    """Write weights and card to one file, complete or not at all.
+
+    Raises:
+        BadOption: it cannot be written.
+    """
     tensors = {name: value.detach().cpu().contiguous() for name, value in module.state_dict().items()}
     record = {**asdict(card), "preprocess": card.preprocess and card.preprocess.known}
-    save_file(tensors, part, metadata={KEY: json.dumps(record)})
-    part.replace(path)
+    write_bytes(path, save(tensors, {KEY: json.dumps(record)}))
 
 
 def from_trained(path: Path) -> Model:

@@ -20,6 +20,7 @@ from torch import Tensor
 from pellucid.errors import BadOption, BadPicture, OutOfMemory
 from pellucid.pictures import Source, prepare
 from pellucid.pictures.samples import pictures_in
+from pellucid.seeds import seeded
 from pellucid.types import Preprocess
 
 DIGITS = tuple(str(digit) for digit in range(10))
@@ -89,7 +90,7 @@ class Examples:
         """
         if not 0 < share < 1:
             raise BadOption(f"Expected a share between 0 and 1 to hold out, got {share}.")
-        generator = torch.Generator().manual_seed(seed)
+        generator = seeded(seed)
         kept, held = [], []
         for number, name in enumerate(self.classes):
             members = (self.labels == number).nonzero()[:, 0]

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import copy
-import hashlib
 import math
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any
 
 import torch
@@ -17,6 +15,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from pellucid.errors import BadModel, BadOption
+from pellucid.jobs import Store, question
+from pellucid.jobs.tensors import packed, unpacked
+from pellucid.seeds import TORCH, seed_below
 
 Progress = Callable[[str, int, int], None]
 Loss = Callable[[nn.Module, Tensor, Tensor], tuple[Tensor, Tensor]]
@@ -102,6 +103,7 @@ class Trained:
         history: of every pass.
         best: number of the pass whose weights it has, from 0.
         seconds: that it took, those before an interrupt included.
+        kept: where the state is from which the same training goes on; the caller's to forget.
         ended: why training ended: `all passes`, `no better for N passes` or `interrupted`.
     """
 
@@ -110,6 +112,7 @@ class Trained:
     best: int = 0
     ended: str = ""
     seconds: float = 0.0
+    kept: Store = field(default_factory=lambda: Store(None, ""))
 
 
 def task_loss(module: nn.Module, inputs: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
@@ -128,6 +131,7 @@ def train(
     progress: Progress | None = None,
     watch: Callable[[nn.Module], None] | None = None,
     state: Path | None = None,
+    resume: bool = False,
 ) -> Trained:
     """Train `module`, in place, and give it the weights of its best pass.
 
@@ -142,17 +146,18 @@ def train(
         loss: see `Loss`.
         progress: called with what is going on, steps done and steps in all.
         watch: called with the module (in evaluation mode) before the first pass and after each.
-        state: file that keeps the state after every pass; when it exists, training goes on from there.
+        state: folder that keeps the state after every pass; exactly the same training (network, pictures, settings,
+            code) goes on from there, any other begins anew beside it.
+        resume: refuse to begin anew where only other trainings are kept.
 
     Raises:
         BadOption: settings that cannot be.
-        BadModel: the state is of another training, or the loss is not finite.
+        BadModel: there is nothing to go on with, or the loss is not finite.
     """
     settings = settings or Settings()
     settings.check()
-    run = _Run(module, settings, examples)
-    if state is not None and state.is_file():
-        run.resume(state)
+    kept = _kept(state, module=module, settings=settings, examples=examples, validation=validation, loss=loss)
+    run = _begun(module, settings, len(examples[0]), kept, resume=resume)
     try:
         with torch.random.fork_rng(devices=[]):
             if watch and not run.trained.history:
@@ -162,7 +167,7 @@ def train(
                 if watch:
                     watch(module.eval())
                 if state is not None:
-                    run.save(state)
+                    kept.write(_STATE, packed(run.content()))
     except KeyboardInterrupt:
         run.trained.ended = "interrupted"
     run.trained.seconds = run.seconds()
@@ -171,16 +176,37 @@ def train(
     return run.trained
 
 
+_STATE = "state"
+
+
+def _kept(folder: Path | None, **facts: Any) -> Store:
+    return Store(folder, question("training 1", **facts)) if folder is not None else Store(None, "")
+
+
+def _begun(module: nn.Module, settings: Settings, count: int, kept: Store, *, resume: bool) -> _Run:
+    """A training of `count` examples, at its beginning or where it was interrupted."""
+    content = unpacked(kept.read(_STATE))
+    run = _Run(module, settings, count, kept)
+    if content is not None and run.resume(content):
+        return run
+    if resume and kept.folder is not None and any(kept.folder.glob("*.kept")):
+        raise BadModel(
+            f"What {kept.folder} keeps is of another training: it has other settings, pictures or weights, or is "
+            "damaged. Give the same as then, or leave --resume out to begin anew beside it."
+        )
+    return _Run(module, settings, count, kept)
+
+
 class _Run:
     """The state of a training: all that has to be kept to go on with it."""
 
-    def __init__(self, module: nn.Module, settings: Settings, examples: tuple[Tensor, Tensor]) -> None:
-        self.module, self.settings, self.fingerprint = module, settings, _fingerprint(examples)
+    def __init__(self, module: nn.Module, settings: Settings, count: int, kept: Store) -> None:
+        self.module, self.settings = module, settings
         self.start, self.earlier = time.perf_counter(), 0.0
-        self.trained = Trained(module)
+        self.trained = Trained(module, kept=kept)
         self.weights = copy.deepcopy(module.state_dict())
         self.optimiser = torch.optim.Adam([p for p in module.parameters() if p.requires_grad], lr=settings.rate)
-        self.steps = -(-len(examples[0]) // settings.batch)
+        self.steps = -(-count // settings.batch)
         whole = settings.passes * self.steps
         self.schedule = torch.optim.lr_scheduler.CosineAnnealingLR(self.optimiser, whole)
 
@@ -200,7 +226,8 @@ class _Run:
         self, examples: tuple[Tensor, Tensor], validation: tuple[Tensor, Tensor], loss: Loss, progress: Progress | None
     ) -> None:
         number = len(self.trained.history)
-        torch.manual_seed(self.settings.seed * 1_000_003 + number)  # dropout and order differ from pass to pass
+        # Dropout and order differ from pass to pass.
+        torch.manual_seed(seed_below(TORCH, self.settings.seed * 1_000_003 + number))
         inputs, labels = examples
         self.module.train()
         total, right = 0.0, 0
@@ -231,10 +258,9 @@ class _Run:
         self.schedule.step()
         return float(value.detach()), _right(answers, labels)
 
-    def save(self, path: Path) -> None:
-        content: dict[str, Any] = {
-            "settings": asdict(self.settings),
-            "examples": self.fingerprint,
+    def content(self) -> dict[str, Any]:
+        """All of it, to be kept."""
+        return {
             "seconds": self.seconds(),
             "history": [asdict(each) for each in self.trained.history],
             "best": self.trained.best,
@@ -243,31 +269,23 @@ class _Run:
             "optimiser": self.optimiser.state_dict(),
             "schedule": self.schedule.state_dict(),
         }
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_name(f".{path.name}.part")
-        torch.save(content, part)
-        part.replace(path)
 
-    def resume(self, path: Path) -> None:
+    def resume(self, content: dict[str, Any]) -> bool:
+        """Go on from what was kept; whether it could be."""
+        first = self.weights
         try:
-            content = torch.load(path, weights_only=True)
-            if content["settings"] != asdict(self.settings):
-                raise BadModel(
-                    f"{path} was kept by a training with other settings ({content['settings']}). Give the same, or "
-                    "another folder."
-                )
-            if content["examples"] != self.fingerprint:
-                raise BadModel(f"{path} was kept by a training on other pictures. Give the same, or another folder.")
+            history = [Pass(**each) for each in content["history"]]
+            earlier, best = float(content["seconds"]), range(len(history))[content["best"]]
+            self.module.load_state_dict(content["weights"])  # whether they fit
             self.module.load_state_dict(content["module"])
             self.optimiser.load_state_dict(content["optimiser"])
-        except (RuntimeError, ValueError, LookupError, EOFError, OSError, UnpicklingError) as error:
-            if isinstance(error, BadModel):
-                raise
-            raise BadModel(f"{path} does not belong to this training: {error}. Name another folder.") from error
-        self.schedule.load_state_dict(content["schedule"])
-        self.weights, self.earlier = content["weights"], content["seconds"]
-        self.trained.history = [Pass(**each) for each in content["history"]]
-        self.trained.best = content["best"]
+            self.schedule.load_state_dict(content["schedule"])
+        except Exception:  # noqa: BLE001 - a state that does not fit is none, whatever is wrong with it
+            self.module.load_state_dict(first)
+            return False
+        self.weights, self.earlier = content["weights"], earlier
+        self.trained.history, self.trained.best = history, best
+        return True
 
 
 @torch.no_grad()
@@ -285,15 +303,6 @@ def evaluate(module: nn.Module, inputs: Tensor, labels: Tensor, loss: Loss = tas
 def predict(module: nn.Module, inputs: Tensor) -> Tensor:
     """The module's answers, `[example, output]`; in evaluation mode."""
     return torch.cat([module(x) for x in torch.split(inputs, 256)])
-
-
-def _fingerprint(examples: tuple[Tensor, Tensor]) -> str:
-    """Tells other examples, or the same in another order, apart."""
-    found = hashlib.sha256()
-    for part in examples:
-        found.update(f"{part.dtype} {list(part.shape)}".encode())
-        found.update(part.detach().cpu().contiguous().numpy().data)
-    return found.hexdigest()
 
 
 def _right(answers: Tensor, labels: Tensor) -> int:

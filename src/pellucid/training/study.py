@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from pellucid.errors import BadOption, unknown
 from pellucid.models.preprocessing import nominal_size
 from pellucid.models.trained import Card
+from pellucid.seeds import seeded
 from pellucid.training.data import Examples
 from pellucid.training.loop import Progress, Settings, Trained, predict, task_loss, train, usual_settings
 from pellucid.training.right import Right, right
@@ -85,6 +86,7 @@ def study(
     size: int | None = None,
     progress: Progress | None = None,
     state: Path | None = None,
+    resume: bool = False,
     self_explaining: bool = False,
     random_labels: bool = False,
 ) -> Study:
@@ -99,7 +101,8 @@ def study(
         head: `linear` or `gap`, where the network can end in more than one way.
         size: side of the pictures in pixels; None takes the architecture's.
         progress: called with what is going on, steps done and steps in all.
-        state: file that keeps the state after every pass; when it exists, training goes on from there.
+        state: folder that keeps the state after every pass; the same training goes on from there.
+        resume: refuse to begin anew where only other trainings are kept.
         self_explaining: train it together with a network that says which part of a picture it needs.
         random_labels: learn labels drawn at random by heart, the pictures never shifted, stopping by these same labels;
             for the metric `data-randomisation` (Adebayo et al., arXiv:1810.03292, section 4).
@@ -130,7 +133,7 @@ def study(
         settings = replace(settings, shift=0)
         pairs = [(pairs[0][0], _drawn_labels(pairs[0][1], settings.seed))] * 2
     loss = preserving if self_explaining else task_loss
-    trained = train(module, pairs[0], pairs[1], settings, loss=loss, progress=progress, state=state)
+    trained = train(module, pairs[0], pairs[1], settings, loss=loss, progress=progress, state=state, resume=resume)
     test = examples.take(held)
     confusion, mistakes, found = _judge(trained.module, inputs[held], test, examples.labels[learn])
     facts: dict[str, Any] = {"data": examples.name, "seed": settings.seed}
@@ -149,7 +152,7 @@ def study(
 
 def _drawn_labels(labels: Tensor, seed: int) -> Tensor:
     """The same labels in another order, so that classes stay as frequent as they are."""
-    return labels[torch.randperm(len(labels), generator=torch.Generator().manual_seed(seed))]
+    return labels[torch.randperm(len(labels), generator=seeded(seed))]
 
 
 def _enough(examples: Examples) -> None:

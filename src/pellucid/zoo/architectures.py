@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from pellucid.errors import BadOption, unknown
+from pellucid.seeds import TORCH, seed_below
 from pellucid.zoo.alexnet import AlexNet
 from pellucid.zoo.inception_v1 import InceptionV1
 from pellucid.zoo.lenet5 import LeNet5
@@ -93,5 +94,5 @@ def build(name: str, options: Mapping[str, Any] | None = None, *, seed: int | No
     if seed is None:
         return make(**options)
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+        torch.manual_seed(seed_below(TORCH, seed))
         return make(**options)

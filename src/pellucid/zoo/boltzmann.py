@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor, nn
 
+from pellucid.seeds import seeded
+
 
 class RestrictedBoltzmann(nn.Module):
     """Binary visible and hidden units; p(v, h) is proportional to exp(v^T W h + a^T v + b^T h).
@@ -18,7 +20,7 @@ class RestrictedBoltzmann(nn.Module):
 
     def __init__(self, visible: int, hidden: int, seed: int = 0) -> None:
         super().__init__()
-        first = torch.randn(visible, hidden, generator=torch.Generator().manual_seed(seed))
+        first = torch.randn(visible, hidden, generator=seeded(seed))
         self.weight = nn.Parameter(0.01 * first, requires_grad=False)
         self.visible_bias = nn.Parameter(torch.zeros(visible), requires_grad=False)
         self.hidden_bias = nn.Parameter(torch.zeros(hidden), requires_grad=False)
@@ -51,7 +53,7 @@ class RestrictedBoltzmann(nn.Module):
         Returns:
             mean squared error of the reconstruction in each pass (a sign of life, not the likelihood).
         """
-        generator = torch.Generator().manual_seed(seed)
+        generator = seeded(seed)
         errors = []
         for _ in range(passes):
             order = torch.randperm(len(patterns), generator=generator)

@@ -4,6 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from pellucid.errors import BadOption
+from pellucid.seeds import seeded
 
 
 class Hopfield(nn.Module):
@@ -40,7 +41,7 @@ class Hopfield(nn.Module):
     def forward(self, states: Tensor) -> Tensor:
         """Where the states `[batch, unit]` come to rest: units are updated one at a time, in a drawn order."""
         states = states.clone()
-        generator = torch.Generator().manual_seed(self.seed)
+        generator = seeded(self.seed)
         for _ in range(self.sweeps):
             before = states.clone()
             for unit in torch.randperm(states.shape[1], generator=generator).tolist():

@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor, nn
 
+from pellucid.seeds import seeded
+
 
 class Kohonen(nn.Module):
     """A sheet of units that unfolds over the data, so that near units stand for near patterns.
@@ -20,7 +22,7 @@ class Kohonen(nn.Module):
 
     def __init__(self, inputs: int, rows: int = 8, columns: int = 8, seed: int = 0) -> None:
         super().__init__()
-        first = torch.rand(rows * columns, inputs, generator=torch.Generator().manual_seed(seed))
+        first = torch.rand(rows * columns, inputs, generator=seeded(seed))
         self.prototypes = nn.Parameter(first, requires_grad=False)
         self.rows, self.columns = rows, columns
         grid = torch.cartesian_prod(torch.arange(float(rows)), torch.arange(float(columns)))
@@ -58,7 +60,7 @@ class Kohonen(nn.Module):
         Returns:
             mean distance of the patterns from their prototypes after each pass.
         """
-        generator = torch.Generator().manual_seed(seed)
+        generator = seeded(seed)
         radius = (max(self.rows, self.columns) / 2, 0.5) if radius is None else radius
         total, step, errors = passes * len(patterns), 0, []
         for _ in range(passes):

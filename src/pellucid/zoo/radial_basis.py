@@ -4,6 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from pellucid.errors import BadOption
+from pellucid.seeds import seeded
 
 
 class RadialBasis(nn.Module):
@@ -57,7 +58,7 @@ class RadialBasis(nn.Module):
         """
         if len(patterns) < len(self.centres):
             raise BadOption(f"Expected at least {len(self.centres)} patterns, one per centre, got {len(patterns)}.")
-        drawn = torch.randperm(len(patterns), generator=torch.Generator().manual_seed(seed))[: len(self.centres)]
+        drawn = torch.randperm(len(patterns), generator=seeded(seed))[: len(self.centres)]
         self.centres.copy_(patterns[drawn.sort().values])
         bumps = self.bumps(patterns)
         extended = torch.cat([bumps, torch.ones_like(bumps[:, :1])], 1)
