@@ -27,11 +27,10 @@ class Net(nn.Module):
         return self.head(self.second(self.activation(self.first(x))).relu().mean((2, 3)))
 
 
-def by_hand(net, image, method, ceiling):
+def by_hand(net, image, method, ceiling, activation=None):
     """Both rules from their papers: guided 1[0 < x < c] max(R, 0), DeconvNet max(R, 0), layer by layer."""
     x = net.first(image)
-    y = x.clamp(0, ceiling)
-    z = net.second(y)
+    z = net.second(activation(x) if activation else x.clamp(0, ceiling))
     signal = (net.head.weight[1] / z[0, 0].numel())[None, :, None, None].expand_as(z)
     for values, most, layer in ((z, math.inf, net.second), (x, ceiling, net.first)):
         signal = signal.clamp(min=0)
@@ -140,6 +139,27 @@ def test_norms_masks_and_lp_pooling_are_no_activations(form):
     expected = torch.autograd.grad(z, leaf, signal.detach())[0]
     found = pellucid.explain(net, image, "guided-backprop", 1)["guided-backprop"]
     torch.testing.assert_close(found.raw.double(), expected, rtol=1e-5, atol=1e-8)
+
+
+PARTLY_HIDDEN = {
+    "behind a rectifier": lambda x: F.relu(x) + 0.3 * F.relu(x).detach(),
+    "in one written by hand": lambda x: x * (x > 0) + 0.3 * (x * (x > 0)).detach(),
+    "by no_grad": lambda x: F.relu(x) + without_gradient(F.relu, x),
+}
+
+
+def without_gradient(function, x):
+    with torch.no_grad():
+        return function(x)
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("form", PARTLY_HIDDEN)
+def test_what_is_hidden_from_the_gradient_is_no_part_of_a_rectifier(form, method):
+    """max(x, 0) and a constant to the graph that doubles its values or so: the signal is that of max(x, 0) alone."""
+    net, image = Net(PARTLY_HIDDEN[form]), torch.randn(1, 3, 9, 8, dtype=torch.float64)
+    found = pellucid.explain(net, image, method, 1)[method].raw.double()
+    torch.testing.assert_close(found, by_hand(net, image, method, math.inf, net.activation), rtol=1e-6, atol=1e-8)
 
 
 PARTS = {  # ways to write the same function of x, from parts that any of them may take

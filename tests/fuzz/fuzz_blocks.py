@@ -8,6 +8,7 @@ send signals back by another rule. Blocks say by `habits` what methods may refus
     sample norms         a norm over a sample's own values
     attention            a softmax over places
     wrapped              a convolution whose cells at one border see the other
+    chosen values        a maximum taken by reduction, for which DeepLIFT has no rule
     hidden               a part that depends on the picture and that the gradient does not see
 """
 
@@ -20,11 +21,11 @@ from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
 OTHER, BY_HAND, NORMS, ATTENTION = "other activations", "by hand", "sample norms", "attention"
-WRAPPED, HIDDEN = "wrapped", "hidden"
+WRAPPED, CHOSEN, HIDDEN = "wrapped", "chosen values", "hidden"
 
 
 class ByRule(torch.autograd.Function):
-    """min(max(x, 0), c) with the backward of guided backprop or DeconvNet, from the papers' formulas."""
+    """min(max(x, 0), c) with the plain backward, or that of guided backprop or DeconvNet, from the papers' formulas."""
 
     @staticmethod
     def forward(ctx, x, ceiling, rule):
@@ -36,7 +37,7 @@ class ByRule(torch.autograd.Function):
     def backward(ctx, signal):
         (x,) = ctx.saved_tensors
         open_ = torch.ones_like(x) if ctx.rule == "deconvnet" else ((x > 0) & (x < ctx.ceiling)).to(x)
-        return signal.clamp(min=0) * open_, None, None
+        return (signal if ctx.rule == "plain" else signal.clamp(min=0)) * open_, None, None
 
 
 RECTIFIERS = {
@@ -333,6 +334,8 @@ class SpaceMean(nn.Module):
 
 class SpaceMax(nn.Module):
     """The maximum over all places."""
+
+    habits = frozenset({CHOSEN})
 
     def forward(self, x):
         return x.amax((2, 3))

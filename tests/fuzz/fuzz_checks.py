@@ -1,10 +1,12 @@
 """One network under every method: what is wrong, what was refused and should not have been."""
 
+import copy
 from dataclasses import dataclass, field
 
 import fuzz_references as naive
+import fuzz_relevance as relevance
 import torch
-from fuzz_blocks import HIDDEN, OTHER, WRAPPED
+from fuzz_blocks import CHOSEN, HIDDEN, OTHER, WRAPPED
 from torch.nn import functional as F
 
 import pellucid
@@ -13,6 +15,11 @@ from pellucid.errors import PellucidError
 SAME = 1e-8
 """Of the largest value: two float64 computations of one formula, in another order."""
 RECTIFIED = ("guided-backprop", "deconvnet")
+WALKED = ("lrp", "deep-lift", "full-grad")
+"""Methods that go through the network operation by operation, down to the picture."""
+EXCITED = ("excitation-backprop", "contrastive-excitation-backprop")
+CONSERVED = 1e-5
+"""Of the scores: what stabilisers of 1e-9 of a layer's mean sums may absorb on the way."""
 
 
 @dataclass
@@ -43,6 +50,10 @@ def must_answer(case, method):
     """Whether the method has no reason to refuse this network."""
     if method in RECTIFIED:
         return not case.habits & {OTHER, HIDDEN}
+    if method in WALKED:
+        return not case.habits - {WRAPPED} - ({CHOSEN} if method != "deep-lift" else set())
+    if method in EXCITED:
+        return case.family == "plain"
     if method in naive.AT_LAYER:
         return WRAPPED not in case.habits
     return True
@@ -78,6 +89,43 @@ def check_references(case, outcome):
             continue
         outcome.same(method, got.raw, wanted)
         check_values(case, method, got, wanted, outcome)
+
+
+def check_relevance(case, outcome):
+    """On plain chains each method layer by layer; on all networks the sums that it promises."""
+    found = {}
+    for name, (reference, options) in relevance.REFERENCES.items():
+        method = name.split()[0]
+        outcome.tried.append(name)
+        found[name] = got = explain(case, method, outcome, **options)
+        if got is not None and case.family == "plain":
+            outcome.same(name, got.raw, reference(case))
+    score, empty = (naive.without_gradient(case, image) for image in (case.image, torch.zeros_like(case.image)))
+    if got := found["deep-lift"]:
+        outcome.same("the sum of deep-lift", got.raw.sum((1, 2, 3)), score - empty, 1e-6)
+    if got := found["full-grad"]:
+        outcome.same("the sum of full-grad", got.extras["input_part"] + got.extras["bias_parts"].sum(1), score, 1e-6)
+    if got := explain(case, "integrated-gradients", outcome, steps=naive.STEPS):
+        outcome.same("sum and gap of integrated-gradients", got.raw.sum((1, 2, 3)) + got.extras["gap"], score - empty)
+        if HIDDEN in case.habits and not any("gradient" in note for note in got.notes):
+            outcome.faults.append("integrated-gradients does not say that a part is hidden from the gradient")
+    if case.family in ("plain", "rectified"):
+        check_conservation(case, outcome)
+
+
+def check_conservation(case, outcome):
+    """Without biases all of the score arrives under the epsilon rule."""
+    bare = copy.deepcopy(case)
+    for name, tensor in [*bare.net.named_parameters(), *bare.net.named_buffers()]:
+        if name.endswith(("bias", "running_mean")):
+            tensor.data.zero_()
+    got = explain(bare, "lrp", outcome, composite="epsilon", epsilon=1e-9)
+    if got is not None:
+        scores = bare.net(bare.image).detach()
+        own = naive.without_gradient(bare, bare.image)
+        gap = float(((got.raw.sum((1, 2, 3)) - own).abs() / scores.abs().amax(1)).max())
+        if not gap <= CONSERVED:
+            outcome.faults.append(f"lrp lost {gap:.3g} of the score in a network without biases")
 
 
 def check_values(case, method, got, wanted, outcome):
@@ -143,6 +191,7 @@ def check(case):
     """Everything; the outcome."""
     outcome, before = Outcome(), state(case)
     check_references(case, outcome)
+    check_relevance(case, outcome)
     check_laws(case, outcome)
     after = state(case)
     outcome.faults += [f"{what} changed" for what in before if before[what] != after[what]]

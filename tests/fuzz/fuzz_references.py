@@ -32,11 +32,12 @@ def at_layer(case):
     handle = case.net.get_submodule(case.layer).register_forward_hook(hook)
     try:
         with torch.enable_grad():
-            score = case.score(case.image).sum()
+            score = case.score(*batch(case.image)).sum()
             (g,) = torch.autograd.grad(score, found["zero"])
     finally:
         handle.remove()
-    return on_grid(case, found["a"]), on_grid(case, g)
+    count = len(case.image)
+    return on_grid(case, found["a"])[:count], on_grid(case, g)[:count]
 
 
 def on_grid(case, out):
@@ -61,6 +62,14 @@ def off_grid(case, out, maps):
     else:
         out[:, :-1] = tokens
     return out
+
+
+def batch(image):
+    """Two of a single picture, and which pictures they are of.
+
+    Torch's batch norm misreads gradients of a batch of one whose channels come last (2.15, on CPUs).
+    """
+    return (image, range(len(image))) if len(image) > 1 else (torch.cat([image, image]), [0, 0])
 
 
 # layers
@@ -172,9 +181,10 @@ def score_cam(case):
 
 
 def gradient(case, image=None):
-    image = (case.image if image is None else image).clone().requires_grad_()
+    rows, numbers = batch(case.image if image is None else image)
+    rows = rows.clone().requires_grad_()
     with torch.enable_grad():
-        return torch.autograd.grad(case.score(image).sum(), image)[0]
+        return torch.autograd.grad(case.score(rows, numbers).sum(), rows)[0][: len(case.image)]
 
 
 def input_x_gradient(case):

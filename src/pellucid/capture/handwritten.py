@@ -61,6 +61,7 @@ class _Made:
         decides: whether it is a decision by values, such as a mask, and has no gradient.
         power: the name of a power of values that was added up in it, if no root was taken of it since.
         covered: whether a rule holds for how it was made.
+        constant: whether it has no gradient, whatever made it.
     """
 
     number: int
@@ -71,6 +72,7 @@ class _Made:
     decides: bool = False
     power: str = ""
     covered: bool = False
+    constant: bool = False
 
 
 @dataclass(frozen=True)
@@ -118,7 +120,10 @@ class Handwritten:
             x = made.out()
             if x is None or self._made.get(x) is not made or not x.requires_grad:
                 continue
-            found = _law(_again(last, made), _small(last, made, x))
+            again, few = _again(last, made), _small(last, made, x)
+            found = _law(again, few)
+            if found and not _slopes_as(found, again, few):  # a part of it is hidden from the gradient
+                continue
             if found and (not _writes(call[0]) or (x is call[1][0] and found[:2] == (1.0, 1.0))):
                 self._rectifies = True
                 return Rectifier(x, _writes(call[0]), *found)
@@ -137,7 +142,7 @@ class Handwritten:
             chosen = any(made.decides for made in inputs)
             self._made[out] = _Made(
                 next(self._numbers), noted if followed else None, inputs if followed else (), weakref.ref(out), place,
-                not out.requires_grad and (out.dtype == torch.bool or chosen), power, covered,
+                not out.requires_grad and (out.dtype == torch.bool or chosen), power, covered, not out.requires_grad,
             )  # fmt: skip
             if chosen and followed and not covered and name not in _MOVING and out.requires_grad:
                 self.named[_node(out)] = f"a choice by values ({name})"
@@ -309,7 +314,7 @@ Function = Callable[[Tensor], Tensor]
 
 
 def _again(last: _Made, start: _Made) -> Function:
-    """The calls between two values as a function."""
+    """The calls between two values as a function; what had no gradient has none."""
 
     def function(x: Tensor) -> Tensor:
         known: dict[_Made, Any] = {start: x}
@@ -325,12 +330,12 @@ def _again(last: _Made, start: _Made) -> Function:
                 result = func(*args, **kwargs)
                 result = args[0] if _writes(func) else result
                 leaves = [t for t in tree_leaves(result) if isinstance(t, Tensor)]
-                known[made] = leaves[made.place or 0]
+                found = leaves[made.place or 0]
+                known[made] = found.detach() if made.constant else found
             return known[made]
 
-        with torch.no_grad():
-            found: Tensor = value(last)
-        return found
+        result: Tensor = value(last)
+        return result
 
     return function
 
@@ -338,7 +343,7 @@ def _again(last: _Made, start: _Made) -> Function:
 def _answers(function: Function, x: Tensor, *probes: Tensor) -> list[Tensor] | None:
     """What a function makes of numbers shaped as x, in float64; None where it cannot be run or gives other shapes."""
     for dtype in (torch.float64, x.dtype):
-        with suppress(Exception):
+        with suppress(Exception), torch.no_grad():
             found = [function(probe.to(dtype)) for probe in probes]
             if all(each.shape == x.shape and each.is_floating_point() for each in found):
                 return [each.to(torch.float64) for each in found]
@@ -376,6 +381,23 @@ def _law(function: Function, x: Tensor) -> tuple[float, float, float] | None:
         rises = int((q < ceiling).sum()) >= _ON_THE_SLOPE
         return (scale, sign, ceiling) if rises and bool(holds.all()) else None
     return None
+
+
+def _slopes_as(law: tuple[float, float, float], function: Function, x: Tensor) -> bool:
+    """Whether a rectifier's gradient is that of its values, so that no part of it was detached."""
+    scale, sign, ceiling = law
+    for p in _probes(x):
+        for dtype in (torch.float64, x.dtype):
+            with suppress(Exception), torch.enable_grad():
+                leaf = p.to(dtype).requires_grad_()
+                (slope,) = torch.autograd.grad(function(leaf).sum(), leaf)
+                break
+        else:
+            return True  # there is no gradient to differ from
+        open_ = (sign * leaf > 0) & (sign * leaf < ceiling)
+        if not bool(((slope - scale * sign * open_).abs() <= _NEAR * abs(scale)).all()):
+            return False
+    return True
 
 
 def _bends(function: Function, x: Tensor) -> bool:
