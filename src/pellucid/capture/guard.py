@@ -77,8 +77,8 @@ class guarded:  # noqa: N801 - used as the function that it replaces
         self._undo.append(remember(self.module, parts))
         self._undo += reversed(snapshot.steps())
         self._undo.append(modes.drop)
-        for part in parts:
-            part.__dict__["training"] = False
+        for attributes in snapshot.flagged:
+            attributes["training"] = False
         if snapshot.has_inference_tensors:
             _replace_inference_tensors(parts)
 

@@ -51,7 +51,8 @@ class Snapshot:
             self.contents.modules.clear()
         self.dicts = [part.__dict__ for part in self.parts]
         self.attributes = [attributes.copy() for attributes in self.dicts]
-        self.training = list(map(itemgetter("training"), self.dicts))
+        self.flagged = [attributes for attributes in self.dicts if "training" in attributes]  # compiled parts have none
+        self.training = list(map(itemgetter("training"), self.flagged))
         self.tables = list(chain.from_iterable(map(_tables, self.dicts)))
         self.filled = list(filter(None, self.tables))
         self.names = list(chain.from_iterable(self.filled))
@@ -98,7 +99,7 @@ class Snapshot:
         )
 
     def _put_back_flags(self) -> None:
-        for attributes, training in zip(self.dicts, self.training, strict=True):
+        for attributes, training in zip(self.flagged, self.training, strict=True):
             attributes["training"] = training
 
     def _put_back_tables(self) -> None:
