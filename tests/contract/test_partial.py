@@ -110,12 +110,13 @@ def test_the_estimate_so_far(net, by, batch, stop_at, done):
 
 
 def test_ctrl_c_within_a_forward_pass():
-    # two forward passes of the shared pass and of the trial of memory orders come first
-    for at in range(4, 15):
+    quiet = tiny.Fuse()
+    pellucid.explain(tiny.build(tiny.Habits, quiet), tiny.images(2), "sampler", chunk=4)
+    for at in range(1, quiet.calls + 1):  # the passes that find out about the network come first
         net = tiny.build(tiny.Habits, tiny.Fuse(at, KeyboardInterrupt()))
         with pytest.raises(Cancelled) as caught:
             pellucid.explain(net, tiny.images(2), "sampler", chunk=4)
-        found = caught.value.finished
+        found = caught.value.finished or ()  # nothing before the first pass
         if len(found):
             assert found["sampler"].partial[0] == found["sampler"].extras["scores"].shape[1] >= LEAST
     assert len(found)
@@ -176,4 +177,4 @@ def test_the_manifest_says_so(net, tmp_path):
     methods = {m["id"]: m for m in json.loads(manifest.read_text())["methods"]}
     assert methods["sampler"]["partial"] == {"samples": 12, "of": 20}
     assert methods["saliency"]["partial"] is None
-    assert "Stopped early" in methods["sampler"]["notes"][-1]
+    assert any("Stopped early" in note for note in methods["sampler"]["notes"])

@@ -87,8 +87,8 @@ def test_no_trace_and_nothing_run_beyond_the_layer():
     before = {name: value.clone() for name, value in net.state_dict().items()}
     state = torch.get_rng_state()
     pellucid.dream(model, 'channel("conv1", 2)', steps=3)
-    found_out = "two whole passes find out in which order memory may be, one whether the layer is called once"
-    assert len(ran) == 3, f"{found_out}; no step goes beyond it"
+    found_out = "three whole passes find out how rows are taken and in which order memory may be, one about the layer"
+    assert len(ran) == 4, f"{found_out}; no step goes beyond it"
     assert net.training
     assert all(torch.equal(value, before[name]) for name, value in net.state_dict().items())
     assert all(p.grad is None and p.requires_grad for p in net.parameters())

@@ -222,5 +222,5 @@ def test_functions_of_one_value(function):
 
 def test_a_product_whose_rows_are_no_pairs_is_refused():
     net = seeded(lambda: Inside(lambda a, b: a * b.mean(0)))
-    with pytest.raises(Refused, match="a product of two values"):
+    with pytest.raises(Refused, match="pictures of a batch influence each other"):
         deep_lift(net)

@@ -103,7 +103,7 @@ def test_the_class_is_that_of_the_picture_all_along_the_way():
 
 
 def test_bad_options():
-    with pytest.raises(BadOption, match="Expected at least 1 step for integrated-gradients, got 0"):
+    with pytest.raises(BadOption, match="Expected 1 to 2,000 steps for integrated-gradients, got 0"):
         run(pooled_net(), steps=0)
     with pytest.raises(
         BadOption, match=r"numbers or black, white, mean, blur as baseline of integrated-gradients, .*'red'"

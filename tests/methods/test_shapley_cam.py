@@ -66,7 +66,7 @@ def test_a_target_that_is_no_class_is_its_own_utility_and_says_so():
     net = pooled_net()
     got = run(net, target=lambda out: out[:, 2])
     close(got.raw, numbers(run(net, target=2, utility="target").raw))
-    assert "is not a class" in got.notes[0]
+    assert "no score with a log-probability beside it" in got.notes[0]
 
 
 @pytest.mark.parametrize(

@@ -81,8 +81,11 @@ def stabilise(z: Tensor, size: Tensor, amount: float = STABILISER) -> Tensor:
 def size_of(operation: Affine, z: Tensor) -> Tensor:
     """Mean size of the outputs that belong together: of a picture's map, or of each vector along the last axis.
 
-    Of the latter alone where rows need not be pictures: attention may have tokens or heads there.
+    Of the latter alone where rows need not be pictures: attention may have tokens or heads there. One number for each
+    row belongs to nothing but itself.
     """
+    if z.ndim == 1:
+        return z.abs()
     maps = operation.kind in ("convolution", "normalisation")
     return z.abs().mean(tuple(range(1, z.ndim)) if maps else -1, keepdim=True)
 

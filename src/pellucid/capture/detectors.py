@@ -11,7 +11,7 @@ import math
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 import torch
@@ -46,7 +46,7 @@ def manner_of(module: nn.Module) -> Manner | None:
         (library.fcos.FCOS, _centred),
     ):
         if _is(module, family):
-            call = partial(_one_stage, chances=chances)
+            call = _one_stage_with(chances)
     return call and Manner(call, partial(_canvas, inner), _site(module.backbone))
 
 
@@ -128,6 +128,12 @@ def _two_stages(net: Any, rows: Tensor) -> Candidates:
 
     own, chances, places = (list(torch.split(t, counts)) for t in (scores, scores.softmax(1), boxes))
     return Candidates(own, chances, places, 0, report)
+
+
+@cache
+def _one_stage_with(chances: Callable[[dict[str, Tensor]], Tensor]) -> Callable[..., Candidates]:
+    """One function for each way to read chances, as what is known of a network is known for one way to run it."""
+    return partial(_one_stage, chances=chances)
 
 
 def _one_stage(net: Any, rows: Tensor, *, chances: Callable[[dict[str, Tensor]], Tensor]) -> Candidates:

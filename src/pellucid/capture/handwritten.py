@@ -144,7 +144,8 @@ class Handwritten:
                 next(self._numbers), noted if followed else None, inputs if followed else (), weakref.ref(out), place,
                 not out.requires_grad and (out.dtype == torch.bool or chosen), power, covered, not out.requires_grad,
             )  # fmt: skip
-            if chosen and followed and not covered and name not in _MOVING and out.requires_grad:
+            chooses = chosen and followed and not covered and name not in _MOVING
+            if chooses and out.requires_grad and not _puts_rows(call):
                 self.named[_node(out)] = f"a choice by values ({name})"
 
     def names(self, made: Collection[Any]) -> Iterator[str]:
@@ -223,6 +224,15 @@ class Handwritten:
                 and _bends(_again(last, start), _small(last, start, x))
             ):
                 self.named[_node(gate)] = "a value times its own rectifier"
+
+
+def _puts_rows(call: Call) -> bool:
+    """Whether a call puts whole rows into places told by number, as detectors gather what they read inside boxes."""
+    if _name(call[0]) not in _WRITING or len(call[1]) < 2 or not isinstance(call[1][0], Tensor):
+        return False
+    index = call[1][1] if isinstance(call[1][1], tuple | list) else (call[1][1],)
+    told = [part for part in index if isinstance(part, Tensor)]
+    return not any(part.dtype == torch.bool for part in told) and len(told) < call[1][0].ndim
 
 
 def _can_complete(call: Call, inputs: int) -> bool:

@@ -8,7 +8,7 @@ query is. Homes follow from the operations alone, not from weights or pictures, 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import reduce
 from types import MappingProxyType
 
@@ -20,7 +20,18 @@ from pellucid.capture.reach_rules import Call, Doubt, around, elementwise, lean,
 
 
 class Homes(Reach):  # type: ignore[no-untyped-call]
-    """Follows the homes of values, boxes as those of `Reach`, through everything that runs inside it."""
+    """Follows the homes of values, boxes as those of `Reach`, through everything that runs inside it.
+
+    Args:
+        image: the very tensor that the network is given.
+        beside: other inputs; those that are pictures of the same size have homes at their own pixels.
+    """
+
+    def __init__(self, image: Tensor, beside: Iterable[Tensor] = ()) -> None:
+        super().__init__(image)
+        for other in beside:
+            if other.shape[2:] == image.shape[2:]:
+                self._start(other)
 
     def rule(self, call: Call) -> tuple[Tensor | None, frozenset[Doubt]]:
         """As of `Reach`, but for operations at which the more local operand decides."""

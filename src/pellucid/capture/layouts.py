@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import weakref
 from collections import Counter
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -79,7 +79,8 @@ def _measure(model: Model, image: Tensor, wanted: Collection[_Key] | None) -> di
     generator = torch.Generator("cpu").manual_seed(0)
     noise = torch.randn(1, *image.shape[1:], generator=generator, dtype=torch.float32, device="cpu")
     given = noise.to(image.device, input_type(model, image), copy=True)
-    homes, found = Homes(given), dict[_Key, Measured]()
+    beside = model.inputs.values() if isinstance(model.inputs, Mapping) else model.inputs
+    homes, found = Homes(given, beside), dict[_Key, Measured]()
     first = torch.zeros(1, dtype=torch.int64, device=image.device)
     try:
         with torch.no_grad(), _listening(model.module, homes, wanted, found), suppress(Stop), homes:

@@ -53,6 +53,10 @@ class Reach(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.pixels = tuple(image.shape[2:])
         self._blocks: dict[int, _Block] = {}
         self._everywhere: frozenset[Doubt] = frozenset()
+        self._start(image)
+
+    def _start(self, image: Tensor) -> None:
+        """Let every value of an image be at its own pixel."""
         grid = torch.meshgrid(*(torch.arange(float(n), device=image.device) for n in self.pixels), indexing="ij")
         first = torch.stack(grid)
         self._remember(image, torch.cat([first, -first])[:, None, None].expand(-1, *image.shape), frozenset())
