@@ -145,7 +145,7 @@ def test_operations_without_a_rule_for_their_cost():
 
 def test_a_network_that_cannot_run_says_where():
     net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Sequential(nn.Flatten(), nn.Linear(16, 2)))
-    with pytest.raises(BadOption, match=r"\[1, 3, 16, 16\].*in the layer '1\.1' \(Linear\)"):
+    with pytest.raises(BadOption, match=r"\[1, 3, 16, 16\].*in '1\.1'"):
         traced(net, tiny.images(1, torch.float32))
     assert not any(part._forward_hooks or part._forward_pre_hooks for part in net.modules())
 
@@ -153,7 +153,7 @@ def test_a_network_that_cannot_run_says_where():
         def forward(self, x):
             return F.linear(x, torch.ones(3, 5))
 
-    with pytest.raises(BadOption, match="network's own code"):
+    with pytest.raises(BadOption, match=r"Own cannot take an input of shape \[1, 3, 16, 16\]"):
         traced(Own(), tiny.images(1, torch.float32))
 
 

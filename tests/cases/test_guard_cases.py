@@ -475,7 +475,7 @@ def test_s10_two_threads_that_explain_networks_that_draw_leave_the_state_as_it_w
     before = surroundings()
     inside, out = threading.Barrier(2), [threading.Event(), threading.Event()]
 
-    def work(which):
+    def made(which):
         begun = []
 
         def deed(net, x):
@@ -486,10 +486,13 @@ def test_s10_two_threads_that_explain_networks_that_draw_leave_the_state_as_it_w
                 if which != first_out:
                     out[first_out].wait(30)
 
-        explained(tiny.build(Does, deed))
+        return tiny.build(Does, deed)  # here, as it draws from the state too
+
+    def work(which, net):
+        explained(net)
         out[which].set()
 
-    threads = [threading.Thread(target=work, args=(which,)) for which in (0, 1)]
+    threads = [threading.Thread(target=work, args=(which, made(which))) for which in (0, 1)]
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -40,4 +40,4 @@ def test_a_shape_instead_of_a_size(run, folder):
     assert "4x38" in answer.out
     assert run("inspect", "sound.py").code == 2
     assert "such as 1x16000" in run("inspect", "sound.py", "--input", "2xmany").err
-    assert "It failed in the network's own code (Conv1d)" in run("inspect", "sound.py", "--input", "3x160").err
+    assert "Conv1d cannot take an input of shape [1, 3, 160]" in run("inspect", "sound.py", "--input", "3x160").err

@@ -115,7 +115,7 @@ def test_other_than_pictures():
         ({}, "how large the input"),
         ({"picture": torch.zeros(0, 3, 8, 8)}, "at least one sample"),
         ({"shape": (3, 0, 8)}, "shape of one sample"),
-        ({"size": 1}, "It failed in the layer 'conv2'"),
+        ({"size": 1}, "in 'conv2'"),
     ],
 )
 def test_what_cannot_be_inspected(given, words):

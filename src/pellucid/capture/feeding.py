@@ -125,7 +125,7 @@ PICTURES = "pixel_values"
 
 def takes_by_name(module: nn.Module) -> bool:
     """Whether a network takes its pictures by this name and something else in the first place, as CLIP does."""
-    return _by_name(type(module).forward)
+    return _by_name(inspect.getattr_static(type(module), "forward"))  # scripted modules only give theirs away
 
 
 @lru_cache(maxsize=256)
