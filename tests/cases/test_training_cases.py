@@ -16,6 +16,7 @@ import pellucid
 from pellucid.cli import main
 from pellucid.cli.progress import Bar
 from pellucid.compat.keras_vis import visualize_activation
+from pellucid.compat.lucent import transform
 from pellucid.dreaming.atlas import atlas
 from pellucid.dreaming.keeping import Keeping
 from pellucid.errors import BadOption
@@ -505,3 +506,100 @@ def test_p3_seeds_that_generators_take_are_what_they_were():
     large = [seed_below(2**32, seed) for seed in (2**32, 2**64, -1, -2, 10**30)]
     assert len(set(large)) == 5
     assert all(0 <= number < 2**32 for number in large)
+
+
+@pytest.mark.parametrize("state", range(50))
+def test_p4_lucent_s_moves_work_on_small_pictures_for_every_state(state):
+    # Moved pictures of one colour have that colour: nothing comes in from outside but their mirror image.
+    torch.manual_seed(state)
+    moves = (transform.jitter(2), transform.random_scale([0.9, 1.1]), transform.random_rotate([-10, 10]))
+    for move in moves:
+        torch.testing.assert_close(move(torch.ones(1, 3, 4, 4)), torch.ones(1, 3, 4, 4))
+
+
+def test_p4_pad_is_a_rim_and_before_moves_left_out():
+    pictures = torch.arange(9.0).view(1, 1, 3, 3)
+    grey = transform.pad(2, mode="constant", constant_value=0.5)(pictures)
+    assert grey.shape == (1, 1, 7, 7)
+    assert torch.equal(grey[:, :, 2:5, 2:5], pictures)
+    assert float(grey.sum()) == 36 + 0.5 * (49 - 9)
+    mirrored = transform.pad(1)(pictures)
+    assert mirrored[0, 0, 0].tolist() == [4, 3, 4, 5, 4]  # the row behind the first: 3, 4, 5
+    with pytest.raises(BadOption, match="needs pictures of 4 at least"):
+        transform.pad(3)(pictures)
+    with pytest.raises(BadOption, match="reflect or constant"):
+        transform.pad(1, mode="edge")
+    assert len(transform.Chain([transform.pad(4), transform.jitter(4)]).parts) == 1
+    alone = transform.Chain([transform.pad(2, mode="constant")])
+    assert alone.apply(pictures, 0, 1, 0, [0]).shape == (1, 1, 7, 7)
+
+
+def tiny():
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 3))
+
+
+def test_a_module_is_dreamed_of_as_its_wrapped_self():
+    # Pictures of a bare module are RGB from 0 to 1: those of the same module wrapped with no more than its size.
+    made = pellucid.dream(tiny(), "logit(1)", size=16, steps=2)
+    wrapped = pellucid.dream(pellucid.wrap(tiny(), size=16, resize=None), "logit(1)", steps=2)
+    assert torch.equal(made.pictures, wrapped.pictures)
+    with pytest.raises(BadOption, match="no preprocessing"):
+        pellucid.dream(tiny(), "logit(1)", steps=2)
+
+
+@pytest.mark.parametrize("kind", [np.asarray, lambda image: image, lambda image: image.convert("L")])
+def test_photographs_to_start_from_are_pictures_of_any_kind(kind, tmp_path):
+    image = Image.fromarray(np.random.default_rng(0).integers(0, 256, (30, 24, 3), dtype=np.uint8))
+    model, given = pellucid.wrap(tiny(), size=16), kind(image)
+    whole = given if isinstance(given, Image.Image) else Image.fromarray(given)
+    whole.save(tmp_path / "start.png")
+    call = {"objective": "logit(1)", "steps": 0, "image": "pixels"}
+    made = pellucid.dream(model, start=given, **call)
+    assert torch.equal(made.pictures, pellucid.dream(model, start=str(tmp_path / "start.png"), **call).pictures)
+    call = {"recipe": "deep-dream", "layer": "0", "steps": 1, "octaves": 1}
+    made = pellucid.dream(model, start=given, **call)
+    assert torch.equal(made.pictures, pellucid.dream(model, start=str(tmp_path / "start.png"), **call).pictures)
+
+
+def test_what_cannot_be_started_from_is_said():
+    model = pellucid.wrap(tiny(), size=16)
+    for start in (torch.zeros(1, 3, 20, 20), torch.zeros(1, 1, 16, 16), torch.zeros(16, 16)):
+        with pytest.raises(BadOption, match="the shape that is drawn, 3 x 16 x 16"):
+            pellucid.dream(model, "logit(1)", steps=1, start=start)
+    with pytest.raises(BadOption, match="path or sample:NAME"):
+        pellucid.dream(model, recipe="caricature", layers=["0"], start=Image.new("RGB", (16, 16)), steps=1)
+
+
+class OfOneSize(nn.Module):
+    """Refuses other sizes as vision transformers do."""
+
+    def __init__(self):
+        super().__init__()
+        self.cells, self.head = nn.Conv2d(3, 4, 4, 4), nn.Linear(4, 3)
+
+    def forward(self, x):
+        assert x.shape[2] == 16, "Wrong image height!"
+        return self.head(self.cells(x).mean((2, 3)))
+
+
+def test_b9_a_network_of_one_size_says_which():
+    model = pellucid.wrap(OfOneSize(), size=16, resize=None)
+    assert pellucid.dream(model, "logit(1)", steps=1).pictures.shape == (1, 3, 16, 16)
+    with pytest.raises(
+        BadOption, match=r"no pictures of 32 x 32 pixels: .*Wrong image height.*Its own size is 16 x 16"
+    ):
+        pellucid.dream(model, "logit(1)", steps=1, size=32)
+
+
+def test_dead_units_and_weights_that_are_no_numbers_are_said():
+    net = tiny()
+    model = pellucid.wrap(net, size=16, resize=None)
+    assert not any("Picture" in note for note in pellucid.dream(model, "logit(1)", steps=3).notes)
+    with torch.no_grad():
+        net[0].bias[2] = -1e3  # this unit is never on, the others are
+    notes = pellucid.dream(model, 'channel("1", (0, 2))', count=2, steps=3).notes
+    assert any(note.startswith("Picture 1: no change of the picture changed the objective") for note in notes)
+    with torch.no_grad():
+        net[4].weight[1].fill_(float("nan"))
+    assert any("not a finite number" in note for note in pellucid.dream(model, "logit(1)", steps=3).notes)

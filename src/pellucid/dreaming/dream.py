@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import PIL.Image
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from pellucid.capture.sensing import at_once
 from pellucid.dreaming.catalogue import Alpha, BlurAlpha
@@ -24,6 +24,7 @@ from pellucid.dreaming.transforms import Transform, find_transform
 from pellucid.dreaming.transparency import Laid, Transparent, over_grey
 from pellucid.errors import BadOption, unknown
 from pellucid.inspection.inputs import device_of
+from pellucid.models import wrap
 from pellucid.models.preprocessing import preprocessing_of
 from pellucid.types import Model, Preprocess
 
@@ -139,7 +140,7 @@ class Dream:
 
 
 def dream(
-    model: Model,
+    model: Model | nn.Module,
     objective: Objective | str | None = None,
     recipe: Recipe | str = "fourier",
     *,
@@ -157,7 +158,8 @@ def dream(
     """Make pictures that bring an objective about.
 
     Args:
-        model: from `pellucid.load` or `pellucid.wrap`; afterwards exactly as it was.
+        model: from `pellucid.load` or `pellucid.wrap`, or a module, whose pictures are then RGB from 0 to 1 and of
+            `size`; afterwards exactly as it was.
         objective: an expression, as text or made of `pellucid.dreaming.catalogue`. It is always made large.
         recipe: `fourier`, `maco`, `simonyan`, or a `Recipe`; single choices can be changed by name: `steps=512`.
             Or a composed recipe of `pellucid.dreaming.recipes`, which makes the objective itself: `deep-dream`, ...
@@ -182,6 +184,9 @@ def dream(
         What comes out is what the network responds to, not what it responds to in photographs: a unit can be brought to
         any value by patterns that no photograph has.
     """
+    model = wrap(model)
+    if model.preprocess is None and size is not None:
+        model = wrap(model, size=size, resize=None)
     if isinstance(recipe, str) and recipe not in RECIPES:
         from pellucid.dreaming.recipes import find_composition, follow
 
@@ -406,7 +411,7 @@ def _image(
     if start is not None:
         if recipe.image not in ("fourier", "pixels"):
             raise BadOption(f"A {recipe.image} image cannot start from a photograph; fourier and pixels can.")
-        options["start"] = start if isinstance(start, Tensor) else photograph(start, preprocess)
+        options["start"] = _start(start, preprocess, (channels, *size))
     if recipe.spectrum:
         options["magnitude"] = read_spectrum(recipe.spectrum)[0]
     own = IMAGES[recipe.image](size, channels, **options)
@@ -418,6 +423,17 @@ def _image(
     if not recipe.alpha:
         return own
     return Transparent(own, IMAGES[recipe.image](size, 1, seed=seed, numbers=[_OPACITY + k for k in numbers]))
+
+
+def _start(start: Any, preprocess: Preprocess, shape: tuple[int, int, int]) -> Tensor:
+    """A picture to start from, `[1, channel, row, column]`, 0 to 1."""
+    if not isinstance(start, Tensor):
+        return photograph(start, preprocess)
+    found = start if start.dim() == 4 else start[None]
+    if tuple(found.shape) != (1, *shape):
+        words = " x ".join(map(str, shape))
+        raise BadOption(f"A tensor to start from has the shape that is drawn, {words}; got {list(start.shape)}.")
+    return found
 
 
 def of_pictures(wanted: Objective, some: Sequence[int], count: int) -> Objective:
@@ -455,6 +471,7 @@ def _joined(
     alpha = pictures[:, -1] if recipe.alpha else None
     if alpha is not None:
         notes.append("Where they are transparent, pictures are judged over plain grey.")
+    notes += _without_effect(parts)
     rescued = sum(part.rescued for part in parts)
     if rescued:
         notes.append(f"In the first steps {rescued} gradients were led around dead rectifiers.")
@@ -481,6 +498,37 @@ def _joined(
         notes,
         _together([part.snapshots for part in parts]),
     )  # fmt: skip
+
+
+def _without_effect(parts: list[Climb]) -> list[str]:
+    """What has to be said of pictures that nothing could be climbed for."""
+    final = torch.cat([part.final for part in parts])
+    still = torch.cat([_is_still(part) for part in parts]) & final.isfinite()
+    found = []
+    if not bool(final.isfinite().all()):
+        found.append(
+            f"{_pictures(~final.isfinite())}: the objective is not a finite number, so what was drawn means nothing. "
+            "Weights that are not numbers, or an input of another scale than the network's, do that."
+        )
+    if bool(still.any()):
+        found.append(
+            f"{_pictures(still)}: no change of the picture changed the objective, as of a unit that is dead. What was "
+            "drawn is what the picture began with and what the transforms and penalties made of it."
+        )
+    return found
+
+
+def _is_still(part: Climb) -> Tensor:
+    """Of which pictures the objective had no slope in any step, or one value in all and at the end, `[picture]`."""
+    flat = part.attention.flatten(1).sum(1) == 0
+    if len(part.objective) < 2:
+        return flat & bool(len(part.objective))
+    return flat | (torch.cat([part.objective, part.final[None]]) == part.objective[:1]).all(0)
+
+
+def _pictures(which: Tensor) -> str:
+    numbers = which.nonzero()[:, 0].tolist()
+    return f"Picture{'s' if len(numbers) > 1 else ''} {', '.join(map(str, numbers))}"
 
 
 def _together(chunks: list[list[tuple[int, Tensor]]]) -> list[tuple[int, Tensor]]:

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache, partial
+from pathlib import Path
 from typing import Any, Protocol
 
 import torch
@@ -20,7 +21,7 @@ from pellucid.dreaming.keeping import Kept, optimiser_tensors, put, restore
 from pellucid.dreaming.objectives import Objective, Seen
 from pellucid.dreaming.transforms import NONE
 from pellucid.dreaming.transparency import over_grey
-from pellucid.errors import BadOption
+from pellucid.errors import BadOption, PellucidError, said
 from pellucid.numerics import resize
 from pellucid.pictures import prepare
 from pellucid.types import Grid, Model, Preprocess, Site
@@ -177,7 +178,7 @@ def climb(  # noqa: PLR0913 - the loop of every dream; `dream` is what people ca
         look = Look(model, eyes, preprocess, objective, fed)
         with torch.no_grad():
             first = image.pictures()
-            eyes.check(look.input(look.judged(first)[0]))
+            _try(eyes, look.input(look.judged(first)[0]))
         track = _Track(torch.zeros(len(first), *first.shape[2:]))
         eyes.rescued = track.take_up(kept, image, state)
         try:
@@ -213,6 +214,28 @@ def climb(  # noqa: PLR0913 - the loop of every dream; `dream` is what people ca
         track.snapshots,
         track.taken_up,
     )
+
+
+def _try(eyes: Sensing, given: Tensor) -> None:
+    """One pass, in which the network says whether it takes pictures of a size that is not its own.
+
+    Raises:
+        BadOption: it does not.
+    """
+    try:
+        eyes.check(given)
+    except PellucidError:
+        raise
+    except Exception as error:
+        own = eyes.model.preprocess.size if eyes.model.preprocess else None
+        size = tuple(given.shape[2:])
+        if own is None or own == size:
+            raise  # the guard says what that means
+        why = " ".join(said(error).split())
+        raise BadOption(
+            f"{eyes.model.name} takes no pictures of {size[0]} x {size[1]} pixels: {why}. Its own size is "
+            f"{own[0]} x {own[1]}: leave the size out."
+        ) from error
 
 
 class Look:
@@ -307,6 +330,19 @@ def sized(preprocess: Preprocess, sides: tuple[int, ...]) -> Preprocess:
     A function of the user's own knows one size only: for others its values are taken, and the whole is squeezed.
     """
     return replace(preprocess, size=(sides[0], sides[1]), resize=preprocess.resize and min(sides), transform=None)
+
+
+def name_of(picture: Any) -> str:
+    """A photograph as objectives name it, which are written as text.
+
+    Raises:
+        BadOption: it has no name.
+    """
+    if not isinstance(picture, str | Path):
+        raise BadOption(
+            f"Expected a path or sample:NAME for the photograph, got {type(picture).__name__}. Save it first."
+        )
+    return str(picture)
 
 
 def photograph(source: Any, preprocess: Preprocess) -> Tensor:

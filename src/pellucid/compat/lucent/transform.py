@@ -1,17 +1,19 @@
 """Transforms under lucent's names. Those that move pictures are joined into one sampling, see `dreaming.transforms`.
 
-Two things differ from lucent, where they darken the edge: pictures keep their size, and what comes in from outside is
-the picture's mirror image.
+Two things differ from lucent, where they darken the edge: pictures that are moved keep their size, and what comes in
+from outside is the picture's mirror image. So a rim that makes room for a move is left out where pictures are rendered.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from itertools import zip_longest
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from pellucid.dreaming.transforms import NONE, Transform
 from pellucid.errors import BadOption
@@ -30,9 +32,41 @@ class Moved:
         return self.part.apply(pictures, 0, 1, int(torch.randint(2**31, ())), range(len(pictures)))
 
 
-def pad(w: int, mode: str = "reflect", constant_value: float = 0.5) -> Move:  # noqa: ARG001 - see the module
-    """Room for moves; Pellucid needs none, so this does nothing."""
-    return Moved(NONE)
+@dataclass(frozen=True)
+class Padded:
+    """A rim around pictures.
+
+    Attributes:
+        width: of the rim, in pixels.
+        mode: `reflect`, or `constant`.
+        value: of a constant rim.
+    """
+
+    width: int
+    mode: str
+    value: float
+
+    def __call__(self, pictures: Tensor) -> Tensor:
+        """The pictures within a rim, `2 * width` pixels more on each axis.
+
+        Raises:
+            BadOption: a mirror image of a picture that is no wider than the rim.
+        """
+        if self.mode == "constant":
+            return F.pad(pictures, (self.width,) * 4, value=self.value)
+        if self.width >= min(pictures.shape[2:]):
+            raise BadOption(
+                f"A mirrored rim of {self.width} pixels needs pictures of {self.width + 1} at least, got "
+                f"{pictures.shape[2]} x {pictures.shape[3]}. Use mode='constant'."
+            )
+        return F.pad(pictures, (self.width,) * 4, mode="reflect")
+
+
+def pad(w: int, mode: str = "reflect", constant_value: float = 0.5) -> Move:
+    """A rim around pictures. Before moves it is left out, as they need no room; see the module."""
+    if w < 0 or mode not in ("reflect", "constant"):
+        raise BadOption(f"Expected a rim of 0 pixels or more, reflect or constant; got {w}, {mode!r}.")
+    return Padded(w, mode, constant_value)
 
 
 def jitter(d: int) -> Move:
@@ -93,9 +127,11 @@ class Chain:
 
     def __init__(self, transforms: Sequence[Any]) -> None:
         self.parts: list[Transform | Move] = []
-        for each in transforms:
+        for each, following in zip_longest(transforms, transforms[1:]):
             if not callable(each):
                 raise BadOption(f"Expected functions of pictures as transforms, got {type(each).__name__}.")
+            if isinstance(each, Padded) and isinstance(following, Moved):
+                continue  # what comes in from outside is the picture's mirror image
             part = each.part if isinstance(each, Moved) else each
             last = self.parts[-1] if self.parts else None
             if isinstance(part, Transform) and isinstance(last, Transform) and _joins(last, part):

@@ -6,6 +6,7 @@ from typing import Any
 from pellucid.dreaming.catalogue import Spot
 from pellucid.dreaming.drawing import as_image
 from pellucid.dreaming.dream import Draw, Dream
+from pellucid.dreaming.optimise import name_of
 from pellucid.dreaming.recipes.registry import Composition
 from pellucid.errors import BadOption
 from pellucid.types import Paper
@@ -37,7 +38,7 @@ def activation_grid(
     places = [(row, column) for row in range(step // 2, rows, step) for column in range(step // 2, columns, step)]
     down, across = zip(*places, strict=True)
     made = replace(draw, size=draw.small(icon) or draw.size)(
-        Spot(layer, str(picture), down, across, power, draw.fed()[1]),
+        Spot(layer, name_of(picture), down, across, power, draw.fed()[1]),
         count=len(places),
         titles=[f"row {row}, column {column}" for row, column in places],
         steps=100,

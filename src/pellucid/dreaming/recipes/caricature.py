@@ -6,6 +6,7 @@ from typing import Any
 from pellucid.dreaming.catalogue import Caricature
 from pellucid.dreaming.drawing import as_image
 from pellucid.dreaming.dream import Draw, Dream, gathered
+from pellucid.dreaming.optimise import name_of
 from pellucid.dreaming.recipes.registry import Composition
 from pellucid.types import Paper
 
@@ -22,7 +23,8 @@ def caricature(draw: Draw, layers: Sequence[str], picture: Any, *, power: float 
         power: how much the direction counts against the strength.
     """
     made = gathered(
-        draw(Caricature(layer, str(picture), power), titles=[layer], transform="lucid", steps=150) for layer in layers
+        draw(Caricature(layer, name_of(picture), power), titles=[layer], transform="lucid", steps=150)
+        for layer in layers
     )
     made.beside, made.columns = [(as_image(draw.seen(picture)[0]), "the photograph")], min(6, len(layers) + 1)
     return made

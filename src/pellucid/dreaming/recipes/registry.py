@@ -122,7 +122,9 @@ def follow(name: str, draw: Draw, picture: Any, given: Mapping[str, Any]) -> Dre
 
 def _wish(key: str, value: Any) -> Any:
     """A wish in the form that recipes expect: one layer as text, several and units as tuples."""
+    if key not in ("layer", "layers", "units"):
+        return value
     many = tuple(value) if isinstance(value, tuple | list | range) else (value,)
     if key == "layer" and len(many) > 1:
         raise BadOption(f"Expected one layer, got {', '.join(map(str, many))}.")
-    return {"layer": many[0], "layers": tuple(dict.fromkeys(many)), "units": many}.get(key, value)
+    return {"layer": many[0], "layers": tuple(dict.fromkeys(many)), "units": many}[key]
