@@ -1,7 +1,9 @@
 """Shortcuts that never change an answer, rows that influence each other, and networks that are random."""
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import nn
 from torch.nn import functional as F
 from torch.utils import checkpoint
@@ -142,6 +144,17 @@ class Mixes(nn.Module):
         return self.behind(self.h(y.relu().mean((2, 3))))
 
 
+class Named(nn.Module):
+    """A function as a layer."""
+
+    def __init__(self, function):
+        super().__init__()
+        self.function = function
+
+    def forward(self, x):
+        return self.function(x)
+
+
 def between_pictures(scores):
     weights = (scores @ scores.T).softmax(1)
     return scores + weights @ scores
@@ -194,6 +207,26 @@ def test_f4_metrics_and_predictions_too():
     expected = torch.cat([a["saliency"].score("deletion").values for a in alone])
     torch.testing.assert_close(score.values, expected)
     assert any("influence each other" in note for note in score.notes)
+
+
+def test_f4_top_looks_at_pictures_one_by_one(tmp_path):
+    """A unit's best value is the largest of what the layer gives for the picture alone."""
+    net = tiny.build(MIXING["by hand"], dtype=torch.float32)
+    model = pellucid.wrap(net, size=16, resize=None, mean=(0.5,) * 3, std=(0.5,) * 3)
+    for k in range(3):
+        pixels = np.random.default_rng(k).integers(0, 256, (16, 16, 3), np.uint8)
+        Image.fromarray(pixels).save(tmp_path / f"{k}.png")
+    kept, handle = [], net.b.register_forward_hook(lambda _, __, out: kept.append(out))
+    for k in range(3):
+        pixels = torch.from_numpy(np.asarray(Image.open(tmp_path / f"{k}.png")).copy()).permute(2, 0, 1)[None]
+        net(pixels / 127.5 - 1)
+    handle.remove()
+    expected = torch.stack([(y - 0.5 * y.mean(0)) / (0.5 + y.std((0, 2, 3), keepdim=True)) for y in kept])
+    net.inside = Named(net.inside)
+    top = pellucid.top_pictures(model, tmp_path, "inside", most=3)
+    for unit, hits in enumerate(top.units):
+        best = expected[:, 0, unit].amax((1, 2)).sort(descending=True).values
+        torch.testing.assert_close(torch.tensor([hit.value for hit in hits]), best, rtol=1e-4, atol=1e-5)
 
 
 def test_f4_chunks_and_company_of_calm_networks_say_nothing():

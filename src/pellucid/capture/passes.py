@@ -428,9 +428,18 @@ def find_grid(model: Model, site: Site, tensor: Tensor, image: Tensor) -> Grid |
 
 
 def activations(model: Model, image: Tensor, sites: Sequence[Site]) -> dict[Site, Tensor]:
-    """The values at `sites`, in the layers' own layout. Ends the pass early where a second call cannot follow."""
+    """The values at `sites`, in the layers' own layout; pictures that would influence each other go one by one."""
+    samples = torch.arange(len(image), device=image.device)
+    if len(image) > 1 and image.ndim == 4 and conduct(model, image).alone:
+        parts = [_activations(model, image[k : k + 1], samples[k : k + 1], sites) for k in range(len(image))]
+        return {site: torch.cat([part[site] for part in parts]) for site in sites}
+    return _activations(model, image, samples, sites)
+
+
+def _activations(model: Model, image: Tensor, samples: Tensor, sites: Sequence[Site]) -> dict[Site, Tensor]:
+    """Of one pass, which ends early where a second call cannot follow."""
     early = all(site.call is not None for site in sites)
-    given, samples = feed(model, image), torch.arange(len(image), device=image.device)
+    given = feed(model, image)
     with torch.no_grad(), Tape(model.module, sites, stop=early) as tape, suppress(Stop):
         forward(model, given, samples)
     return {site: tape.taps[site].value for site in sites}

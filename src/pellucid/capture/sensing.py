@@ -16,7 +16,7 @@ from torch.utils.hooks import RemovableHandle
 
 from pellucid.capture.backward import gradients
 from pellucid.capture.budget import Budget
-from pellucid.capture.feeding import forward, goes_last, input_type
+from pellucid.capture.feeding import conduct, forward, goes_last, input_type
 from pellucid.capture.graph import nodes
 from pellucid.capture.guard import guarded
 from pellucid.capture.rewriting import Rewriting, frozen
@@ -202,6 +202,8 @@ def at_once(model: Model, pictures: Tensor, views: int = 1) -> int:
         views: rows that each becomes.
     """
     with guarded(model.module):
+        if conduct(model, pictures).alone:  # it would let them influence each other
+            return 1
         bytes_per_row = views * footprint(model, pictures).there_and_back
     most = (
         min(_CPU_MOST, max(_CPU_LEAST, _CPU_BYTES // max(bytes_per_row, 1))) if pictures.device.type == "cpu" else None
