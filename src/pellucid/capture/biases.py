@@ -59,6 +59,7 @@ class Biases(Rewriting):
         self.canvas = Canvas((0, 0), (0, 0))
         self.seen: set[Any] = set()
         self.axes: dict[Any, int] = {}  # of channels, in what operations with weights gave
+        self.lost: set[Any] = set()  # what has four axes, of which none is known to be that of channels
         self.parts: list[Tensor] = []
         self.maps: list[Tensor] = []
         self.sums: list[Tensor] = []
@@ -86,7 +87,7 @@ class Biases(Rewriting):
 
     def uncovered(self, made: Collection[Any]) -> tuple[str, ...]:
         """Operations that are neither affine nor rectifiers, and those whose bias was out of sight."""
-        return strangers(made, self._knows, _WORDS)
+        return strangers(made, self._knows, _WORDS) + (_LOST,) * (not self.lost.isdisjoint(made))
 
     def _knows(self, node: Any) -> bool:
         name = plain_name(node)
@@ -115,18 +116,23 @@ class Biases(Rewriting):
             bias = bias(result)
         if bias is not None:
             axis = self._channel_axis(result.grad_fn)
+            if result.ndim == 4 and not axis:
+                self.lost.add(result.grad_fn)
             result.register_hook(lambda signal: self._note(signal, bias, axis))
         return result
 
     def _channel_axis(self, node: Any) -> int:
-        """Of a tensor with four axes: that of the nearest operation with weights below it, followed through turns."""
+        """Of a tensor with four axes: that of the nearest operation with weights below it, followed through turns.
+
+        0 where a turn of another number of axes, or one of the pictures' own axis, stands in between.
+        """
         turns = []
         while node is not None and node not in self.axes:
             turns.append(node)
             node = next((below for below, _ in node.next_functions if below is not None), None)
         axis = self.axes.get(node, 1)  # 1 is that of the picture itself
         for turn in reversed(turns):
-            axis = _turned(turn, axis)
+            axis = _turned(turn, axis) if axis else 0
         return axis
 
     def _note(self, signal: Tensor, bias: Tensor, axis: int) -> None:
@@ -134,15 +140,17 @@ class Biases(Rewriting):
         if len(part) != len(self.rows):  # rows are not pictures here, so no picture can be given its share
             part = part.new_full((len(self.rows), 1), torch.nan)
         self.parts.append(part.flatten(1).sum(1))
-        if part.ndim == 4:
+        if part.ndim == 4 and axis:
             pixels = (self.rows.shape[2], self.rows.shape[3])
             self.maps.append(rescaled_map(part.movedim(axis, 1), pixels, self.canvas))
 
 
 def _turned(node: Any, axis: int) -> int:
-    """Where an axis of four comes to lie behind a node that permutes them."""
+    """Where an axis of four comes to lie behind a node that permutes them; 0 if it permutes others."""
     name = plain_name(node)
     if name == "permute":
+        if len(node._saved_dims) != 4:
+            return 0
         return [_signed(dim) for dim in node._saved_dims].index(axis)
     if name == "transpose":
         swapped = (_signed(node._saved_dim0), _signed(node._saved_dim1))
@@ -154,6 +162,8 @@ def _signed(dim: int) -> int:
     """Torch hands out negative numbers of axes as unsigned ones of 64 bits."""
     return (dim - 2**64 if dim >= 2**63 else dim) % 4
 
+
+_LOST = "a turn behind which channels cannot be told from places"
 
 _NONE: tuple[None, tuple[Tensor, ...]] = (None, ())
 
