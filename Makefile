@@ -2,7 +2,16 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
-INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --constraint constraints.txt
+
+# Says which Python it needs, before anything is made.
+define CHECK
+import sys
+if sys.version_info < (3, 11):
+    sys.exit("Pellucid needs Python 3.11 or newer, and %s is %d.%d. Name another: make demo PYTHON=python3.11"
+             % (sys.argv[-1], sys.version_info[0], sys.version_info[1]))
+endef
+export CHECK
 
 .PHONY: help demo test matrix check format bench docs clean
 .DEFAULT_GOAL := help
@@ -40,7 +49,8 @@ clean:  ## remove the environment and everything that was written
 	rm -rf .venv pellucid-out build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 .venv/package: pyproject.toml constraints.txt
-	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@$(PYTHON) -c "$$CHECK" $(PYTHON)
+	@{ $(BIN)/python -c "$$CHECK" && $(BIN)/python -m pip --version; } > /dev/null 2>&1 || $(PYTHON) -m venv --clear .venv
 	@echo "Installing Pellucid and its libraries into .venv (torch is large: a minute or two)"
 	$(INSTALL) --editable .
 	@touch $@

@@ -105,16 +105,23 @@ def _run(call: Call) -> int:
         return int(program.main(list(call.arguments), prog_name="pellucid", standalone_mode=False, obj=call) or 0)
     except click.ClickException as error:
         error.show()
-        return error.exit_code
+        return _told(call, type(error).__name__, error.format_message(), error.exit_code)
     except (click.Abort, KeyboardInterrupt):
         show.note("Interrupted.")
         return Cancelled.exit_code
     except PellucidError as error:
         show.error(str(error))
-        return error.exit_code
+        return _told(call, type(error).__name__, str(error), error.exit_code)
     except SystemExit as error:  # nothing here calls it, so that what was asked for has not been done
         show.error(f"The model's own code ended the program: {said(error)}.")
         return Unexpected.exit_code
     except Exception:
         show.note("This is a bug in Pellucid, or in the model's own code; please report it with these lines:")
         raise
+
+
+def _told(call: Call, kind: str, message: str, code: int) -> int:
+    """The exit status; with --json the error stands on standard output too, so that it always holds a document."""
+    if "--json" in call.arguments:
+        show.document({"error": kind, "message": message, "exit_code": code})
+    return code

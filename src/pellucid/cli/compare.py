@@ -53,7 +53,7 @@ class _Compare(CommandWithMethods):
 @json_flag
 @click.pass_context
 def compare(ctx: click.Context, /, pictures: tuple[str, ...], as_json: bool, **given: Any) -> int:
-    r"""Judge several methods by several metrics on the same pictures, beside maps that know nothing of the network.
+    """Judge several methods by several metrics on the same pictures, beside maps that know nothing of the network.
 
     PICTURE is a file, a folder or a sample. Writes comparison.html, comparison.json, scores.csv and, in scores/, what
     is known of each picture: after Ctrl-C the same call goes on where it was.
@@ -62,7 +62,7 @@ def compare(ctx: click.Context, /, pictures: tuple[str, ...], as_json: bool, **g
     pellucid compare photos/ --method grad-cam,layer-cam,occlusion --metric deletion,insertion,road
     pellucid compare sample:cat sample:rocket --metric deletion --deletion.steps 56
     pellucid compare photos/ --method grad-cam,layer-cam --best && pellucid explain photo.jpg --method auto
-    """
+    """  # noqa: D301 - click's mark for lines that are to stay lines
     from pellucid.choices import as_record
     from pellucid.cli.progress import Bar
     from pellucid.comparing import compare as judge

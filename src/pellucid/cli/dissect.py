@@ -11,6 +11,7 @@ from pellucid.cli import show
 from pellucid.cli.flags import json_flag, load_model, model_flags, spec_flag
 from pellucid.cli.show import plain
 from pellucid.errors import BadOption
+from pellucid.paths import usable_path
 
 
 @click.command(short_help="Find the units of a layer that match given concepts.")
@@ -43,9 +44,14 @@ def dissect(
     from pellucid.inspection import dissect as take_apart
     from pellucid.pictures import find_pictures
 
+    held = usable_path(masks, "--masks")
+    if not held.is_dir():
+        raise BadOption(
+            f"There is no folder {str(held)!r}. Name one with --masks that holds a folder for each concept."
+        )
     model = load_model(spec, given)
     every = [found.source for found in find_pictures(pictures)]
-    truth = _masks(Path(masks).expanduser(), every)
+    truth = _masks(held, every)
     found = take_apart(model, every, truth, layer, quantile=quantile, threshold=threshold)
     if as_json:
         iou = {name: found.iou[:, k].tolist() for k, name in enumerate(found.concepts)}

@@ -61,15 +61,22 @@ class CommandWithMethods(click.Command):
         return flags
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """List the command's own options, then those of each method under its name."""
+        """List the command's own options, those of metrics, and where those of methods are told."""
         own = [r for p in super().get_params(ctx) if isinstance(p, click.Option) and (r := p.get_help_record(ctx))]
         with formatter.section("Options"):
             formatter.write_dl(own)
+        with formatter.section("Options of methods"):
+            first = next(iter(self._flags(ctx)))
+            formatter.write_text(
+                f"Each is given by the method's id, as in {first.opts[0]} VALUE. `pellucid methods ID` tells all of "
+                "one, with what it is for and its default."
+            )
         groups: dict[str, list[tuple[str, str]]] = {}
         for each in self._flags(ctx):
-            groups.setdefault(each.method.id, []).append(each.get_help_record(ctx) or ("", ""))
-        for method, records in groups.items():
-            with formatter.section(f"Options of {method}"):
+            if each.method.kind != "method":
+                groups.setdefault(each.method.id, []).append(each.get_help_record(ctx) or ("", ""))
+        for metric, records in groups.items():
+            with formatter.section(f"Options of {metric}"):
                 formatter.write_dl(records)
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:

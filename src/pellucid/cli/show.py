@@ -105,9 +105,14 @@ def bar(share: float, width: int = 24) -> RenderableType:
     return ProgressBar(total=1.0, completed=min(max(share, 0.0), 1.0) if math.isfinite(share) else 0.0, width=width)
 
 
+SCHEMA_VERSION = 1
+"""Of documents that do not state their own: goes up when a name in them goes or means something else."""
+
+
 def document(content: Mapping[str, Any]) -> None:
-    """Print one JSON document on standard output; numbers that JSON lacks become null."""
-    sys.stdout.write(json.dumps(_finite(content), indent=2, allow_nan=False, default=str) + "\n")
+    """Print one JSON document on standard output, with its version; numbers that JSON lacks become null."""
+    versioned = {"schema_version": SCHEMA_VERSION, **content}
+    sys.stdout.write(json.dumps(_finite(versioned), indent=2, allow_nan=False, default=str) + "\n")
 
 
 def _finite(value: Any) -> Any:

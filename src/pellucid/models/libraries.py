@@ -24,7 +24,7 @@ from pellucid.models.preprocessing import INTERPOLATIONS
 from pellucid.models.weights import SUFFIXES, load_weights
 from pellucid.models.wrap import wrap
 from pellucid.types import Classes, Model, Preprocess
-from pellucid.zoo.architectures import build
+from pellucid.zoo.architectures import ARCHITECTURES, build
 
 STACK_TO_CALLER = 4
 """Frames from `_warn_untrained` up to whoever called `pellucid.load`."""
@@ -54,6 +54,17 @@ def from_torchvision(rest: str, weights: Path | None) -> Model:
         preprocess=_torchvision_preprocess(stated) if stated else None,
         classes=_torchvision_classes(stated) if stated else None,
     )
+
+
+def knows(family: str, name: str) -> bool:
+    """Whether torchvision, timm or the zoo has a model of this name; not if it is not installed."""
+    if family == "zoo":
+        return name in ARCHITECTURES
+    try:
+        library = _library("torchvision.models" if family == "torchvision" else family)
+    except MissingExtra:
+        return False
+    return name in library.list_models() if family == "torchvision" else bool(library.is_model(name))
 
 
 def _entry(kinds: Any, wanted: str, name: str) -> Any:

@@ -10,11 +10,11 @@ from typing import Any, NamedTuple
 
 import torch
 
-from pellucid.errors import BadModel, BadOption, unknown
+from pellucid.errors import BadModel, BadOption, UnknownName, unknown
 from pellucid.models import embedded as _embedded
 from pellucid.models.efficientnet_lite import WEIGHTS_PACKAGE
 from pellucid.models.factory import DEFAULT_FACTORY, FILE_SPEC, from_file, from_python
-from pellucid.models.libraries import from_timm, from_torchvision
+from pellucid.models.libraries import from_timm, from_torchvision, knows
 from pellucid.models.preprocessing import Auto
 from pellucid.models.trained import TRAINED, from_trained, from_zoo, holds_head, with_head
 from pellucid.models.weights import SUFFIXES
@@ -138,13 +138,26 @@ def _split(spec: str, weights: Path | None) -> tuple[str, str, Path | None]:
     if FILE_SPEC.fullmatch(spec) and family not in FAMILIES:
         return "", spec, weights
     if family not in FAMILIES or not rest:
-        raise unknown("model", spec, [_embedded.NAME], HOW_TO_NAME)
+        raise _unknown_model(spec)
     name, _, last = rest.partition(":")
     if family == "python" or Path(last).suffix.lower() not in SUFFIXES:
         return family, rest, weights
     if weights is not None:
         raise BadOption(f"Two weights files were given: {last!r} in the model's name and {str(weights)!r}. Keep one.")
     return family, name, Path(last).expanduser()
+
+
+def _unknown_model(spec: str) -> UnknownName:
+    """What to say of a text that names no model, with what was probably meant."""
+    if Path(spec).suffix.lower() in SUFFIXES:
+        return UnknownName(
+            f"{spec!r} is a file of weights, which does not say of which network. Name the network, and give the file "
+            f"beside it: --model torchvision:resnet50 --weights {spec}, or --model FILE.py:FACTORY --weights {spec}."
+        )
+    homes = [f"{family}:{spec}" for family in ("torchvision", "timm", "zoo") if knows(family, spec.partition(":")[0])]
+    if homes:
+        return UnknownName(f"There is no model {spec!r}. Did you mean {' or '.join(homes)}? {HOW_TO_NAME}")
+    return unknown("model", spec, [_embedded.NAME], HOW_TO_NAME)
 
 
 def _source(family: str, rest: str, weights: Path | None) -> str:

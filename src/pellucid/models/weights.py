@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import re
+import sys
 import warnings
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -72,7 +73,48 @@ def _read_pickle(path: Path) -> Any:
             warnings.simplefilter("ignore")
             return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
+        content = _without_objects(path)
+        if content is not None:
+            return content
         raise _refusal(path, error) from error
+
+
+class _Object:
+    """Stands for an object of a class that a weights file names: nothing of that class is imported or run."""
+
+    def __init__(self, *_: Any) -> None:
+        """Takes what the class would be made with, and forgets it."""
+
+    def __setstate__(self, _: Any) -> None:
+        """Forgets that as well."""
+
+
+_HARMLESS = ("argparse.Namespace", "types.SimpleNamespace", "pathlib.", "datetime.", "enum.")
+"""What training scripts keep beside the weights. All else of Python's own may act on the machine."""
+
+
+def _without_objects(path: Path) -> Any:
+    """What is in a file beside objects, such as the arguments of a training; None if that is no state dict.
+
+    Each class that the file names is one of ours that does nothing, so no code is chosen by the file.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            named = torch.serialization.get_unsafe_globals_in_checkpoint(path)
+            if any(_acts(name) for name in named):
+                return None
+            stand_ins: list[Any] = [(type("_Object", (_Object,), {}), name) for name in named]
+            with torch.serialization.safe_globals(stand_ins):
+                content = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception:  # noqa: BLE001 - whatever is wrong with the file, the first error says it
+        return None
+    return content if isinstance(content, Mapping) else None
+
+
+def _acts(name: str) -> bool:
+    """Whether a name in a file is of Python's own library, and no mere container."""
+    return name.partition(".")[0] in sys.stdlib_module_names and not name.startswith(_HARMLESS)
 
 
 def _refusal(path: Path, error: Exception) -> BadModel:
