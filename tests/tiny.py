@@ -12,6 +12,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from pellucid.zoo.self_explaining import SelfExplaining
+
 CLASSES = 5
 
 
@@ -314,6 +316,32 @@ class TokenHabits(_Remembers, Tokens):
         x = self.blocks[0](self.embed(x))
         self.middle()
         return self.head(self.norm(self.blocks[1](x))[:, 0])
+
+
+class Masked(SelfExplaining):
+    """Explains itself; its mask has both large and small values."""
+
+    def __init__(self):
+        super().__init__(Pooled(), width=4)
+        last = self.explainer[-1]
+        last.weight.data *= 30
+        last.bias.data.zero_()
+
+
+class MaskedHabits(_Remembers, Masked):
+    def __init__(self, fuse=None):
+        super().__init__()
+        self.prepare(fuse)
+
+    def forward(self, x):
+        self.remember(x)
+        self.middle()
+        return super().forward(x)
+
+    def mask(self, x):
+        self.remember(x)
+        self.middle()
+        return super().mask(x)
 
 
 class MyReLU(torch.autograd.Function):

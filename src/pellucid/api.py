@@ -27,7 +27,7 @@ from pellucid.fusing import check_fuse
 from pellucid.models import wrap
 from pellucid.models.preprocessing import preprocessing_of
 from pellucid.pictures import expanded, names_apart, prepare
-from pellucid.registry import DEFAULT_METHODS
+from pellucid.registry import default_methods
 from pellucid.targets import ClassScores, Scene, TargetLike, assumption, notes_on, parse_targets
 from pellucid.types import Frame, Maps, Model, Picture, Site
 
@@ -57,8 +57,8 @@ def explain(
         model: a `Model` or any `nn.Module`. It is run in evaluation mode, on the device and in the type that it has.
         pictures: the path of a file or a folder, a PIL image or uint8 array `[row, column, 3]`, or a list of these; or
             a float tensor `[batch, channel, row, column]` in the model's own normalised space.
-        methods: ids; None runs `DEFAULT_METHODS` and leaves out those that would be wrong for this model; `auto` runs
-            the one that `pellucid compare --best` found for this model.
+        methods: ids; None runs `registry.default_methods` and leaves out those that would be wrong for this model;
+            `auto` runs the one that `pellucid compare --best` found for this model.
         target: None is each picture's top class, before softmax (for networks that score every pixel, the class that
             fills most of the picture; for detectors, the most probable object). A class index or name, a list with one
             per picture, `top3` (three explanations of each picture), any other text of `pellucid.targets.FORMS`, a
@@ -93,7 +93,7 @@ def explain(
     """
     start = time.perf_counter()
     model = wrap(model)
-    names = list(DEFAULT_METHODS) if methods is None else arguments.method_names(methods)
+    names = list(default_methods(model)) if methods is None else arguments.method_names(methods)
     given, picked = arguments.method_options(options), "the default set" if methods is None else "chosen by you"
     if names == [AUTO]:
         choice = choice_of(model)

@@ -14,11 +14,13 @@ from typing import Any, Protocol
 from pellucid.errors import BadOption, unknown
 from pellucid.held import Held, held_tensor, is_tensor
 from pellucid.judging import Metric
-from pellucid.types import Entry, Method
+from pellucid.types import Entry, Method, Model
 
 DEFAULT_METHODS = ("grad-cam", "guided-backprop", "saliency", "occlusion")
 """What `explain` runs when no method is named: where in a late layer, where in pixels, and what if it were hidden."""
 
+OWN = "own-mask"
+"""What it runs besides of networks that explain themselves."""
 
 MOST = 10_000_000
 """No count, length or rate of a method is larger: memory and time would have no end. Methods may allow less."""
@@ -54,6 +56,11 @@ def methods() -> Mapping[str, Method]:
 def metrics() -> Mapping[str, Metric]:
     """All metrics by id, in alphabetical order."""
     return _found("metrics", "METRIC")
+
+
+def default_methods(model: Model) -> tuple[str, ...]:
+    """Ids of what runs for this model when no method is named."""
+    return DEFAULT_METHODS if model.mask is None else (*DEFAULT_METHODS, OWN)
 
 
 def _found(folder: str, constant: str) -> Mapping[str, Any]:

@@ -247,6 +247,8 @@ class Model:
             columns becomes.
         inputs: what it takes besides the pictures of a call, one row for each, by position or by name.
         answers: what one number of its output is, a key of `targets.KINDS`; "" when nobody has said so.
+        mask: of self-explaining networks: runs the module on the same pictures for the mask that it draws itself,
+            `[batch, row, column]`, instead of for scores; None for all others.
     """
 
     module: nn.Module
@@ -260,6 +262,7 @@ class Model:
     canvas: Callable[[tuple[int, int]], Canvas] | None = None
     inputs: tuple[Tensor, ...] | Mapping[str, Tensor] = ()
     answers: str = ""
+    mask: Callable[..., Any] | None = None
 
     def __repr__(self) -> str:
         return f"<Model {self.name}{f' ({self.source})' if self.source else ''}>"
@@ -490,6 +493,9 @@ class ProbeLike(Protocol):
 
     def read(self) -> Maps:
         """The activation at the site."""
+
+    def own_mask(self) -> Map | None:
+        """The mask that the network itself draws, None when it draws none."""
 
     def rivals(self, count: int) -> Any:
         """Mean score of the classes nearest the target's, as a target for `each`; None if the target is no class."""

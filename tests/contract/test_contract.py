@@ -47,6 +47,7 @@ AFFINE = ("full-grad",)
 RECTIFIED = ("guided-backprop", "deconvnet", "guided-grad-cam")
 REFUSED = {  # (net, method): why, as a part of the message
     ("tokens", "cam"): "CAM needs",
+    **{(net, "own-mask"): "it draws no mask of its own" for net in NETS},
     **{(net, "refine-cam"): "grids of several sizes" for net in ("skip", "tokens", "channels-last")},
     **{(net, method): "gelu" for net in ("tokens", "channels-last") for method in RECTIFIED},
     **{(net, method): "layer norm" for net in ("tokens", "channels-last") for method in AFFINE},
@@ -63,6 +64,7 @@ ROUGH = {"xrai": 0.9, "guided-ig": 0.9}  # the choice of regions, or of the next
 MIXED = [4, 0, 2]
 # where a method is defined and nothing refuses it: those that read attention want a transformer
 HOME = {name: tiny.Tokens if method.at_attention else tiny.Pooled for name, method in pellucid.methods().items()}
+HOME["own-mask"] = tiny.Masked
 ON_POOLED = tuple(name for name in METHODS if HOME[name] is tiny.Pooled)
 ON_TOKENS = tuple(name for name in METHODS if HOME[name] is tiny.Tokens)
 
@@ -89,7 +91,9 @@ def net(request, homes):
 def together(homes):
     found = [explain(homes[tiny.Pooled], tiny.images(3), ON_POOLED)]
     found.append(explain(homes[tiny.Tokens], tiny.images(3), [*ON_TOKENS, "saliency", "grad-cam"]))
-    return {name: found[name in ON_TOKENS][name] for name in METHODS}
+    found.append(explain(homes[tiny.Masked], tiny.images(3), ["own-mask", "saliency", "grad-cam"]))
+    places = (tiny.Pooled, tiny.Tokens, tiny.Masked)
+    return {name: found[places.index(HOME[name])][name] for name in METHODS}
 
 
 def explain(net, image, methods, **more):
@@ -494,8 +498,12 @@ def test_options_for_an_unknown_method(net):
 
 def habits(method, fuse=None):
     """A network in training mode with every kind of state, the user's own hooks, gradients and frozen parts."""
-    net = tiny.build({tiny.Pooled: tiny.Habits, tiny.Tokens: tiny.TokenHabits}[HOME[method]], fuse).train()
-    middle, last = (net.features[4], net.fc) if HOME[method] is tiny.Pooled else (net.blocks[1].proj, net.head)
+    kinds = {tiny.Pooled: tiny.Habits, tiny.Tokens: tiny.TokenHabits, tiny.Masked: tiny.MaskedHabits}
+    net = tiny.build(kinds[HOME[method]], fuse).train()
+    if HOME[method] is tiny.Masked:
+        middle, last = net.main.features[4], net.explainer[-1]
+    else:
+        middle, last = (net.features[4], net.fc) if HOME[method] is tiny.Pooled else (net.blocks[1].proj, net.head)
     middle.eval()
     last.bias.requires_grad_(False)
     last.weight.grad = torch.ones_like(last.weight)

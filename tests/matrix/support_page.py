@@ -95,6 +95,7 @@ _REASONS = {
     r"and this network uses (.*?)\. ": r"\1",
     r"but the score also goes through (.*?)\. ": r"\1",
     r"it has no attention layer": "no attention",
+    r"it draws no mask of its own": "no mask",
     r"its attention looks within windows": "windows",
     r"do not have grids of several sizes": "one size of grid",
 }

@@ -15,6 +15,7 @@ METHODS = [
     for name, method in pellucid.methods().items()
     if ("rng" not in method.needs or name in DRAWN_FILLS)
     and not method.at_attention  # which no network here has
+    and name != "own-mask"  # nor does any of them draw a mask
     and name != "refine-cam"  # it joins grids of several sizes, which no network here has either
 ]
 CLASSLESS = {"eigen-cam", "fem", "kpca-cam"}  # they show the layer; the target settles a sign at most

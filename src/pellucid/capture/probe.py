@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
 import torch
@@ -20,7 +20,7 @@ from pellucid.capture.tape import Tape
 from pellucid.errors import BadOption, Cancelled, Refused
 from pellucid.numerics import full_precision
 from pellucid.targets import Logit, Residual, Rivals, Target, class_scores
-from pellucid.types import Answers, Change, Grid, Local, Maps, Method, Model, Site, Tally
+from pellucid.types import Answers, Change, Grid, Local, Map, Maps, Method, Model, Site, Tally
 
 _LATE_BYTES = 2**30
 """Memory for variants of one activation: the rest of a network is cheap, and each chunk pays for the front again."""
@@ -242,6 +242,32 @@ class Probe:
         values = activations(self.model, self.image, [site])[site]
         self.meter.forward += len(self.image)
         return full_precision(read_grid(self.model, site, values, self.image).to_maps(values))
+
+    def own_mask(self) -> Map | None:
+        """The mask that the network itself draws for each picture, `[batch, row, column]`; None when it draws none.
+
+        Raises:
+            Refused: what it draws is no mask of the pictures' size.
+        """
+        if self.model.mask is None:
+            return None
+        asked = replace(self.model, call=self.model.mask)
+
+        def run(start: int, stop: int) -> Map:
+            samples = torch.arange(start, stop, device=self.image.device)
+            given = feed(self.model, self.image[start:stop])
+            with torch.inference_mode():
+                drawn = forward(asked, given, samples)
+            size = [len(samples), *self.image.shape[2:]]
+            if not isinstance(drawn, Tensor) or list(drawn.shape) != size:
+                got = list(drawn.shape) if isinstance(drawn, Tensor) else type(drawn).__name__
+                raise Refused(f"Expected a mask {size} of {self.model.name}'s own, got {got}. Use another method.")
+            self.meter.forward += len(samples)
+            self.meter.tick(stop, len(self.image))
+            return full_precision(drawn).clone()
+
+        found = footprint(self.model, self.image)
+        return torch.cat([*self.budget.chunks(len(self.image), 4 * found.largest + 8 * self._row_bytes(), run)])
 
     def rivals(self, count: int) -> Rivals | None:
         """The mean score of the `count` classes nearest the target's, to be given to `each`.

@@ -81,8 +81,12 @@ class Substitution:
         """One pass."""
         if self.inner is None:
             return functional_call(module, self.tensors, args, kwargs)
+        return self.run(self.inner, module, *args, **kwargs)
+
+    def run(self, call: Callable[..., Any], module: nn.Module, *args: Any, **kwargs: Any) -> Any:
+        """One pass in another way: what the function makes of the network with these tensors."""
         named = {f"module.{name}": tensor for name, tensor in self.tensors.items()}
-        return functional_call(_Called(module, self.inner), named, args, kwargs)
+        return functional_call(_Called(module, call), named, args, kwargs)
 
 
 class _Called(nn.Module):
@@ -99,7 +103,8 @@ class _Called(nn.Module):
 def substituted(model: Model) -> tuple[Model, Substitution]:
     """The same model, whose passes take the tensors that the substitution holds at that time."""
     found = Substitution(model.call)
-    return replace(model, call=found), found
+    mask = None if model.mask is None else partial(found.run, model.mask)
+    return replace(model, call=found, mask=mask), found
 
 
 def drawn_weights(model: Model, layers: Mapping[str, tuple[str, ...]], rng: Noise) -> dict[str, Tensor]:

@@ -13,7 +13,7 @@ from pellucid.errors import BadOption, PellucidError, exit_code
 from pellucid.explanation import Explanation
 from pellucid.jobs import question
 from pellucid.pictures import Found
-from pellucid.registry import DEFAULT_METHODS
+from pellucid.registry import DEFAULT_METHODS, default_methods
 from pellucid.targets import parse_targets
 from pellucid.types import Model, Picture, Site
 
@@ -44,8 +44,9 @@ class Work:
     def question(self) -> str:
         """A digest of all that decides what becomes of a picture."""
         choice = choice_of(self.model) if self.methods == [AUTO] else None
+        names = self.methods or default_methods(self.model)
         return question(
-            "explain", self.model, methods=[_written(step) for step in chosen_methods(self.methods, self.options)],
+            "explain", self.model, methods=[_written(step) for step in chosen_methods(names, self.options)],
             named=self.methods is not None, choice=choice and (choice.method, choice.options), options=self.options,
             target=self.target, layers=list(self.layers), seed=self.seed, fuse=self.fuse, trust=self.trust,
         )  # fmt: skip

@@ -23,7 +23,7 @@ from pellucid.jobs import Failure, Outcome, Store, content_of, over, question
 from pellucid.models import wrap
 from pellucid.models.preprocessing import preprocessing_of
 from pellucid.pictures import find_pictures, prepare
-from pellucid.registry import DEFAULT_METHODS, fill_options, find_metric
+from pellucid.registry import default_methods, fill_options, find_metric
 from pellucid.targets import TargetLike, parse_targets
 from pellucid.types import Model, Picture, Site
 
@@ -58,7 +58,7 @@ def compare(
         model: a `Model` or any `nn.Module`.
         pictures: paths of files or folders and samples, PIL images, uint8 arrays `[row, column, 3]`, or a list of
             these; or a float tensor `[batch, channel, row, column]` in the model's own normalised space.
-        methods: ids; None compares `DEFAULT_METHODS` and leaves out those that would be wrong for this model.
+        methods: ids; None compares `registry.default_methods` and leaves out those that would be wrong for this model.
         metrics: ids, see `pellucid.metrics()`; those that need to know where the thing is are refused.
         target: as for `explain`, but one per picture.
         layer: where layer methods look, as for `explain`, but one.
@@ -163,7 +163,7 @@ def _written(step: Step) -> list[Any]:
 
 def _plan(model: Model, methods: Any, metrics: Any, target: TargetLike, layer: Any, options: Any, seed: Any) -> _Plan:
     strict = methods is not None
-    names = list(dict.fromkeys(arguments.method_names(methods))) if strict else list(DEFAULT_METHODS)
+    names = list(dict.fromkeys(arguments.method_names(methods))) if strict else list(default_methods(model))
     if not names:
         raise BadOption("Expected at least one method to compare, got none.")
     judged_by = [find_metric(name) for name in dict.fromkeys(arguments.metric_names(metrics))]

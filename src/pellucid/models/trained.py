@@ -21,6 +21,7 @@ from pellucid.models.weights import load_weights
 from pellucid.storage.atomic import write_bytes
 from pellucid.types import Classes, Model, Preprocess
 from pellucid.zoo.architectures import build, find_architecture
+from pellucid.zoo.self_explaining import mask_of
 
 __all__ = [
     "CAMIFIED",
@@ -96,6 +97,7 @@ def _made_from(path: Path) -> Iterator[None]:
 def _finished(module: nn.Module, path: Path, card: Card) -> Model:
     return Model(
         load_weights(module, path).eval(),
+        mask=mask_of(module),
         name=path.stem,
         preprocess=card.preprocess,
         classes=Classes(card.classes) if card.classes else None,
@@ -142,6 +144,7 @@ def from_zoo(rest: str, weights: Path | None) -> Model:
     middle = (0.5,) * architecture.channels
     return Model(
         module.eval(),
+        mask=mask_of(module),
         name=rest,
         preprocess=Preprocess((architecture.size,) * 2, None, "bilinear", middle, middle),
     )

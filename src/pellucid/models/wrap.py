@@ -17,6 +17,7 @@ from pellucid.models.preprocessing import Auto, preprocess_with
 from pellucid.pictures.transforms import measured
 from pellucid.targets import Part, checked_answers
 from pellucid.types import Canvas, Classes, Model, Preprocess, Site
+from pellucid.zoo.self_explaining import mask_of
 
 
 def wrap(
@@ -86,6 +87,8 @@ def wrap(
         "canvas": _function(canvas, "a function of a picture's rows and columns as canvas"),
     }
     changes: dict[str, Any] = {field: value for field, value in given.items() if value is not None}
+    if call is not None:
+        changes["mask"] = None  # it would be drawn of other pictures than those that this function gives the network
     return replace(model, **changes) if changes else model
 
 
@@ -125,7 +128,7 @@ def _bare(module: object) -> Model:
             'A model named by a text is loaded with pellucid.load("...").'
         )
     plain = _uncompiled(module)
-    bare, manner = Model(plain, name=type(plain).__name__), manner_of(plain)
+    bare, manner = Model(plain, name=type(plain).__name__, mask=mask_of(plain)), manner_of(plain)
     if manner is None:
         return bare
     own = Preprocess(None, None, "bilinear", (0.0,) * 3, (1.0,) * 3)  # it resizes and normalises by itself

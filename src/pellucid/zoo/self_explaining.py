@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -51,6 +53,15 @@ class SelfExplaining(nn.Module):
         drawn = torch.sigmoid(self.explainer(pictures))
         size = (pictures.shape[2], pictures.shape[3])
         return F.interpolate(drawn, size, mode="bilinear", align_corners=False)[:, 0]
+
+
+def mask_of(module: nn.Module) -> Callable[..., Tensor] | None:
+    """What runs a network on pictures for the mask that it draws itself; None for networks that draw none."""
+    return _draw if isinstance(module, SelfExplaining) else None
+
+
+def _draw(module: SelfExplaining, pictures: Tensor) -> Tensor:
+    return module.mask(pictures)
 
 
 def preserving(module: nn.Module, pictures: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
