@@ -30,9 +30,8 @@ def folded(conv, norm):
     """A convolution and the batch norm above it as one convolution."""
     scale = norm.weight / (norm.running_var + norm.eps).sqrt()
     bias = torch.zeros(conv.out_channels, dtype=scale.dtype) if conv.bias is None else conv.bias
-    one = nn.Conv2d(
-        conv.in_channels, conv.out_channels, conv.kernel_size, conv.stride, conv.padding, dtype=scale.dtype
-    )  # fmt: skip
+    how = (conv.in_channels, conv.out_channels, conv.kernel_size, conv.stride, conv.padding)
+    one = nn.utils.skip_init(nn.Conv2d, *how, dtype=scale.dtype)  # which draws no random numbers
     one.weight.data = (conv.weight * scale[:, None, None, None]).detach()
     one.bias.data = (bias * scale + norm.bias - norm.running_mean * scale).detach()
     return one

@@ -42,8 +42,9 @@ def test_by_hand():
 
 @pytest.mark.parametrize("method", [eigen_cam, eigen_grad_cam])
 @pytest.mark.parametrize("centre", [True, False])
-def test_the_sign_is_not_the_library_s(method, centre, monkeypatch):
-    activation, gradient = random_maps(3), random_maps(4)
+@pytest.mark.parametrize("strength", [1, 0], ids=["some evidence", "no evidence"])
+def test_the_sign_is_not_the_library_s(method, centre, strength, monkeypatch):
+    activation, gradient = random_maps(3), strength * random_maps(4)
     before = method(activation, gradient, centre=centre, rectify=False)
     solve = torch.linalg.eigh
 

@@ -69,9 +69,14 @@ def eigenvectors(matrix: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def signed_like(component: torch.Tensor, evidence: Map) -> Map:
-    """The component `[batch, place]` on the evidence's grid, turned so that their product's sum is not negative."""
+    """The component `[batch, place]` on the evidence's grid, turned so that their product's sum is not negative.
+
+    Where that is 0, as behind a layer whose places do not count, the component's largest value is positive.
+    """
     sizes = [safe_divide(t, t.abs().amax(1, keepdim=True).expand_as(t)) for t in (component, evidence.flatten(1))]
     agreement = (sizes[0] * sizes[1]).sum(1, keepdim=True)
+    largest = component.gather(1, component.abs().argmax(1, keepdim=True))
+    agreement = torch.where(agreement == 0, largest, agreement)
     return torch.where(agreement < 0, -component, component).reshape(evidence.shape)
 
 
