@@ -58,7 +58,7 @@ def compare(
         *([f"{missing} pictures are not in the annotations."] if missing else []),
     ]
     about = {"command": command, "model": model.name, "method": given["method"], "layout": known.layout}
-    document = {**about, **report.known, "notes": notes}
+    document = {"schema_version": show.SCHEMA_VERSION, **about, **report.known, "notes": notes}
     write_text(out / "scores.json", written(document))
     if as_json:
         show.document(document)
