@@ -9,7 +9,7 @@ import sys
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -25,7 +25,11 @@ _WHOLE = ("layer", "method", "id", "option")
 
 def console(*, errors: bool = False) -> Console:
     """A console on today's standard output or error; what it is given is never read as markup."""
-    from rich.console import Console
+    from rich import console as rich_console
+
+    class Console(rich_console.Console):
+        def on_broken_pipe(self) -> None:
+            _unread(self.file)
 
     made = Console(stderr=errors, markup=False, emoji=False, highlight=False)
     if not made.is_terminal and "COLUMNS" not in os.environ:
@@ -112,7 +116,17 @@ SCHEMA_VERSION = 1
 def document(content: Mapping[str, Any]) -> None:
     """Print one JSON document on standard output, with its version; numbers that JSON lacks become null."""
     versioned = {"schema_version": SCHEMA_VERSION, **content}
-    sys.stdout.write(json.dumps(_finite(versioned), indent=2, allow_nan=False, default=str) + "\n")
+    try:
+        sys.stdout.write(json.dumps(_finite(versioned), indent=2, allow_nan=False, default=str) + "\n")
+    except BrokenPipeError:
+        _unread(sys.stdout)
+
+
+def _unread(stream: IO[str]) -> None:
+    """Whoever read a stream (`| head -1`) has stopped reading: what else is said goes nowhere, and the work goes on."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, stream.fileno())
+    os.close(nowhere)
 
 
 def _finite(value: Any) -> Any:
