@@ -13,7 +13,7 @@ if sys.version_info < (3, 11):
 endef
 export CHECK
 
-.PHONY: help demo test matrix check format bench docs clean
+.PHONY: help demo test acceptance matrix check format bench docs clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -28,6 +28,9 @@ test: .venv/extras  ## run the tests; of the matrix, every method and every netw
 matrix: .venv/extras  ## try every method (or METHODS=a,b) on every kind of network, writes docs/support.md; and on random ones
 	$(BIN)/python -m pytest -n 2 tests/matrix --complete --write --methods "$(METHODS)"
 	$(BIN)/python -m pytest -n 2 tests/fuzz --networks 300
+
+acceptance: .venv/extras  ## run every command that the README and docs/ print, as printed; takes an hour
+	$(BIN)/python -m pytest tests/acceptance/every_printed_command.py
 
 check: .venv/extras  ## formatter, linter, type checker, tests
 	$(BIN)/ruff format --check .

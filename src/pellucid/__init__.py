@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from pellucid.api import explain as explain
     from pellucid.comparing import Comparison as Comparison
     from pellucid.comparing import compare as compare
+    from pellucid.data.sample_files import samples as samples
     from pellucid.dreaming.dream import dream as dream
     from pellucid.errors import PellucidError as PellucidError
     from pellucid.evaluation import Evaluation as Evaluation
@@ -103,6 +104,7 @@ _HOME = {
     "load": "models",
     "locate": "localise",
     "look": "inspection",
+    "samples": "data",
     "top_pictures": "inspection",
     "wrap": "models",
 }
@@ -155,6 +157,7 @@ __all__ = [
     "look",
     "methods",
     "metrics",
+    "samples",
     "top_pictures",
     "wrap",
 ]

@@ -29,6 +29,7 @@ from pellucid.cli.locate import locate
 from pellucid.cli.look import look
 from pellucid.cli.methods import methods
 from pellucid.cli.models import models
+from pellucid.cli.samples import samples
 from pellucid.cli.spectrum import spectrum
 from pellucid.cli.top import top
 from pellucid.cli.train import train
@@ -74,6 +75,7 @@ for each in (
     methods,
     models,
     layers,
+    samples,
     doctor,
 ):
     program.add_command(each)

@@ -49,7 +49,7 @@ def locate(ctx: click.Context, /, pictures: tuple[str, ...], as_json: bool, **gi
 
     \b
     pellucid locate sample:cat --method cam
-    pellucid locate photos/ --target dog --objects 3
+    pellucid locate photos/ --target top3 --objects 3
     pellucid locate photos/ --method saliency --by graph-cut
     pellucid locate val/ --annotations instances_val.json --resize none
     """  # noqa: D301 - click's mark for lines that are to stay lines

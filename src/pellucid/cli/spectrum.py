@@ -28,9 +28,9 @@ def spectrum() -> None:
 def build(sources: tuple[str, ...], side: int, grey: bool, out: str, as_json: bool) -> int:
     """Measure pictures, or arrays .npy [channel, row, column] of any number of channels.
 
-    pellucid spectrum build xrays/ --grey --out xrays.safetensors
+    pellucid spectrum build digits/ --grey --side 32 --out digits.safetensors
 
-    pellucid dream MODEL --class 1 --recipe maco --spectrum xrays.safetensors
+    pellucid dream zoo:lenet5 --class 1 --recipe maco --spectrum digits.safetensors
     """
     from dataclasses import asdict
 

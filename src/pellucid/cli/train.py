@@ -55,7 +55,7 @@ def train(ctx: click.Context, /, what: str, directory: str | None, as_json: bool
 
     pellucid train lenet5 --data digits
 
-    pellucid train folder DIR --arch small-resnet --head gap
+    pellucid train folder photos/ --arch small-resnet --head gap
 
     pellucid train multilayer-perceptron --data waves
     """

@@ -1,1 +1,5 @@
-"""Pictures whose truth is known exactly, made from what packages carry."""
+"""Pictures whose truth is known exactly, made from what packages carry, and the files that the pages speak of."""
+
+from pellucid.data.sample_files import samples
+
+__all__ = ["samples"]
