@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal, Protocol
 
+import torch
 from torch import Tensor
 
 from pellucid.errors import UnknownName
@@ -125,6 +126,10 @@ STILL = "What is measured was always the same{}, whatever was hidden, so it says
 """The note of scores that could not change, with the pictures of which that is so."""
 
 
+ROUNDING = 1e-4
+"""Share of a score up to which a difference counts as rounding: passes of float32 in other batches differ by less."""
+
+
 @dataclass(frozen=True, eq=False)
 class Score:
     """How one metric judges the maps of one method, or of a control.
@@ -174,20 +179,28 @@ class Score:
         """How many pictures the metric has an answer for."""
         return int(self.values.isfinite().sum())
 
+    def gains(self, other: Score) -> Scores:
+        """By how much this is the better score, picture by picture; NaN where one of them has no answer.
+
+        A difference of at most `ROUNDING` of the larger of both is 0.
+        """
+        gain = self.values - other.values if self.metric.better == "higher" else other.values - self.values
+        size = torch.maximum(self.values.abs(), other.values.abs())
+        return torch.where(gain.abs() <= ROUNDING * size, 0.0, gain)
+
     def better_than(self, other: Score) -> bool:
         """Whether this mean is the better one, over the pictures that both have an answer for; false without any."""
-        gain = (self.values - other.values)[self.values.isfinite() & other.values.isfinite()]
-        mean = float(gain.mean()) if len(gain) else 0.0
-        return mean > 0 if self.metric.better == "higher" else mean < 0
+        gains = self.gains(other)
+        return float(gains.nansum()) > 0
 
     @property
     def text(self) -> str:
-        """Mean and interval, as people read them, and of how many pictures if not of all."""
+        """Mean and interval to three digits, and of how many pictures if not of all."""
         if math.isnan(self.mean):
             return "none"
-        spread = "" if self.interval is None else f" ({self.interval[0]:.2f} to {self.interval[1]:.2f})"
+        spread = "" if self.interval is None else f" ({self.interval[0]:.3g} to {self.interval[1]:.3g})"
         part = f", {self.judged} of {len(self.values)}" if self.judged < len(self.values) else ""
-        return f"{self.mean:.2f}{spread}{part}"
+        return f"{self.mean:.3g}{spread}{part}"
 
     @property
     def known(self) -> dict[str, Any]:

@@ -144,6 +144,7 @@ def _print(comparison: Comparison, out: Path | None) -> None:
     )
     spread = ", with 95 % bootstrap intervals" if len(comparison.pictures) > 1 else ""
     show.line(f"Means{spread}. * better than all maps that know nothing of the network, which stand below the methods.")
+    _beside_controls(comparison, metrics)
     show.line(sanity(comparison))
     show.line(plain(sentence(comparison)), "bold")
     for method in comparison.methods:
@@ -168,13 +169,38 @@ def _rows(comparison: Comparison, metrics: list[Metric]) -> list[tuple[str, ...]
         cells = []
         for metric in metrics:
             score = scores.get(metric.id)
-            cells.append("" if score is None else f"{score.text}{'*' if comparison.beats_all(score) else ' '}")
+            star = "*" if score is not None and comparison.beats_all(score) else " "
+            cells.append("" if score is None else f"{comparison.columns[metric.id].text(score)}{star}")
         unknown = "not known" if comparison.checked else "not checked"
         sanity = {True: "passes", False: "fails", None: unknown}[comparison.is_sane(place.method)]
         seconds = facts.seconds(comparison.seconds_of(place.method))
         rows.append((place.method, f"{place.rank:.3g}", *cells, seconds, sanity))
     first = {metric.id: next(iter(comparison.evaluation.ranked(metric.id)), None) for metric in metrics}
     for name in controls_of([score for score in first.values() if score is not None]):
-        controls = [None if score is None else score.controls.get(name) for score in first.values()]
-        rows.append((f"({name})", "", *("" if c is None else f"{c.text} " for c in controls), "", ""))
+        controls = {m: None if score is None else score.controls.get(name) for m, score in first.items()}
+        cells = ["" if c is None else f"{comparison.columns[m].text(c)} " for m, c in controls.items()]
+        rows.append((f"({name})", "", *cells, "", ""))
     return rows
+
+
+def _beside_controls(comparison: Comparison, metrics: list[Metric]) -> None:
+    """What the stars rest on: every method beside the map that knows nothing and is hardest to beat."""
+    rows = [
+        (place.method, metric.id, ahead.text)
+        for place in comparison.ranking
+        for metric in metrics
+        if (ahead := comparison.ahead.get((place.method, metric.id))) is not None
+    ]
+    if not rows:
+        return
+    several = len(comparison.pictures) > 1
+    how = (
+        "mean difference, positive is better, and its 95 % bootstrap interval"
+        if several
+        else "of one picture there is no interval"
+    )
+    show.line()
+    show.table(
+        ("method", "metric", "beside the closest map that knows nothing, picture by picture"), rows,
+        title=f"What the stars rest on; {how}",
+    )  # fmt: skip

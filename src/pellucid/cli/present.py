@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pellucid.cli import show
 from pellucid.cli.results import Done, Earlier, Failed, Result, Work
 from pellucid.cli.show import plain
-from pellucid.evaluation import Evaluation, Metric, Score, Trust, joined, trust_of
+from pellucid.evaluation import Column, Evaluation, Metric, Score, Trust, column_of, joined, trust_of
 from pellucid.explanation import Explanation
 
 
@@ -134,13 +134,16 @@ def _trust(explanation: Explanation, evaluation: Evaluation) -> None:
         )
         if not metrics:
             continue
-        rows = [(a.method.id, *_cells(trust.scores, metrics), trust.level) for a, trust in judged]
+        columns = _columns([trust.scores for _, trust in judged], metrics)
+        rows = [(a.method.id, *_cells(trust.scores, columns), trust.level) for a, trust in judged]
         show.table(
             ("method", *map(show.metric_heading, metrics), "evidence"),
-            [*rows, *_of_controls(judged[0][1].scores, metrics)],
+            [*rows, *_of_controls(judged[0][1].scores, columns)],
         )
         for attribution, trust in judged:
             show.line(plain(f"{attribution.method.title}: {trust.sentence}"))
+            if trust.comparison:
+                show.line(plain(trust.comparison), "dim")
 
 
 def _trust_in_all(explanations: Sequence[Explanation]) -> None:
@@ -152,27 +155,37 @@ def _trust_in_all(explanations: Sequence[Explanation]) -> None:
     for score in joined(parts):
         scores.setdefault(score.subject, {})[score.metric.id] = score
     metrics = list({score.metric.id: score.metric for each in scores.values() for score in each.values()}.values())
-    rows = [(name, *_cells(each, metrics), Trust(each, {}).level) for name, each in scores.items()]
-    rows += _of_controls(next(iter(scores.values()), {}), metrics)
+    columns = _columns(list(scores.values()), metrics)
+    trusts = {name: Trust(each, {}) for name, each in scores.items()}
+    rows = [(name, *_cells(each, columns), trusts[name].level) for name, each in scores.items()]
+    rows += _of_controls(next(iter(scores.values()), {}), columns)
     show.line()
     show.table(
         ("method", *map(show.metric_heading, metrics), "evidence"), rows,
         title=f"Over {len(parts)} pictures: mean (95 % bootstrap interval)",
     )  # fmt: skip
+    for name, trust in trusts.items():
+        if trust.comparison:
+            show.line(plain(f"{name}: {trust.comparison}"), "dim")
 
 
-def _of_controls(scores: Mapping[str, Score], metrics: Sequence[Metric]) -> list[tuple[str, ...]]:
+def _columns(found: Sequence[Mapping[str, Score]], metrics: Sequence[Metric]) -> dict[str, Column]:
+    """By metric, how its scores are written."""
+    return {metric.id: column_of(each[metric.id] for each in found if metric.id in each) for metric in metrics}
+
+
+def _of_controls(scores: Mapping[str, Score], columns: Mapping[str, Column]) -> list[tuple[str, ...]]:
     """A row for each map that knows nothing of the network."""
     names = dict.fromkeys(name for score in scores.values() for name in score.controls)
     found = {
         control: {name: score.controls[control] for name, score in scores.items() if control in score.controls}
         for control in names
     }
-    return [(f"({control})", *_cells(each, metrics), "") for control, each in found.items()]
+    return [(f"({control})", *_cells(each, columns), "") for control, each in found.items()]
 
 
-def _cells(scores: Mapping[str, Score], metrics: Sequence[Metric]) -> list[str]:
-    return [scores[metric.id].text if metric.id in scores else "" for metric in metrics]
+def _cells(scores: Mapping[str, Score], columns: Mapping[str, Column]) -> list[str]:
+    return [column.text(scores[name]) if name in scores else "" for name, column in columns.items()]
 
 
 def _files(done: Done) -> None:

@@ -224,7 +224,7 @@ def _tell(made: Study, own: Comparison | None, weights: Path, out: Path, *, as_j
     if own:
         show.table(
             ("map", ("deletion, smaller is better", "right"), ("insertion, larger is better", "right")),
-            [(name, each["deletion"].text, each["insertion"].text) for name, each in own.scores.items()],
+            [(name, *own.written(name)) for name in own.scores],
             title=f"Its own mask beside Grad-CAM, {len(own.pictures)} held-out pictures, with 95 % intervals",
         )
     show.line(f"{show.plain(weights)}\n{show.plain(out / 'report.html')}")

@@ -30,8 +30,8 @@ def best(comparison: Comparison) -> Choice:
     worth = [place for place in sane if not comparison.controlled or comparison.beats_controls(place.method)]
     if not worth:
         raise Refused(
-            "There is no best of these methods: by no metric is one better than maps that know nothing of the network. "
-            "Nothing is remembered. Compare on more pictures, by other metrics, or other methods."
+            "There is no best of these methods: by no metric is the mean of one better than maps that know nothing "
+            "of the network. Nothing is remembered. Compare on more pictures, by other metrics, or other methods."
         )
     first = min(worth, key=lambda place: (place.rank, comparison.seconds_of(place.method)))
     given = comparison.options.get(first.method, {})
@@ -60,5 +60,7 @@ def _why(comparison: Comparison, first: Place, ranked: list[Place]) -> str:
     if not comparison.checked:
         said += ", without a check that the maps change when the weights are drawn at random"
     beaten = [score.metric.id for score in comparison.scores_of(first.method).values() if comparison.beats_all(score)]
-    controls = f"by {', '.join(beaten)}" if beaten else "by none of them"
-    return f"{said}; better than all maps that know nothing of the network {controls}."
+    if not beaten:
+        return f"{said}; not told apart from maps that know nothing of the network by any of them, picture by picture."
+    leads = "; ".join(f"{name}: {comparison.ahead[first.method, name].text}" for name in beaten)
+    return f"{said}; better than all maps that know nothing of the network by {', '.join(beaten)} ({leads})."

@@ -12,8 +12,9 @@ from typing import Any
 from torch import Tensor
 
 from pellucid.errors import PellucidError
-from pellucid.evaluation import Evaluation, Metric, Score, joined
-from pellucid.evaluation.trust import better, unbeaten
+from pellucid.evaluation import Column, Evaluation, Metric, Score, column_of, joined
+from pellucid.evaluation.lead import Lead, closest, lead
+from pellucid.evaluation.trust import better
 from pellucid.metrics.randomisation import FAILS
 from pellucid.types import Cost, Method, Model, Picture, Prediction
 
@@ -165,9 +166,28 @@ class Comparison:
         won = any(better(mine, other) for mine, other in known)
         return won and not any(better(other, mine) for mine, other in known)
 
+    @cached_property
+    def ahead(self) -> Mapping[tuple[str, str], Lead]:
+        """By (method, metric), how far it is ahead of the map that knows nothing and is hardest to beat."""
+        found = {(score.subject, score.metric.id): closest(score) for score in self.evaluation}
+        return {pair: each for pair, each in found.items() if each is not None}
+
     def beats_all(self, score: Score) -> bool:
-        """Whether a score is better than those of all maps that know nothing; see `evaluation.trust.better`."""
-        return bool(score.controls) and not unbeaten(score)
+        """Whether a score is better than those of all maps that know nothing, and not just by chance of pictures."""
+        found = self.ahead.get((score.subject, score.metric.id))
+        return found is not None and found.verdict == "better"
+
+    def between(self, first: str, second: str) -> dict[str, Lead]:
+        """By metric, how far one method is ahead of another."""
+        theirs = self.scores_of(second)
+        return {name: lead(mine, theirs[name]) for name, mine in self.scores_of(first).items() if name in theirs}
+
+    @cached_property
+    def columns(self) -> Mapping[str, Column]:
+        """By metric, how its scores are written."""
+        return {
+            metric.id: column_of(s for s in self.evaluation if s.metric.id == metric.id) for metric, _ in self.metrics
+        }
 
     @property
     def checked(self) -> int:

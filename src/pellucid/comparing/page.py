@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +12,7 @@ from PIL import Image
 
 from pellucid.comparing.comparison import Compared, Comparison, Place, controls_of
 from pellucid.comparing.film import METRIC, film
-from pellucid.evaluation import Metric, Score
+from pellucid.evaluation import Column, Metric, Score
 from pellucid.metrics.randomisation import FAILS
 from pellucid.pictures import heat, overlay
 from pellucid.report import facts
@@ -27,12 +27,20 @@ _ACROSS = {"deletion": "share hidden", "insertion": "share shown"}
 
 @dataclass(frozen=True)
 class Cell:
-    """A score in the table: mean, interval, whether it is the best of its column and better than all controls."""
+    """A score in the table: mean, interval, whether it is the best of its column and better than all controls.
+
+    Attributes:
+        mean: as text; likewise its interval.
+        best: whether it reads as the best mean of the column does.
+        beats: whether it is better than all controls.
+        lead: how far it is ahead of the closest of them, in words.
+    """
 
     mean: str
     interval: str
     best: bool = False
     beats: bool = False
+    lead: str = ""
 
 
 def page(comparison: Comparison, *, created: str, command: str = "") -> str:
@@ -64,7 +72,7 @@ def sentence(comparison: Comparison) -> str:
         why = dict.fromkeys(note for score in comparison for note in score.notes[:1] if not score.judged)
         return " ".join([f"No method has a score on {where}.", *why])
     first = [place for place in ranked if place.rank == ranked[0].rank]
-    titles = " and ".join(_title(comparison, place.method) for place in first)
+    titles = _listed(_title(comparison, place.method) for place in first)
     by = "the metric" if len(comparison.metrics) == 1 else f"the mean rank by {len(comparison.metrics)} metrics"
     verb = "is" if len(first) == 1 else "are"
     if comparison.controlled and not any(comparison.beats_controls(place.method) for place in ranked):
@@ -72,31 +80,56 @@ def sentence(comparison: Comparison) -> str:
             f"No method is better than maps that know nothing of the network, by any metric, on {where}; of the "
             f"methods {titles} {verb} first by {by}."
         )
-    ahead = f"{titles} {verb} ahead by {by}, on {where}"
-    close = _close(comparison, first)
-    if close:
-        ahead = f"{titles} {verb} first by {by}, on {where}, but not clearly ahead of {close}"
+    how = "is ahead" if len(first) == 1 else "tie" if len(first) == len(ranked) else "tie for the first place"
+    ahead = f"{titles} {how} by {by}, on {where}{_of_next(comparison, first)}"
+    if close := _close(comparison, first):
+        ahead = (
+            f"{titles} {verb} first by {by}, on {where}, but not clearly ahead of {_named(comparison, first, close)}"
+        )
     insane = [_title(comparison, place.method) for place in first if comparison.is_sane(place.method) is False]
     if insane:
         who = "" if len(first) == 1 else f"{' and '.join(insane)} "
         verb = "changes" if len(insane) == 1 else "change"
         return f"{ahead}, but {who}hardly {verb} when the network's weights are drawn at random."
-    own = comparison.scores_of(first[0].method)
-    beaten = [score.metric.id for score in own.values() if comparison.beats_all(score)]
-    if len(first) > 1:
+    own = [score for place in first for score in comparison.scores_of(place.method).values()]
+    beaten = dict.fromkeys(score.metric.id for score in own if comparison.beats_all(score))
+    if not comparison.controlled:
         return f"{ahead}."
     if not beaten:
-        return f"{ahead}; by no metric is it better than all maps that know nothing of the network."
+        it = f"{'it' if len(first) == 1 else 'one of them'}{'' if count == 1 else ' clearly'}"
+        return f"{ahead}; by no metric is {it} better than all maps that know nothing of the network."
+    if len(first) > 1:
+        return f"{ahead}."
     return f"{ahead}; better than all maps that know nothing of the network by {', '.join(beaten)}."
+
+
+def _listed(names: Iterable[str]) -> str:
+    *most, last = names
+    return f"{', '.join(most)} and {last}" if most else last
 
 
 def _close(comparison: Comparison, first: Sequence[Place]) -> str:
     """The best of the others that the first does not lead, of several pictures; "" where it leads them all."""
-    others = [place for place in comparison.ranking if place not in first and not math.isinf(place.rank)]
     if len(first) > 1 or len(comparison.pictures) < 2:
         return ""
-    close = [place for place in others if not comparison.leads(first[0].method, place.method)]
-    return _title(comparison, close[0].method) if close else ""
+    others = _others(comparison, first)
+    return next((each for each in others if not comparison.leads(first[0].method, each)), "")
+
+
+def _others(comparison: Comparison, first: Sequence[Place]) -> list[str]:
+    return [place.method for place in comparison.ranking if place not in first and not math.isinf(place.rank)]
+
+
+def _of_next(comparison: Comparison, first: Sequence[Place]) -> str:
+    """By how much the only first is ahead of the next, in brackets."""
+    others = _others(comparison, first)
+    return "" if len(first) > 1 or not others else f", of {_named(comparison, first, others[0])}"
+
+
+def _named(comparison: Comparison, first: Sequence[Place], other: str) -> str:
+    """A method and how the first stands beside it, metric by metric."""
+    leads = comparison.between(first[0].method, other).items()
+    return f"{_title(comparison, other)} ({'; '.join(f'{name}: {each.short}' for name, each in leads)})"
 
 
 def sanity(comparison: Comparison) -> str:
@@ -139,18 +172,11 @@ def _row(comparison: Comparison, method: str, rank: float, metrics: Sequence[Met
 def _cell(comparison: Comparison, score: Score | None) -> Cell:
     if score is None or math.isnan(score.mean):
         return Cell("–", "")
-    best = not any(other.better_than(score) for other in comparison.evaluation.ranked(score.metric.id))
-    return Cell(_number(score.mean), _interval(score), best, comparison.beats_all(score))
-
-
-def _number(value: float) -> str:
-    return f"{value:.2f}" if 0.095 <= abs(value) < 100 or value == 0 else f"{value:.2g}"
-
-
-def _interval(score: Score) -> str:
-    part = f"{score.judged} of {len(score.values)} pictures" if 0 < score.judged < len(score.values) else ""
-    spread = "" if score.interval is None else f"{_number(score.interval[0])} to {_number(score.interval[1])}"
-    return ", ".join(filter(None, (spread, part)))
+    column, ahead = comparison.columns[score.metric.id], comparison.ahead.get((score.subject, score.metric.id))
+    first = comparison.evaluation.ranked(score.metric.id)[0]
+    best = column.number(score.mean) == column.number(first.mean)
+    said = "" if ahead is None else ahead.text
+    return Cell(column.number(score.mean), column.interval(score), best, comparison.beats_all(score), said)
 
 
 def _controls(comparison: Comparison, metrics: Sequence[Metric]) -> list[tuple[str, list[Cell]]]:
@@ -160,8 +186,13 @@ def _controls(comparison: Comparison, metrics: Sequence[Metric]) -> list[tuple[s
     found = []
     for name in names:
         scores = [None if each is None else each.controls.get(name) for each in first.values()]
-        found.append((name, [Cell("–", "") if s is None else Cell(_number(s.mean), _interval(s)) for s in scores]))
+        cells = zip(metrics, scores, strict=True)
+        found.append((name, [_control(comparison.columns[metric.id], score) for metric, score in cells]))
     return found
+
+
+def _control(column: Column, score: Score | None) -> Cell:
+    return Cell("–", "") if score is None else Cell(column.number(score.mean), column.interval(score))
 
 
 def _charts(comparison: Comparison, metrics: Sequence[Metric]) -> list[tuple[Metric, list[tuple[str, str, Markup]]]]:
@@ -174,7 +205,8 @@ def _charts(comparison: Comparison, metrics: Sequence[Metric]) -> list[tuple[Met
             every = [curve for score in drawn for each in (score, *score.controls.values()) for curve in _mean(each)]
             high = max((y for _, y in every if math.isfinite(y)), default=1.0)
             low = min(0.0, min((y for _, y in every if math.isfinite(y)), default=0.0))
-            charts = [(_title(comparison, s.subject), s.text, _chart(s, low, high)) for s in drawn]
+            column = comparison.columns[metric.id]
+            charts = [(_title(comparison, s.subject), column.text(s), _chart(s, low, high)) for s in drawn]
             found.append((metric, charts))
     return found
 
@@ -220,7 +252,7 @@ def _film_row(comparison: Comparison, picture: Compared, method: str) -> dict[st
     return {
         "title": _title(comparison, method),
         "map": _source(heat(values) if decoded is None else overlay(decoded, values)),
-        "score": "" if score is None else f"{METRIC} {score.text}",
+        "score": "" if score is None else f"{METRIC} {comparison.columns[METRIC].text(score)}",
         "frames": [(_source(f.image), facts.percent(f.share), _said(score, f.probability)) for f in frames],
     }
 

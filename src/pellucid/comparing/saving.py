@@ -84,7 +84,9 @@ def document(comparison: Comparison, *, created: str, command: str = "") -> dict
 
 def _summary(comparison: Comparison, score: Score) -> dict[str, Any]:
     known = {name: value for name, value in score.known.items() if name not in ("curve", "protocol", "better")}
-    return {**known, "better_than_all_controls": comparison.beats_all(score)}
+    ahead = comparison.ahead.get((score.subject, score.metric.id))
+    closest = None if ahead is None else ahead.known
+    return {**known, "better_than_all_controls": comparison.beats_all(score), "closest_control": closest}
 
 
 def table(comparison: Comparison) -> str:

@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from pellucid.errors import Cancelled
-from pellucid.evaluation.bootstrap import mean_and_interval
 from pellucid.evaluation.judge import evaluate
+from pellucid.evaluation.lead import Lead, closest, lead
 from pellucid.judging import Evaluation, Score
 from pellucid.metrics.randomisation import FAILS
 from pellucid.types import Attribution
@@ -176,19 +176,32 @@ class Trust:
                 f"Good {where} hiding pixels in its order takes the answer away, and showing them brings it back, "
                 "sooner than with maps that know nothing of the network."
             )
-        lost = {score.metric.id: unbeaten(score) for score in self._faithful if unbeaten(score)}
+        lost = {score.metric.id: _unbeaten(score) for score in self._faithful if unbeaten(score)}
         if self.level == "weak":
             names = dict.fromkeys(name for names in lost.values() for name in names)
+            ties = ": ties" if all(tie for found in lost.values() for tie in found.values()) else ""
             return (
                 f"Weak {where} neither hiding nor showing pixels in its order moves the answer sooner than maps that "
-                f"know nothing of the network do ({_listed(names, 'and')})."
+                f"know nothing of the network do ({_listed(names, 'and')}{ties})."
             )
         won = next(name for name in FAITHFULNESS if name not in lost)
         ((other, better_ones),) = lost.items()
+        tied = " (a tie)" if all(better_ones.values()) else ""
         return (
             f"Mixed {where} {_SAYS[won][0]} sooner than with maps that know nothing of the network, but "
-            f"{_SAYS[other][1]} sooner than with {_listed(better_ones, 'or')}."
+            f"{_SAYS[other][1]} sooner than with {_listed(better_ones, 'or')}{tied}."
         )
+
+    @property
+    def leads(self) -> dict[str, Lead]:
+        """By metric of faithfulness, how far the map is ahead of the control that is hardest to beat."""
+        found = {score.metric.id: closest(score) for score in self._faithful}
+        return {name: each for name, each in found.items() if each is not None}
+
+    @property
+    def comparison(self) -> str:
+        """The differences that the sentence rests on; "" where there are none."""
+        return "; ".join(f"{name}: {each.text}" for name, each in self.leads.items())
 
     @property
     def _unknown(self) -> dict[str, None]:
@@ -207,6 +220,7 @@ class Trust:
             "sentence": self.sentence,
             "pictures": self.pictures,
             "sane": self.sane,
+            "leads": {name: each.known for name, each in self.leads.items()},
             "scores": [_of_picture(score, index) for score in self.scores.values()],
             "refused": dict(self.refused),
         }
@@ -222,10 +236,15 @@ def trust_of(attribution: Attribution, evaluation: Evaluation) -> Trust:
 def unbeaten(score: Score) -> tuple[str, ...]:
     """The controls that a score is not better than.
 
-    With one picture the larger number counts; with several, the 95 % bootstrap interval of the differences, picture by
-    picture, must lie on the better side of zero.
+    With one picture the larger number counts, unless the difference is only rounding; with several, the 95 % bootstrap
+    interval of the differences, picture by picture, must lie on the better side of zero.
     """
-    return tuple(name for name, control in score.controls.items() if not better(score, control))
+    return tuple(name for name, control in score.controls.items() if lead(score, control).verdict != "better")
+
+
+def _unbeaten(score: Score) -> dict[str, bool]:
+    """As `unbeaten`, with whether it is a tie."""
+    return {name: lead(score, score.controls[name]).verdict == "tie" for name in unbeaten(score)}
 
 
 def is_sane(score: Score) -> bool | None:
@@ -235,9 +254,7 @@ def is_sane(score: Score) -> bool | None:
 
 def better(score: Score, other: Score) -> bool:
     """Whether one score is better than another of the same pictures, and not just by chance of which pictures."""
-    gain = score.values - other.values
-    mean, interval = mean_and_interval(gain if score.metric.better == "higher" else -gain, score.seed)
-    return mean > 0 if interval is None else interval[0] > 0
+    return lead(score, other).verdict == "better"
 
 
 def _listed(names: Iterable[str], joined: str) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from pellucid.evaluation import Score, Trust
+from pellucid.evaluation import Column, Score, Trust, column_of
 from pellucid.evaluation.trust import FAITHFULNESS
 from pellucid.report.charts import curves
 from pellucid.report.subjects import Finding
@@ -24,6 +24,7 @@ class Panel:
         level: one word for the evidence.
         sane: whether the map changes with the network's weights; None where that is not known.
         sentence: what to make of it.
+        comparison: the differences that it rests on.
         charts: curves of this picture: title, what is better, drawing.
         columns: of the table: whose scores.
         rows: of the table: the metric, what is better, and the scores of this picture.
@@ -33,6 +34,7 @@ class Panel:
     level: str
     sane: bool | None
     sentence: str
+    comparison: str
     charts: tuple[tuple[str, str, Markup], ...]
     columns: tuple[str, ...]
     rows: tuple[tuple[str, str, tuple[str, ...]], ...]
@@ -55,16 +57,23 @@ def _panel(trust: Trust, index: int, low: float, high: float) -> Panel:
     several = trust.pictures > 1
     controls = dict.fromkeys(name for score in scores for name in score.controls)
     rows = [(score, [score, *(score.controls.get(name) for name in controls)]) for score in scores]
+    written = {score.metric.id: column_of([score]) for score in scores}
     return Panel(
         trust.level,
         trust.sane,
         trust.sentence,
+        trust.comparison,
         tuple((s.metric.title, f"{s.metric.better} is better", _chart(s, index, low, high)) for s in drawn),
         (_OWN, *controls),
         tuple(
-            (s.metric.title, f"{s.metric.better} is better", tuple(_number(x, index) for x in row)) for s, row in rows
+            (
+                s.metric.title,
+                f"{s.metric.better} is better",
+                tuple(_number(written[s.metric.id], x, index) for x in row),
+            )
+            for s, row in rows
         ),
-        tuple((score.metric.title, score.text) for score in scores) if several else (),
+        tuple((s.metric.title, written[s.metric.id].text(s)) for s in scores) if several else (),
     )
 
 
@@ -81,5 +90,5 @@ def _chart(score: Score, index: int, low: float, high: float) -> Markup:
     )
 
 
-def _number(score: Score | None, index: int) -> str:
-    return "" if score is None else f"{float(score.values[index]):.2f}"
+def _number(column: Column, score: Score | None, index: int) -> str:
+    return "" if score is None else column.number(float(score.values[index]))

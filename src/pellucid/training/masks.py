@@ -11,12 +11,13 @@ from torch import Tensor
 
 from pellucid.api import explain
 from pellucid.errors import BadOption
-from pellucid.evaluation import CONTROLS, Score, evaluate
+from pellucid.evaluation import CONTROLS, Score, column_of, evaluate
 from pellucid.types import Model
 from pellucid.zoo.self_explaining import SelfExplaining
 
 MOST = 100
 """Held-out pictures that are enough to judge by."""
+_METRICS = ("deletion", "insertion")
 _STEPS = 10
 """Steps of the curves: the pictures are small."""
 
@@ -34,6 +35,11 @@ class Comparison:
     pictures: Tensor
     scores: Mapping[str, Mapping[str, Score]]
     maps: Mapping[str, Tensor]
+
+    def written(self, name: str) -> tuple[str, ...]:
+        """A map's scores as people read them, deletion first, with digits that tell the maps apart."""
+        columns = {metric: column_of(each[metric] for each in self.scores.values()) for metric in _METRICS}
+        return tuple(column.text(self.scores[name][metric]) for metric, column in columns.items())
 
 
 def own_masks(model: Model, pictures: Tensor) -> Tensor:

@@ -90,7 +90,7 @@ def _own(own: Comparison) -> dict[str, Any]:
             ("Showing what matters most first", "insertion", "a faithful map rises fast"),
         )
     ]
-    rows = [(name, *(each[metric].text for metric in ("deletion", "insertion"))) for name, each in own.scores.items()]
+    rows = [(name, *own.written(name)) for name in own.scores]
     spread = slice(None, None, -(-len(own.pictures) // _SHOWN_MASKS))
     sheets = [("picture", _strip(own.pictures[spread].mean(1)))]
     sheets += [(name, _strip(maps[spread])) for name, maps in own.maps.items()]
