@@ -8,21 +8,25 @@ one value out of one other, they are run again on numbers of our own, which show
 from __future__ import annotations
 
 import itertools
-import math
 import weakref
 from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn import functional as F
 from torch.utils._pytree import tree_leaves, tree_map
 from torch.utils.weak import WeakTensorKeyDictionary
 
 from pellucid.capture.graph import nodes_below
-from pellucid.capture.operations import ADDING, FACTORS, Call
+from pellucid.capture.laws import Function, answers_of, bends, is_power, law, numbers_like, slopes_as, squashes
+from pellucid.capture.normalising import SAMPLE_NORMS
+from pellucid.capture.operations import ADDING, FACTORS, LINEAR, NORMALISING, POOLING, Call
+from pellucid.capture.rewriting import functions
+from pellucid.capture.stepwise import COMPOSITE
 
 _ALIASES = {"rsub": "sub", "rdiv": "div", "rtruediv": "div", "truediv": "div", "rpow": "pow", "invert": "bitwise_not"}
 _REDUCING = frozenset(["mean", "sum", "nanmean", "nansum", "logsumexp"])
@@ -35,17 +39,24 @@ _MOVING = frozenset(
     """.split()  # noqa: SIM905
 )
 _JOINING = frozenset(["cat", "stack", "unsqueeze", "squeeze", "expand", "expand_as"])
+# Calls that lay values out in another way; behind an order or a size along an axis they may end an activation.
+_LAYING = frozenset(
+    """
+    chunk diagonal flatten flip gather getitem index_select moveaxis movedim narrow pad permute ravel reshape reshape_as
+    roll select split swapaxes swapdims t take take_along_dim tensor_split transpose unbind unflatten view view_as
+    """.split()  # noqa: SIM905
+)
+# What networks are made of, and no one would write an activation with.
+_LAYERS = (
+    LINEAR | NORMALISING | SAMPLE_NORMS | COMPOSITE | {F.scaled_dot_product_attention}
+    | (POOLING - functions("mean", "sum"))
+)  # fmt: skip
 _ROOTS = frozenset(["pow", "reciprocal", "rsqrt", "sqrt"])
+HARD_SIGMOID = "hardsigmoid written by hand"
 _DEPTH = 24
 """Calls to look back: GELU written with tanh takes nine."""
 _FEW = 4
 """Places along each axis that are enough, as each value is made like any other."""
-_LEAST = 64
-"""Numbers to try at least."""
-_ON_THE_SLOPE = 4
-"""Numbers between 0 and the ceiling to be seen at least, or a step would pass for a rectifier."""
-_NEAR = 1e-6
-"""Relative, for numbers computed in float64 with constants in float32."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,6 +73,9 @@ class _Made:
         power: the name of a power of values that was added up in it, if no root was taken of it since.
         covered: whether a rule holds for how it was made.
         constant: whether it has no gradient, whatever made it.
+        folded: whether values along an axis were put in order or made one, and since then only laid out otherwise.
+        like: a tensor of the same shape, type and device, without memory of its own.
+        node: of the graph that made it.
     """
 
     number: int
@@ -73,6 +87,9 @@ class _Made:
     power: str = ""
     covered: bool = False
     constant: bool = False
+    folded: bool = False
+    like: Tensor = field(default_factory=lambda: torch.empty(0))
+    node: Any = None
 
 
 @dataclass(frozen=True)
@@ -113,16 +130,19 @@ class Handwritten:
     def rectifier(self, call: Call) -> Rectifier | None:
         """What a call that was not made yet would complete, if that is a rectifier of some earlier value."""
         inputs = self._inputs(call)
-        if not inputs or not _can_complete(call, len(inputs)):
+        if not inputs or not _can_complete(call, inputs):
             return None
         last = _Made(next(self._numbers), self._noted(call), inputs, lambda: None)
         for made in _bottlenecks(inputs, through=True):
             x = made.out()
             if x is None or self._made.get(x) is not made or not x.requires_grad:
                 continue
-            again, few = _again(last, made), _small(last, made, x)
-            found = _law(again, few)
-            if found and not _slopes_as(found, again, few):  # a part of it is hidden from the gradient
+            again = _again(last, made)
+            few = _small(last, made, x, again)
+            found = law(again, few)
+            if found and few is not x and not all(map(_is_followed, _calls(last, made))):
+                found = law(again, x)  # a part may be laid out otherwise than the whole
+            if found and not slopes_as(found, again, few):  # a part of it is hidden from the gradient
                 continue
             if found and (not _writes(call[0]) or (x is call[1][0] and found[:2] == (1.0, 1.0))):
                 self._rectifies = True
@@ -137,12 +157,14 @@ class Handwritten:
         yield results
         outputs = [call[1][0]] if _writes(call[0]) else results
         tensors = [leaf for leaf in tree_leaves(outputs) if isinstance(leaf, Tensor)]
-        name, followed = _name(call[0]), _is_followed(call)
+        name, followed, rerun = _name(call[0]), _is_followed(call), _is_rerun(call)
+        folded = any(made.folded for made in inputs) if name in _MOVING | _LAYING else not followed or name in _CHOOSING
         for place, out in enumerate(tensors if inputs else ()):
             chosen = any(made.decides for made in inputs)
             self._made[out] = _Made(
-                next(self._numbers), noted if followed else None, inputs if followed else (), weakref.ref(out), place,
+                next(self._numbers), noted if rerun else None, inputs if rerun else (), weakref.ref(out), place,
                 not out.requires_grad and (out.dtype == torch.bool or chosen), power, covered, not out.requires_grad,
+                folded and rerun and not covered, _like(out), out.grad_fn,
             )  # fmt: skip
             chooses = chosen and followed and not covered and name not in _MOVING
             if chooses and out.requires_grad and not _puts_rows(call):
@@ -153,7 +175,8 @@ class Handwritten:
         return (self.named[node] for node in made if node in self.named)
 
     def _plain(self, tensor: Tensor) -> _Made:
-        return _Made(next(self._numbers), None, (), weakref.ref(tensor))
+        number = next(self._numbers)
+        return _Made(number, None, (), weakref.ref(tensor), like=_like(tensor), node=tensor.grad_fn)
 
     def _inputs(self, call: Call) -> tuple[_Made, ...]:
         """How what a call is given was made, as far as it depends on the picture and not only its shape counts."""
@@ -181,49 +204,76 @@ class Handwritten:
         if name in _MOVING - _JOINING or (_is_followed(call) and not joins and name not in _REDUCING | _CHOOSING):
             return "" if name in _ROOTS else next((made.power for made in inputs if made.power), "")
         shared = set(_bottlenecks(inputs)) if joins else set()
-        powers = []
+        powers, normed = [], False
         for leaf in tree_leaves(call[1:]):
             made = self._made.get(leaf) if isinstance(leaf, Tensor) else None
             if made is None or made in shared or not leaf.requires_grad or not leaf.is_floating_point():
                 continue
             found, power = self._activation(made, leaf)
             if (power or made.power) and (joins or name in _REDUCING):
-                powers.append("" if _divides(call, leaf) else power or made.power)
+                powers.append(power or made.power)
+                normed |= _divides(call, leaf)
             elif found or power or made.power:
                 self.named[_node(leaf)] = f"an activation written by hand ({found or power or made.power})"
-        if name == "mul" and any(made.covered for made in inputs):
-            self._ask_gate(call, inputs)
-        return next(filter(None, powers), "")
+        if any(made.covered for made in inputs) and (name == "mul" or call[0] in ADDING):
+            self._ask_covered(call, inputs)
+        return "" if normed else next(filter(None, powers), "")
 
     def _activation(self, made: _Made, tensor: Tensor) -> tuple[str, str]:
         """Names of the calls that make an activation, or else a power, of some earlier value; both empty for others."""
         if made.call is None or made.covered:
             return "", ""
         for start in _bottlenecks(made.inputs):
-            x = start.out()
-            if x is None or x.shape != tensor.shape:
+            x = start.like
+            if x.numel() != tensor.numel():
                 continue
-            if any(node in self.named or self._known(node) for node in nodes_below(tensor.grad_fn, x.grad_fn)):
+            if start.power and any(_name(call[0]) in _ROOTS for call in _calls(made, start)):
+                return "", ""  # a norm
+            if any(node in self.named or self._known(node) for node in nodes_below(tensor.grad_fn, start.node)):
                 return "", ""
-            again, x = _again(made, start), _small(made, start, x)
-            if _bends(again, x):
+            again = _again(made, start)
+            x = _small(made, start, x, again)
+            if bends(again, x):
                 calls = ", ".join(sorted({_name(call[0]) for call in _calls(made, start)} - _MOVING))
-                return ("", calls) if _is_power(again, x) else (calls, "")
+                return ("", calls) if is_power(again, x) else (calls, "")
         return "", ""
 
-    def _ask_gate(self, call: Call, inputs: tuple[_Made, ...]) -> None:
-        """A value times its own rectifier, such as hard swish by hand, is no rectifier."""
+    def _ask_covered(self, call: Call, inputs: tuple[_Made, ...]) -> None:
+        """A value times its own rectifier, as in hard swish by hand, is none, nor is a hard sigmoid made of two."""
         last = _Made(next(self._numbers), self._noted(call), inputs, lambda: None)
+        gate = next((t for made in inputs if made.covered and (t := made.out()) is not None), None)
         for start in _bottlenecks(inputs, through=True):
-            x = start.out()
-            gate = next((t for made in inputs if made.covered and (t := made.out()) is not None), None)
-            if (
-                x is not None
-                and gate is not None
-                and x.shape == gate.shape
-                and _bends(_again(last, start), _small(last, start, x))
-            ):
-                self.named[_node(gate)] = "a value times its own rectifier"
+            x = start.like
+            if gate is None or x.shape != gate.shape:
+                continue
+            again = _again(last, start)
+            few = _small(last, start, x, again)
+            if _name(call[0]) == "mul":
+                if bends(again, few):
+                    self.named[_node(gate)] = "a value times its own rectifier"
+            elif bends(again, few) and squashes(again, few):
+                self.named[_node(gate)] = HARD_SIGMOID
+
+    def is_moved(self, x: Tensor) -> bool:
+        """Whether a value is an earlier one and a number that is no parameter, as in relu6(s + 3)."""
+        made = start = self._of(x)
+        while start is not None and start.call is not None and len(start.inputs) == 1 and _is_affine(start.call):
+            start = start.inputs[0]
+        if made is None or start is None or start is made:
+            return False
+        at_zero = answers_of(_again(made, start), x, torch.zeros_like(x))
+        return at_zero is not None and bool(at_zero[0].any())
+
+
+def _is_affine(call: Call) -> bool:
+    """Whether a call adds a number or multiplies with one; parameters are biases and weights."""
+    others = [leaf for leaf in tree_leaves(call[1:]) if not isinstance(leaf, _Made)]
+    numbers = (isinstance(v, int | float) or (isinstance(v, Tensor) and v.numel() == 1) for v in others)
+    return call[0] in ADDING | FACTORS and all(numbers) and not any(isinstance(v, nn.Parameter) for v in others)
+
+
+def _like(tensor: Tensor) -> Tensor:
+    return tensor.new_zeros(()).expand(tensor.shape)
 
 
 def _puts_rows(call: Call) -> bool:
@@ -235,27 +285,41 @@ def _puts_rows(call: Call) -> bool:
     return not any(part.dtype == torch.bool for part in told) and len(told) < call[1][0].ndim
 
 
-def _can_complete(call: Call, inputs: int) -> bool:
+def _can_complete(call: Call, inputs: tuple[_Made, ...]) -> bool:
     """Whether a call may be the last one of a rectifier: it is neither affine nor does it only move values."""
-    if not _is_followed(call) or _name(call[0]) in _MOVING | _REDUCING:
-        return False
-    return inputs > 1 or call[0] not in ADDING | FACTORS
+    name = _name(call[0])
+    if not _is_rerun(call) or name in _MOVING | _REDUCING | _LAYING:
+        return _is_rerun(call) and name not in _REDUCING and any(made.folded for made in inputs)
+    return len(inputs) > 1 or call[0] not in ADDING | FACTORS
 
 
 def _is_followed(call: Call) -> bool:
-    """Whether a call can be run again on other values, and may be a part of an activation."""
+    """Whether a call treats every place like any other, and may be a part of an activation."""
     name = _name(call[0])
-    return "out" not in call[2] and (
+    return call[2].get("out") is None and (
         name in _MOVING | _REDUCING | _CHOOSING | _WRITING or _is_elementwise(_ALIASES.get(name, name))
     )
+
+
+def _is_rerun(call: Call) -> bool:
+    """Whether a call can be run again on other values, to see what it does: all but layers and what draws numbers."""
+    name = _name(call[0])
+    known = name in _LAYING or hasattr(F, name) or hasattr(torch.ops.aten, name)
+    return _is_followed(call) or (known and call[2].get("out") is None and call[0] not in _LAYERS and not _draws(name))
+
+
+@cache
+def _draws(name: str) -> bool:
+    packet = getattr(torch.ops.aten, name, None)
+    tags = [getattr(packet, overload).tags for overload in packet.overloads()] if packet is not None else []
+    return any(torch.Tag.nondeterministic_seeded in each for each in tags)
 
 
 @cache
 def _is_elementwise(name: str) -> bool:
     packet = getattr(torch.ops.aten, name, None)
     tags = [getattr(packet, overload).tags for overload in packet.overloads()] if packet is not None else []
-    random = any(torch.Tag.nondeterministic_seeded in each for each in tags)
-    return not random and any(torch.Tag.pointwise in each for each in tags)
+    return not _draws(name) and any(torch.Tag.pointwise in each for each in tags)
 
 
 def _name(func: Any) -> str:
@@ -312,15 +376,15 @@ def _calls(last: _Made, start: _Made) -> Iterator[Call]:
             stack += fresh
 
 
-def _small(last: _Made, start: _Made, x: Tensor) -> Tensor:
-    """A part of x that is enough to try the calls between two values on, if no constant needs the whole of it."""
-    constants = [leaf for call in _calls(last, start) for leaf in tree_leaves(call[1:]) if isinstance(leaf, Tensor)]
-    if any(constant.ndim for constant in constants):
+def _small(last: _Made, start: _Made, x: Tensor, again: Function) -> Tensor:
+    """A part of x that is enough to try the calls between two values on, if they do not need the whole of it."""
+    calls = list(_calls(last, start))
+    if any(leaf.ndim for call in calls for leaf in tree_leaves(call[1:]) if isinstance(leaf, Tensor)):
         return x
-    return x[tuple(slice(0, _FEW) for _ in x.shape)]
-
-
-Function = Callable[[Tensor], Tensor]
+    part = x[tuple(slice(0, _FEW) for _ in x.shape)]
+    if all(map(_is_followed, calls)) or answers_of(again, part, next(numbers_like(part))) is not None:
+        return part
+    return x
 
 
 def _again(last: _Made, start: _Made) -> Function:
@@ -348,91 +412,3 @@ def _again(last: _Made, start: _Made) -> Function:
         return result
 
     return function
-
-
-def _answers(function: Function, x: Tensor, *probes: Tensor) -> list[Tensor] | None:
-    """What a function makes of numbers shaped as x, in float64; None where it cannot be run or gives other shapes."""
-    for dtype in (torch.float64, x.dtype):
-        with suppress(Exception), torch.no_grad():
-            found = [function(probe.to(dtype)) for probe in probes]
-            if all(each.shape == x.shape and each.is_floating_point() for each in found):
-                return [each.to(torch.float64) for each in found]
-    return None
-
-
-def _probes(x: Tensor) -> Iterator[Tensor]:
-    """Numbers of both signs and of sizes from 0.001 to 10,000, in the shape of x, until there are enough."""
-    generator = torch.Generator().manual_seed(0)
-    for _ in range(math.ceil(_LEAST / max(x.numel(), 1))):
-        size, sign = torch.rand(2, *x.shape, generator=generator, dtype=torch.float64)
-        yield (10 ** (7 * size - 3) * torch.where(sign < 0.5, -1.0, 1.0)).to(x.device)
-
-
-def _law(function: Function, x: Tensor) -> tuple[float, float, float] | None:
-    """Scale, sign and ceiling of a function that is a rectifier; None for any other."""
-    probes = list(_probes(x))
-    answers = _answers(function, x, *probes)
-    if answers is None:
-        return None
-    p, y = (torch.cat([t.flatten() for t in each]) for each in (probes, answers))
-    dead = y.abs() <= _NEAR * p.abs()
-    for sign in (1.0, -1.0):
-        live = sign * p > 0
-        if not bool(dead[~live].all()) or not bool(live.any()):
-            continue
-        q, v = p[live].abs(), y[live]
-        scale = float(v[q.argmin()] / q.min())
-        if scale == 0 or not math.isfinite(scale):
-            return None
-        most = float(v[q.argmax()]) / scale
-        ceiling = math.inf if abs(most - float(q.max())) <= _NEAR * float(q.max()) else most
-        holds = (v - scale * q.clamp(max=ceiling)).abs() <= _NEAR * abs(scale) * q.clamp(max=ceiling)
-        scale = round(scale) if abs(scale - round(scale)) <= _NEAR else scale
-        rises = int((q < ceiling).sum()) >= _ON_THE_SLOPE
-        return (scale, sign, ceiling) if rises and bool(holds.all()) else None
-    return None
-
-
-def _slopes_as(law: tuple[float, float, float], function: Function, x: Tensor) -> bool:
-    """Whether a rectifier's gradient is that of its values, so that no part of it was detached."""
-    scale, sign, ceiling = law
-    for p in _probes(x):
-        for dtype in (torch.float64, x.dtype):
-            with suppress(Exception), torch.enable_grad():
-                leaf = p.to(dtype).requires_grad_()
-                (slope,) = torch.autograd.grad(function(leaf).sum(), leaf)
-                break
-        else:
-            return True  # there is no gradient to differ from
-        open_ = (sign * leaf > 0) & (sign * leaf < ceiling)
-        if not bool(((slope - scale * sign * open_).abs() <= _NEAR * abs(scale)).all()):
-            return False
-    return True
-
-
-def _bends(function: Function, x: Tensor) -> bool:
-    """Whether each result depends on the one value at its place, and not by a straight line."""
-    bent = False
-    generator = torch.Generator().manual_seed(1)
-    for p in _probes(x):
-        q = -0.3 * p
-        swapped = (torch.rand(x.shape, generator=generator) < 0.5).to(x.device)
-        answers = _answers(function, x, p, q, (p + q) / 2, torch.where(swapped, q, p))
-        if answers is None:
-            return False
-        at_p, at_q, between, mixed = (each.nan_to_num() for each in answers)
-        if not bool(((mixed - torch.where(swapped, at_q, at_p)).abs() <= _NEAR * mixed.abs()).all()):
-            return False
-        size = torch.maximum(at_p.abs(), at_q.abs())
-        bent |= bool(((between - (at_p + at_q) / 2).abs() > _NEAR * size).any())
-    return bent
-
-
-def _is_power(function: Function, x: Tensor) -> bool:
-    """Whether a function is one that norms and softmax add up: even, or an exponential."""
-    p = next(_probes(x)).clamp(-3, 3)
-    answers = _answers(function, x, p, -p)
-    if answers is None:
-        return False
-    there, back = answers
-    return bool(torch.allclose(there, back)) or bool(torch.allclose(there * back, torch.ones_like(p)))

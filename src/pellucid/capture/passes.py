@@ -227,6 +227,8 @@ def _look(
     graph = bool(from_image or wish.order)
     rewriting, rewritten = _rewriting(wish)
     hidden = (_HIDDEN,) if rewriting.gives_to_constants and hides(model, image, samples) else ()
+    if rewritten:
+        rewriting.prepare(model, image, samples)
     leaf = feed(model, image)
     with ExitStack() as stack:
         if rewriting.freezes:

@@ -32,6 +32,9 @@ class Rewriting(TorchFunctionMode):
     freezes = True
     gives_to_constants = False
 
+    def prepare(self, model: Model, image: Tensor, samples: Tensor) -> None:
+        """Look at the network before the pass; `samples` says which picture each row of `image` belongs to."""
+
     def feed(self, rows: Tensor, model: Model) -> Tensor:  # noqa: ARG002
         """What the network is given for the rows `[n, channel, row, column]` that are to be explained."""
         return rows

@@ -11,7 +11,8 @@ With x the rectifier's input, c its ceiling (none for ReLU, 6 for ReLU6) and R t
     deconvnet  max(R, 0)                  Zeiler & Fergus, arXiv:1311.2901
 
 A rectifier put together by hand out of `where`, `masked_fill`, multiplication by a mask or `abs` is recognised by what
-it does to other values, see `handwritten.py`; every other activation is named.
+it does to other values, see `handwritten.py`; every other activation is named. A capped rectifier of a value that a
+number was added to, relu6(s + 3) / 6, is hard sigmoid: no rectifier, whoever writes it.
 """
 
 from __future__ import annotations
@@ -28,7 +29,9 @@ from torch.nn import functional as F
 
 from pellucid.capture.familiar import Familiar
 from pellucid.capture.graph import made_by, nodes_below
-from pellucid.capture.handwritten import Handwritten, Rectifier
+from pellucid.capture.handwritten import HARD_SIGMOID, Handwritten, Rectifier
+from pellucid.capture.hidden import comes_from_outside
+from pellucid.capture.operations import Call
 from pellucid.capture.rewriting import Rewriting, bind, functions
 from pellucid.types import Model
 
@@ -59,6 +62,7 @@ OTHER_ACTIVATIONS = {
 }
 # Custom functions that only read a map between its cells: torchvision's detectors read features inside boxes.
 _INTERPOLATES = {"GeneratedBackwardFor_torchvision_roi_align_default"}
+_OUTSIDE = "numbers that it makes of the picture outside torch (NumPy, item, tolist), such as a mask"
 _RELU = {F.relu, torch.relu, Tensor.relu}
 _RELU_IN_PLACE = {torch.relu_, Tensor.relu_}
 _HARDTANH = {F.hardtanh: False, F.hardtanh_: True, F.relu6: False}
@@ -68,7 +72,6 @@ _CLAMP |= {torch.clamp_: True, Tensor.clamp_: True, torch.clip_: True, Tensor.cl
 _CLAMP_MIN = {torch.clamp_min: False, Tensor.clamp_min: False, torch.clamp_min_: True, Tensor.clamp_min_: True}
 
 
-_WITH_PLACES = functions("max", "min")  # of an axis: the values, and where they are
 # They rectify what cannot be negative, which is nothing.
 _POOLING = functions("lp_pool1d", "lp_pool2d", "lp_pool3d")
 
@@ -84,6 +87,11 @@ class Rectifiers(Rewriting):
         self._by_hand: Handwritten | None = None
         self._familiar: Familiar | None = None
         self._pooling: set[Any] = set()
+        self._outside = False
+
+    def prepare(self, model: Model, image: Tensor, samples: Tensor) -> None:
+        """See whether the network makes numbers of the picture where no call is seen, such as masks in NumPy."""
+        self._outside = comes_from_outside(model, image, samples)
 
     def feed(self, rows: Tensor, model: Model) -> Tensor:
         """The rows themselves; what the network makes of them is followed, to find rectifiers written by hand."""
@@ -110,17 +118,29 @@ class Rectifiers(Rewriting):
             if by_hand is None:
                 result = self._call(func, args, kwargs, found if covered else None)
             else:
-                result = self._rectify(by_hand)
-                whole = func(*args, **kwargs) if func in _WITH_PLACES else None
-                if isinstance(whole, tuple):
-                    result = type(whole)((result, whole[1]))
+                result = self._rectify(by_hand, call)
             results.append(result)
         return result
 
-    def _rectify(self, found: Rectifier) -> Tensor:
+    def _rectify(self, found: Rectifier, call: Call) -> Any:
+        """What the call gives, with the rectifier's values in place of the first result."""
+        func, args, kwargs = call
         x = found.x if found.sign > 0 else -found.x
-        y: Tensor = _Rectified.apply(x, found.ceiling, found.in_place, "mask", self)
-        return y if found.scale == 1 else y * found.scale
+        y = self._rectified(x, found.ceiling, found.in_place, "mask")
+        y = y if found.scale == 1 else y * found.scale
+        if found.in_place:
+            return y
+        whole = func(*args, **kwargs)
+        if isinstance(whole, Tensor):
+            return y.reshape(whole.shape)
+        return type(whole)((y.reshape(whole[0].shape), *whole[1:]))
+
+    def _rectified(self, x: Tensor, ceiling: float, in_place: bool, kept: str) -> Tensor:
+        moved = not math.isinf(ceiling) and self._by_hand is not None and self._by_hand.is_moved(x)
+        y: Tensor = _Rectified.apply(x, ceiling, in_place, kept, Rectifiers() if moved else self)
+        if moved and self._by_hand is not None:
+            self._by_hand.named[y.grad_fn] = HARD_SIGMOID
+        return y
 
     def _call(
         self,
@@ -130,7 +150,7 @@ class Rectifiers(Rewriting):
         found: tuple[Tensor, float, bool] | None,
     ) -> Any:
         if found is not None:
-            return _Rectified.apply(*found, _kept(func, in_place=found[2]), self)
+            return self._rectified(*found, _kept(func, in_place=found[2]))
         result = func(*args, **kwargs)
         if func in _POOLING and result.grad_fn is not None:
             self._pooling.update(nodes_below(result.grad_fn, *(t.grad_fn for t in args if isinstance(t, Tensor))))
@@ -148,7 +168,8 @@ class Rectifiers(Rewriting):
     def uncovered(self, made: Collection[Any]) -> tuple[str, ...]:
         """Activations that no rectifier rule covers."""
         by_hand = self._by_hand.names(made) if self._by_hand else ()
-        return tuple(sorted({*other_activations(node for node in made if node not in self._pooling), *by_hand}))
+        others = other_activations(node for node in made if node not in self._pooling)
+        return tuple(sorted({*others, *by_hand, *([_OUTSIDE] if self._outside else [])}))
 
 
 class _Rectified(torch.autograd.Function):

@@ -1,0 +1,144 @@
+"""Rectifiers in any writing under guided backprop and DeconvNet; what DeepLIFT and layer methods take."""
+
+import math
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+import pellucid
+from pellucid.errors import Refused
+
+METHODS = ["guided-backprop", "deconvnet"]
+
+
+class Net(nn.Module):
+    """Two convolutions with an activation between them."""
+
+    def __init__(self, activation):
+        super().__init__()
+        torch.manual_seed(0)
+        self.activation, self.first, self.second = activation, nn.Conv2d(3, 4, 3), nn.Conv2d(4, 4, 3)
+        self.head = nn.Linear(4, 2)
+        self.double()
+
+    def forward(self, x):
+        return self.head(self.second(self.activation(self.first(x))).relu().mean((2, 3)))
+
+
+def by_hand(net, image):
+    """The rules of both papers: guided 1[x > 0] max(R, 0), DeconvNet max(R, 0), layer by layer."""
+    x = net.first(image)
+    z = net.second(x.clamp(min=0))
+    found = {}
+    for method in METHODS:
+        signal = (net.head.weight[1] / z[0, 0].numel())[None, :, None, None].expand_as(z)
+        for values, layer in ((z, net.second), (x, net.first)):
+            signal = signal.clamp(min=0) * ((values > 0) | (method == "deconvnet"))
+            signal = F.conv_transpose2d(signal, layer.weight)
+        found[method] = signal.detach()
+    return found
+
+
+def with_zeros(x):
+    return torch.stack([x, torch.zeros_like(x)])
+
+
+RECTIFIERS = {  # each is max(x, 0)
+    "norm of one": lambda x: (x + torch.linalg.vector_norm(x[..., None], dim=-1)) / 2,
+    "hypot": lambda x: (x + torch.hypot(x, torch.zeros_like(x))) / 2,
+    "normalize": lambda x: x * (F.normalize(x[..., None], dim=-1)[..., 0] + 1) / 2,
+    "spread": lambda x: (x + torch.stack([x, -x]).std(0, unbiased=False)) / 2,
+    "cdist": lambda x: (x + torch.cdist(x.reshape(-1, 1, 1), x.new_zeros(1, 1, 1)).reshape(x.shape)) / 2,
+    "einsum": lambda x: (x + torch.einsum("nchw,nchw->nchw", x, x).sqrt()) / 2,
+    "cummax": lambda x: with_zeros(x).cummax(0).values[-1],
+    "sort": lambda x: with_zeros(x).sort(0).values[1],
+    "topk": lambda x: with_zeros(x).topk(1, 0).values.squeeze(0),
+    "max pooling": lambda x: F.max_pool1d(with_zeros(x).flatten(1).T[:, None], 2).view(x.shape),
+    "gather": lambda x: with_zeros(x).gather(0, with_zeros(x).argmax(0, keepdim=True))[0],
+    "buckets": lambda x: x * torch.bucketize(x.detach(), x.new_zeros(1)),
+}
+
+
+@pytest.mark.parametrize("form", RECTIFIERS)
+def test_rectifiers_made_of_orders_and_sizes(form):
+    net, image = Net(RECTIFIERS[form]), torch.randn(2, 3, 7, 6, dtype=torch.float64)
+    found, expected = pellucid.explain(net, image, METHODS, 1), by_hand(net, image)
+    for method in METHODS:
+        torch.testing.assert_close(found[method].raw.double(), expected[method], rtol=1e-6, atol=1e-8)
+        assert not found[method].notes
+
+
+def outside(x):
+    return torch.from_numpy((x.detach().numpy() > 0).astype("float64"))
+
+
+OTHERS = {  # what the message must name
+    "outside torch": lambda x: x * outside(x),
+    "outside torch ": lambda x: x.masked_fill(outside(x) == 0, 0),
+    "outside torch  ": lambda x: x * torch.tensor([float(v > 0) for v in x.flatten().tolist()]).view_as(x),
+    "outside torch   ": lambda x: x * int(x.sum().item() > 0),
+    "logsumexp": lambda x: torch.logsumexp(5 * with_zeros(x), 0) / 5,
+    "linalg_vector_norm": lambda x: 0.6 * x + 0.4 * torch.linalg.vector_norm(x[..., None], dim=-1),
+    "sort": lambda x: torch.stack([x, 0.1 * x]).sort(0).values[1],
+    "softmax": lambda x: x * with_zeros(x).softmax(0)[0],
+}
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_what_is_no_rectifier_is_named_however_it_is_made(name):
+    image = torch.randn(1, 3, 7, 6, dtype=torch.float64)
+    with pytest.raises(Refused, match=name.strip()):
+        pellucid.explain(Net(OTHERS[name]), image, "guided-backprop", 1)
+
+
+@pytest.mark.parametrize(
+    "gate",
+    [
+        F.hardsigmoid,
+        lambda s: F.relu6(s + 3) / 6,
+        lambda s: (s / 6 + 0.5).clamp(0, 1),
+        lambda s: F.hardtanh(s.add(3), 0, 6).div(6),
+        lambda s: (F.relu(s + 3) - F.relu(s - 3)) / 6,
+    ],
+)
+def test_hard_sigmoid_is_none_in_any_writing(gate):
+    """clamp(s + 3, 0, 6) / 6 opens with s + 3, and torch's own is no rectifier; as a gate of other values or alone."""
+    image = torch.randn(1, 3, 7, 6, dtype=torch.float64)
+    for activation in (gate, lambda x: x.roll(1, 1) * gate(x.mean((2, 3), keepdim=True))):
+        net = Net(activation)
+        with pytest.raises(Refused, match="hardsigmoid"):
+            pellucid.explain(net, image, "guided-backprop", 1)
+
+
+NO_ACTIVATIONS = {
+    "order of channels": lambda x: x.sort(1).values,
+    "a norm": lambda x: x / (x.norm(dim=1, keepdim=True) + 1),
+    "softmax of channels": lambda x: x.softmax(1) * x.roll(1, 1),
+    "a constant of NumPy": lambda x: x * torch.from_numpy(torch.arange(4.0).numpy())[:, None, None],
+}
+
+
+@pytest.mark.parametrize("form", NO_ACTIVATIONS)
+def test_orders_norms_and_constants_are_no_activations(form):
+    """No rectifier lies between the convolutions, so guided is the gradient there, above the last relu clipped."""
+    net, image = Net(NO_ACTIVATIONS[form]), torch.rand(1, 3, 7, 6, dtype=torch.float64)
+    leaf = image.clone().requires_grad_()
+    z = net.second(net.activation(net.first(leaf)))
+    signal = (net.head.weight[1] / z[0, 0].numel()).clamp(min=0)[None, :, None, None] * (z > 0)
+    expected = torch.autograd.grad(z, leaf, signal.detach())[0]
+    found = pellucid.explain(net, image, "guided-backprop", 1)["guided-backprop"]
+    torch.testing.assert_close(found.raw.double(), expected, rtol=1e-5, atol=1e-8)
+
+
+def test_a_relu6_behind_a_bias_is_a_capped_rectifier():
+    """relu6(x + b) with a parameter b: 1[0 < x + b < 6] max(R, 0), as torch's own layer behind a bias."""
+    net, image = Net(lambda x: F.relu6(x + net.bias)), torch.randn(1, 3, 7, 6, dtype=torch.float64)
+    net.bias = nn.Parameter(torch.full((1,), 0.3, dtype=torch.float64))
+    found = pellucid.explain(net, image, "guided-backprop", 1)["guided-backprop"].raw
+    like = Net(F.relu6)
+    with torch.no_grad():
+        like.first.bias += 0.3
+    torch.testing.assert_close(found, pellucid.explain(like, image, "guided-backprop", 1)["guided-backprop"].raw)
+    assert math.isfinite(float(found.abs().max()))
