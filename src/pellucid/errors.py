@@ -99,6 +99,10 @@ class Cancelled(PellucidError, KeyboardInterrupt):
         self.finished = finished
 
 
+NOTHING_FOUND = 4
+"""Exit status of a command that did what was asked, and found nothing of what it was to save."""
+
+
 def exit_code(errors: Iterable[PellucidError], *, interrupted: bool) -> int:
     """Of a command that goes on after an error: interrupted, or the gravest error, or 0."""
     return Cancelled.exit_code if interrupted else max((error.exit_code for error in errors), default=0)

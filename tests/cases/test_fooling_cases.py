@@ -188,8 +188,11 @@ def test_the_picture_that_is_saved_still_fools_when_read_back(tmp_path, monkeypa
     model = pellucid.load("nets.py:plain")
     before, after = (pellucid.explain(model, name, []).predictions[0][0].index for name in ("a.png", "b.png"))
     assert (before, after) == (said["before"]["class"], said["after"]["class"]) and before != after
-    assert main(["fool", "a.png", "--eps", "1e-5", "--save", "c.png", *how]) == 0
-    said = json.loads(capsys.readouterr().out)
+    assert main(["fool", "a.png", "--eps", "1e-5", "--save", "c.png", *how]) == 4, "a script must not take it for one"
+    captured = capsys.readouterr()
+    assert "No picture that fools as asked was found: c.png" in captured.err
+    said = json.loads(captured.out)
+    assert said["exit_code"] == 4
     assert not said["changed"] and any("failed is no proof" in note for note in said["notes"])
     assert main(["fool", "a.png", "--model", "nets.py:flat", "--method", "saliency"]) == 0
     assert "gradient vanished" in capsys.readouterr().out

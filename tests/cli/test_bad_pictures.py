@@ -29,6 +29,17 @@ BAD = {
 }
 
 
+def test_a_bad_picture_of_a_class_folder_is_named_with_it(explain, draw, folder):
+    draw("val/cat/1.png")
+    (folder / "val/dog").mkdir()
+    (folder / "val/dog/2.png").write_text("no picture")
+    answer = explain("val", "-m", "saliency", "--json")
+    found = json.loads(answer.out)
+    assert [each["name"] for each in found["pictures"]] == ["cat/1.png"]
+    assert [(each["name"], each["source"]) for each in found["failed"]] == [("dog/2.png", "val/dog/2.png")]
+    assert "dog/2.png" in found["failed"][0]["message"]
+
+
 @pytest.mark.parametrize("kind", BAD)
 def test_a_bad_picture_between_good_ones(explain, draw, folder, kind):
     make, message = BAD[kind]

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from pellucid.cli.progress import Bar
+from pellucid.comparing import Comparison
 
 QUICK = ("--model", "nets.py", "-m", "saliency,grad-cam", "--deletion.steps", "4", "--insertion.steps", "4")
 
@@ -86,6 +87,21 @@ def test_nothing_finished_writes_nothing(run, draw, folder, monkeypatch):
     answer = run("compare", draw(), *QUICK)
     assert answer.code == 130
     assert not (folder / "pellucid-out").exists()
+
+
+def test_a_refusal_to_name_the_best_leaves_the_document(run, draw, monkeypatch, folder):
+    """Newcomer, compare --json --best: the document is written, and the refusal stands in it."""
+    monkeypatch.setenv("PELLUCID_DATA", str(folder / "data"))
+    monkeypatch.setattr(Comparison, "beats_controls", lambda *_: False)
+    answer = run("compare", draw(), "--model", "nets.py", "-m", METHOD, "--metric", "average-drop", "--best", "--json")
+    found = json.loads(answer.out)
+    assert answer.code == found["exit_code"] == 2
+    assert found["best"] is None
+    assert len(found["scores"]) == 1
+    assert found["not_remembered"]["error"] == "Refused"
+    assert "There is no best of these methods" in found["not_remembered"]["message"]
+    assert "There is no best of these methods" in answer.err
+    assert not (folder / "data").exists()
 
 
 METHOD = "integrated-gradients"  # it beats the controls here, without which nothing is called best

@@ -12,9 +12,10 @@ from pellucid.cli import show
 from pellucid.cli.flags import Call, json_flag, load_model, model_flags, results_folder, run_flags, spec_flag, split_ids
 from pellucid.cli.options import CommandWithMethods, given_options, normalise
 from pellucid.cli.show import plain
-from pellucid.errors import BadOption, Cancelled, exit_code
+from pellucid.errors import BadOption, Cancelled, PellucidError, Refused, exit_code
 
 if TYPE_CHECKING:
+    from pellucid.choices import Choice
     from pellucid.comparing import Comparison
     from pellucid.evaluation import Metric
     from pellucid.registry import HasOptions
@@ -101,16 +102,25 @@ def compare(ctx: click.Context, /, pictures: tuple[str, ...], as_json: bool, **g
     code = code if full is None else max(code, full.exit_code)
     if not as_json:
         _print(comparison, out if full is None else None)
-    chosen = best(comparison) if given["best"] and comparison.pictures and stopped is None else None
+    chosen: Choice | None = None
+    unkept: PellucidError | None = None
+    if given["best"] and comparison.pictures and stopped is None:
+        try:
+            chosen = best(comparison)
+            file = remember(comparison, chosen)
+        except (BadOption, Refused) as error:
+            unkept, code = error, max(code, error.exit_code)
     if as_json:
         record = document(comparison, created=facts.created(), command=call.command)
+        why = unkept and {"error": type(unkept).__name__, "message": str(unkept)}
         last = {"out": str(out), "interrupted": stopped and str(stopped), "exit_code": code}
-        show.document({**record, "best": chosen and as_record(chosen), **last})
-    if chosen is not None:
-        file = remember(comparison, chosen)
-        if not as_json:
-            show.line(plain(f"Best: {chosen.method}. {chosen.why}"), "bold")
+        show.document({**record, "best": chosen and as_record(chosen), "not_remembered": why, **last})
+    elif chosen is not None:
+        show.line(plain(f"Best: {chosen.method}. {chosen.why}"), "bold")
+        if unkept is None:
             show.line(plain(f"Remembered in {file}: pellucid explain --method auto uses it for this model."))
+    if unkept is not None:
+        show.error(str(unkept))
     for failed in comparison.failed:
         show.error(str(failed.error))
     if full is not None:

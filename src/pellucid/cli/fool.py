@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import click
 
 from pellucid.cli import show
 from pellucid.cli.flags import json_flag, load_model, model_flags, png_file
-from pellucid.errors import BadOption
+from pellucid.errors import NOTHING_FOUND, BadOption
 
 
 @click.command(short_help="Change a picture a little so that the answer changes; or make one of noise.")
@@ -34,6 +35,8 @@ def fool(picture: str | None, spec: str | None, as_json: bool, **given: Any) -> 
     pellucid fool sample:cat --smallest
 
     pellucid fool --from-noise --class zebra
+
+    With --save, the exit status is 4 where no picture that fools was found.
     """
     from pellucid.fooling.saving import save
     from pellucid.report.folder import complete
@@ -55,6 +58,8 @@ def fool(picture: str | None, spec: str | None, as_json: bool, **given: Any) -> 
         reached = float(probabilities(made.scores_after, model)[0, target or 0]) >= (given["sure"] or _SURE)
     saved = None if alone is None else save(made, model, alone, picture, target)
     notes = _notes(made, model, saved, given, reached=reached)
+    failed = saved is not None and not (saved.fools and (reached or not given["from_noise"]))
+    code = NOTHING_FOUND if failed else 0
     if as_json:
         show.document({
             "file": str(out), "changed": reached, "distance": float(made.distance[0]), "eps": float(made.eps[0]),
@@ -63,8 +68,9 @@ def fool(picture: str | None, spec: str | None, as_json: bool, **given: Any) -> 
                 "file": str(saved.path), "fools": saved.fools, "answer": _answer(model, saved.scores)[1]
             },
             "notes": notes,
+            "exit_code": code,
         })  # fmt: skip
-        return 0
+        return _ended(alone, code)
     show.table(
         ("", "answer", ("probability", "right")),
         [
@@ -77,7 +83,14 @@ def fool(picture: str | None, spec: str | None, as_json: bool, **given: Any) -> 
     for note in notes:
         show.line(show.plain(f"Note: {note}"))
     show.line(str(out))
-    return 0
+    return _ended(alone, code)
+
+
+def _ended(alone: Path | None, code: int) -> int:
+    """The exit status; where no picture of the kind that was to be saved is found, said on standard error too."""
+    if code:
+        show.error(show.plain(f"No picture that fools as asked was found: {alone} holds the last one that was tried."))
+    return code
 
 
 _SURE = 0.99

@@ -136,10 +136,9 @@ class _Job:
 
     def _earlier(self, found: Found, name: str, content: str) -> Earlier | None:
         """What an earlier call did with the same picture, if its files are still there as they were."""
-        payload = self.store.read(content, name)
-        if payload is None:
+        record = self.store.parsed(content, _record, name)
+        if record is None:
             return None
-        record = json.loads(payload)
         folder = self.work.out / name
         if any(content_of(folder / file) != digest for file, digest in record["files"].items()):
             return None
@@ -149,6 +148,14 @@ class _Job:
         if self.store.folder is not None:
             record = {"files": {path.name: content_of(path) for path in done.files}, "document": of_picture(done)}
             self.store.write(content, as_json(record).encode("utf-8", "backslashreplace"), done.folder.name)
+
+
+def _record(payload: bytes) -> dict[str, Any]:
+    """What `_Job._keep` wrote: digests of the files by name, and the picture's document."""
+    record = json.loads(payload)
+    if not record["files"].keys() or not isinstance(record["document"], dict):
+        raise ValueError("no record of a picture")
+    return {"files": dict(record["files"]), "document": record["document"]}
 
 
 class _Saver:

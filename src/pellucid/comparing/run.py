@@ -256,11 +256,11 @@ class _Judge:
 
     def _find(self, content: str, *, shown: bool) -> Compared | None:
         """What is known of a picture, with `shown` its maps too."""
-        scores, maps = self.kept.read(content), self.kept.read(content, records.MAPS) if shown else None
-        if scores is None or (shown and maps is None):
+        found = self.kept.parsed(content, records.from_bytes)
+        maps = self.kept.parsed(content, records.maps_from_bytes, records.MAPS) if shown else None
+        if found is None or (shown and maps is None):
             return None
-        found = records.from_bytes(scores)
-        return found if maps is None else replace(found, maps=records.maps_from_bytes(maps))
+        return found if maps is None else replace(found, maps=maps)
 
     def _keep(self, content: str, found: Compared, *, shown: bool) -> None:
         if shown:

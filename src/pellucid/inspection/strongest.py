@@ -60,7 +60,9 @@ class Answers:
     @classmethod
     def from_bytes(cls, payload: bytes) -> Answers:
         """Reads what `to_bytes` wrote."""
-        units = (len(payload) - 8) // 12
+        units, rest = divmod(len(payload) - 8, 12)
+        if rest or units < 1:
+            raise ValueError("no answers of units")
         return cls(
             np.frombuffer(payload, np.float64, units, 8),
             np.frombuffer(payload, np.int32, units, 8 + 8 * units),
@@ -124,10 +126,8 @@ class Look:
             BadSite: the layer has no grid.
         """
         content = content_of(found.source)
-        payload = self.store.read(content)
-        if payload is not None:
-            answers = Answers.from_bytes(payload)
-        else:
+        answers = self.store.parsed(content, Answers.from_bytes)
+        if answers is None:
             answers = self._ready.pop(content) if content in self._ready else self._together(found, content)
             self.store.write(content, answers.to_bytes())
         self.lists = self.lists.with_picture(found.source, content, answers, self.most)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import hashlib
 import secrets
 import warnings
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import PIL
@@ -21,6 +21,8 @@ from pellucid.errors import BadOption, MissingExtra, UnknownName
 from pellucid.pictures import sample_path
 from pellucid.storage.atomic import write_bytes
 from pellucid.types import Model, Picture
+
+Parsed = TypeVar("Parsed")
 
 SCHEMA = 1
 """Of the container; entries of another one are not found."""
@@ -99,6 +101,14 @@ class Store:
             return None
         seal, payload = found[:_SEAL], found[_SEAL:]
         return payload if seal == hashlib.sha256(payload).digest() else None
+
+    def parsed(self, content: str, parse: Callable[[bytes], Parsed], part: str = "") -> Parsed | None:
+        """As `read`, through what makes sense of the bytes; None of an entry that holds something else."""
+        payload = self.read(content, part)
+        try:
+            return None if payload is None else parse(payload)
+        except Exception:  # noqa: BLE001 - whatever is wrong with it, it is not what was kept here
+            return None
 
     def has(self, content: str, part: str = "") -> bool:
         """Whether there is an entry, whole or damaged."""

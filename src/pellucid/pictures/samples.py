@@ -31,8 +31,9 @@ class Found:
     """A picture that the user asked for; it may still turn out to be missing or damaged.
 
     Attributes:
-        name: for people: the file's name, with folders in front where names repeat, or the sample's name without
-            `sample:`. Not unique where a picture is asked for twice. Untrusted text.
+        name: for people: the file's name, below the folder that was asked for and with more folders in front where
+            names repeat; or the sample's name without `sample:`. Not unique where a picture is asked for twice.
+            Untrusted text.
         source: what `decode` and `prepare` take: a path, or `sample:NAME`.
     """
 
@@ -111,7 +112,7 @@ def _expand(argument: str) -> list[Found]:
         return [Found("", "")]  # not the folder that one is in
     path = Path(argument)
     inside = pictures_in(path) or _of_classes(path)
-    return [Found(p.name, str(p)) for p in inside] or [Found(path.name or argument, argument)]
+    return [Found(p.relative_to(path).as_posix(), str(p)) for p in inside] or [Found(path.name or argument, argument)]
 
 
 def _of_classes(folder: Path) -> list[Path]:
