@@ -206,10 +206,13 @@ def test_everything_public_is_described():
     assert [each for name in NAMES for each in undescribed(name)] == []
 
 
-@cache
 def protocols_beside(name):
     """Protocols declared in a file of the same folder below the package's root."""
-    folder = (ROOT / name).parent
+    return protocols_in((ROOT / name).parent)
+
+
+@cache
+def protocols_in(folder):
     files = [] if folder == ROOT else sorted(folder.glob("*.py"))
     classes = [n for path in files for n in ast.walk(ast.parse(path.read_text())) if isinstance(n, ast.ClassDef)]
     return [n for n in classes if any("Protocol" in ast.unparse(base) for base in n.bases)]

@@ -21,8 +21,8 @@ def check_operations(method: str, uncovered: tuple[str, ...], instead: str) -> N
 
 
 def before_softmax(names: tuple[str, ...]) -> str:
-    """What to do about a softmax, if it is among these operations; a sentence with a space behind it."""
-    if not any("softmax" in name for name in names):
+    """What to do about a softmax, if these operations are nothing else; a sentence with a space behind it."""
+    if not all("softmax" in name for name in names):
         return ""
     return (
         "Where a softmax comes last, explain the scores before it: a score instead of a probability as target, or "
