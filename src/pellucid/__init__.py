@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from pellucid.api import explain as explain
     from pellucid.comparing import Comparison as Comparison
     from pellucid.comparing import compare as compare
+    from pellucid.data.mosaic import mosaics as mosaics
     from pellucid.data.sample_files import samples as samples
     from pellucid.dreaming.dream import dream as dream
     from pellucid.errors import PellucidError as PellucidError
@@ -104,6 +105,7 @@ _HOME = {
     "load": "models",
     "locate": "localise",
     "look": "inspection",
+    "mosaics": "data",
     "samples": "data",
     "top_pictures": "inspection",
     "wrap": "models",
@@ -157,6 +159,7 @@ __all__ = [
     "look",
     "methods",
     "metrics",
+    "mosaics",
     "samples",
     "top_pictures",
     "wrap",

@@ -72,7 +72,7 @@ class Asking(Protocol):
     def picture(self, name: str) -> Maps:
         """Another picture, a file or a sample, as the model's input `[1, channel, row, column]`."""
 
-    def regions(self, metric: str, kind: int | str | None, default: int = DEFAULT) -> Regions:
+    def regions(self, metric: str, kind: int | str | Tensor | None, default: int = DEFAULT) -> Regions:
         """The parts that the option `regions` names, for each row; see `pellucid.regions.regions_of`."""
 
 
@@ -194,6 +194,21 @@ class Score:
         return float(gains.nansum()) > 0
 
     @property
+    def areas(self) -> dict[str, Scores]:
+        """The area under each of its curves, one number per picture, by the name of the curve in `extras`.
+
+        Trapezoids over `axis`; with points at equal distances, programs that count a step between two points as 1
+        give this number divided by that distance. A metric that is such an area itself (deletion, insertion) has the
+        same number in `values`.
+        """
+        if len(self.axis) < 2:
+            return {}
+        curves = {name: x for name, x in self.extras.items() if x.ndim == 2 and x.shape[1] == len(self.axis)}
+        return {
+            name: torch.trapezoid(x.double(), x.new_tensor(self.axis).double(), dim=1) for name, x in curves.items()
+        }
+
+    @property
     def text(self) -> str:
         """Mean and interval to three digits, and of how many pictures if not of all."""
         if math.isnan(self.mean):
@@ -217,6 +232,7 @@ class Score:
             "values": self.values.tolist(),
             "judged": self.judged,
             **({"axis": list(self.axis), "curve": self.extras["curve"].tolist()} if "curve" in self.extras else {}),
+            **({"areas": {name: x.tolist() for name, x in self.areas.items()}} if self.areas else {}),
             "cost": vars(self.cost),
             "notes": list(self.notes),
             "controls": {name: {"mean": s.mean, "interval": s.interval} for name, s in self.controls.items()},

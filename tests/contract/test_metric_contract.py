@@ -54,7 +54,8 @@ def truth(metric, count=3):
     if not pellucid.metrics()[metric].needs_truth:
         return {}
     masks = torch.zeros(count, 16, 16, dtype=torch.bool)
-    masks[:, 4:10, 3:12] = True
+    masks[:, 4:10, 3:12] = metric != "focus"
+    masks[:, :8, 8:] |= metric == "focus"  # which is of mosaics
     return {"masks": masks, "boxes": [torch.tensor([[3.0, 4.0, 12.0, 10.0]])] * count}
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from PIL import Image
@@ -11,6 +13,7 @@ from torch import Tensor
 from pellucid.capture.randomness import Draws
 from pellucid.evaluation import Score
 from pellucid.fills import fill_of
+from pellucid.held import plain
 from pellucid.models.preprocessing import preprocessing_of
 from pellucid.numerics import ranks
 from pellucid.pictures import prepare
@@ -35,7 +38,9 @@ class Frame:
     image: Image.Image
 
 
-def film(model: Model, image: Tensor, values: Tensor, score: Score) -> list[Frame]:
+def film(
+    model: Model, image: Tensor, values: Tensor, score: Score, options: Mapping[str, Any] | None = None
+) -> list[Frame]:
     """Five steps of a deletion, evenly among those that were asked, between the whole picture and none of it.
 
     The frames are made as the metric made its own: the same order of pixels, the same that hides.
@@ -45,9 +50,12 @@ def film(model: Model, image: Tensor, values: Tensor, score: Score) -> list[Fram
         image: the model's input `[channel, row, column]`.
         values: the map `[row, column]`.
         score: of that map by `deletion`, on this picture alone.
+        options: of the metric, as they were given; None takes them from the score, which names tensors when it was
+            read from a file.
     """
     preprocess, rows = preprocessing_of(model), image[None]
-    fill = fill_of(METRIC, score.options["baseline"], rows, _Reader(preprocess), Draws(score.seed))
+    baseline = plain(options or score.options)["baseline"]
+    fill = fill_of(METRIC, baseline, rows, _Reader(preprocess), Draws(score.seed))
     place = ranks(values[None])
     frames = []
     for number in _chosen(len(score.axis)):

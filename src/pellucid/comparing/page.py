@@ -248,7 +248,8 @@ def _film(comparison: Comparison, picture: Compared) -> dict[str, Any]:
 def _film_row(comparison: Comparison, picture: Compared, method: str) -> dict[str, Any]:
     values, decoded = picture.maps[method], picture.picture
     score = next((s for s in picture.evaluation if (s.subject, s.metric.id) == (method, METRIC)), None)
-    frames = [] if score is None or decoded is None else film(comparison.model, decoded.tensor, values, score)
+    options = next((options for metric, options in comparison.metrics if metric.id == METRIC), None)
+    frames = [] if score is None or decoded is None else film(comparison.model, decoded.tensor, values, score, options)
     return {
         "title": _title(comparison, method),
         "map": _source(heat(values) if decoded is None else overlay(decoded, values)),

@@ -78,9 +78,12 @@ class Asker:
         """Another picture as the model's input."""
         return self.plain.picture(name)
 
-    def regions(self, metric: str, kind: int | str | None, default: int = DEFAULT) -> Regions:
+    def regions(self, metric: str, kind: int | str | Tensor | None, default: int = DEFAULT) -> Regions:
         """The parts of each row's picture; every picture is cut once."""
-        found = regions_of(metric, kind, self.plain.image, self.plain, default)
+        image = self.plain.image
+        if isinstance(kind, Tensor) and kind.ndim == 3 and len(kind) == self.maps * len(image):
+            kind = kind[: len(image)]  # one for each row, the same for all maps of a picture
+        found = regions_of(metric, kind, image, self.plain, default)
         return Regions(found.labels.repeat(self.maps, 1, 1), found.count, found.notes)
 
     def _ask(self, probe: Probe, count: int, change: Change, *, shared: bool) -> Answers:

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pellucid import arguments
+from pellucid import arguments, held
 from pellucid.capture.budget import Budget
 from pellucid.capture.feeding import conduct, with_rows
 from pellucid.capture.guard import guarded
@@ -289,7 +289,8 @@ class _Judge:
             "mask": None if case.truth["mask"] is None else case.truth["mask"][pictures].repeat(maps, 1, 1),
             "boxes": case.truth["boxes"] and [case.truth["boxes"][k] for k in pictures.tolist()] * maps,
         }
-        found = self.metric.function(**{name: available[name] for name in self.metric.needs}, **self.options)
+        options = held.plain(held.of_pictures(self.options, pictures.repeat(maps)))
+        found = self.metric.function(**{name: available[name] for name in self.metric.needs}, **options)
         judgement = found if isinstance(found, Judgement) else Judgement(found)
         return _Block(judgement, maps, asker, remaker)
 

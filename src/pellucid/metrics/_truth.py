@@ -46,6 +46,11 @@ def share_inside(values: Map, mask: Tensor) -> Scores:
     return answered((weight * mask).sum((1, 2)) / torch.where(total > 0, total, 1), mask.flatten(1).any(1))
 
 
+def over_chance(share: Scores, mask: Tensor) -> Scores:
+    """A share in the mask as a multiple of the mask's share of the picture, which is what chance gives."""
+    return share / mask.flatten(1).double().mean(1)
+
+
 def top_share(values: Map, mask: Tensor, count: Tensor) -> Scores:
     """Which share of each map's `count` `[batch]` largest values lies in the mask.
 

@@ -10,7 +10,9 @@ from pellucid.metrics._shown import behind_the_map, nothing_shown
 from pellucid.types import Map, Maps, Noise, Paper
 
 
-def average_drop(values: Map, image: Maps, probe: Asking, rng: Noise, *, baseline: float | str = 0.0) -> Judgement:
+def average_drop(
+    values: Map, image: Maps, probe: Asking, rng: Noise, *, baseline: float | str | Tensor = 0.0
+) -> Judgement:
     """Which share of the probability is lost when the picture is seen through the map.
 
     max(0, Y - O) / Y, with Y the probability for the picture and O for the picture behind the map, its negative values

@@ -19,7 +19,7 @@ def effective_complexity(
     *,
     steps: int = 28,
     loss: float = 0.1,
-    baseline: float | str = 0.0,
+    baseline: float | str | Tensor = 0.0,
 ) -> Judgement:
     """The smallest share of the pixels, largest absolute values first, that keeps the answer.
 

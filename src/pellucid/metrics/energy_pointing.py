@@ -8,23 +8,26 @@ import torch
 from torch import Tensor
 
 from pellucid.judging import Metric
-from pellucid.metrics._truth import inside, share_inside
+from pellucid.metrics._truth import inside, over_chance, share_inside
 from pellucid.types import Map, Paper, Scores
 
 
-def energy_pointing(values: Map, boxes: Sequence[Tensor]) -> Scores:
+def energy_pointing(values: Map, boxes: Sequence[Tensor], *, weighted: bool = False) -> Scores:
     """Which share of the map's positive evidence lies in the boxes of the thing.
 
     Args:
         values: the maps `[batch, row, column]`; negative evidence does not count.
         boxes: for each map `[box, 4]`; a pixel is inside whose centre is.
+        weighted: whether the share is divided by the boxes' share of the picture, so that 1 is what chance gives
+            (arXiv:1910.09840, weighted attribution localisation).
 
     Returns:
-        0 to 1; 0 for maps without positive evidence, NaN where there is no box.
+        0 to 1, unless it is weighted; 0 for maps without positive evidence, NaN where there is no box.
     """
     mask = inside(boxes, values)
     known = torch.tensor([len(each) > 0 for each in boxes], device=values.device)
-    return torch.where(known, share_inside(values, mask), torch.nan)
+    share = share_inside(values, mask)
+    return torch.where(known, over_chance(share, mask) if weighted else share, torch.nan)
 
 
 METRIC = Metric(

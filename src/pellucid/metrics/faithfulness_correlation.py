@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+from torch import Tensor
 
 from pellucid.errors import BadOption
 from pellucid.fills import fill_of
@@ -20,7 +21,7 @@ def faithfulness_correlation(
     *,
     subsets: int = 100,
     share: float = 0.1,
-    baseline: float | str = 0.0,
+    baseline: float | str | Tensor = 0.0,
 ) -> Judgement:
     """Correlation, over random subsets of pixels, of the map's sum with the fall of the score when they are hidden.
 

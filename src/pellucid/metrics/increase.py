@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from torch import Tensor
+
 from pellucid.fills import fill_of
 from pellucid.judging import Asking, Judgement, Metric
 from pellucid.metrics._shown import behind_the_map, nothing_shown
 from pellucid.types import Map, Maps, Noise, Paper
 
 
-def increase(values: Map, image: Maps, probe: Asking, rng: Noise, *, baseline: float | str = 0.0) -> Judgement:
+def increase(values: Map, image: Maps, probe: Asking, rng: Noise, *, baseline: float | str | Tensor = 0.0) -> Judgement:
     """In which share of the pictures the probability rises when the picture is seen through the map.
 
     1 where O > Y, else 0, with Y and O as in `average-drop`; the mean is the paper's "increase in confidence", as a

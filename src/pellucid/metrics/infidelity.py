@@ -22,7 +22,7 @@ def infidelity(
     squares: int = 64,
     largest: float = 0.5,
     scaled: bool = True,
-    baseline: float | str = 0.0,
+    baseline: float | str | Tensor = 0.0,
 ) -> Judgement:
     """The mean squared difference between the map's sum over a square and the fall of the score when it is hidden.
 

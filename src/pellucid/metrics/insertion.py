@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from torch import Tensor
+
 from pellucid.fills import Fill, fill_of, smoothed
 from pellucid.judging import Asking, Judgement, Metric
 from pellucid.metrics._curves import curve_of
@@ -13,7 +15,13 @@ _SIGMA = 5.0
 
 
 def insertion(
-    values: Map, image: Maps, probe: Asking, rng: Noise, *, steps: int = 28, baseline: float | str = PAPERS_BLUR
+    values: Map,
+    image: Maps,
+    probe: Asking,
+    rng: Noise,
+    *,
+    steps: int = 28,
+    baseline: float | str | Tensor = PAPERS_BLUR,
 ) -> Judgement:
     """The area under the probability while pixels of a blurred picture become sharp, the largest values first.
 
@@ -34,7 +42,7 @@ def insertion(
     Raises:
         BadOption: no step, more steps than pixels, or an unknown baseline.
     """
-    if baseline == PAPERS_BLUR:
+    if isinstance(baseline, str) and baseline == PAPERS_BLUR:
         fill = Fill(image, smoothed(image, _SIGMA, truncate=1.0))
     else:
         fill = fill_of(METRIC.id, baseline, image, probe, rng)

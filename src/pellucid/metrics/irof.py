@@ -21,9 +21,9 @@ def irof(
     probe: Asking,
     rng: Noise,
     *,
-    regions: int | str | None = None,
+    regions: int | str | Tensor | None = None,
     steps: int | None = None,
-    baseline: float | str = "mean",
+    baseline: float | str | Tensor = "mean",
 ) -> Judgement:
     """The area over the probability while superpixels are removed, those with the largest mean value first.
 

@@ -5,21 +5,25 @@ from __future__ import annotations
 from torch import Tensor
 
 from pellucid.judging import Metric
-from pellucid.metrics._truth import share_inside
+from pellucid.metrics._truth import over_chance, share_inside
 from pellucid.types import Map, Paper, Scores
 
 
-def mass_accuracy(values: Map, mask: Tensor) -> Scores:
+def mass_accuracy(values: Map, mask: Tensor, *, weighted: bool = False) -> Scores:
     """Which share of the map's positive evidence lies on the thing itself.
 
     Args:
         values: the maps `[batch, row, column]`; negative evidence does not count.
         mask: where the thing is, bool `[batch, row, column]`.
+        weighted: whether the share is divided by the thing's share of the picture, so that 1 is what chance gives
+            (arXiv:1910.09840, weighted attribution localisation; Quantus multiplies instead, which favours large
+            things twice).
 
     Returns:
-        0 to 1; 0 for maps without positive evidence, NaN for empty masks.
+        0 to 1, unless it is weighted; 0 for maps without positive evidence, NaN for empty masks.
     """
-    return share_inside(values, mask)
+    share = share_inside(values, mask)
+    return over_chance(share, mask) if weighted else share
 
 
 METRIC = Metric(

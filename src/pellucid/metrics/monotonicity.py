@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from torch import Tensor
+
 from pellucid.fills import fill_of
 from pellucid.judging import Asking, Judgement, Metric
 from pellucid.metrics._curves import curve_of
@@ -9,7 +11,7 @@ from pellucid.types import Map, Maps, Noise, Paper
 
 
 def monotonicity(
-    values: Map, image: Maps, probe: Asking, rng: Noise, *, steps: int = 28, baseline: float | str = 0.0
+    values: Map, image: Maps, probe: Asking, rng: Noise, *, steps: int = 28, baseline: float | str | Tensor = 0.0
 ) -> Judgement:
     """At which share of the steps the probability does not fall while pixels are shown, the smallest values first.
 

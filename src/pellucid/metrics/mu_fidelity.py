@@ -24,7 +24,7 @@ def mu_fidelity(
     subsets: int = 128,
     cells: int | None = None,
     share: float = 0.2,
-    baseline: float | str = 0.0,
+    baseline: float | str | Tensor = 0.0,
 ) -> Judgement:
     """Rank correlation, over random sets of cells, of the map's sum with the fall of the score when they are hidden.
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from torch import Tensor
+
 from pellucid.errors import BadOption
 from pellucid.fills import fill_of
 from pellucid.judging import Asking, Judgement, Metric
@@ -17,7 +19,7 @@ def pixel_flipping(
     *,
     steps: int = 16,
     share: float = 0.15,
-    baseline: float | str = "noise",
+    baseline: float | str | Tensor = "noise",
 ) -> Judgement:
     """The mean fall of the target's own score while pixels are replaced, those with the largest values first.
 

@@ -14,7 +14,9 @@ from pellucid.numerics import resize
 from pellucid.types import Frame, Map, Paper, Scores
 
 
-def pointing_game(values: Map, mask: Tensor, frames: Sequence[Frame], *, tolerance: float = 15.0) -> Scores:
+def pointing_game(
+    values: Map, mask: Tensor, frames: Sequence[Frame], *, tolerance: float = 15.0, weighted: bool = False
+) -> Scores:
     """Whether the map's largest value lies on the thing, or within a few pixels of it.
 
     The map is resized to the pixels of the original picture, of which it covers the part that the model sees, and its
@@ -30,9 +32,11 @@ def pointing_game(values: Map, mask: Tensor, frames: Sequence[Frame], *, toleran
         mask: where the thing is, bool `[batch, row, column]`.
         frames: how each original picture lies in them.
         tolerance: distance that still is a hit, in pixels of the original picture, exclusive.
+        weighted: whether a hit counts as the part of the picture that the thing leaves free, as in Quantus: hitting
+            what fills the picture is no achievement.
 
     Returns:
-        1 for a hit, 0 for none, NaN for empty masks.
+        1 for a hit (with `weighted` 1 minus the thing's share of the picture), 0 for none, NaN for empty masks.
 
     Raises:
         BadOption: a tolerance that is not positive.
@@ -42,7 +46,8 @@ def pointing_game(values: Map, mask: Tensor, frames: Sequence[Frame], *, toleran
     hits = [
         hit(*in_picture(each, truth, frame), tolerance) for each, truth, frame in zip(values, mask, frames, strict=True)
     ]
-    return answered(torch.tensor(hits, dtype=torch.float64, device=values.device), mask.flatten(1).any(1))
+    worth = 1 - mask.flatten(1).double().mean(1) if weighted else 1.0
+    return answered(torch.tensor(hits, dtype=torch.float64, device=values.device) * worth, mask.flatten(1).any(1))
 
 
 def in_picture(values: Tensor, mask: Tensor, frame: Frame) -> tuple[Tensor, Tensor]:

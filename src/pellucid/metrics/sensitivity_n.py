@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import torch
+from torch import Tensor
 
 from pellucid.errors import BadOption
 from pellucid.fills import fill_of
@@ -25,7 +26,7 @@ def sensitivity_n(
     *,
     sizes: int = 6,
     subsets: int = 30,
-    baseline: float | str = 0.0,
+    baseline: float | str | Tensor = 0.0,
 ) -> Judgement:
     """Correlation of the map's sum over n random pixels with the fall of the score without them, for several n.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+from torch import Tensor
 
 from pellucid.errors import BadOption
 from pellucid.fills import fill_of
@@ -14,7 +15,9 @@ _SHARES = (0.01, 0.05, 0.1, 0.2, 0.5)
 """Those of the paper, of all tokens there and of all pixels here."""
 
 
-def sufficiency(values: Map, image: Maps, probe: Asking, rng: Noise, *, baseline: float | str = 0.0) -> Judgement:
+def sufficiency(
+    values: Map, image: Maps, probe: Asking, rng: Noise, *, baseline: float | str | Tensor = 0.0
+) -> Judgement:
     """How much probability is missing when only the largest values' pixels are seen, on the mean of five shares.
 
     mean over k of p(x) - p(x_k), where x_k shows the first k = 1, 5, 10, 20 and 50 % of the pixels. Below 0 where the

@@ -7,11 +7,11 @@ from torch import Tensor
 
 from pellucid.errors import BadOption
 from pellucid.judging import Metric
-from pellucid.metrics._truth import top_share
+from pellucid.metrics._truth import over_chance, top_share
 from pellucid.types import Map, Paper, Scores
 
 
-def top_k_intersection(values: Map, mask: Tensor, *, k: int = 1000) -> Scores:
+def top_k_intersection(values: Map, mask: Tensor, *, k: int = 1000, concept_influence: bool = False) -> Scores:
     """Which share of the map's k largest values lies on the thing.
 
     Only the order of the values counts; equal ones share the places that are left.
@@ -20,9 +20,11 @@ def top_k_intersection(values: Map, mask: Tensor, *, k: int = 1000) -> Scores:
         values: the maps `[batch, row, column]`.
         mask: where the thing is, bool `[batch, row, column]`.
         k: how many values; the paper's 1,000 are 2 % of 224 x 224.
+        concept_influence: whether the share is divided by the thing's share of the picture, so that 1 is what chance
+            gives and things of all sizes can be compared, as the paper's concept influence does.
 
     Returns:
-        0 to 1; NaN for empty masks.
+        0 to 1, with `concept_influence` up to the picture's size through the thing's; NaN for empty masks.
 
     Raises:
         BadOption: no value, or more than the map has.
@@ -30,7 +32,8 @@ def top_k_intersection(values: Map, mask: Tensor, *, k: int = 1000) -> Scores:
     pixels = values.shape[1] * values.shape[2]
     if not 1 <= k <= pixels:
         raise BadOption(f"Expected 1 to {pixels:,} values (the map's pixels) as k of {METRIC.id}, got {k}.")
-    return top_share(values, mask, torch.full((len(values),), k, device=values.device))
+    share = top_share(values, mask, torch.full((len(values),), k, device=values.device))
+    return over_chance(share, mask) if concept_influence else share
 
 
 METRIC = Metric(

@@ -1,0 +1,222 @@
+"""What the interface can say: other forms of metrics, rules by layer, windows per channel, every output at once."""
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from sklearn.metrics import roc_auc_score
+from torch import nn
+
+import pellucid
+from pellucid.comparing.film import film
+from pellucid.errors import BadOption
+from pellucid.metrics.energy_pointing import energy_pointing
+from pellucid.metrics.focus import focus
+from pellucid.metrics.mass_accuracy import mass_accuracy
+from pellucid.metrics.pointing_game import pointing_game
+from pellucid.metrics.roc_auc import roc_auc
+from pellucid.metrics.top_k_intersection import top_k_intersection
+from pellucid.types import Frame
+
+
+class Net(nn.Module):
+    """Two convolutions, smooth, in float64; scores three classes."""
+
+    def __init__(self, channels=2):
+        super().__init__()
+        torch.manual_seed(2)
+        self.first, self.second, self.head = nn.Conv2d(channels, 4, 3, padding=1), nn.Conv2d(4, 4, 3), nn.Linear(4, 3)
+        self.double().eval()
+
+    def forward(self, x):
+        return self.head(self.second(self.first(x).tanh()).tanh().mean((2, 3)))
+
+
+def pictures(count=2, side=8):
+    return torch.randn(count, 2, side, side, generator=torch.Generator().manual_seed(4), dtype=torch.float64)
+
+
+# Metrics in other forms
+
+MAP = torch.tensor([[[4.0, 2.0, -1.0, 0.0], [3.0, 1.0, 0.0, 0.0]]], dtype=torch.float64)
+MASK = torch.tensor([[[True, False, True, False], [False, False, False, False]]])
+"""The thing is 2 of 8 pixels: it holds 4 of the 10 that are positive, and of the two largest values the first."""
+
+
+def test_weighted_forms_by_hand():
+    box = [torch.tensor([[0.0, 0.0, 1.0, 1.0]])]  # one of 8 pixels, the one with 4
+    assert mass_accuracy(MAP, MASK, weighted=True).tolist() == pytest.approx([0.4 * 8 / 2])
+    assert energy_pointing(MAP, box, weighted=True).tolist() == pytest.approx([0.4 * 8])
+    assert top_k_intersection(MAP, MASK, k=2, concept_influence=True).tolist() == pytest.approx([0.5 * 8 / 2])
+    assert pointing_game(MAP, MASK, [Frame.whole((2, 4))], tolerance=0.5, weighted=True).tolist() == [1 - 2 / 8]
+    assert pointing_game(-MAP, ~MASK, [Frame.whole((2, 4))], tolerance=0.5, weighted=True).tolist() == [0]
+
+
+@pytest.mark.parametrize(
+    ("metric", "options"),
+    [(mass_accuracy, {"weighted": True}), (top_k_intersection, {"k": 3, "concept_influence": True})],
+)
+def test_weighted_forms_are_1_by_chance_and_nan_without_a_thing(metric, options):
+    assert metric(torch.ones(1, 2, 4), MASK, **options).tolist() == pytest.approx([1.0])
+    assert metric(MAP, torch.zeros_like(MASK), **options).isnan().all()
+
+
+def test_roc_auc_by_hand_and_by_another_program():
+    """Of the 2 x 6 pairs of a pixel of the thing (4 and -1) with another, the 4 wins 6 and the -1 none."""
+    assert roc_auc(MAP, MASK).tolist() == pytest.approx([6 / 12])
+    assert roc_auc(torch.ones(1, 2, 4), MASK).tolist() == [0.5]
+    assert roc_auc(MASK.double(), MASK).tolist() == [1.0]
+    draw = torch.Generator().manual_seed(1)
+    values, mask = torch.randint(-2, 5, (4, 5, 6), generator=draw), torch.rand(4, 5, 6, generator=draw) < 0.3
+    mask[2], mask[3] = False, True
+    found = roc_auc(values.double(), mask)
+    right = [roc_auc_score(mask[k].flatten(), values[k].flatten()) for k in range(2)]
+    assert found[:2].tolist() == pytest.approx(right, rel=1e-12)
+    assert found[2:].isnan().all()
+
+
+def test_focus_on_mosaics():
+    """Each mosaic shows its own picture, a second of its class and two others, where `parts` and `masks` say."""
+    given, labels = pictures(6, side=3), [5, 5, 7, 7, 9, 9]
+    made = pellucid.mosaics(given, labels, seed=3)
+    assert made.targets == tuple(labels)
+    for k in range(6):
+        classes = [labels[p] for p in made.parts[k]]
+        assert k in made.parts[k].tolist()
+        assert len(set(made.parts[k].tolist())) == 4
+        assert classes.count(labels[k]) == 2
+        for place, part in enumerate(made.parts[k].tolist()):
+            down, across = slice(place // 2 * 3, place // 2 * 3 + 3), slice(place % 2 * 3, place % 2 * 3 + 3)
+            assert torch.equal(made.pictures[k, :, down, across], given[part])
+            assert bool((made.masks[k, down, across] == (labels[part] == labels[k])).all())
+    assert torch.equal(made.pictures, pellucid.mosaics(given, torch.tensor(labels), seed=3).pictures)
+    assert not torch.equal(made.parts, pellucid.mosaics(given, labels, seed=4).parts)
+    values = torch.zeros(6, 6, 6)
+    values[:, 0, 0], values[:, 5, 5] = 3, 1  # upper left and lower right
+    right = (3 * made.masks[:, 0, 0].double() + made.masks[:, 5, 5]) / 4
+    assert torch.allclose(focus(values, made.masks), right)
+
+
+def test_focus_is_judged_as_any_metric():
+    made = pellucid.mosaics(pictures(4), [0, 0, 2, 2])
+    result = pellucid.explain(Net(), made.pictures, "saliency", target=list(made.targets))
+    score = pellucid.evaluate(result, "focus", masks=made.masks)["saliency", "focus"]
+    values = result["saliency"].values.clamp(min=0)
+    assert torch.allclose(score.values, (values * made.masks).sum((1, 2)) / values.sum((1, 2)))
+
+
+@pytest.mark.parametrize(
+    ("labels", "match"),
+    [([0, 0, 0, 1], "others 1"), ([0, 1, 1, 1], "of class 0 there are 1"), ([0, 0, 1], "labels of mosaics")],
+)
+def test_mosaics_that_cannot_be_made(labels, match):
+    with pytest.raises(BadOption, match=match):
+        pellucid.mosaics(pictures(4), labels)
+    with pytest.raises(BadOption, match=r"pellucid\.mosaics makes"):
+        focus(MAP, MASK)
+
+
+@pytest.mark.parametrize("metric", ["deletion", "pixel-flipping", "road"])
+def test_the_area_under_each_curve(metric):
+    """Trapezoids, point by point."""
+    score = pellucid.explain(Net(), pictures(), "saliency", target=0)["saliency"].score(metric, steps=4)
+    assert set(score.areas) == ({"curve", "most", "least"} if metric == "road" else {"curve"})
+    for name, areas in score.areas.items():
+        rows, axis = score.extras[name].tolist(), score.axis
+        for row, area in zip(rows, areas.tolist(), strict=True):
+            right = sum((axis[k + 1] - axis[k]) * (row[k] + row[k + 1]) / 2 for k in range(len(axis) - 1))
+            assert area == pytest.approx(right, rel=1e-9)
+    assert score.known["areas"]["curve"] == score.areas["curve"].tolist()
+    if metric == "deletion":
+        assert torch.allclose(score.areas["curve"], score.values)
+
+
+# Tensors as what hides in metrics, absolute noise
+
+HIDDEN = {
+    "deletion": {"steps": 4},
+    "insertion": {"steps": 4},
+    "pixel-flipping": {"steps": 4, "share": 0.5},
+    "irof": {"regions": "2x2"},
+    "average-drop": {},
+    "infidelity": {"squares": 8},
+    "faithfulness-correlation": {"subsets": 8, "share": 0.3},
+}
+
+
+def test_tensors_hide_in_metrics_as_numbers_do():
+    explained = pellucid.explain(Net(), pictures(), ["saliency", "occlusion"], target=[0, 2])
+
+    def judged(fill):
+        options = {name: {**each, "baseline": fill} for name, each in HIDDEN.items()}
+        return [score.values for score in pellucid.evaluate(explained, list(HIDDEN), options, controls=False)]
+
+    right = judged(0.5)
+    for shape in ((2,), (2, 8, 8), (2, 2, 8, 8)):
+        found = judged(torch.full(shape, 0.5, dtype=torch.float64))
+        assert all(torch.equal(a, b) for a, b in zip(found, right, strict=True))
+
+
+def test_a_picture_and_a_label_map_for_each_in_metrics():
+    """The end of a deletion is the picture of the same number; each picture alone says the same."""
+    image, other = pictures(), pictures().flip(0) * 0.5
+    labels = torch.arange(64).reshape(1, 8, 8).repeat(2, 1, 1) // 32
+    labels[1] = labels[0].T
+    options = {
+        "deletion": {"steps": 2, "baseline": other},
+        "irof": {"regions": labels, "baseline": other},
+    }
+    maps = {"mine": torch.rand(2, 8, 8, generator=torch.Generator().manual_seed(1)).double()}
+    explained = pellucid.explain(Net(), image, "saliency", target=1)
+    found = pellucid.evaluate(explained, list(options), options, maps=maps)
+    with torch.no_grad():
+        ends = Net()(other).softmax(1)[:, 1]
+    assert torch.allclose(found["mine", "deletion"].extras["curve"][:, -1], ends)
+    for k in range(2):
+        one = pellucid.explain(Net(), image[k : k + 1], "saliency", target=1)
+        own = {name: {key: v[k : k + 1] if torch.is_tensor(v) else v for key, v in each.items()}
+               for name, each in options.items()}  # fmt: skip
+        alone = pellucid.evaluate(one, list(own), own, maps={"mine": maps["mine"][k : k + 1]})
+        for metric in own:
+            for name in ("mine", "saliency"):
+                assert torch.allclose(alone[name, metric].values, found[name, metric].values[k : k + 1])
+    assert "<tensor [2, 2, 8, 8]" in repr(found["mine", "deletion"].options["baseline"])
+
+
+def test_a_tensor_in_a_metric_that_does_not_fit():
+    explained = pellucid.explain(Net(), pictures(), "saliency", target=1)
+    with pytest.raises(BadOption, match=r"of deletion that fits pictures of shape \[\d+, 2, 8, 8\]"):
+        pellucid.evaluate(explained, "deletion", {"deletion": {"baseline": torch.zeros(3)}})
+
+
+def test_compared_with_a_tensor_that_hides(tmp_path):
+    """The film of scores that were kept shows the colour that was given, on as many pixels as were hidden."""
+    model = pellucid.wrap(Net(3), size=8, mean=[0.0] * 3, std=[1.0] * 3)
+    fill = torch.tensor([1.0, 0.0, 1.0])
+    options = {"deletion": {"steps": 4, "baseline": fill}}
+    photograph = Image.fromarray(np.random.default_rng(0).integers(0, 255, (8, 8, 3), np.uint8))
+    for _ in range(2):  # the second time from what was kept
+        compared = pellucid.compare(
+            model, [photograph], ["saliency"], ["deletion"], options=options, target=1, folder=tmp_path, sanity=False
+        )
+    compared.save(tmp_path)
+    (picture,), (_, filled) = compared.pictures, compared.metrics[0]
+    score = picture.evaluation["saliency", "deletion"]
+    assert "<tensor [3] of float32" in score.options["baseline"]
+    frame = film(model, picture.picture.tensor, picture.maps["saliency"], score, filled)[-1]
+    assert (np.asarray(frame.image) == [255, 0, 255]).all(2).sum() == round(frame.share * 64)
+
+
+def test_the_noise_of_gradient_shap_as_an_absolute_value():
+    """The same as the fraction of the picture's own range that it is."""
+    image = pictures(1)
+    width = float(image.max() - image.min())
+    options = [{"noise": 0.1}, {"noise": 5.0, "sigma": 0.1 * width}]
+    found = [
+        pellucid.explain(Net(), image, "gradient-shap", target=0, options={"gradient-shap": {"samples": 3, **each}})
+        for each in options
+    ]
+    assert torch.allclose(found[0]["gradient-shap"].raw, found[1]["gradient-shap"].raw, rtol=1e-9)
+    assert found[1]["gradient-shap"].options["sigma"] == 0.1 * width
+    with pytest.raises(BadOption, match="Expected sigma >= 0 for gradient-shap"):
+        pellucid.explain(Net(), image, "gradient-shap", options={"gradient-shap": {"sigma": -1.0}})
