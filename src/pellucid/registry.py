@@ -117,6 +117,8 @@ def _check(entry: HasOptions, name: str, value: Any) -> Any:
         value = value.value
     if is_tensor(value) and _TENSOR in kinds:
         return held_tensor(value, f"the option {name!r} of {entry.id!r}")
+    if isinstance(value, Mapping) and _TABLE in kinds:
+        return _as_text(entry, name, value)
     if callable(value) and any(kind.startswith(_FUNCTION) for kind in kinds):
         return Held(value)
     if isinstance(value, float) and not math.isfinite(value):
@@ -133,9 +135,20 @@ def _check(entry: HasOptions, name: str, value: Any) -> Any:
     raise BadOption(f"Expected {_named(kinds)} for the option {name!r} of {entry.id!r}, got {value!r:.200}.")
 
 
+def _as_text(entry: HasOptions, name: str, table: Mapping[Any, Any]) -> str:
+    """A table as it is written on the command line: `key=value,key=value`."""
+    for text in (*table.keys(), *table.values()):
+        if not isinstance(text, str) or not text.strip() or set(text) & set("=,"):
+            raise BadOption(
+                f"Expected texts without '=' and ',' in the table for the option {name!r} of {entry.id!r}, got "
+                f"{text!r:.100}."
+            )
+    return ",".join(f"{key}={value}" for key, value in table.items())
+
+
 def _named(kinds: Iterable[str]) -> str:
     """The types for people."""
-    words = {_TENSOR: "tensor", _PAIR: "tuple[int, int]"}
+    words = {_TENSOR: "tensor", _PAIR: "tuple[int, int]", _TABLE: "table of texts"}
     return " | ".join("function" if kind.startswith(_FUNCTION) else words.get(kind, kind) for kind in kinds)
 
 
@@ -153,6 +166,7 @@ def _pair(text: str) -> tuple[int, int]:
 
 _PAIR = "tuple[int, int]"
 _TENSOR = "torch.Tensor"
+_TABLE = "collections.abc.Mapping[str, str]"
 _FUNCTION = "collections.abc.Callable"
 _YES_NO = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
 _READERS: Mapping[str, Callable[[str], Any]] = {

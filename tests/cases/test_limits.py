@@ -9,13 +9,14 @@ from torch import nn
 
 import pellucid
 from pellucid.comparing.film import film
-from pellucid.errors import BadOption
+from pellucid.errors import BadOption, Refused, UnknownName
 from pellucid.metrics.energy_pointing import energy_pointing
 from pellucid.metrics.focus import focus
 from pellucid.metrics.mass_accuracy import mass_accuracy
 from pellucid.metrics.pointing_game import pointing_game
 from pellucid.metrics.roc_auc import roc_auc
 from pellucid.metrics.top_k_intersection import top_k_intersection
+from pellucid.registry import find_method, parse_option
 from pellucid.types import Frame
 
 
@@ -220,3 +221,100 @@ def test_the_noise_of_gradient_shap_as_an_absolute_value():
     assert found[1]["gradient-shap"].options["sigma"] == 0.1 * width
     with pytest.raises(BadOption, match="Expected sigma >= 0 for gradient-shap"):
         pellucid.explain(Net(), image, "gradient-shap", options={"gradient-shap": {"sigma": -1.0}})
+
+
+# LRP's rules by layer
+
+
+class Dense(nn.Module):
+    """Two dense layers in containers; three inputs, all numbers chosen so that hidden values are positive."""
+
+    def __init__(self):
+        super().__init__()
+        self.body = nn.Sequential(nn.Flatten(), nn.Sequential(nn.Linear(3, 2, bias=False), nn.ReLU()))
+        self.head = nn.Linear(2, 1, bias=False)
+        self.double().eval()
+        self.body[1][0].weight.data = torch.tensor([[1.0, -2.0, 1.0], [2.0, 1.0, -0.5]]).double()
+        self.head.weight.data = torch.tensor([[3.0, -1.0]]).double()
+
+    def forward(self, x):
+        return self.head(self.body(x))
+
+
+ROW = torch.tensor([1.0, 2.0, 4.0]).double()
+
+
+def by_rule(rule, x, w, relevance):
+    """R_j = sum_k share_jk R_k by the formulas of Montavon et al. 2019, table 10.1, and Bach et al. 2015, eq. 60."""
+    if rule == "gamma":  # gamma = 0.25, for x >= 0; outputs below zero favour what made them so
+        towards = np.where((w @ x)[:, None] < 0, np.minimum(w, 0), np.maximum(w, 0))
+        parts = x * (w + 0.25 * towards)
+    elif rule == "alpha-beta":  # alpha = 2, beta = 1
+        up, down = np.maximum(x * w, 0), np.minimum(x * w, 0)
+        shares = 2 * up / up.sum(1, keepdims=True) - down / down.sum(1, keepdims=True)
+        return shares.T @ relevance
+    elif rule == "z-box":  # between -3 and 5
+        parts = x * w + 3 * np.maximum(w, 0) - 5 * np.minimum(w, 0)
+    else:
+        parts = {"epsilon": x * w, "z-plus": np.maximum(x * w, 0), "flat": np.ones_like(w), "w-square": w**2}[rule]
+    return (parts / parts.sum(1, keepdims=True)).T @ relevance
+
+
+def relevance_of(net, image, **options):
+    return pellucid.explain(net, image, "lrp", target=0, options={"lrp": options})["lrp"]
+
+
+@pytest.mark.parametrize("below", ["epsilon", "z-plus", "gamma", "alpha-beta", "flat", "w-square", "z-box"])
+def test_rules_of_lrp_by_layer_are_their_formulas(below):
+    net, above = Dense(), "gamma" if below != "gamma" else "alpha-beta"
+    first, second = net.body[1][0].weight.detach().numpy(), net.head.weight.detach().numpy()
+    hidden = first @ ROW.numpy()
+    score = second @ hidden
+    right = by_rule(below, ROW.numpy(), first, by_rule(above, hidden, second, score))
+    numbers = {"composite": "epsilon", "epsilon": 0.0, "low": -3.0, "high": 5.0}
+    found = relevance_of(net, ROW.reshape(1, 1, 1, 3), rules={"body": below, "head": above}, **numbers)
+    assert found.raw.flatten().tolist() == pytest.approx(right.tolist(), rel=1e-5)
+    assert found.options["rules"] == f"body={below},head={above}"
+    same = relevance_of(net, ROW.reshape(1, 1, 1, 3), rules=f"body = flat, head={above},body.1.0={below}", **numbers)
+    assert torch.equal(same.raw, found.raw), "the innermost layer counts"
+
+
+def test_a_rule_of_a_convolution_goes_along_with_the_batch_norm_above_it():
+    """Written as one convolution whose weights are scaled and whose bias is shifted, it is the same network."""
+    torch.manual_seed(3)
+    conv, norm = nn.Conv2d(1, 2, 2), nn.BatchNorm2d(2)
+    norm.running_var.uniform_(0.5, 2)
+    norm.running_mean.uniform_(-1, 1)
+    head = nn.Sequential(nn.Flatten(), nn.Linear(8, 1))
+    apart = nn.Sequential(conv, norm, nn.ReLU(), head).double().eval()
+    one = nn.Conv2d(1, 2, 2).double()
+    scale = norm.weight / (norm.running_var + norm.eps).sqrt()
+    one.weight.data = conv.weight.data * scale[:, None, None, None]
+    one.bias.data = (conv.bias - norm.running_mean) * scale + norm.bias
+    image = torch.randn(2, 1, 3, 3).double()
+    for rule in ("gamma", "alpha-beta", "z-box"):
+        found = relevance_of(apart, image, rules={"0": rule, "3": "epsilon"}).raw
+        right = relevance_of(nn.Sequential(one, nn.ReLU(), head).eval(), image, rules={"0": rule, "2": "epsilon"}).raw
+        assert torch.allclose(found, right, rtol=1e-9)
+    assert not any(part._forward_hooks or part._forward_pre_hooks for part in apart.modules())
+
+
+@pytest.mark.parametrize(
+    ("rules", "error", "match"),
+    [
+        ({"boddy": "gamma"}, UnknownName, "Did you mean 'body'"),
+        ({"body": "gama"}, BadOption, "no rule 'gama' for the layer 'body'. It has: epsilon"),
+        ({"body.0": "gamma"}, BadOption, "no dense layer and no convolution"),
+        ("body", BadOption, "features.0=z-box"),
+        ("body=flat,body=gamma", BadOption, "one rule for the layer 'body'"),
+        ({"head": "z-box"}, Refused, "z-box rule needs the range"),
+        ({"body": 3}, BadOption, "got 3"),
+    ],
+)
+def test_rules_of_lrp_that_cannot_be(rules, error, match):
+    with pytest.raises(error, match=match):
+        relevance_of(Dense(), ROW.reshape(1, 1, 1, 3), rules=rules)
+
+
+def test_rules_of_lrp_on_the_command_line():
+    assert parse_option(find_method("lrp"), "rules", "body=flat,head=gamma") == "body=flat,head=gamma"

@@ -34,6 +34,7 @@ class Affine:
         kind: `dense`, `convolution`, `normalisation` (one weight per channel), `sample-normalisation` (layer norm and
             its kin), `pooling` (no weights: all means, sums and resizing) or `attention` (a mean with weights that were
             computed).
+        rule: name of the rule that was asked for in the layer that it is part of; empty leaves it to the composite.
         foldable: whether the weight's first axis is the channel axis of the output, axis 1.
     """
 
@@ -42,6 +43,7 @@ class Affine:
     bias: Tensor | None = None
     kind: str = "pooling"
     foldable: bool = False
+    rule: str = ""
 
     def to(self, dtype: torch.dtype) -> Affine:
         """The same in another number type."""

@@ -32,6 +32,8 @@ COMPOSITES: Mapping[str, Composite] = MappingProxyType(
 )
 ANYWHERE = ("epsilon", "z-plus", "gamma", "alpha-beta", "flat", "w-square")
 _FIRST = ("z-box",)
+WEIGHTED = ("convolution", "dense")
+"""Kinds of operations that the rules are for."""
 
 
 @dataclass(frozen=True)
@@ -73,10 +75,31 @@ def _find_rule(name: object, place: str, *more: str) -> str:
     return name
 
 
+def layer_rules(text: object) -> dict[str, str]:
+    """Names of rules by the paths of layers, read from `path=rule,path=rule`.
+
+    Raises:
+        BadOption: another text, a path that comes twice, or no such rule.
+    """
+    found: dict[str, str] = {}
+    for entry in text.split(",") if isinstance(text, str) and text.strip() else ():
+        path, equals, rule = (part.strip() for part in entry.partition("="))
+        if not path or not equals:
+            raise BadOption(f"expected rules of layers as in features.0=z-box,classifier=gamma, got {text!r:.200}.")
+        if path in found:
+            raise BadOption(f"expected one rule for the layer {path!r}, got two.")
+        if not rule:
+            raise BadOption(f"expected a rule for the layer {path!r}: {', '.join((*ANYWHERE, *_FIRST))}.")
+        found[path] = _find_rule(rule, f"the layer {path!r}", *_FIRST)
+    return found
+
+
 def rule_for(composite: Composite, operation: Affine, *, first: bool) -> str:
     """Name of the rule for one operation. Pooling, attention and norms on their own share in proportion."""
-    if operation.kind not in ("convolution", "dense"):
+    if operation.kind not in WEIGHTED:
         return "proportion"
+    if operation.rule:
+        return operation.rule
     if first and composite.first:
         return composite.first
     return composite.dense if operation.kind == "dense" else composite.convolution

@@ -31,7 +31,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from pellucid.capture.affine import STABILISER, Affine, Rule, stabilise, with_options, z_box
-from pellucid.capture.composites import Numbers, find_composite, make_rule, rule_for
+from pellucid.capture.composites import WEIGHTED, Numbers, find_composite, layer_rules, make_rule, rule_for
 from pellucid.capture.gates import ROOT, weighs
 from pellucid.capture.graph import MOVING, ROUTING, made_by, nearest, nodes, plain_name, strangers
 from pellucid.capture.normalising import SAMPLE_NORMS, sample_norm
@@ -58,6 +58,7 @@ from pellucid.capture.operations import (
     weighted,
     writes,
 )
+from pellucid.capture.presence import Presence
 from pellucid.capture.rewriting import Rewriting, depends
 from pellucid.capture.rules import OTHER_ACTIVATIONS, as_rectifier
 from pellucid.capture.steps import AffineStep, PassStep, ProductStep, SumStep
@@ -84,11 +85,15 @@ class Relevance(Rewriting):
         other_activations: str = "pass",
         dense: str = "",
         bias: bool = True,
+        rules: str = "",
     ) -> None:
         super().__init__()
         self.numbers = Numbers(epsilon, gamma, alpha)
         self.numbers.check()
         self.composite = find_composite(composite, first, dense)
+        self.of_layers = layer_rules(rules)
+        self.presence: Presence | None = None
+        self.met: set[str] = set()
         if other_activations not in ("refuse", "pass"):
             raise BadOption(f"expected 'refuse' or 'pass' as other_activations, got {other_activations!r}.")
         for name, bound in (("low", low), ("high", high)):
@@ -101,8 +106,10 @@ class Relevance(Rewriting):
         self.boxes: dict[Any, tuple[Tensor, Tensor]] = {}
 
     def feed(self, rows: Tensor, model: Model) -> Tensor:
-        """The rows themselves; notes the range of their values for the z-box rule."""
-        if self.composite.first != "z-box":
+        """The rows themselves; notes the range of their values for the z-box rule, and watches layers with rules."""
+        if self.of_layers:
+            self.presence = Presence(model.module, self.of_layers)
+        if "z-box" not in (self.composite.first, *self.of_layers.values()):
             return rows
         low, high = value_range(rows.detach(), model)
         self.boxes[rows.grad_fn] = (
@@ -111,8 +118,23 @@ class Relevance(Rewriting):
         )
         return rows
 
+    def __exit__(self, *raised: Any) -> None:
+        if self.presence is not None:
+            self.presence.stop()
+        super().__exit__(*raised)  # type: ignore[no-untyped-call]
+
     def start(self, score: Tensor) -> Tensor:
-        """The score itself is what is handed out."""
+        """The score itself is what is handed out.
+
+        Raises:
+            BadOption: a layer with a rule of its own, in which nothing ran that has weights.
+        """
+        for path in self.of_layers:
+            if path not in self.met:
+                raise BadOption(
+                    f"lrp has a rule for the layer {path!r}, but no dense layer and no convolution of the picture ran "
+                    "in it."
+                )
         return score.detach()
 
     def uncovered(self, made: Collection[Any]) -> tuple[str, ...]:
@@ -178,14 +200,22 @@ class Relevance(Rewriting):
         return AffineStep.run(found[0], operation, self.rule(operation, found[0]), call)
 
     def _weighted(self, call: Call) -> Tensor | None:
-        return self._affine(weighted(call), call)
+        return self._affine(self._in_layer(weighted(call)), call)
+
+    def _in_layer(self, found: tuple[Tensor, Affine] | None) -> tuple[Tensor, Affine] | None:
+        """The operation with the rule of the innermost layer at work that has one."""
+        inside = self.presence.inside if self.presence else ()
+        if found is None or not inside or found[1].kind not in WEIGHTED:
+            return found
+        self.met.update(inside)
+        return found[0], replace(found[1], rule=self.of_layers[inside[-1]])
 
     def _pooling(self, call: Call) -> Tensor | None:
         return self._affine(pooling(call), call)
 
     def _matrix_product(self, call: Call) -> Tensor | None:
         found = matrix_product(call)
-        return self._affine(found, call) if found else self._product(call)
+        return self._affine(self._in_layer(found), call) if found else self._product(call)
 
     def _batch_norm(self, call: Call) -> Tensor | None:
         found = constant_batch_norm(call)
@@ -276,12 +306,12 @@ class Relevance(Rewriting):
         name = rule_for(self.composite, operation, first=first)
         if name != "z-box":
             return make_rule(name, self.numbers)
-        if not first or x.grad_fn not in self.boxes:
+        if x.grad_fn not in self.boxes:
             names = {plain_name(node) for node in nodes(x)} - {"clone", _LEAF}
             between = sorted(_IN_WORDS.get(name, name) for name in names)
             raise Refused(
                 "The z-box rule needs the range of what the first operation sees, and this network changes the picture "
-                f"before that ({', '.join(between)}). Use first='flat' or first='w-square'."
+                f"before that ({', '.join(between)}). Use 'flat' or 'w-square' there."
             )
         low, high = self.boxes[x.grad_fn]
         return with_options(z_box, low=low, high=high)

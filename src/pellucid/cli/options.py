@@ -99,7 +99,13 @@ def flag(method: HasOptions, name: str) -> str:
     return f"--{method.id}.{name.replace('_', '-')}"
 
 
-_PYTHON_ONLY = ("Tensor", "torch.Tensor", "Own", "collections.abc.Callable[..., typing.Any]")
+_PYTHON_ONLY = (
+    "Tensor",
+    "torch.Tensor",
+    "Own",
+    "collections.abc.Mapping[str, str]",
+    "collections.abc.Callable[..., typing.Any]",
+)
 """Types that nobody can type on a command line."""
 
 

@@ -1,10 +1,12 @@
 """Layer-wise relevance propagation."""
 
+from collections.abc import Mapping
+
 from pellucid.methods._relevance import absorbed, check_operations
 from pellucid.types import Evidence, Maps, Method, Paper, Scores
 
 
-def lrp(
+def lrp(  # noqa: PLR0913 - every rule has numbers of its own
     image_gradient: Maps,
     score: Scores,
     uncovered: tuple[str, ...],
@@ -20,6 +22,7 @@ def lrp(
     other_activations: str = "pass",  # noqa: ARG001
     dense: str = "",  # noqa: ARG001
     bias: bool = True,  # noqa: ARG001
+    rules: str | Mapping[str, str] = "",  # noqa: ARG001
 ) -> Evidence:
     """The score itself, handed down operation by operation until it lies on the pixels.
 
@@ -51,12 +54,17 @@ def lrp(
             does, which the result notes; or `refuse` them.
         dense: another rule for dense layers than the composite's; named as for `first`, but for z-box.
         bias: whether biases count in the sums that relevance is divided by, and so absorb their share of it.
+        rules: rules for single layers, by their path: `features.0=z-box,classifier=gamma`, in Python also
+            `{"features.0": "z-box"}`. A path stands for all dense layers and convolutions that run inside the layer,
+            and the innermost one counts; `pellucid layers` lists the paths.
 
     Returns:
         raw shaped as the input, summed over channels for the map; extras `gap` `[batch]`, in units of the score.
 
     Raises:
         Refused: an operation without a rule, by name.
+        UnknownName: a rule for a layer that the network does not have.
+        BadOption: a rule that does not exist, or for a layer in which nothing ran that has weights.
     """
     check_operations(METHOD.id, uncovered, "Use integrated-gradients.")
     return Evidence(image_gradient, extras={"gap": absorbed(score, image_gradient)}, notes=assumed)
