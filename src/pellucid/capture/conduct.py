@@ -7,8 +7,8 @@
 - *Channels last* is the order of memory in which CPUs run convolutions a quarter to a third faster. The numbers are the
   same but for rounding, except in networks that look at strides (`view` fails, `as_strided` reads something else).
 
-Three passes tell all this of almost every network: two different rows, the same rows the other way round in the faster
-order, and one of them alone. Only where these disagree, more passes find out why.
+Three passes tell all this of almost every network: two different rows, the same rows in other company and in the faster
+order of memory, and one of them alone. Only where these disagree, more passes find out why.
 """
 
 from __future__ import annotations
@@ -32,6 +32,8 @@ Run: TypeAlias = Callable[[Tensor], Any]
 _Rows: TypeAlias = "list[list[Tensor | None]]"
 """What each part of a network's output holds for each row; None where a part has no axis for rows."""
 
+_COMPANY = (1, 0, 0, 1, 1)
+"""Two rows once more, in company of another size: what moves or ranks rows may leave each of a pair where it is."""
 _DRAWS = 8
 """Rows of a pass that shows whether what a network draws matters: it may do so now and then only."""
 _MANY = 8
@@ -132,10 +134,10 @@ class _Trial:
             if self._tried([0, 1], last=False):
                 raise error  # nor is what comes once
             return self._slowly([], single, faster=faster, said=_first_line(error))
-        other, single = self._tried([1, 0], last=faster), self._tried([0], last=faster)
+        other, single = self._tried(_COMPANY, last=faster), self._tried([0], last=faster)
         if random_states(self.rows.device) != before and (found := self._drawing()):
             return found
-        if other and single and _agree(pair, [single[0], other[0]]) and _agree(pair, [other[1], other[0]]):
+        if _agree(pair[:1], single) and _agree([pair[k] for k in _COMPANY], other):
             return Conduct(last=faster)
         return self._slowly(pair, self._answers([0]), faster=faster)
 
@@ -164,8 +166,8 @@ class _Trial:
         last = faster and _agree(single, self._tried([0], last=True))
         if said:
             return Conduct(last=last, single=said)
-        other = self._answers([1, 0])
-        mixes = max(_gap(pair[:1], single), _gap(other[1:], single), _gap(pair[1:], other[:1]))
+        company = _COMPANY if self._tried(_COMPANY, last=False) else (1, 0)  # so many may be more than fit into memory
+        mixes = max(_gap(pair[:1], single), _gap([pair[k] for k in company], self._answers(company)))
         if mixes:
             return Conduct(last=last, mixes=mixes)
         return Conduct(last=last and _agree(pair, self._tried([0, 1], last=True)))

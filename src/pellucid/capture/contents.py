@@ -12,6 +12,7 @@ import sys
 import types
 from collections import deque
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from itertools import chain
 from operator import eq, is_
 from typing import Any
@@ -67,11 +68,23 @@ class Contents:
         elif isinstance(value, _CONTAINERS):
             self._kept.append(_keep_container(value))
             self._follow(value.values() if isinstance(value, dict) else value, depth)
+            self._add_attributes(value, depth)
         elif (keep := _keeper(value)) is not None:
             self._kept.append(keep)
-        elif _is_the_users(value):
+        else:
+            self._add_attributes(value, depth)
+
+    def _add_attributes(self, value: Any, depth: int) -> None:
+        """Keep what an object of the network's own holds by name, in its dictionary and in its slots."""
+        if not _is_the_users(value):
+            return
+        if hasattr(value, "__dict__"):
             self._kept.append(_keep_container(vars(value)))
             self._follow(vars(value).values(), depth)
+        if slots := _slots(type(value)):
+            filled = _filled(value, slots)
+            self._kept.append(_keep_slots(value, slots, filled))
+            self._follow(filled.values(), depth)
 
     def _follow(self, values: Iterable[Any], depth: int) -> None:
         if depth and not _PLAIN.issuperset(map(type, values)):
@@ -88,7 +101,22 @@ def _is_the_users(value: Any) -> bool:
     if isinstance(value, types.SimpleNamespace):
         return True
     root = type(value).__module__.partition(".")[0]
-    return hasattr(value, "__dict__") and root not in sys.stdlib_module_names and root not in ("torch", "numpy")
+    return root not in sys.stdlib_module_names and root not in ("torch", "numpy")
+
+
+def _slots(kind: type[Any]) -> list[types.MemberDescriptorType]:
+    """Of classes that name their attributes in `__slots__`, as dataclasses with `slots=True` do."""
+    named = chain.from_iterable(vars(each).values() for each in kind.__mro__ if "__slots__" in vars(each))
+    return [each for each in named if isinstance(each, types.MemberDescriptorType)]
+
+
+def _filled(value: Any, slots: Iterable[types.MemberDescriptorType]) -> dict[types.MemberDescriptorType, Any]:
+    """What stands in those slots that hold anything."""
+    filled = {}
+    for slot in slots:
+        with suppress(AttributeError):  # of a slot that nothing was put into
+            filled[slot] = slot.__get__(value)
+    return filled
 
 
 def put_back(now: dict[Any, Any], before: dict[Any, Any]) -> None:
@@ -132,6 +160,23 @@ def _put_back_sequence(now: Any, before: Any) -> None:
     now.extend(before)
     while len(now) > len(before):
         now.popleft()
+
+
+def _keep_slots(
+    value: Any, slots: Iterable[types.MemberDescriptorType], before: dict[types.MemberDescriptorType, Any]
+) -> Callable[[], None]:
+    """The slots themselves are written to, as a frozen object lets nobody set its attributes."""
+
+    def put_back() -> None:
+        for slot, now in _filled(value, slots).items():
+            if slot not in before:
+                slot.__delete__(value)
+            elif now is not before[slot]:
+                slot.__set__(value, before[slot])
+        for slot in before.keys() - _filled(value, slots).keys():
+            slot.__set__(value, before[slot])
+
+    return put_back
 
 
 def _keeper(value: Any) -> Callable[[], None] | None:
