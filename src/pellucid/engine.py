@@ -346,6 +346,7 @@ class Engine:
             evidence = self._call(step, _arguments(found, k, site, step), self.image, probe)
         finally:
             self.stop = meter.stop
+        evidence = _narrowed(evidence, self.image.dtype)
         values = self._values(evidence, step)
         if not bool(values.isfinite().all()):
             raise Refused(
@@ -448,6 +449,20 @@ class Engine:
     def _enlarge(self, maps: Tensor) -> Tensor:
         size = (self.image.shape[2], self.image.shape[3])
         return onto_picture(maps, size, self.model.canvas_of(size))
+
+
+def _narrowed(evidence: Evidence, kind: torch.dtype) -> Evidence:
+    """The same in the number type of all maps of the network, where a pass was repeated with more digits."""
+
+    def narrow(tensor: Tensor) -> Tensor:
+        return tensor.to(kind) if tensor.dtype == torch.float64 else tensor
+
+    return replace(
+        evidence,
+        raw=narrow(evidence.raw),
+        values=None if evidence.values is None else narrow(evidence.values),
+        extras={name: narrow(value) for name, value in evidence.extras.items()},
+    )
 
 
 def _own(tensor: Tensor) -> Tensor:

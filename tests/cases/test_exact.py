@@ -163,7 +163,7 @@ def test_f6_what_rounding_spoils_is_repeated_in_float64():
     found = explain(net, IMAGE, "deep-lift", 1)
     assert found.notes[0].startswith("Computed in float64")
     here, there = scores(net.double(), IMAGE.double(), 0 * IMAGE.double())
-    torch.testing.assert_close(found.raw.sum((1, 2, 3)), here - there, rtol=1e-6, atol=0)
+    torch.testing.assert_close(found.raw.double().sum((1, 2, 3)), here - there, rtol=1e-6, atol=0)
     assert all(torch.equal(value, net.float().state_dict()[name]) for name, value in kept.items())
 
 

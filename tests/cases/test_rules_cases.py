@@ -1,6 +1,7 @@
 """Rectifiers in any writing under guided backprop and DeconvNet; what DeepLIFT and layer methods take."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -8,7 +9,12 @@ from torch import nn
 from torch.nn import functional as F
 
 import pellucid
+from pellucid.capture.sensing import sensing
+from pellucid.dreaming import parse
+from pellucid.dreaming.optimise import Look
 from pellucid.errors import Refused
+from pellucid.fooling.noise import from_noise
+from pellucid.types import Preprocess
 
 METHODS = ["guided-backprop", "deconvnet"]
 
@@ -142,3 +148,50 @@ def test_a_relu6_behind_a_bias_is_a_capped_rectifier():
         like.first.bias += 0.3
     torch.testing.assert_close(found, pellucid.explain(like, image, "guided-backprop", 1)["guided-backprop"].raw)
     assert math.isfinite(float(found.abs().max()))
+
+
+@pytest.mark.parametrize("kind", [torch.bfloat16, torch.float16, torch.float32])
+def test_maps_of_few_digits_have_the_type_of_all_others(kind):
+    """They sum to S(I) - S(0) and to S(I), computed here in float64 from the same weights."""
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(4 * 16, 2)).eval().to(kind)
+    image = torch.randn(1, 3, 6, 6)
+    found = pellucid.explain(net, image, ["deep-lift", "full-grad"], 0)
+    with torch.no_grad():
+        score, base = net.double()(torch.cat([image, 0 * image]).double())[:, 0]
+    lift, full = found["deep-lift"], found["full-grad"]
+    parts = full.extras["input_part"] + full.extras["bias_parts"].sum(1)
+    for each in (lift.raw, lift.values, full.values, parts, lift.extras["gap"]):
+        assert each.dtype == torch.float32
+    rounding = 4 * torch.finfo(kind).eps * float(max(score.abs(), base.abs())) + 1e-6  # of four layers
+    torch.testing.assert_close(lift.raw.double().sum(), score - base, rtol=0, atol=rounding)
+    torch.testing.assert_close(parts[0].double(), score, rtol=0, atol=rounding)
+
+
+class Half(nn.Module):
+    """Probabilities that no classes share: of each whether it is there."""
+
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.conv, self.head = nn.Conv2d(3, 4, 3), nn.Linear(4, 2)
+
+    def forward(self, x):
+        p = self.head(self.conv(x).relu().mean((2, 3)))[:, :1].sigmoid()
+        return torch.cat([p, p**2], 1)
+
+
+def test_dream_and_fool_ask_what_an_output_is_as_explain_does():
+    """p and p^2 are probabilities, though no row of them sums to 1: nothing is squeezed again."""
+    net = Half().eval()
+    preprocess = Preprocess((8, 8), None)
+    model = replace(pellucid.wrap(net), preprocess=preprocess)
+    pictures = torch.rand(2, 3, 8, 8, generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        expected = net((pictures - 0.5) / 0.5)[:, 0]
+    with sensing(model, (), scores=True) as eyes:
+        look = Look(model, eyes, preprocess, parse("probability(0)"))
+        torch.testing.assert_close(look.judge(pictures)[0], expected)
+        assert eyes.measured(pictures).answers == "probabilities"
+    found = from_noise(model, 1, count=1, sure=0.45 * float(expected.min()) ** 2, steps=1)
+    assert torch.equal(found.after, found.before)  # surer than that already

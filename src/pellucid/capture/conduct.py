@@ -23,7 +23,8 @@ import torch
 from torch import Tensor, nn
 
 from pellucid.capture.budget import is_out_of_memory
-from pellucid.capture.randomness import drawn_anew, drawn_freely, random_states
+from pellucid.capture.random_state import same, state_now
+from pellucid.capture.randomness import drawn_anew, drawn_freely
 from pellucid.capture.walk import walk
 from pellucid.errors import OutOfMemory, Refused, said
 from pellucid.targets import leaves
@@ -126,7 +127,8 @@ class _Trial:
 
     def conduct(self, *, faster: bool) -> Conduct:
         """The findings; `faster` says whether channels last is worth trying."""
-        before = random_states(self.rows.device)
+        devices = [self.rows.device] if self.rows.is_cuda else []
+        before = state_now(devices)
         try:
             pair = self._answers([0, 1])
         except Exception as error:
@@ -135,7 +137,7 @@ class _Trial:
                 raise error  # nor is what comes once
             return self._slowly([], single, faster=faster, said=_first_line(error))
         other, single = self._tried(_COMPANY, last=faster), self._tried([0], last=faster)
-        if random_states(self.rows.device) != before and (found := self._drawing()):
+        if not same(state_now(devices), before) and (found := self._drawing()):
             return found
         if _agree(pair[:1], single) and _agree([pair[k] for k in _COMPANY], other):
             return Conduct(last=faster)

@@ -355,7 +355,7 @@ def _send_back(
         found.collected[k, rule] = rewriting.collected(k)
         if leaf is not None and rule in wish.rules:
             arrived = found.image_gradient[k, rule] = full_precision(signals[0].detach()).contiguous()
-            found.rough |= not rewriting.holds(full_precision(leaf.detach()), arrived, found.score[k, rule], k)
+            found.rough |= not rewriting.holds(full_precision(image), arrived, found.score[k, rule], k)
         for site, signal in zip(wish.sites, signals[leaf is not None :], strict=at_sites):
             if wish.gradients and rule == PLAIN:
                 found.gradient[k, site] = _maps(model, site, signal.detach(), image)

@@ -14,7 +14,7 @@ import random
 import sys
 import threading
 import weakref
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import torch
@@ -35,7 +35,7 @@ class RandomState:
     def __init__(self, parameters: Sequence[Tensor]) -> None:
         self.thread, self.alone, self.drew = threading.get_ident(), _alone(), False
         self.devices = {p.device for p in parameters if p.is_cuda}
-        self.before = _now(self.devices)
+        self.before = state_now(self.devices)
         with _lock:
             _kept.append(self)
 
@@ -68,14 +68,14 @@ class Drawing:
     def __enter__(self) -> None:
         known = _draws.setdefault(self.module, {})
         if self.kind not in known:
-            self.alone, self.before = _alone(), _now(())
+            self.alone, self.before = _alone(), state_now()
         elif known[self.kind]:
             _note_drawing()
 
     def __exit__(self, *_: object) -> None:
         if self.before is None:
             return
-        moved = not _equal(_now(()), self.before)
+        moved = not same(state_now(), self.before)
         if moved:
             _note_drawing()
         if not moved or (self.alone and _alone()):
@@ -91,7 +91,8 @@ def _alone() -> bool:
     return threading.active_count() == 1
 
 
-def _now(devices: Sequence[torch.device] | set[torch.device]) -> tuple[Any, ...]:
+def state_now(devices: Collection[torch.device] = ()) -> tuple[Any, ...]:
+    """Where Python, NumPy, torch on the CPU and these CUDA devices stand; compare with `same`."""
     numpy = sys.modules.get("numpy")
     return (
         random.getstate(),
@@ -101,10 +102,15 @@ def _now(devices: Sequence[torch.device] | set[torch.device]) -> tuple[Any, ...]
     )
 
 
-def _equal(now: tuple[Any, ...], before: tuple[Any, ...]) -> bool:
-    if now[0] != before[0] or _bytes(now[2]) != _bytes(before[2]):
+def same(now: tuple[Any, ...], before: tuple[Any, ...]) -> bool:
+    """Whether nothing was drawn between two states of the same devices."""
+    if now[0] != before[0] or any(map(_moved, (now[2], *now[3]), (before[2], *before[3]))):
         return False
     return now[1] is None or (now[1][2:] == before[1][2:] and now[1][1].tobytes() == before[1][1].tobytes())
+
+
+def _moved(now: Tensor, before: Tensor) -> bool:
+    return _bytes(now) != _bytes(before)
 
 
 def _bytes(state: Tensor) -> bytes:

@@ -9,7 +9,6 @@ import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -39,14 +38,6 @@ def drawn_freely(module: nn.Module) -> Iterator[None]:
     finally:
         if known:
             drawn_anew.add(module)
-
-
-def random_states(device: torch.device) -> tuple[Any, ...]:
-    """Where the random numbers of Python, NumPy and torch stand, as values that can be compared."""
-    numpy = sys.modules.get("numpy")
-    cuda = torch.cuda.get_rng_state(device).numpy().tobytes() if device.type == "cuda" else None
-    cpu = torch.get_rng_state().numpy().tobytes()
-    return random.getstate(), str(numpy.random.get_state()) if numpy else None, cpu, cuda
 
 
 def begin_drawing(module: nn.Module) -> None:

@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.autograd.graph import GradientEdge, get_gradient_edge
 from torch.utils.hooks import RemovableHandle
 
+from pellucid.capture.answering import answered
 from pellucid.capture.backward import gradients
 from pellucid.capture.budget import Budget
 from pellucid.capture.feeding import conduct, forward, goes_last, input_type
@@ -68,6 +69,13 @@ class Sensing:
         self.edges: dict[Site, GradientEdge] = {}
         self.order = torch.contiguous_format
         self.rules = Rectifiers()
+        self._measured: Model | None = None
+
+    def measured(self, pictures: Tensor) -> Model:
+        """The model with what its scores are, as `answered` measures it; asked once, of the first pictures."""
+        if self._measured is None:
+            self._measured = answered(self.model, pictures.detach()[:1])
+        return self._measured
 
     def check(self, pictures: Tensor) -> dict[Site, tuple[int, ...]]:
         """Run once, whole and without a graph: shapes at the sites; and the faster order of memory, for passes to come.
@@ -101,6 +109,8 @@ class Sensing:
         if not pictures.requires_grad:
             pictures = pictures.detach().requires_grad_()
         self.rules = Rectifiers(rule)
+        if rule != "plain":
+            self.rules.prepare(self.model, pictures.detach()[:1], torch.zeros(1, dtype=torch.int64))
         self.rules.feed(pictures, self.model)
         mode = _Redirected(self) if rescue else nullcontext() if rule == "plain" else self.rules
         with torch.enable_grad(), mode:

@@ -18,7 +18,7 @@ from pellucid.capture.sensing import gradient
 from pellucid.dreaming.grouping import channel_groups
 from pellucid.dreaming.objectives import CATALOGUE, Named, Objective, Seen, entry, one_each
 from pellucid.errors import BadOption, BadSite
-from pellucid.targets import are_probabilities
+from pellucid.targets import probabilities
 from pellucid.targets.classes import class_index
 from pellucid.types import Site
 
@@ -236,13 +236,12 @@ class Logit(Named):
 @entry("probability")
 @dataclass(frozen=True)
 class Probability(Logit):
-    """Probability of a class after softmax; here to show why it fails: it grows as all other classes shrink."""
+    """Probability of a class, after softmax unless the scores are some: it grows as all other classes shrink."""
 
     def value(self, seen: Seen) -> Tensor:
         """The probability, 0 to 1."""
         unit = class_index(self.target, seen.model) if isinstance(self.target, str) else self.target
-        scores = _scores(seen)  # a network may end in a softmax of its own
-        return pick(scores if are_probabilities(scores) else scores.softmax(1), unit, 1, str(self))
+        return pick(probabilities(_scores(seen), seen.model), unit, 1, str(self))
 
 
 def _scores(seen: Seen) -> Tensor:

@@ -25,7 +25,7 @@ class Seen:
     """What an objective may look at in one step.
 
     Attributes:
-        model: the network.
+        model: the network, with what its scores were measured to be if they are wanted.
         pictures: before any transform, `[batch, channel, row, column]`, 0 to 1; over plain grey if they have alpha.
         given: the same as the network's input, normalised.
         layers: what the layers give for the transformed pictures.

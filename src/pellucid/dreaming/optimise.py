@@ -284,7 +284,7 @@ class Look:
     def _seen(self, pictures: Tensor, given: Tensor, layers: dict[Site, Tensor], scores: Tensor | None) -> Seen:
         flat, opacity = self.judged(pictures)
         return Seen(
-            self.model,
+            self.model if scores is None else self.eyes.measured(given),
             flat,
             self.input(flat),
             layers,

@@ -13,7 +13,6 @@ from pellucid.capture.sensing import Sensing, sensing
 from pellucid.errors import BadOption, BadOutput, unknown
 from pellucid.models.preprocessing import preprocessing_of
 from pellucid.seeds import seeded
-from pellucid.targets import are_probabilities
 from pellucid.types import Model
 
 ATTACKS = ("fgsm", "iterated", "pgd")
@@ -107,7 +106,8 @@ def fool(
     mean, std = (torch.tensor(v, dtype=pictures.dtype).view(1, -1, 1, 1) for v in (preprocess.mean, preprocess.std))
     with sensing(model, (), scores=True) as eyes:
         before = class_scores(eyes, (pictures - mean) / std)
-        goal = _Goal(_wanted(before, labels, target), away=target is None, certain=are_probabilities(before))
+        certain = eyes.measured((pictures - mean) / std).answers == "probabilities"
+        goal = _Goal(_wanted(before, labels, target), away=target is None, certain=certain)
         moved = pictures.clone()
         if attack == "pgd":
             moved = _project(pictures + _random(pictures, far, norm, seed), pictures, far, norm, clip=clip)

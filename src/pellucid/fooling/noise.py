@@ -9,7 +9,7 @@ from pellucid.errors import BadOption
 from pellucid.fooling.attack import Fooled, class_scores, odds
 from pellucid.models.preprocessing import nominal_size, preprocessing_of
 from pellucid.seeds import seeded
-from pellucid.targets import are_probabilities
+from pellucid.targets import probabilities
 from pellucid.types import Model
 
 RATE = 1 / 255
@@ -51,12 +51,13 @@ def from_noise(
     mean, std = (torch.tensor(v).view(1, -1, 1, 1) for v in (preprocess.mean, preprocess.std))
     with sensing(model, (), scores=True) as eyes:
         before = after = class_scores(eyes, (noise - mean) / std)
-        certain, vanished = are_probabilities(before), torch.zeros(count, dtype=torch.bool)
+        measured, vanished = eyes.measured((noise - mean) / std), torch.zeros(count, dtype=torch.bool)
+        certain = measured.answers == "probabilities"
         if not 0 <= target < before.shape[1]:
             raise BadOption(f"Expected a class from 0 to {before.shape[1] - 1}, got {target}.")
         pictures, wanted = noise.clone(), torch.full((count,), target, device=before.device)
         for _ in range(steps):
-            unsure = (after if certain else after.softmax(1))[:, target] < sure
+            unsure = probabilities(after, measured)[:, target] < sure
             if not bool(unsure.any()):
                 break
             some = unsure.to(pictures.device)

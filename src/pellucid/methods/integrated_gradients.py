@@ -6,8 +6,6 @@ from pellucid.errors import BadOption
 from pellucid.methods._paths import along_lines, completeness_gap, read_baselines, what_is_missing
 from pellucid.types import Evidence, Maps, Method, Paper, ProbeLike
 
-_GRADIENTS = ("saliency", "guided-backprop", "deconvnet")
-
 
 def integrated_gradients(
     image: Maps,
