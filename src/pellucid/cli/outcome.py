@@ -30,6 +30,7 @@ def as_document(work: Work, result: Result) -> dict[str, Any]:
         "out": str(work.out),
         "pictures": [each.document if isinstance(each, Earlier) else of_picture(each) for each in result.done],
         "failed": [_failed(failed) for failed in result.failed],
+        "plan": None if result.plan is None else result.plan.known,
         "interrupted": result.interrupted or None,
         "exit_code": result.exit_code,
     }

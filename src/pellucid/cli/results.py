@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pellucid.choices import AUTO, choice_of
 from pellucid.engine import Step, plan
@@ -16,6 +16,9 @@ from pellucid.pictures import Found
 from pellucid.registry import DEFAULT_METHODS, default_methods
 from pellucid.targets import parse_targets
 from pellucid.types import Model, Picture, Site
+
+if TYPE_CHECKING:
+    from pellucid.cli.forecast import Forecast
 
 
 @dataclass(frozen=True)
@@ -110,6 +113,7 @@ class Result:
     failed: list[Failed] = field(default_factory=list)
     interrupted: str = ""
     pictures: int = 0
+    plan: Forecast | None = None
 
     @property
     def exit_code(self) -> int:

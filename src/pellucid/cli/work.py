@@ -11,10 +11,11 @@ from typing import Any, TypeAlias
 
 from pellucid.api import explain, with_trust
 from pellucid.cli import show
+from pellucid.cli.forecast import Forecast, forecast
 from pellucid.cli.outcome import of_picture
 from pellucid.cli.progress import LONG, Bar, minutes
 from pellucid.cli.results import Done, Earlier, Failed, Result, Work
-from pellucid.errors import BadOption, Cancelled
+from pellucid.errors import BadOption, Cancelled, TraceLeft
 from pellucid.evaluation import seconds_for
 from pellucid.explanation import Explanation
 from pellucid.jobs import Failure, Store, content_of, over
@@ -22,6 +23,7 @@ from pellucid.models.preprocessing import preprocessing_of
 from pellucid.pictures import Found, prepare
 from pellucid.report.manifest import as_json
 from pellucid.report.names import picture_slug, unique
+from pellucid.types import Picture
 
 KEPT = ".explained"
 """Folder in the results' one for what is remembered until all pictures were reached; no picture's has such a name."""
@@ -46,7 +48,7 @@ def explain_all(work: Work, pictures: Sequence[Found], report: Callable[[Done | 
     store = Store(work.out / KEPT, work.question if several else "") if several else Store(None, "")
     folders = unique(picture_slug(found.name) for found in pictures)
     with Bar(len(pictures)) as bar:
-        job = _Job(work, store, bar)
+        job = _Job(work, store, bar, len(pictures))
 
         def tell(outcome: Done | Earlier | Failure[_Asked]) -> None:
             bar.finish_picture()
@@ -57,7 +59,7 @@ def explain_all(work: Work, pictures: Sequence[Found], report: Callable[[Done | 
 
         asked = list(zip(pictures, folders, strict=True))
         outcome = over(asked, job.one, name=lambda one: one[0].name, each=tell)
-    result = Result(outcome.done, [_failed(each) for each in outcome.failed], pictures=len(pictures))
+    result = Result(outcome.done, [_failed(each) for each in outcome.failed], pictures=len(pictures), plan=job.plan)
     if outcome.interrupted is None:
         store.forget()
         return result
@@ -89,10 +91,12 @@ class _Job:
     Attributes:
         partial: what was finished of the picture at hand when the work was stopped.
         finished: how many pictures were explained and reported.
+        plan: what each picture takes, by the first that was explained.
     """
 
-    def __init__(self, work: Work, store: Store, bar: Bar) -> None:
-        self.work, self.store, self.bar = work, store, bar
+    def __init__(self, work: Work, store: Store, bar: Bar, pictures: int) -> None:
+        self.work, self.store, self.bar, self.pictures = work, store, bar, pictures
+        self.plan: Forecast | None = None
         self.partial: Done | None = None
         self.finished = 0
 
@@ -114,6 +118,7 @@ class _Job:
             files = tuple(path for path, mark in _files(folder).items() if before.get(path) != mark)
             return Done(found, picture, explanation, folder, files)
 
+        self._foretell(picture)
         saver = _Saver(folder, work.command)
         how: dict[str, Any] = {"chunk": work.chunk, "progress": self.bar.tick}
         try:
@@ -133,6 +138,20 @@ class _Job:
             raise
         saver.save(explanation)
         return done(explanation)
+
+    def _foretell(self, picture: Picture) -> None:
+        """Before the first picture, find out what all take, and say so where it is long."""
+        if self.plan is not None:
+            return
+        try:
+            self.plan = forecast(self.work, picture)
+        except TraceLeft:
+            raise
+        except Exception:  # noqa: BLE001 - whatever is wrong with the picture or the network, explaining it says so
+            return
+        left = self.pictures - self.bar.done
+        if said := self.plan.said(self.work.model.name, left, judged=self.work.trust == "brief"):
+            show.note(f"{said} What is finished is kept at once.")
 
     def _earlier(self, found: Found, name: str, content: str) -> Earlier | None:
         """What an earlier call did with the same picture, if its files are still there as they were."""

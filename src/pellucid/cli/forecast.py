@@ -1,0 +1,110 @@
+"""What work will cost, before it begins: the passes that its methods plan, and the time of one that is measured."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from pellucid.capture.answering import answered
+from pellucid.capture.feeding import conduct, outputs
+from pellucid.capture.guard import guarded
+from pellucid.capture.randomness import network_seed
+from pellucid.choices import AUTO
+from pellucid.cli.progress import LONG, minutes
+from pellucid.cli.results import Work, chosen_methods
+from pellucid.engine import Step
+from pellucid.registry import default_methods
+from pellucid.targets import parse_targets
+from pellucid.types import Picture
+
+_MANY = 500
+"""Passes for one picture below which none is measured: the work is over soon, and measuring would show."""
+_ROWS = 4
+"""Copies of the picture in the pass that is measured, since methods ask for batches."""
+_PLANNED = ("masks", "samples", "steps")
+"""Options that say how often a method asks for each map."""
+_EACH = {
+    "blur-ig": 3, "expected-gradients": 3, "extremal-perturbation": 9, "gradient-shap": 3, "guided-ig": 3,
+    "integrated-gradients": 3, "meaningful-perturbation": 3, "smooth-grad-cam++": 3, "smoothgrad": 3,
+    "squared-gradient": 3, "vargrad": 3, "xrai": 6,
+}  # fmt: skip
+"""Passes that each of these takes where it is not one: three forwards and backwards, for each area or start."""
+_FULL = 12
+"""How often `--trust full` makes each map, itself included: 6 times with other weights, 5 with changed pictures."""
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """What each picture will take.
+
+    Attributes:
+        passes: through the network, forwards; one backwards counts as two.
+        seconds: that they take, from the time of one; None where they are too few to be worth measuring.
+        open: methods whose options do not say how many they take, and which are counted with one.
+    """
+
+    passes: int
+    seconds: float | None = None
+    open: tuple[str, ...] = ()
+
+    def said(self, name: str, pictures: int, *, judged: bool) -> str:
+        """A sentence for people; "" where the work is short.
+
+        Args:
+            name: of the network.
+            pictures: how many there are.
+            judged: whether each is judged afterwards in the time that judging may take.
+        """
+        if self.seconds is None or self.seconds * pictures <= LONG:
+            return ""
+        each = "" if pictures == 1 else f" for each of {pictures} pictures"
+        beside = ", and at most a minute a picture of judging" if judged else ""
+        whole = minutes(self.seconds * pictures)
+        most = f"{'At least' if self.open else 'About'} {self.passes:,} passes of {name}{each}"
+        rest = f" Not counted: what {', '.join(self.open)} finds out on the way." if self.open else ""
+        return f"{most}: about {whole}{'' if pictures == 1 else ' in all'}{beside}.{rest}"
+
+    @property
+    def known(self) -> dict[str, Any]:
+        """As `--json` writes it."""
+        open_ = list(self.open)
+        return {"passes_per_picture": self.passes, "seconds_per_picture": self.seconds, "not_counted": open_}
+
+
+def forecast(work: Work, picture: Picture) -> Forecast:
+    """What `work` takes for a picture like this. A few passes are run to know the time, where it will be many."""
+    names = None if work.methods == [AUTO] else work.methods or default_methods(work.model)
+    steps = chosen_methods(names, work.options) if names else ()
+    maps = len(parse_targets(work.target, work.model)) * max(1, len(work.layers))
+    passes = sum(planned(step) for step in steps) * maps * (_FULL if work.trust == "full" else 1)
+    unsaid = tuple(step.method.id for step in steps if "probe" in step.method.needs and not _asks(step))
+    return Forecast(passes, passes * _seconds(work, picture) if passes >= _MANY else None, unsaid)
+
+
+def planned(step: Step) -> int:
+    """Passes that a method makes for one map, one backwards as two: those that its options name, or one."""
+    own = _asks(step) * _EACH.get(step.method.id, 1) or 1
+    return own if step.base is None or not step.base.asks else own * planned(step.base)
+
+
+def _asks(step: Step) -> int:
+    """How often it asks the network by its options; 0 where they do not say."""
+    return next((int(step.options[name]) for name in _PLANNED if isinstance(step.options.get(name), int)), 0)
+
+
+def _seconds(work: Work, picture: Picture) -> float:
+    """Of one pass, in a batch like those of methods; the first ones, in which a network warms up, do not count."""
+    weight = next(work.model.module.parameters(), picture.tensor)
+    image = picture.tensor[None].to(weight.device)
+    with guarded(work.model.module), network_seed(work.seed):
+        model = answered(work.model, image)
+        rows = image if conduct(model, image).alone else image.expand(_ROWS, *image.shape[1:]).contiguous()
+        outputs(model, rows)
+        start = time.perf_counter()
+        output = outputs(model, rows)
+        if isinstance(output, torch.Tensor) and output.device.type == "cuda":
+            torch.cuda.synchronize(output.device)
+        return (time.perf_counter() - start) / len(rows)
