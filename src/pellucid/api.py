@@ -212,7 +212,7 @@ def _read_pictures(model: Model, pictures: Any) -> tuple[Maps, tuple[Picture, ..
         listed = " and ".join(f"{rows} x {columns}" for rows, columns in shapes[:2])
         raise BadOption(
             f"{model.name} takes pictures of any shape, but those of one call must share one; got {listed}. Explain "
-            "them one by one, or give them a common size with pellucid.wrap(model, size=...)."
+            "them one by one, or give them a common size with pellucid.wrap(model, size=...) (--size)."
         )
     return torch.stack([picture.tensor for picture in decoded]).to(device), decoded
 

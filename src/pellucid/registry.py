@@ -132,7 +132,7 @@ def _check(entry: HasOptions, name: str, value: Any) -> Any:
         return value
     if "float" in kinds and given == "int":
         return float(value)
-    raise BadOption(f"Expected {_named(kinds)} for the option {name!r} of {entry.id!r}, got {value!r:.200}.")
+    raise BadOption(f"Expected {_in_words(kinds)} for the option {name!r} of {entry.id!r}, got {value!r:.200}.")
 
 
 def _as_text(entry: HasOptions, name: str, table: Mapping[Any, Any]) -> str:
@@ -146,10 +146,10 @@ def _as_text(entry: HasOptions, name: str, table: Mapping[Any, Any]) -> str:
     return ",".join(f"{key}={value}" for key, value in table.items())
 
 
-def _named(kinds: Iterable[str]) -> str:
-    """The types for people."""
-    words = {_TENSOR: "tensor", _PAIR: "tuple[int, int]", _TABLE: "table of texts"}
-    return " | ".join("function" if kind.startswith(_FUNCTION) else words.get(kind, kind) for kind in kinds)
+def _in_words(kinds: Iterable[str], *, typed: bool = False) -> str:
+    """What an option takes, for people: of a function's argument, or as it is `typed` on the command line."""
+    words = [(_TYPED if typed else _WORDS)[_FUNCTION if kind.startswith(_FUNCTION) else kind] for kind in kinds]
+    return f"{', '.join(words[:-1])} or {words[-1]}" if len(words) > 1 else words[0]
 
 
 def _kinds(entry: HasOptions, name: str) -> list[str]:
@@ -168,6 +168,18 @@ _PAIR = "tuple[int, int]"
 _TENSOR = "torch.Tensor"
 _TABLE = "collections.abc.Mapping[str, str]"
 _FUNCTION = "collections.abc.Callable"
+_WORDS: Mapping[str, str] = {
+    "int": "a whole number",
+    "float": "a number",
+    "str": "text",
+    "bool": "True or False",
+    "None": "None",
+    _PAIR: "two whole numbers such as (8, 4)",
+    _TENSOR: "a tensor",
+    _TABLE: "a table of texts",
+    _FUNCTION: "a function",
+}
+_TYPED: Mapping[str, str] = {**_WORDS, "bool": "yes or no", "None": "none", _PAIR: "rows x columns such as 8x4"}
 _YES_NO = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
 _READERS: Mapping[str, Callable[[str], Any]] = {
     "bool": lambda text: _YES_NO[text.lower()],
@@ -195,4 +207,4 @@ def parse_option(entry: HasOptions, name: str, text: str) -> Any:
             except (ValueError, KeyError):
                 continue
     typed = [kind for kind in kinds if kind in _READERS]
-    raise BadOption(f"Expected {_named(typed)} for --{entry.id}.{name.replace('_', '-')}, got {text!r}.")
+    raise BadOption(f"Expected {_in_words(typed, typed=True)} for --{entry.id}.{name.replace('_', '-')}, got {text!r}.")

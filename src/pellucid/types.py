@@ -237,7 +237,7 @@ class Model:
     Attributes:
         module: the user's own module; Pellucid never changes it.
         name: short name for people.
-        source: the text that loads it again (`embedded:efficientnet-lite0`, `torchvision:resnet50`, ...), or "".
+        source: the text that loads it again (`efficientnet-lite0`, `torchvision:resnet50`, ...), or "".
         preprocess: None when only tensors can be explained.
         classes: None when the output's classes have no names.
         site: the default site when it is known beforehand; otherwise one pass finds it.

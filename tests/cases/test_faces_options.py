@@ -222,7 +222,7 @@ def test_results_name_tensors_by_shape_and_digest(tmp_path):
     [
         ("occlusion", {"fill": torch.zeros(3)}, r"as fill of occlusion that fits pictures of shape \[1, 2, 8, 8\]"),
         ("occlusion", {"fill": torch.full((2,), torch.nan)}, "finite numbers"),
-        ("occlusion", {"window": torch.ones(2)}, "Expected int"),
+        ("occlusion", {"window": torch.ones(2)}, "Expected a whole number"),
         ("rise", {"fill": torch.zeros(4, 2, 8, 8)}, r"got \[4, 2, 8, 8\]"),
         ("integrated-gradients", {"baseline": torch.zeros(5, 5)}, r"as baseline of integrated-gradients"),
         ("deep-lift", {"baseline": torch.zeros(2, 2, 8, 8)}, "the same for all pictures"),

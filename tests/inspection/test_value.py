@@ -122,7 +122,7 @@ def test_other_than_pictures():
     [
         ("plain", 9, (0, 0), BadOption, "units 0 to 3; got 9"),
         ("plain", 0, (0, 99), BadOption, "16 x 16; got the position 0,99"),
-        ("plain", 0, (), BadOption, "got the position none"),
+        ("plain", 0, (), BadOption, "no position was named.*--at 0,0"),
         ("fc", 0, (1,), BadOption, "no positions"),
         ("plan", 0, (0, 0), UnknownName, "Did you mean 'plain'"),
         ("", 0, (), BadSite, "Choose one inside: 'plain'"),

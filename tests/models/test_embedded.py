@@ -41,7 +41,7 @@ def test_it_reproduces_timm(model, size):
 def test_the_facts_of_the_model(model):
     assert (model.name, model.source, model.site) == (
         "efficientnet-lite0",
-        "embedded:efficientnet-lite0",
+        "efficientnet-lite0",
         Site("head"),
     )
     assert (model.preprocess.size, model.preprocess.resize, model.preprocess.interpolation) == (

@@ -58,7 +58,7 @@ def file(tmp_path):
 @pytest.mark.parametrize("spec", ["efficientnet-lite0", "embedded:efficientnet-lite0"])
 def test_the_embedded_model(spec):
     model = load(spec)
-    assert (model.source, model.site) == ("embedded:efficientnet-lite0", Site("head"))
+    assert (model.source, model.site) == ("efficientnet-lite0", Site("head"))
     assert load(model.source).fingerprint == model.fingerprint
 
 
@@ -139,7 +139,7 @@ def test_files_and_packages_that_do_not_work(tmp_path):
         ("efficientnet-lite", r"no model 'efficientnet-lite'. Did you mean 'efficientnet-lite0'\?"),
         ("resnet50", r"no model 'resnet50'.*Expected efficientnet-lite0, torchvision:NAME, timm:NAME"),
         ("torchvision:", "no model 'torchvision:'"),
-        ("embedded:resnet", "no embedded model 'resnet'.*There is one: efficientnet-lite0"),
+        ("embedded:resnet", "no model 'resnet'.*Expected efficientnet-lite0"),
         ("", "no model ''"),
     ],
 )

@@ -84,12 +84,12 @@ def _checked_kind(model: Model, found: _Found) -> str:
     if said == "classes" and found.alone:
         raise BadOption(
             f"{model.name} gives one number for each picture, which are no classes to choose among. Say "
-            'answers="binary" if it is a score before a sigmoid, "regression" if it is a quantity.'
+            'answers="binary" (--answers binary) if it is a score before a sigmoid, "regression" if it is a quantity.'
         )
     if said == "binary" and found.classes > 1:
         raise BadOption(
-            f'{model.name} gives {found.classes} numbers for each picture; binary means one. Say answers="classes" if '
-            'one of them is right, "multi-label" if each is right or wrong by itself.'
+            f'{model.name} gives {found.classes} numbers for each picture; binary means one. Say answers="classes" '
+            '(--answers classes) if one of them is right, "multi-label" if each is right or wrong by itself.'
         )
     return said or (NUMBER if found.alone else "")
 

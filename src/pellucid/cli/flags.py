@@ -62,7 +62,7 @@ run_flags = together(
 """Where the results of a run go, and how it is done."""
 
 spec_flag = click.option(
-    "--model", "spec", metavar="SPEC", help="The model; `pellucid models` says how. [default: embedded]"
+    "--model", "spec", metavar="SPEC", help="The model; `pellucid models` says how. [default: efficientnet-lite0]"
 )
 
 model_flags = together(
@@ -89,7 +89,7 @@ def load_model(spec: str | None, flags: dict[str, Any], *, sized: bool = True) -
     """Load the model that was asked for, and check that it can be fed.
 
     Args:
-        spec: as on the command line; None is the embedded model.
+        spec: as on the command line; None is the network that comes with Pellucid.
         flags: those of `model_flags`; others may be among them.
         sized: whether the size of its input must be known.
 

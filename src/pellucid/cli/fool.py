@@ -8,13 +8,13 @@ from typing import Any
 import click
 
 from pellucid.cli import show
-from pellucid.cli.flags import json_flag, load_model, model_flags, png_file
+from pellucid.cli.flags import json_flag, load_model, model_flags, png_file, spec_flag
 from pellucid.errors import NOTHING_FOUND, BadOption
 
 
 @click.command(short_help="Change a picture a little so that the answer changes; or make one of noise.")
 @click.argument("picture", metavar="[PICTURE]", required=False)
-@click.option("--model", "spec", metavar="SPEC", help="The model. [default: embedded]")
+@spec_flag
 @click.option("--attack", metavar="NAME", help="fgsm, iterated or pgd. [default: fgsm; iterated with --smallest]")
 @click.option("--norm", metavar="NAME", help="linf or l2. [default: linf]")
 @click.option("--eps", metavar="NUMBER", help="Distance, values from 0 to 1; 8/255 is fine too. [default: 2/255]")

@@ -113,7 +113,14 @@ def value_kind(method: HasOptions, name: str) -> str:
     """The type that an option's value has, for people."""
     kind = method.function.__annotations__.get(name, type(method.options[name]))
     text = kind if isinstance(kind, str) else getattr(kind, "__name__", str(kind))
-    words = {"int": "whole number", "float": "number", "str": "text", "bool": "yes|no", "tuple[int, int]": "RxC"}
+    words = {
+        "int": "whole number",
+        "float": "number",
+        "str": "text",
+        "bool": "yes|no",
+        "tuple[int, int]": "RxC",
+        "None": "none",
+    }
     parts = [part.strip() for part in text.split("|")]
     return "|".join(words.get(part, part) for part in parts if part not in _PYTHON_ONLY)
 
@@ -134,6 +141,8 @@ def _help(method: HasOptions, name: str) -> str:
 def default_text(method: HasOptions, name: str) -> str:
     """An option's default as one would type it."""
     value = method.options[name]
+    if value is None:
+        return "none"
     return ("yes" if value else "no") if isinstance(value, bool) else str(value)
 
 

@@ -194,5 +194,5 @@ _TESTS: tuple[tuple[str, str, Callable[[], tuple[bool | None, str]]], ...] = (
     ("honest", "integrated gradients add up to the score", _completeness),
     ("honest", "an empty map is said to be empty", _zero_map),
     ("honest", "random weights: guided backprop fails, grad-cam passes", _sanity),
-    ("fast", "grad-cam on the embedded model", _speed),
+    ("fast", "grad-cam on efficientnet-lite0", _speed),
 )

@@ -107,7 +107,7 @@ def dissect(
             raise BadOption(f"Expected one mask of {concept!r} per picture, got {len(given)} for {len(pictures)}.")
     model, site = wrap(model), Site.parse(layer)
     if preprocessing_of(model).size is None:
-        raise BadOption("Dissection needs inputs of one size. Wrap the model with size=(rows, columns).")
+        raise BadOption("Dissection needs inputs of one size. Say it with pellucid.wrap(model, size=...) (--size).")
     read = [prepare(picture, preprocessing_of(model)) for picture in pictures]
     truth = torch.stack(
         [

@@ -224,10 +224,19 @@ def _place(site: Site, shape: tuple[int, ...], unit: int, at: tuple[int, ...], *
     if not 0 <= unit < units:
         raise BadOption(f"The layer '{site}' has the units 0 to {units - 1}; got {unit}.")
     if len(at) != len(grid) or any(not 0 <= place < n for place, n in zip(at, grid, strict=True)):
-        wanted = " x ".join(map(str, grid)) or "no positions"
-        got = ",".join(map(str, at)) or "none"
-        raise BadOption(f"The grid of '{site}' is {wanted}; got the position {got}.")
+        raise BadOption(_misplaced(site, grid, at))
     return Place(unit, at, grid, last)
+
+
+def _misplaced(site: Site, grid: tuple[int, ...], at: tuple[int, ...]) -> str:
+    """What is wrong with a position, and what to say instead."""
+    got = ",".join(map(str, at))
+    if not grid:
+        return f"The layer '{site}' has no positions, so none can be named; got {got}. Leave --at out (in Python, at)."
+    wanted, last = " x ".join(map(str, grid)), ",".join(str(n - 1) for n in grid)
+    said = f"got the position {got}" if at else "no position was named"
+    zeros = ",".join("0" for _ in grid)
+    return f"The grid of '{site}' is {wanted}; {said}. Name one from {zeros} to {last}: --at {zeros} (in Python, at)."
 
 
 def _check_value(call: ModuleCall, stages: tuple[Stage, ...], value: float) -> None:

@@ -32,7 +32,8 @@ def data_randomisation(values: Map, explain: Explaining, *, weights: str = "", m
     check_measure(METRIC.id, measure)
     if not weights:
         raise BadOption(
-            f"{METRIC.id} needs the weights of the same network trained on random labels: weights=FILE. "
+            f"{METRIC.id} needs the weights of the same network trained on random labels: weights=FILE "
+            "(--data-randomisation.weights FILE). "
             "`pellucid train ARCH --data DATA --random-labels` makes them."
         )
     new = explain.with_file(METRIC.id, weights)

@@ -167,7 +167,7 @@ def weights_file() -> Path:
         path = Path(folder, "models", WEIGHTS_FILE)
         if path.is_file():
             return path
-    raise BadModel(f"The embedded model's weights, {WEIGHTS_FILE}, are not installed. {_REINSTALL}")
+    raise BadModel(f"The weights of efficientnet-lite0, {WEIGHTS_FILE}, are not installed. {_REINSTALL}")
 
 
 def _checked(path: Path) -> dict[str, Tensor]:

@@ -26,7 +26,7 @@ def embedded(weights: Path | None = None) -> Model:
     return Model(
         module,
         name=NAME,
-        source=f"embedded:{NAME}" + (f":{weights}" if weights else ""),
+        source=NAME + (f":{weights}" if weights else ""),
         preprocess=PREPROCESS,
         classes=imagenet_classes(),
         site=Site("head"),

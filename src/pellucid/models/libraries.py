@@ -144,7 +144,7 @@ def without_weights(source: Any) -> nn.Module:
             return from_timm(name, None).module
     if family == "zoo":
         return build(name, seed=0)
-    if text.split(":")[:2] in (["embedded", EMBEDDED], [EMBEDDED]):
+    if text.removeprefix("embedded:").partition(":")[0] == EMBEDDED:  # files of older versions have the word in front
         return EfficientNetLite0()
     raise BadModel(
         f"its network is made by {text[:200]!r}, and a file's text does not choose what is run here. If you trust it, "

@@ -31,7 +31,7 @@ def _from_trained(path: Path, weights: Path | None) -> Model:
 
 def _from_embedded(rest: str, weights: Path | None) -> Model:
     if rest != _embedded.NAME:
-        raise unknown("embedded model", rest, [_embedded.NAME], f"There is one: {_embedded.NAME}.")
+        raise unknown("model", rest, [_embedded.NAME], HOW_TO_NAME)
     return _embedded.embedded(weights)
 
 
@@ -74,7 +74,7 @@ def load(
     """Load a model by name, ready to be explained: in evaluation mode, with preprocessing and class names.
 
     Args:
-        spec: `efficientnet-lite0` (comes with Pellucid), `torchvision:NAME[:WEIGHTS]`, `timm:NAME[:FILE]`,
+        spec: `efficientnet-lite0[:FILE]` (comes with Pellucid), `torchvision:NAME[:WEIGHTS]`, `timm:NAME[:FILE]`,
             `zoo:NAME[:FILE]`, a `.safetensors` file that `pellucid train` wrote, `python:package.module:factory` or
             `path/to/file.py:factory`. WEIGHTS is one of torchvision's names
             (`DEFAULT`, `IMAGENET1K_V2`; torchvision downloads them) or a file. A factory is a function without
@@ -133,7 +133,7 @@ def load(
 
 def _split(spec: str, weights: Path | None) -> tuple[str, str, Path | None]:
     """Take a spec apart into family ("" for a Python file), the family's own text, and a weights file."""
-    spec = f"embedded:{spec}" if spec == _embedded.NAME else spec
+    spec = f"embedded:{spec}" if spec.partition(":")[0] == _embedded.NAME else spec
     family, _, rest = spec.partition(":")
     if FILE_SPEC.fullmatch(spec) and family not in FAMILIES:
         return "", spec, weights

@@ -7,6 +7,7 @@ from typing import Any
 
 from pellucid.explanation import Explanation
 from pellucid.held import Held
+from pellucid.models.embedded import NAME as EMBEDDED
 from pellucid.pictures import SAMPLES
 from pellucid.report.subjects import Subject
 from pellucid.targets import Part
@@ -37,7 +38,7 @@ def _model(model: Model) -> str:
     )
     if model.output is not None:
         given.append(f"output={model.output.path!r}" if isinstance(model.output, Part) else "output=...")
-    if model.source.startswith("embedded:"):
+    if model.source.partition(":")[0] == EMBEDDED:
         return f"pellucid.load({model.source!r})"
     if model.source:
         return f"pellucid.load({', '.join([repr(model.source), *given])})"

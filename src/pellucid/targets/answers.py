@@ -129,4 +129,7 @@ def assumption(model: Model) -> str:
     """What is taken for granted about the columns of an output that nobody has explained; "" if nothing is."""
     if model.answers or model.classes is not None:
         return ""
-    return 'taken for classes of which one is right (a softmax); else say answers="multi-label" or "regression"'
+    return (
+        'taken for classes of which one is right (a softmax); else say answers="multi-label" or "regression" '
+        "(--answers multi-label, --answers regression)"
+    )

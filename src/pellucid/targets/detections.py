@@ -108,7 +108,8 @@ def candidates(output: Any, model: Model) -> Candidates:
     if not isinstance(found, Candidates):
         raise BadOutput(
             f"Expected the candidates of a detector from {model.name}, got {described(found)}. torchvision's detectors "
-            "are read by themselves; others give them with pellucid.wrap(module, call=...)."
+            "are read by themselves; others give them with pellucid.wrap(module, call=...), in "
+            "a factory (--model FILE.py:FACTORY) or anywhere else."
         )
     return found
 

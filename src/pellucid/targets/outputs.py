@@ -93,7 +93,7 @@ def logits(output: Any, model: Model) -> Tensor:
     if not isinstance(scores, Tensor) or scores.ndim != 2 or not scores.is_floating_point():
         raise BadOutput(
             f"Expected class scores [batch, class] from {model.name}, got {described(scores)}. "
-            "Name the part to read with pellucid.wrap(module, output=...), or pass a callable as target."
+            "Name the part to read with pellucid.wrap(module, output=...) (--part PATH), or pass a callable as target."
         )
     return scores
 

@@ -33,7 +33,7 @@ def pixel_scores(output: Any, model: Model) -> Tensor:
     if not isinstance(scores, Tensor) or scores.ndim != 4 or not scores.is_floating_point():
         raise BadOutput(
             f"Expected scores of every pixel [batch, class, row, column] from {model.name}, got {described(scores)}. "
-            "Name the part to read with pellucid.wrap(module, output=...), or pass a callable as target."
+            "Name the part to read with pellucid.wrap(module, output=...) (--part PATH), or pass a callable as target."
         )
     return scores
 

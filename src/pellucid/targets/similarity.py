@@ -84,7 +84,7 @@ def vectors(output: Any, model: Model) -> Tensor:
     if not isinstance(found, Tensor) or found.ndim < 2 or not found.is_floating_point():
         raise BadOutput(
             f"Expected an embedding [batch, number] from {model.name}, got {described(found)}. Name the part to read "
-            "with pellucid.wrap(module, output=...)."
+            "with pellucid.wrap(module, output=...) (--part PATH)."
         )
     return found.flatten(1)
 
