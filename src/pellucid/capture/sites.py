@@ -18,6 +18,7 @@ from pellucid.capture.backward import gradients
 from pellucid.capture.feeding import feed, forward, manner
 from pellucid.capture.graph import ROUTING, operations
 from pellucid.capture.layouts import Measured, layouts
+from pellucid.capture.opaque import nothing_to_look_at
 from pellucid.capture.walk import walk
 from pellucid.errors import BadSite
 from pellucid.targets import leaves, scores_of
@@ -211,10 +212,7 @@ def recommended(model: Model, image: Tensor) -> Candidate:
     for candidate in survey(model, image).candidates:
         if candidate.recommended:
             return candidate
-    raise BadSite(
-        f"No layer of {model.name} has a spatial grid for an input of {list(image.shape[2:])}. Methods that look at "
-        "the input (saliency, occlusion, ...) still work; otherwise name a layer."
-    )
+    raise BadSite(nothing_to_look_at(model, f" for an input of {list(image.shape[2:])}"))
 
 
 def why_recommended(candidate: Candidate) -> str:

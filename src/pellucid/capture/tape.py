@@ -26,6 +26,7 @@ from torch.autograd.graph import GradientEdge, get_gradient_edge
 from torch.utils._pytree import tree_leaves
 from torch.utils.hooks import RemovableHandle
 
+from pellucid.capture.opaque import hidden_inside
 from pellucid.capture.walk import walk
 from pellucid.errors import BadSite, unknown
 from pellucid.types import Site
@@ -105,6 +106,8 @@ class Tape:
 
     def _listen(self, path: str, port: str) -> None:
         part = find_module(self.module, path)
+        if isinstance(part, torch.jit.ScriptModule):
+            raise BadSite(f"The layer {path!r} cannot be looked at. {hidden_inside(self.module)}")
 
         def before(_: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
             if args and isinstance(args[0], Tensor):
@@ -196,7 +199,7 @@ class Tape:
             if site not in self.taps:
                 raise BadSite(
                     f"The layer '{site}' was called {calls} times in this pass, so it has nothing to show. "
-                    "Does the network skip it in evaluation mode?"
+                    f"{hidden_inside(self.module) or 'Does the network skip it in evaluation mode?'}"
                 )
 
 
@@ -208,7 +211,8 @@ def find_module(module: nn.Module, path: str) -> nn.Module:
     """
     part: Any = module
     for name in path.split(".") if path else []:
-        part = part._modules.get(name) if isinstance(part, nn.Module) else None
+        inside = part._modules if isinstance(part, nn.Module) else {}
+        part = dict(inside.items()).get(name)  # that of TorchScript has no `get`
         if part is None:
             known = [name for name, _ in module.named_modules() if name]
             raise unknown("layer", path, known, "`pellucid layers MODEL` lists the layers with a grid.")

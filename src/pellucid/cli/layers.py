@@ -42,7 +42,7 @@ def layers(spec: str, picture: str | None, whole: bool, as_json: bool, **given: 
     if as_json:
         show.document(_document(found))
     elif not found.layers:
-        raise BadSite(f"No layer of {model.name} has a spatial grid. Methods that look at the input still work.")
+        raise BadSite(found.reason)
     else:
         _table(found, [layer for layer in found if whole or _shown(layer, found)])
     return 0
@@ -123,6 +123,9 @@ def _table(found: Layers, shown: Sequence[Layer]) -> None:
         show.line("not reached: the score does not depend on the layer's grid.")
     if tried:
         show.line("apart: how differently the maps of the top classes look; faithful: whether they name what counts.")
+    if found.recommended is None:
+        show.line("The score depends on none of them, so layer methods have nowhere to look.")
+        return
     show.console().print(Text.assemble((f"Look at {plain(found.recommended)}", "bold"), plain(f": {found.reason}.")))
     show.line(
         f"--layer {plain(found.recommended)} of `pellucid explain` looks there; --layer auto tries on its pictures."

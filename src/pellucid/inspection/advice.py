@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from pellucid.capture.budget import Budget
 from pellucid.capture.feeding import bound
 from pellucid.capture.guard import guarded
+from pellucid.capture.opaque import nothing_to_look_at
 from pellucid.capture.probe import Meter
 from pellucid.capture.receptive import ReceptiveField, receptive_fields
 from pellucid.capture.sites import Candidate, survey, why_recommended
@@ -61,7 +62,7 @@ class Layers:
         pixels: rows and columns of the input.
         picture: what was looked at; None for noise or a tensor.
         recommended: where to look; None if no layer has a grid.
-        reason: why there, as a part of a sentence.
+        reason: why there, as a part of a sentence; where no layer has a grid, sentences that say why not.
     """
 
     model: Model
@@ -122,7 +123,8 @@ def layers(
             advice = advise(model, image, Budget(image.device, chunk), Meter(progress))
     advice = advice or _last(candidates)
     found = tuple(_layer(candidate, fields.get(candidate.site), advice) for candidate in candidates)
-    site, reason = (None, "") if advice is None else (advice.site, advice.reason)
+    why_none = "" if found else nothing_to_look_at(model)
+    site, reason = (None, why_none) if advice is None else (advice.site, advice.reason)
     return Layers(model, found, (image.shape[2], image.shape[3]), read, site, reason)
 
 

@@ -21,6 +21,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from pellucid.capture.budget import Budget
+from pellucid.capture.opaque import nothing_to_look_at
 from pellucid.capture.passes import Wish, look
 from pellucid.capture.probe import Meter, Probe
 from pellucid.capture.randomness import Draws
@@ -81,7 +82,7 @@ def advise(model: Model, image: Maps, budget: Budget, meter: Meter) -> Advice:
     meter.label = "layers"
     tried = worth_trying(survey(model, image).candidates)
     if not tried:
-        raise BadSite(f"No layer of {model.name} has a spatial grid. Methods that look at the input still work.")
+        raise BadSite(nothing_to_look_at(model))
     trials = _try(model, image, tried, budget, meter)
     default = next((c for c in tried if c.recommended), tried[-1])
     return Advice(*choose(trials, default), trials)

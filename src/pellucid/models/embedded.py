@@ -22,12 +22,17 @@ def embedded(weights: Path | None = None) -> Model:
     Raises:
         BadModel: the weights are missing, damaged or do not fit.
     """
-    module = load_weights(EfficientNetLite0(), weights).eval() if weights else trained()
+    usual = imagenet_classes()
+    if weights:
+        plain = EfficientNetLite0()
+        module = load_weights(plain, weights, made=EfficientNetLite0, classes=len(usual.names)).eval()
+    else:
+        plain = module = trained()
     return Model(
         module,
         name=NAME,
         source=NAME + (f":{weights}" if weights else ""),
         preprocess=PREPROCESS,
-        classes=imagenet_classes(),
+        classes=usual if module is plain else None,
         site=Site("head"),
     )

@@ -10,6 +10,7 @@ import importlib
 import inspect
 import sys
 import warnings
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -46,13 +47,18 @@ def from_torchvision(rest: str, weights: Path | None) -> Model:
     if chosen is None and weights is None:
         _warn_untrained(f"torchvision:{name}", f"Name its weights ({_names(kinds)}), or give a weights file.")
     module = _build_torchvision(models, name, chosen, random=weights is None)
+    classes = _torchvision_classes(stated) if stated else None
     if weights:
-        load_weights(module, weights)
+        made = partial(_build_torchvision, models, name, None, random=False)
+        usual = len(classes.names) if classes else None
+        fitted = load_weights(module, weights, made=lambda number: made(num_classes=number), classes=usual)
+        classes = classes if fitted is module else None
+        module = fitted
     return wrap(
         module.eval(),
         name=name,
         preprocess=_torchvision_preprocess(stated) if stated else None,
-        classes=_torchvision_classes(stated) if stated else None,
+        classes=classes,
     )
 
 
@@ -77,8 +83,8 @@ def _names(kinds: Any) -> str:
     return ", ".join(kinds.__members__) or "torchvision has none"
 
 
-def _build_torchvision(models: ModuleType, name: str, chosen: Any, *, random: bool) -> Any:
-    options: dict[str, Any] = {"weights": chosen}
+def _build_torchvision(models: ModuleType, name: str, chosen: Any, *, random: bool, **given: int) -> Any:
+    options: dict[str, Any] = {"weights": chosen, **given}
     if "weights_backbone" in inspect.signature(models.get_model_builder(name)).parameters:
         options["weights_backbone"] = None  # by default it is downloaded even for a random model
     if name in ("inception_v3", "googlenet") and chosen is None:
@@ -170,7 +176,9 @@ def from_timm(rest: str, weights: Path | None) -> Model:
     except (RuntimeError, ValueError) as error:
         raise BadModel(f"timm cannot make {name!r}: {error}.") from error
     if weights:
-        load_weights(module, weights)
+        made = partial(timm.create_model, name, pretrained=False)
+        usual = getattr(module, "num_classes", None)
+        module = load_weights(module, weights, made=lambda number: made(num_classes=number), classes=usual)
     classes = imagenet_classes() if getattr(module, "num_classes", 0) == 1000 else None
     return Model(module.eval(), name=name, preprocess=_timm_preprocess(timm, module), classes=classes)
 

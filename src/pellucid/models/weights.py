@@ -6,7 +6,7 @@ import pickle
 import re
 import sys
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -24,18 +24,37 @@ WRAPPERS = ("state_dict", "model_state_dict", "model", "module", "net", "weights
 PREFIXES = ("module.", "_orig_mod.", "model.")
 """What DataParallel, torch.compile and Lightning put before every name."""
 
+STACK_TO_CALLER = 5
+"""Frames from `load_weights` up to whoever called `pellucid.load`."""
+
 PICKLE = b"\x80"
 
 ModuleT = TypeVar("ModuleT", bound=nn.Module)
 
 
-def load_weights(module: ModuleT, path: Path) -> ModuleT:
+def load_weights(
+    module: ModuleT, path: Path, *, made: Callable[[int], ModuleT] | None = None, classes: int | None = None
+) -> ModuleT:
     """Load a weights file into a module that was freshly made, and return that module.
+
+    Args:
+        module: the network as its library makes it.
+        path: the file.
+        made: makes it again with another number of classes: the file's, where nothing but that keeps it from fitting.
+        classes: how many `module` was made with, if that is known.
+
+    Returns:
+        `module`, or what `made` gave.
 
     Raises:
         BadModel: the file cannot be read safely, or does not fit; the message names what differs.
+
+    Warns:
+        UserWarning: it was made again; both numbers are said.
     """
     state = _match_names(read_weights(path), module.state_dict().keys())
+    if made is not None:
+        module = _remade(module, state, path.name, made, classes)
     try:
         module.load_state_dict(state)
     except RuntimeError as error:
@@ -158,6 +177,44 @@ def _match_names(state: dict[str, Any], names: Iterable[str]) -> dict[str, Any]:
     return state
 
 
+def _remade(
+    module: ModuleT, state: Mapping[str, Any], file: str, made: Callable[[int], ModuleT], classes: int | None
+) -> ModuleT:
+    """The network with as many classes as the file has, where that makes it fit; else the one that was given."""
+    for number in head_sizes(module, state, classes):
+        other = made(number)
+        if _fits(other, state):
+            warnings.warn(
+                f"The weights in {file} are of {number} classes, so the network was made with {number} in place of "
+                f"{classes or 'its usual number'}. Their names are not known: --classes FILE (classes=) gives them.",
+                UserWarning,
+                STACK_TO_CALLER,
+            )
+            return other
+    return module
+
+
+def head_sizes(module: nn.Module, state: Mapping[str, Any], classes: int | None) -> list[int]:
+    """The numbers of classes that a state dict may be of, where it differs in the length of some tensors only.
+
+    Detectors have a multiple of the number of classes at each place, so the ratio counts where `classes` is known.
+    """
+    ours = module.state_dict()
+    if ours.keys() != state.keys():
+        return []
+    pairs = [(tuple(ours[name].shape), tuple(state[name].shape)) for name in ours if isinstance(state[name], Tensor)]
+    other = [(one, theirs) for one, theirs in pairs if one != theirs]
+    if any(not one or not theirs or one[1:] != theirs[1:] for one, theirs in other):
+        return []
+    scaled = {theirs[0] * classes // one[0] for one, theirs in other if classes and theirs[0] * classes % one[0] == 0}
+    return sorted(scaled | {theirs[0] for _, theirs in other})
+
+
+def _fits(module: nn.Module, state: Mapping[str, Any]) -> bool:
+    ours = module.state_dict()
+    return ours.keys() == state.keys() and all(ours[name].shape == state[name].shape for name in ours)
+
+
 def _difference(module: nn.Module, state: Mapping[str, Any], file: str) -> str:
     ours = module.state_dict()
     missing = [name for name in ours if name not in state and not name.endswith("num_batches_tracked")]
@@ -172,9 +229,20 @@ def _difference(module: nn.Module, state: Mapping[str, Any], file: str) -> str:
     if not parts:
         return ""
     return (
-        f"The weights in {file} do not fit {type(module).__name__}: {'; '.join(parts)}. "
+        f"The weights in {file} do not fit {type(module).__name__}: {'; '.join(parts)}. {_heads(module, state)}"
         "Take the file that belongs to this model, or build the model to its sizes in a factory (FILE.py:FACTORY)."
     )
+
+
+def _heads(module: nn.Module, state: Mapping[str, Any]) -> str:
+    """Both numbers of classes, where the last layer alone is of another size; a sentence with a space behind it."""
+    ours = module.state_dict()
+    shapes = [(tuple(ours[n].shape), tuple(state[n].shape)) for n in ours if isinstance(state.get(n), Tensor)]
+    lengths = {(one[:1], other[:1]) for one, other in shapes if one != other}
+    if len(lengths) != 1 or not head_sizes(module, state, None):
+        return ""
+    ((mine,), (theirs,)) = lengths.pop()
+    return f"It looks as if the file is of {theirs} classes and the network of {mine}. "
 
 
 def _some(names: Iterable[str], most: int = 3) -> str:
