@@ -318,3 +318,82 @@ def test_rules_of_lrp_that_cannot_be(rules, error, match):
 
 def test_rules_of_lrp_on_the_command_line():
     assert parse_option(find_method("lrp"), "rules", "body=flat,head=gamma") == "body=flat,head=gamma"
+
+
+# Windows and regions that hide one channel at a time
+
+
+def covered(length, window, stride):
+    """Where windows begin: at multiples of the stride until the last reaches the end."""
+    starts = [0]
+    while starts[-1] + window < length:
+        starts.append(starts[-1] + stride)
+    return starts
+
+
+@pytest.mark.parametrize("shape", ["square", "disc"])
+def test_windows_of_one_channel_by_brute_force(shape):
+    """Every window of every channel is hidden in copies of the pictures; each pixel has the mean over its windows."""
+    net, image, window, stride = Net(), pictures(), 3, 2
+    starts = covered(8, window, stride)
+    total, count = torch.zeros_like(image), torch.zeros(8, 8)
+    with torch.no_grad():
+        whole = net(image)[:, 1]
+        for top in starts:
+            for left in starts:
+                box = torch.zeros(8, 8, dtype=torch.bool)
+                box[top : top + window, left : left + window] = True
+                count += box
+                seen = box.clone()
+                if shape == "disc":  # of diameter 3: the corners are farther than 1.5 pixels from the middle
+                    rows, columns = torch.meshgrid(torch.arange(8) - top - 1, torch.arange(8) - left - 1, indexing="ij")
+                    seen &= rows**2 + columns**2 <= 1.5**2
+                for channel in range(2):
+                    hidden = image.clone()
+                    hidden[:, channel, seen] = 0.3
+                    total[:, channel, box] += (whole - net(hidden)[:, 1])[:, None]
+    options = {"window": window, "stride": stride, "fill": 0.3, "shape": shape, "by_channel": True}
+    found = pellucid.explain(net, image, "occlusion", target=1, options={"occlusion": options})["occlusion"]
+    assert torch.allclose(found.raw, total / count, rtol=1e-9, atol=1e-12)
+    assert torch.equal(found.values, found.raw.sum(1))
+    assert found.extras["drops"].shape == (2, 2, len(starts), len(starts)) == found.extras["classes"].shape
+    assert any("one at a time" in note for note in found.notes)
+
+
+def test_a_hole_in_one_channel_is_painted_by_its_own_neighbours():
+    """A hidden pixel becomes the mean of the four around it in the same channel."""
+    net, image = Net(), pictures(1, 5)
+    options = {"window": 1, "stride": 1, "fill": "inpaint", "by_channel": True}
+    found = pellucid.explain(net, image, "occlusion", target=0, options={"occlusion": options})["occlusion"]
+    for channel in range(2):
+        filled, plane = image.clone(), image[0, channel]
+        filled[0, channel, 2, 2] = (plane[1, 2] + plane[3, 2] + plane[2, 1] + plane[2, 3]) / 4
+        with torch.no_grad():
+            lost = float((net(image) - net(filled))[0, 0])
+        assert float(found.raw[0, channel, 2, 2]) == pytest.approx(lost, rel=1e-5)
+
+
+def test_regions_of_one_channel_by_brute_force():
+    net, image = Net(), pictures()
+    options = {"regions": "1x2", "by_channel": True, "fill": "mean"}
+    found = pellucid.explain(net, image, "feature-ablation", target=2, options={"feature-ablation": options})
+    found = found["feature-ablation"]
+    with torch.no_grad():
+        for channel in range(2):
+            for half in (slice(0, 4), slice(4, 8)):
+                hidden = image.clone()
+                hidden[:, channel, :, half] = image[:, channel].mean((1, 2))[:, None, None]
+                lost = (net(image) - net(hidden))[:, 2]
+                assert torch.allclose(found.raw[:, channel, :, half], lost[:, None, None].expand(-1, 8, 4), rtol=1e-9)
+    assert torch.equal(found.values, found.raw.sum(1))
+    assert found.extras["values of regions"].shape == (2, 2, 2)
+
+
+def test_noise_around_windows_of_one_channel():
+    image = pictures(1)
+    options = {"window": 4, "stride": 4, "by_channel": True}
+    plain = pellucid.explain(Net(), image, "occlusion", target=1, options={"occlusion": options})["occlusion"]
+    still = {"smoothgrad": {"of": "occlusion", "samples": 2, "sigma": 0.0}, "occlusion": options}
+    found = pellucid.explain(Net(), image, "smoothgrad", target=1, options=still)["smoothgrad"]
+    assert torch.allclose(found.raw, plain.raw, rtol=1e-9)
+    assert torch.allclose(found.values, plain.values, rtol=1e-9)

@@ -16,6 +16,7 @@ Size: TypeAlias = tuple[int, int]
 """Rows and columns, in pixels."""
 _SHARE = 7
 """The default window is a seventh of each side: 32 of 224 pixels, and never half of a picture."""
+ONE_AT_A_TIME = "Channels were hidden one at a time; the map is the sum over channels."
 _GAPS = "; what lies between them has the value of the last one before it"
 
 
@@ -70,17 +71,28 @@ def windows(size: Size, window: Size, stride: Size) -> tuple[Tensor, int, int]:
     return torch.cat([places, ends], 1), len(tops), len(lefts)
 
 
-def hidden(boxes: Tensor, fill: Fill, window: Size, shape: str = "square") -> Local:
-    """The change that hides boxes, `[count, 4]` or `[batch, count, 4]`, or the discs that fit into the windows."""
+def hidden(boxes: Tensor, fill: Fill, window: Size, shape: str = "square", channels: Tensor | None = None) -> Local:
+    """The change that hides boxes, `[count, 4]` or `[batch, count, 4]`, or the discs that fit into the windows.
+
+    In all channels, or in the one that `channels` `[count]` names.
+    """
 
     def paint(parts: Maps, samples: Tensor, numbers: Tensor, corners: Tensor) -> Maps:
         mine = (boxes[numbers.cpu()] if boxes.ndim == 2 else boxes[samples.cpu(), numbers.cpu()]).to(corners)
         seen = inside(mine, corners, parts.shape)
         if shape == "disc":
             seen &= _disc(mine, corners, parts.shape, window)
+        if channels is not None:
+            seen = in_channel(seen, channels[numbers.cpu()], parts.shape[1])
         return fill.hide(parts, samples, seen, corners)
 
     return Local(boxes, paint)
+
+
+def in_channel(seen: Tensor, channels: Tensor, count: int) -> Tensor:
+    """A mask `[n, 1, row, column]` that is true in one channel of `count` only, `channels` `[n]`."""
+    mine = torch.arange(count, device=seen.device) == channels.to(seen.device)[:, None]
+    return seen & mine[:, :, None, None]
 
 
 def _disc(boxes: Tensor, corners: Tensor, shape: torch.Size, window: Size) -> Tensor:

@@ -5,7 +5,8 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from pellucid.methods._players import game_of
+from pellucid.methods._players import Game, game_of
+from pellucid.methods._squares import ONE_AT_A_TIME, in_channel
 from pellucid.numerics import crops
 from pellucid.types import Evidence, Local, Maps, Method, Noise, Paper, ProbeLike
 
@@ -17,6 +18,7 @@ def feature_ablation(
     *,
     regions: int | str | Tensor | None = None,
     fill: float | str | Tensor = 0.0,
+    by_channel: bool = False,
 ) -> Evidence:
     """What the score loses when one region of the picture is hidden, region by region.
 
@@ -31,27 +33,50 @@ def feature_ablation(
             is 50 superpixels, or on small pictures a grid of about as many cells.
         fill: what hides: a value in the model's normalised space (0 is the mean colour of its training data), `mean`,
             `blur`, `noise`, `inpaint` or another picture (see `pellucid.fills`).
+        by_channel: whether a region is hidden in one channel at a time, in all of them in turn.
 
     Returns:
         raw `[batch, row, column]` at the size of the input, signed: each pixel has its region's d_r; extras `values of
         regions`, `scores` (S without each region) and, where there are classes, `classes` (the top one then), all
-        `[batch, region]`, and the label map `regions`.
+        `[batch, region]`, and the label map `regions`. With `by_channel`, raw shaped as the input, summed over channels
+        for the map, and the extras `[batch, channel, region]`, without classes.
     """
     game = game_of(METHOD.id, image, probe, rng, regions, fill)
 
     labels, boxes = game.regions.labels[:, None], game.regions.boxes()
-    boxes = torch.cat([torch.zeros_like(boxes[:, :1]), boxes], 1)  # the first hides nothing
+    channels = image.shape[1] if by_channel else 1
+    boxes = torch.cat([torch.zeros_like(boxes[:, :1]), boxes.repeat(1, channels, 1)], 1)  # the first hides nothing
 
-    def hide(parts: Maps, samples: torch.Tensor, numbers: torch.Tensor, corners: torch.Tensor) -> Maps:
+    def hide(parts: Maps, samples: Tensor, numbers: Tensor, corners: Tensor) -> Maps:
         mine = crops(labels, samples, corners, (parts.shape[2], parts.shape[3]))
-        return game.fill.hide(parts, samples, mine == numbers[:, None, None, None] - 1, corners)
+        which = numbers - 1
+        seen = (mine == (which % game.players)[:, None, None, None]) & (which >= 0)[:, None, None, None]
+        if by_channel:
+            seen = in_channel(seen, which // game.players, channels)
+        return game.fill.hide(parts, samples, seen, corners)
 
-    answers = probe.score(1 + game.players, Local(boxes, hide))
+    answers = probe.score(1 + channels * game.players, Local(boxes, hide))
     scores = answers.score.double()
-    found = game.evidence((scores[:, :1] - scores[:, 1:]).cpu(), scores=scores[:, 1:])
-    if answers.top is None:
-        return found
-    return replace(found, extras={**found.extras, "classes": answers.top[:, 1:]})
+    drops, top = (scores[:, :1] - scores[:, 1:]).cpu(), answers.top
+    if by_channel:
+        shape = (len(image), channels, game.players)
+        return _of_channels(game, drops.reshape(shape), scores[:, 1:].reshape(shape))
+    found = game.evidence(drops, scores=scores[:, 1:])
+    return found if top is None else replace(found, extras={**found.extras, "classes": top[:, 1:]})
+
+
+def _of_channels(game: Game, drops: Tensor, scores: Tensor) -> Evidence:
+    """The map of each channel; `drops` and `scores` are `[batch, channel, region]`."""
+    each = [game.evidence(part) for part in drops.unbind(1)]
+    return Evidence(
+        torch.stack([found.raw for found in each], 1),
+        extras={
+            "values of regions": drops.to(game.fill.image),
+            "scores": scores.to(game.fill.image),
+            "regions": game.regions.labels,
+        },
+        notes=(*each[0].notes, ONE_AT_A_TIME),
+    )
 
 
 METHOD = Method(
@@ -61,4 +86,5 @@ METHOD = Method(
     reference=Paper("arXiv:1311.2901", "section 4.2, with regions for squares"),
     caveat="Evidence that two regions hold alike does not show, as each is hidden alone; a hidden region is itself "
     "something to see.",
+    reduce="sum",
 )

@@ -5,7 +5,7 @@ from torch import Tensor
 
 from pellucid.errors import BadOption
 from pellucid.fills import fill_of
-from pellucid.methods._squares import conventions, hidden, sizes, spread, windows
+from pellucid.methods._squares import ONE_AT_A_TIME, conventions, hidden, sizes, spread, windows
 from pellucid.types import Evidence, Maps, Method, Noise, Paper, ProbeLike
 
 
@@ -19,6 +19,7 @@ def occlusion(
     fill: float | str | Tensor = 0.0,
     shape: str = "square",
     precision: str = "exact",
+    by_channel: bool = False,
 ) -> Evidence:
     """What the score loses when a square of the picture is hidden, at every position of the square.
 
@@ -39,23 +40,29 @@ def occlusion(
         shape: `square`, or `disc` for the disc (of two sizes, the ellipse) that fits into it.
         precision: `exact`, or `fast` for heavy convolutions in bfloat16, on differences only, where the processor has
             it; a note then tells the measured deviation.
+        by_channel: whether the square hides one channel at a time, at each position all of them in turn, as windows of
+            shape (1, rows, columns) do elsewhere; as many times the passes as the picture has channels.
 
     Returns:
         raw `[batch, position row, position column]`: d_p; the map at input resolution, signed; extras `scores` and
         `classes` of the same shape as raw: S(I hidden at p), and the top class there, and `positions with another top
-        class`, `[batch]` (when there are classes).
+        class`, `[batch]` (when there are classes). With `by_channel`, raw shaped as the input, the map of each channel
+        at input resolution, summed over channels for the map; extras `drops`, which is d_p, and `scores` and `classes`,
+        `[batch, channel, position row, position column]`.
     """
     size = (image.shape[2], image.shape[3])
     sides, moves = sizes(METHOD.id, size, window, stride, shape)
     if precision not in ("exact", "fast"):
         raise BadOption(f"Expected exact or fast as precision of {METHOD.id}, got {precision!r}.")
     boxes, down, across = windows(size, sides, moves)
-    boxes = torch.cat([torch.zeros(1, 4, dtype=boxes.dtype), boxes])  # the first hides nothing
-    change = hidden(boxes, fill_of(METHOD.id, fill, image, probe, rng), sides, shape)
+    places, count = len(boxes), image.shape[1] if by_channel else 1
+    boxes = torch.cat([torch.zeros(1, 4, dtype=boxes.dtype), boxes.repeat(count, 1)])  # the first hides nothing
+    which = (torch.arange(len(boxes)) - 1).clamp(min=0) // places if by_channel else None
+    change = hidden(boxes, fill_of(METHOD.id, fill, image, probe, rng), sides, shape, which)
     answers = probe.score(len(boxes), change, fast=precision == "fast")
-    grid = (len(image), down, across)
+    grid = (len(image), *((count,) if by_channel else ()), down, across)
     scores = answers.score[:, 1:].reshape(grid)
-    drop = answers.score[:, :1, None] - scores
+    drop = (answers.score[:, :1] - answers.score[:, 1:]).reshape(grid)
     extras = {"scores": scores}
     if answers.top is not None:
         extras["classes"] = answers.top[:, 1:].reshape(grid)
@@ -68,7 +75,11 @@ def occlusion(
         )
     elif precision == "fast":
         notes.append("Computed exactly: this device or network does not allow the fast way.")
-    return Evidence(drop, values=spread(drop, sides, moves, size), extras=extras, notes=tuple(notes))
+    if not by_channel:
+        return Evidence(drop, values=spread(drop, sides, moves, size), extras=extras, notes=tuple(notes))
+    notes.append(ONE_AT_A_TIME)
+    raw = spread(drop.flatten(0, 1), sides, moves, size).reshape(image.shape)
+    return Evidence(raw, extras={"drops": drop, **extras}, notes=tuple(notes))
 
 
 METHOD = Method(
@@ -78,4 +89,5 @@ METHOD = Method(
     reference=Paper("arXiv:1311.2901", "section 4.2"),
     caveat="A hidden square is itself something to see; the map depends on its size and colour, and evidence that is "
     "there twice does not show.",
+    reduce="sum",
 )
