@@ -93,3 +93,9 @@ def test_f4_rows_that_leave_a_pair_alone(rule):
     expected = (net(image).detach()[0, 1] - scores).view(1, 2, 2)
     torch.testing.assert_close(found["occlusion"].raw, expected, rtol=1e-6, atol=1e-12)
     assert "influence each other" in found.notes[0]
+
+
+@pytest.mark.parametrize(("given", "mean", "std"), [({"mean": 0.5}, (0.5,), (1.0,)), ({"std": 2}, (0.0,), (2.0,))])
+def test_w7_one_number_for_grey_is_enough(given, mean, std):
+    prepared = pellucid.wrap(tiny.build(tiny.Pooled), size=16, **given).preprocess
+    assert (prepared.mean, prepared.std) == (mean, std)

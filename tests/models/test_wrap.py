@@ -82,7 +82,7 @@ def test_preprocessing_from_values(given, expected):
         ({"size": (1, 2, 3)}, "one or two positive numbers"),
         ({"size": 8, "resize": 0}, "resized side is a positive number of pixels, got 0"),
         ({"size": 8, "interpolation": "area"}, "one of bicubic, bilinear, lanczos, nearest; got 'area'"),
-        ({"size": 8, "mean": (0.5,)}, "one number per channel, 1 or 3 each; got 1 and 3"),
+        ({"size": 8, "mean": (0.5,), "std": (0.5,) * 3}, "one number per channel, 1 or 3 each; got 1 and 3"),
         ({"size": 8, "std": (1, 0, 1)}, r"Every std is above 0, got \(1, 0, 1\)"),
     ],
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Literal
 
@@ -85,7 +85,13 @@ def preprocess_with(
         changes["resize"] = _resize(base, changes["size"])
     if resize != "auto":
         changes["resize"] = resize
-    return checked(replace(base or Preprocess(mean=(0.0,) * 3, std=(1.0,) * 3), **changes))
+    return checked(replace(base or _plain(changes), **changes))
+
+
+def _plain(given: Mapping[str, Any]) -> Preprocess:
+    """No normalisation, of as many channels as what is given has."""
+    channels = len(given.get("mean", given.get("std", (0.0,) * 3)))
+    return Preprocess(mean=(0.0,) * channels, std=(1.0,) * channels)
 
 
 def _per_channel(name: str, given: Any) -> tuple[float, ...] | None:
