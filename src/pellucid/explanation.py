@@ -93,13 +93,17 @@ class Explanation:
         return overlay(self.pictures[index], maps[index]) if self.pictures else heat(maps[index])
 
     def save(self, folder: str | Path) -> Path:
-        """Write the pictures, maps and manifest of every picture under `folder`; returns it.
+        """Write the pictures, maps, manifest and report of every picture under `folder`; returns it.
 
+        Each picture gets a folder in it, named after it, also a single one: the layout of `pellucid explain --out`.
         A folder that could not be written completely is removed again.
+
+        Raises:
+            BadOption: the folder cannot be written to.
         """
         from pellucid.report import save
 
-        return save(self, Path(folder))
+        return save(self, Path(folder), apart=True)
 
     def report(self, path: str | Path) -> Path:
         """Write one self-contained HTML file that opens from disk without a network; returns its path."""

@@ -228,7 +228,7 @@ def test_newcomer_5_files_say_that_it_is_a_function(tmp_path):
     model = pellucid.wrap(network(), preprocess=lambda image: normalised(image.resize((24, 24))))
     found = pellucid.explain(model, photograph(), "saliency")
     found.save(tmp_path / "out")
-    text = (tmp_path / "out" / "manifest.json").read_text()
+    text = (tmp_path / "out" / "picture" / "manifest.json").read_text()
     assert "transform" in text
     assert "pellucid.Preprocess(" not in text
 

@@ -208,7 +208,8 @@ def test_results_name_tensors_by_shape_and_digest(tmp_path):
     kept = found["feature-ablation"].options["fill"]
     assert repr(kept).startswith("<tensor [2, 8, 8] of float64, digest ")
     found.save(tmp_path)
-    assert kept.digest in (tmp_path / "manifest.json").read_text()
+    (manifest,) = tmp_path.rglob("manifest.json")
+    assert kept.digest in manifest.read_text()
     page = found.report(tmp_path / "report.html").read_text()
     assert "are tensors or functions of your own" in page
     fill.zero_()

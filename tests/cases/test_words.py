@@ -107,3 +107,23 @@ def test_look_without_a_place_says_what_to_type(capsys):
     assert "28 x 28; no position was named. Name one from 0,0 to 27,27: --at 0,0" in said
     assert main([*where, "--at", "28,0"]) == 2
     assert "28 x 28; got the position 28,0" in capsys.readouterr().err
+
+
+def layout(folder):
+    return {str(path.relative_to(folder)) for path in folder.rglob("*")}
+
+
+@pytest.mark.parametrize("count", [1, 2])
+@pytest.mark.parametrize("command", ["explain", "locate"])
+def test_newcomer_12_python_lays_files_out_as_the_command_line_does(command, count, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    names = ["cat", "rocket"][:count]
+    given = [f"sample:{name}" for name in names]
+    with pytest.warns(UserWarning, match="random weights"):
+        model = pellucid.load("zoo:lenet5", size=32)
+    assert main([command, *given, "--model", "zoo:lenet5", "--method", "saliency", "--out", "typed"]) == 0
+    found = getattr(pellucid, command)(model, given if count > 1 else given[0], "saliency")
+    assert found.save("called") == Path("called")
+    kept = {path for path in layout(Path("typed")) if path.startswith(".")}  # what an interrupted command goes on with
+    assert layout(Path("called")) == layout(Path("typed")) - kept
+    assert {f"{name}/manifest.json" for name in names} <= layout(Path("called"))

@@ -129,9 +129,11 @@ def test_a_method_that_would_be_wrong_is_refused():
 def test_what_is_saved(tmp_path):
     picture = scene((52, 32), (0, 15, 9, 27, 12, 255), (0, 30, 2, 33, 4, 255))
     found = pellucid.locate(colour_model(32, resize=32), picture, "cam", objects=2)
-    folder = found.save(tmp_path / "out")
+    out = found.save(tmp_path / "out")
+    folder = out / "picture"
+    assert {path.name for path in out.iterdir()} == {"picture", "localisation.json"}
     assert {path.name for path in folder.iterdir()} == {
-        "boxes.png", "mask-1.png", "mask-2.png", "maps.npz", "manifest.json", "localisation.json",
+        "boxes.png", "mask-1.png", "mask-2.png", "maps.npz", "manifest.json",
     }  # fmt: skip
     with Image.open(folder / "mask-1.png") as image:
         mask = np.asarray(image)
@@ -142,8 +144,8 @@ def test_what_is_saved(tmp_path):
     manifest = json.loads((folder / "manifest.json").read_text())
     assert manifest["targets"][0]["objects"][0]["bbox"] == [15, 9, 12, 3]
     assert manifest["rule"]["mask"].startswith("above 0.2 of the map's maximum (arXiv:1512.04150")
-    assert json.loads((folder / "localisation.json").read_text()) == found.coco()
-    assert set(manifest["files"]) == {path.name for path in folder.iterdir()} - {"localisation.json"}
+    assert json.loads((out / "localisation.json").read_text()) == found.coco()
+    assert set(manifest["files"]) == {path.name for path in folder.iterdir()}
 
 
 def test_several_pictures_and_targets_get_files_each(tmp_path):

@@ -116,6 +116,7 @@ class _Loop:
 
     def _one(self, found: Found, folder: Path, bar: Any) -> None:
         from pellucid.localise import locate as find
+        from pellucid.localise.saving import save
         from pellucid.models.preprocessing import preprocessing_of
         from pellucid.pictures import prepare
 
@@ -135,7 +136,7 @@ class _Loop:
             chunk=given["chunk"],
             progress=bar.tick,
         )
-        located.save(folder, command=self.command)
+        save(located, folder, command=self.command, apart=False)
         self.found.add(located.pictures[0], source=found.source, folder=str(folder))
         if not self.quiet:
             _print(located, folder)

@@ -115,9 +115,10 @@ class Localisation:
         return document(self.pictures)
 
     def save(self, folder: str | Path, *, command: str = "") -> Path:
-        """Write pictures with boxes, masks, maps, `localisation.json` (COCO) and a manifest; returns the folder.
+        """Write pictures with boxes, masks, maps, `localisation.json` (COCO) and manifests; returns the folder.
 
-        Several pictures get a folder each. What could not be written completely is removed again.
+        Each picture gets a folder in it, named after it, also a single one: the layout of `pellucid locate --out`. What
+        could not be written completely is removed again.
 
         Raises:
             BadOption: the folder cannot be written to.

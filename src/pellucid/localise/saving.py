@@ -22,13 +22,18 @@ SCHEMA_VERSION = 1
 _COMPRESS = 1  # of the photographs, as in reports: a little larger, much faster
 
 
-def save(found: Localisation, folder: Path, *, command: str = "") -> Path:
-    """Write everything about every picture; one picture's files go into `folder` itself, several get one each."""
+def save(found: Localisation, folder: Path, *, command: str = "", apart: bool = True) -> Path:
+    """Write everything about every picture: a folder for each, and the document of all beside them.
+
+    One picture of several that are worked on one after the other lies in `folder` itself, not `apart`; whoever has
+    seen them all writes the document.
+    """
     folders = unique(picture_slug(every[0].name) for every in found.pictures)
     with complete(folder) as staging:
-        (staging / "localisation.json").write_bytes(encode(as_json(document(found.pictures))))
+        if apart:
+            (staging / "localisation.json").write_bytes(encode(as_json(document(found.pictures))))
         for index, (every, name) in enumerate(zip(found.pictures, folders, strict=True)):
-            inside = staging if len(found) == 1 else staging / name
+            inside = staging / name if apart else staging
             inside.mkdir(exist_ok=True)
             files = _pictures(every, inside)
             record = _manifest(found, index, files, command)

@@ -21,7 +21,7 @@ from pellucid.report.subjects import Finding, Subject, as_numpy, subjects
 _COMPRESS = 1  # of PNG: 12 % larger than the usual 6, a third of the time
 
 
-def save(explanation: Explanation, folder: Path, *, command: str = "") -> Path:
+def save(explanation: Explanation, folder: Path, *, command: str = "", apart: bool = False) -> Path:
     """Write pictures, maps, manifest and report of every picture that was explained.
 
     Args:
@@ -29,6 +29,7 @@ def save(explanation: Explanation, folder: Path, *, command: str = "") -> Path:
         folder: where one picture's files go; several get a folder each in it, named after them. Files of the same
             names are replaced, and what an earlier call left there goes; all others are left alone.
         command: the command line that did it, for the record.
+        apart: whether a single picture gets a folder in it as well.
 
     Returns:
         The folder. It holds, for each picture, `<key>.png` per attribution (the picture with the map over it; for
@@ -41,7 +42,7 @@ def save(explanation: Explanation, folder: Path, *, command: str = "") -> Path:
     every, created = subjects(explanation), facts.created()
     with complete(folder) as staging:
         for subject in every:
-            inside = staging if len(every) == 1 else staging / subject.folder
+            inside = staging / subject.folder if apart or len(every) > 1 else staging
             inside.mkdir(exist_ok=True)
             _write(subject, inside, created, command)
         outdated = [path for file in staging.rglob("manifest.json") for path in _outdated(file, staging, folder)]
