@@ -195,3 +195,120 @@ def test_dream_and_fool_ask_what_an_output_is_as_explain_does():
         assert eyes.measured(pictures).answers == "probabilities"
     found = from_noise(model, 1, count=1, sure=0.45 * float(expected.min()) ** 2, steps=1)
     assert torch.equal(found.after, found.before)  # surer than that already
+
+
+class Direct(nn.Module):
+    """An operation on the picture itself, and two sums of what it gives."""
+
+    def __init__(self, operation):
+        super().__init__()
+        self.operation, self.weight = operation, torch.empty(0)
+
+    def forward(self, x):
+        y = self.operation(x).flatten(1)
+        return y @ torch.linspace(-1, 2, 2 * y.shape[1], dtype=y.dtype).reshape(-1, 2)
+
+
+def logarithmic_mean(s, t):
+    return (s - t) / (s.log() - t.log())
+
+
+def secant(f, x, r):
+    return (f(x) - f(r)) / (x - r)
+
+
+def largest(x, r, d):
+    """The winner of the larger of both maxima answers for their difference."""
+    flat, other, d = x.flatten(2), r.flatten(2), d.flatten(2)
+    where = torch.where(flat.amax(2) >= other.amax(2), flat.argmax(2), other.argmax(2))[..., None]
+    share = (flat.amax(2) - other.amax(2)) / (flat - other).gather(2, where)[..., 0]
+    return share * d.gather(2, where)[..., 0]
+
+
+def glu(x, r, d):
+    (a, b), (a0, b0), (da, db) = (t.chunk(2, 1) for t in (x, r, d))
+    slope = secant(torch.sigmoid, b, b0)
+    return (b.sigmoid() + b0.sigmoid()) / 2 * da + (a + a0) / 2 * slope * db
+
+
+def length(x, r, d):
+    """|x| - |r| = (x + r) (x - r) / (|x| + |r|)."""
+    return ((x + r) * d).sum(1) / (x.norm(dim=1) + r.norm(dim=1))
+
+
+def quotient(a, a0, b, b0, da, db):
+    """d(a / b) = (da - mean(a / b) db) / mean(b)."""
+    return (da - (a / b + a0 / b0) / 2 * db) / ((b + b0) / 2)
+
+
+def unit(x, r, d):
+    sizes = (t.norm(dim=1, keepdim=True) for t in (x, r))
+    return quotient(x, r, *sizes, d, length(x, r, d)[:, None])
+
+
+def log_sum(x, r, d):
+    weights = logarithmic_mean(x.exp(), r.exp())
+    totals = (t.exp().sum((2, 3), keepdim=True) for t in (x, r))
+    return (weights * d).sum((2, 3)) / logarithmic_mean(*totals)[..., 0, 0]
+
+
+def nearby(t):
+    """Sums over three neighbouring channels, nothing beyond the ends."""
+    return F.pad(t, (0, 0, 0, 0, 1, 1)).unfold(1, 3, 1).sum(-1)
+
+
+def response(x, r, d):
+    base, other = (1 + nearby(t * t) / 3 for t in (x, r))
+    change = nearby((x + r) * d) / 3 * secant(lambda t: t**0.75, base, other)
+    return quotient(x, r, base**0.75, other**0.75, d, change)
+
+
+MULTIPLIERS = {  # an operation, and the difference of its output as a sum of differences d of its input
+    "amax": (lambda x: x.amax((2, 3)), largest),
+    "max along axes": (lambda x: x.max(3).values.max(dim=2)[0], None),
+    "amin": (lambda x: x.flatten(2).amin(-1), lambda x, r, d: -largest(-x, -r, -d)),
+    "maximum": (lambda x: torch.maximum(*x.chunk(2, 1)), None),
+    "glu": (lambda x: F.glu(x, 1), glu),
+    "norm": (lambda x: x.norm(dim=1), length),
+    "normalize": (lambda x: F.normalize(x, dim=1), unit),
+    "cosine": (lambda x: F.cosine_similarity(x, torch.ones_like(x[:1]), 1), lambda x, r, d: unit(x, r, d).sum(1) / 2),
+    "logsumexp": (lambda x: x.logsumexp((2, 3)), log_sum),
+    "local response norm": (nn.LocalResponseNorm(3, alpha=1.0), response),
+    "std": (lambda x: x.std(1), None),
+    "distance": (lambda x: F.pairwise_distance(x.flatten(2), torch.zeros_like(x.flatten(2))), None),
+    "unfold": (lambda x: F.unfold(x, 2), lambda x, r, d: F.unfold(d, 2)),
+    "cos": (torch.cos, lambda x, r, d: secant(torch.cos, x, r) * d),
+}
+
+
+@pytest.mark.parametrize("name", MULTIPLIERS)
+def test_deep_lift_multipliers_of_operations_in_steps(name):
+    """Always complete and bounded; where the formula is one line, the multipliers are its derivative by d."""
+    operation, formula = MULTIPLIERS[name]
+    generator = torch.Generator().manual_seed(5)
+    image, base = torch.randn(2, 1, 4, 3, 3, generator=generator, dtype=torch.float64)
+    found = pellucid.explain(Direct(operation), image, "deep-lift", 1, options={"deep-lift": {"baseline": base[0]}})
+    net, raw = Direct(operation), found["deep-lift"].raw
+    torch.testing.assert_close(raw.sum(), (net(image) - net(base))[0, 1], rtol=1e-9, atol=1e-9)
+    assert raw.abs().max() < 10 * (image - base).abs().max()
+    if formula is not None:
+        difference = (image - base).requires_grad_()
+        change = Direct(lambda d: formula(image, base, d))(difference)[0, 1]
+        multipliers = torch.autograd.grad(change, difference)[0]
+        torch.testing.assert_close(raw, multipliers * difference.detach(), rtol=1e-7, atol=1e-9)
+
+
+def test_layer_methods_behind_circular_padding():
+    """Grad-CAM by hand: relu of the channels' sum, each times its mean gradient."""
+    torch.manual_seed(0)
+    net = nn.Sequential(
+        nn.Conv2d(3, 4, 3, padding=1, padding_mode="circular"), nn.ReLU(),
+        nn.Conv2d(4, 4, 3, padding=1, padding_mode="circular", stride=2), nn.ReLU(),
+        nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 2),
+    ).double()  # fmt: skip
+    image = torch.randn(1, 3, 8, 6, dtype=torch.float64)
+    found = pellucid.explain(net, image, "grad-cam", 1)["grad-cam"]
+    value = net[:4](image).detach().requires_grad_()
+    slope = torch.autograd.grad(net[4:](value)[0, 1], value)[0]
+    expected = (slope.mean((2, 3), keepdim=True) * value).sum(1).relu()
+    torch.testing.assert_close(found.raw, expected.detach())

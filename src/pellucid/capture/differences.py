@@ -31,6 +31,7 @@ from pellucid.capture.difference_steps import (
     inverse_of,
 )
 from pellucid.capture.graph import is_linear, made_by, strangers
+from pellucid.capture.in_steps import IN_STEPS
 from pellucid.capture.normalising import SAMPLE_NORMS, sample_norm
 from pellucid.capture.operations import (
     ELEMENTWISE,
@@ -43,7 +44,7 @@ from pellucid.capture.operations import (
 )
 from pellucid.capture.rewriting import Rewriting, bind, depends, functions
 from pellucid.capture.rules import OTHER_ACTIVATIONS, as_rectifier
-from pellucid.capture.stepwise import COMPOSITE, attend, attention_weights, stepwise
+from pellucid.capture.stepwise import attend, attention_weights
 from pellucid.errors import BadOption
 from pellucid.numerics import full_precision, sums_up
 from pellucid.targets import Target
@@ -106,7 +107,11 @@ class Differences(Rewriting):
         in_steps = _IN_STEPS.get(func)
         if in_steps:
             with self:
-                return in_steps(call)
+                found = in_steps(call)
+            if found is not None:
+                return found
+        if func in _MAXIMA | _MINIMA:
+            return _largest(call)
         if func in _MAX_POOLS:
             return _max_pool(call)
         if func in SOFTMAX:
@@ -153,14 +158,9 @@ def _attention(call: Call) -> Tensor:
     return attend(attention_weights(*args, **kwargs), kwargs["value"] if "value" in kwargs else args[2])
 
 
-def _composite(call: Call) -> Any:
-    func, args, kwargs = call
-    return stepwise(func)(*args, **kwargs)
-
-
 _IN_STEPS: Mapping[Any, Callable[[Call], Any]] = {
+    **IN_STEPS,
     F.scaled_dot_product_attention: _attention,
-    **dict.fromkeys(COMPOSITE, _composite),
     **dict.fromkeys(SAMPLE_NORMS, _norm),
 }
 
@@ -176,6 +176,27 @@ def _max_pool(call: Call) -> Tensor | None:
     return result
 
 
+def _largest(call: Call) -> Any:
+    """Maxima or minima along axes that are not that of the rows, with their places if the call gives them."""
+    func, args, kwargs = call
+    x, dim, _ = bind(args, kwargs, ("input", None), ("dim", None), ("keepdim", False))
+    if dim is None or isinstance(dim, Tensor) or not in_pairs(x):
+        return None
+    axes = sorted({axis % x.ndim for axis in ([dim] if isinstance(dim, int) else dim)})
+    if not axes or axes[0] == 0:
+        return None
+    with torch.no_grad():
+        whole = func(*args, **kwargs)
+    kept = [axis for axis in range(x.ndim) if axis not in axes]
+    flat = x.permute(*kept, *axes).flatten(len(kept)).flatten(1, -2)
+    lines = flat if len(kept) > 1 else flat[:, None]
+    sign = -1 if func in _MINIMA else 1
+    found = sign * MaxPoolStep.apply(sign * lines, lambda t: t.max(-1, keepdim=True))
+    values = found.reshape((whole if isinstance(whole, Tensor) else whole[0]).shape)
+    return values if isinstance(whole, Tensor) else type(whole)((values, whole[1]))
+
+
+_MAXIMA, _MINIMA = functions("amax", "max"), functions("amin", "min")
 _WINDOW: tuple[tuple[str, Any], ...] = (
     ("kernel_size", None), ("stride", None), ("padding", 0), ("dilation", 1), ("ceil_mode", False),
 )  # fmt: skip

@@ -159,12 +159,15 @@ def _describe(node: Any, names: dict[str, str]) -> str:
 # Operations that are linear in what depends on the picture, as long as only one of their operands does.
 _LINEAR = frozenset(
     """
-    adaptiveavgpool2d adaptiveavgpool3d addmm avgpool2d avgpool3d bmm convolution convolutionoverrideable
-    cudnnbatchnorm cudnnconvolution cumsum div linear mean miopenbatchnorm mkldnnconvolution mm mul nativebatchnorm neg
-    slowconv2d sum upsamplebicubic2d upsamplebilinear2d upsamplelinear1d upsamplenearest1d upsamplenearest2d
-    upsamplenearest3d upsampletrilinear3d
+    adaptiveavgpool2d adaptiveavgpool3d addbmm addmm addmv avgpool2d avgpool3d baddbmm bmm col2im convolution
+    convolutionoverrideable cudnnbatchnorm cudnnconvolution cumsum div dot gridsampler2d gridsampler3d im2col linear
+    mean miopenbatchnorm mkldnnconvolution mm mul mv nativebatchnorm neg slowconv2d sum take tril triu unfold
+    upsamplebicubic2d upsamplebicubic2daa upsamplebilinear2d upsamplebilinear2daa upsamplelinear1d upsamplenearest1d
+    upsamplenearest2d upsamplenearest3d upsampletrilinear3d
     """.split()  # noqa: SIM905
 )
+_IN_THE_FIRST = frozenset({"div", "gridsampler2d", "gridsampler3d"})
+"""Of these only what comes first may depend on the picture: not the denominator, nor the places."""
 _JOINING = frozenset({"add", "sub", "rsub"})
 CHOOSING = frozenset(
     """
@@ -187,4 +190,4 @@ def is_linear(node: Any) -> bool:
     if name not in _LINEAR or getattr(node, "_saved_training", False):
         return False
     live = [below is not None for below, _ in node.next_functions]
-    return sum(live) == 1 and (name != "div" or live[0])
+    return sum(live) == 1 and (name not in _IN_THE_FIRST or live[0])

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import weakref
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import _disable_current_modes
 
 from pellucid.capture.budget import is_out_of_memory
@@ -83,12 +85,25 @@ def _measure(model: Model, image: Tensor, wanted: Collection[_Key] | None) -> di
     homes, found = Homes(given, beside), dict[_Key, Measured]()
     first = torch.zeros(1, dtype=torch.int64, device=image.device)
     try:
-        with torch.no_grad(), _listening(model.module, homes, wanted, found), suppress(Stop), homes:
+        with torch.no_grad(), _listening(model.module, homes, wanted, found), suppress(Stop), homes, _NotWrapped():
             forward(model, given, first)
     except Exception as error:  # whatever a network does on noise; what was met is known
         if is_out_of_memory(error):
             raise
     return found
+
+
+class _NotWrapped(TorchFunctionMode):
+    """Pads with nothing what is padded with the other side of a map, which is not at home where it is put."""
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        named = kwargs or {}
+        if func is F.pad and "circular" in (*args[2:3], named.get("mode")):
+            given = {name: value for name, value in named.items() if name in ("input", "pad")}
+            return F.pad(*args[:2], **given)
+        return func(*args, **named)
 
 
 @contextmanager

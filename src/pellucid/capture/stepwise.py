@@ -16,10 +16,13 @@ COMPOSITE: frozenset[Callable[..., Any]] = frozenset({F.multi_head_attention_for
 """Functions written in Python that hand themselves to a `TorchFunctionMode` whole."""
 
 
+_ASKING = ("has_torch_function", "has_torch_function_unary", "has_torch_function_variadic")
+
+
 @cache
 def stepwise(function: FunctionType) -> Callable[..., Any]:
     """The same code, except that it never asks whether a mode wants the whole of it: its parts go there one by one."""
-    open_ = {**function.__globals__, "has_torch_function": lambda _: False}
+    open_ = {**function.__globals__, **dict.fromkeys(_ASKING, lambda *_: False)}
     copy = FunctionType(function.__code__, open_, function.__name__, function.__defaults__, function.__closure__)
     copy.__kwdefaults__ = function.__kwdefaults__
     return copy
