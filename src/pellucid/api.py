@@ -16,6 +16,7 @@ from pellucid.capture.answering import answered
 from pellucid.capture.budget import Budget
 from pellucid.capture.feeding import bound, outputs
 from pellucid.capture.guard import guarded
+from pellucid.capture.passes import first_reading
 from pellucid.capture.probe import Meter
 from pellucid.capture.randomness import network_seed
 from pellucid.choices import AUTO, choice_of
@@ -28,7 +29,16 @@ from pellucid.models import wrap
 from pellucid.models.preprocessing import preprocessing_of
 from pellucid.pictures import expanded, names_apart, prepare
 from pellucid.registry import default_methods
-from pellucid.targets import ClassScores, Scene, TargetLike, assumption, notes_on, parse_targets
+from pellucid.targets import (
+    ClassScores,
+    Scene,
+    TargetLike,
+    all_targets,
+    asks_for_all,
+    assumption,
+    notes_on,
+    parse_targets,
+)
 from pellucid.types import Frame, Maps, Model, Picture, Site
 
 _TOP = 5
@@ -61,8 +71,9 @@ def explain(
             `auto` runs the one that `pellucid compare --best` found for this model.
         target: None is each picture's top class, before softmax (for networks that score every pixel, the class that
             fills most of the picture; for detectors, the most probable object). A class index or name, a list with one
-            per picture, `top3` (three explanations of each picture), any other text of `pellucid.targets.FORMS`, a
-            `Target`, or a callable from the model's output to `[batch]`. See docs/targets.md.
+            per picture, `top3` (three explanations of each picture), `all` (one for every output), any other text of
+            `pellucid.targets.FORMS`, a `Target`, or a callable from the model's output to `[batch]`. See
+            docs/targets.md.
         layer: where layer methods look; None is the last layer with a grid that the score depends on. Several give
             one attribution each, or one for all of them with `fuse`. `auto` tries Grad-CAM at up to 32 layers on these
             pictures, see `pellucid.layers`, and says in `Explanation.choices` why it looks where it looks. A grid
@@ -112,7 +123,7 @@ def explain(
     image, decoded = _read_pictures(model, pictures)
     model = model if inputs is None else bound(model, inputs, image)
     frames = tuple(p.frame for p in decoded) or (Frame.whole((image.shape[2], image.shape[3])),) * len(image)
-    wanted = parse_targets(target, model)
+    wanted = () if asks_for_all(target, model) else parse_targets(target, model)
     budget, meter = Budget(image.device, chunk), Meter(progress, cancel)
     choices = {
         "class": "chosen by you",
@@ -128,7 +139,7 @@ def explain(
         with guarded(model.module), network_seed(seed):
             model = answered(model, image)
             scene = Scene(model, frames, lambda others: outputs(model, _read_pictures(model, others)[0]))
-            targets = [each.fit(scene) for each in wanted]
+            targets = [each.fit(scene) for each in wanted or all_targets(first_reading(model, image), model)]
             strict = methods is not None
             engine = Engine(
                 model, image, frames, targets, steps, seed=seed, budget=budget, meter=meter, strict=strict, fuse=fuse,

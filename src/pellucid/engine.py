@@ -20,6 +20,7 @@ from pellucid.capture.passes import Findings, Wish, look
 from pellucid.capture.probe import Meter, Probe
 from pellucid.capture.randomness import Draws
 from pellucid.capture.sites import footprint, recommended, stages, why_recommended
+from pellucid.capture.together import Together
 from pellucid.errors import BadOption, BadSite, Refused
 from pellucid.fusing import fused
 from pellucid.held import of_pictures, plain
@@ -177,6 +178,7 @@ class Engine:
         self.stop: KeyboardInterrupt | None = None
         self.each = each or (lambda _: None)
         self.conduct = Conduct()
+        self.together: Together | None = None
 
     def choose_sites(self, layers: Sequence[Site], *, auto: bool = False) -> str:
         """Settle where layer methods look; returns the reason for people.
@@ -249,8 +251,9 @@ class Engine:
         start = time.perf_counter()
         found = self._shared_pass()
         shared = time.perf_counter() - start
-        for k, target in enumerate(self.targets):
-            resolved = target.resolve(self.reading, self.model)
+        targets = [target.resolve(self.reading, self.model) for target in self.targets]
+        self.together = Together(targets) if len(targets) > 1 and not self.conduct.alone else None
+        for k, resolved in enumerate(targets):
             for step, sites, fuse in self._jobs():
                 if step.method.id in self.refused:
                     continue
@@ -341,7 +344,7 @@ class Engine:
         base = step.base.method if step.base else None
         other = self._other_method(step, meter)
         readers = (self._read_picture, self._read_labels)
-        probe = Probe(self.model, self.image, target, site, self.budget, meter, other, base, *readers)
+        probe = Probe(self.model, self.image, target, site, self.budget, meter, other, base, *readers, self.together)
         try:
             evidence = self._call(step, _arguments(found, k, site, step), self.image, probe)
         finally:

@@ -1,5 +1,7 @@
 """What the interface can say: other forms of metrics, rules by layer, windows per channel, every output at once."""
 
+import json
+
 import numpy as np
 import pytest
 import torch
@@ -8,6 +10,7 @@ from sklearn.metrics import roc_auc_score
 from torch import nn
 
 import pellucid
+from pellucid.cli import main
 from pellucid.comparing.film import film
 from pellucid.errors import BadOption, Refused, UnknownName
 from pellucid.metrics.energy_pointing import energy_pointing
@@ -397,3 +400,82 @@ def test_noise_around_windows_of_one_channel():
     found = pellucid.explain(Net(), image, "smoothgrad", target=1, options=still)["smoothgrad"]
     assert torch.allclose(found.raw, plain.raw, rtol=1e-9)
     assert torch.allclose(found.values, plain.values, rtol=1e-9)
+
+
+# Every output at once
+
+
+class Counting(Net):
+    """Counts the rows that it was given."""
+
+    rows = 0
+
+    def forward(self, x):
+        self.rows += len(x)
+        return super().forward(x)
+
+
+ASKED = {
+    "occlusion": {"window": 3, "stride": 2},
+    "feature-ablation": {"regions": "2x2"},
+    "rise": {"masks": 12},
+    "kernel-shap": {"regions": "2x2"},
+    "occlusion-coarse-to-fine": {},
+    "saliency": {},
+    "grad-cam": {},
+}
+
+
+@pytest.mark.parametrize("method", ASKED)
+def test_every_output_at_once_is_each_output_alone(method):
+    """Also for the method whose questions depend on the scores (coarse to fine), which must not be confused."""
+    options = {method: ASKED[method]}
+    together = pellucid.explain(Net(), pictures(), method, target="all", layer="second", options=options)
+    assert [each.target for each in together] == [(f"class {k}",) * 2 for k in range(3)]
+    for k, found in enumerate(together):
+        alone = pellucid.explain(Net(), pictures(), method, target=k, layer="second", options=options)[method]
+        assert torch.allclose(found.raw, alone.raw, rtol=1e-9, atol=1e-12)
+        assert torch.allclose(found.values, alone.values, rtol=1e-9, atol=1e-12)
+        assert found.cost.forward == alone.cost.forward
+        for name, extra in alone.extras.items():
+            assert torch.allclose(found.extras[name].double(), extra.double(), rtol=1e-9, atol=1e-12)
+
+
+def test_passes_over_changed_pictures_are_read_for_all_outputs_at_once():
+    counts = []
+    for target in (0, "all"):
+        net = Counting()
+        pellucid.explain(net, pictures(), "rise", target=0, options={"rise": {"masks": 30}})  # measures the network
+        net.rows = 0
+        pellucid.explain(net, pictures(), "rise", target=target, options={"rise": {"masks": 30}})
+        counts.append(net.rows)
+    assert counts[1] - counts[0] <= 4, "a look at what the outputs are"
+
+
+def test_all_as_the_name_of_a_class_and_where_it_cannot_be():
+    model = pellucid.wrap(Net(), classes=["none", "all", "some"])
+    assert pellucid.explain(model, pictures(1), "saliency", target="all")["saliency"].target == ("all",)
+    with pytest.raises(BadOption, match="which only explain gives"):
+        pellucid.compare(Net(), pictures(1), ["saliency"], ["deletion"], target="all")
+    with pytest.raises(BadOption, match="which only explain gives"):
+        pellucid.locate(Net(), pictures(1), "saliency", target="all")
+    many = nn.Sequential(nn.Flatten(), nn.Linear(128, 101)).double()
+    with pytest.raises(BadOption, match="101 outputs of Sequential; 100 are the most"):
+        pellucid.explain(many, pictures(1), "saliency", target="all")
+
+
+def test_the_same_words_on_the_command_line(tmp_path, monkeypatch, capsys):
+    """Three maps of each method, a rule and channels as they were asked for."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "net.py").write_text(
+        "from torch import nn\n"
+        "def make():\n"
+        "    return nn.Sequential(nn.Conv2d(3, 2, 3), nn.ReLU(), nn.Flatten(), nn.Linear(72, 3))\n"
+    )
+    asked = "--model net.py:make --size 8 --target all --method occlusion,lrp --lrp.rules 0=z-box,3=gamma"
+    said = main(["explain", "sample:coffee", *asked.split(), "--occlusion.by-channel", "yes", "--json", "--out", "out"])
+    assert said == json.loads(capsys.readouterr().out)["exit_code"] == 0
+    manifest = json.loads((tmp_path / "out" / "coffee" / "manifest.json").read_text())
+    options = [each["options"] for each in manifest["methods"]]
+    assert [each["rules"] for each in options if "rules" in each] == ["0=z-box,3=gamma"] * 3
+    assert [each["by_channel"] for each in options if "window" in each] == [True] * 3

@@ -15,7 +15,7 @@ from pellucid.capture.attention_pass import look_at_attention
 from pellucid.capture.backward import gradients
 from pellucid.capture.catalogue import PLAIN, Rule
 from pellucid.capture.double import in_double
-from pellucid.capture.feeding import conduct, feed, forward, input_type
+from pellucid.capture.feeding import conduct, feed, forward, input_type, with_rows
 from pellucid.capture.graph import between, in_words, nodes, operations
 from pellucid.capture.grids import check_grid, declared
 from pellucid.capture.hidden import hides
@@ -156,6 +156,12 @@ def look(model: Model, image: Tensor, samples: Tensor, targets: Sequence[Target]
     if parts and wish.attentions:
         found.add(_look_at_attention(model, image, samples, found.targets, replace(wish, reading=False)))
     return found
+
+
+def first_reading(model: Model, image: Tensor) -> Reading:
+    """What the model says about the first picture. Must run inside `guarded`."""
+    samples = torch.zeros(1, dtype=torch.long, device=image.device)
+    return look(with_rows(model, samples), image[:1], samples, [], Wish(reading=True)).reading
 
 
 def _look_at_attention(model: Model, image: Tensor, samples: Tensor, targets: Sequence[Target], wish: Wish) -> Findings:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
@@ -17,6 +17,7 @@ from pellucid.capture.passes import activations, check_rows, read_grid
 from pellucid.capture.patches.scoring import incremental
 from pellucid.capture.sites import footprint, measured
 from pellucid.capture.tape import Tape
+from pellucid.capture.together import Read, Together, question_of, question_of_boxes
 from pellucid.errors import BadOption, Cancelled, Refused
 from pellucid.numerics import full_precision
 from pellucid.targets import Logit, Residual, Rivals, Target, class_scores
@@ -81,6 +82,8 @@ class Probe:
         base: the method named by the option `of`, if there is that option.
         read_picture: turns a file or sample name into the model's input.
         read_labels: turns a file into a label map `[row, column]` of the model's input.
+        together: all targets of the call, this one among them, which each pass is read for at once; None reads it for
+            this one alone.
     """
 
     model: Model
@@ -93,6 +96,7 @@ class Probe:
     base: Method | None = None
     read_picture: Callable[[str], Maps] | None = None
     read_labels: Callable[[str], Tensor] | None = None
+    together: Together | None = None
 
     def __post_init__(self) -> None:
         self.alone = conduct(self.model, self.image).alone
@@ -138,10 +142,21 @@ class Probe:
         if self.alone:
             return None
         total = len(self.image) * count
-        return incremental(
-            self.model, self.image, change, self._read_answers, self.budget, lambda done: self.meter.tick(done, total),
-            fast=fast,
-        )  # fmt: skip
+
+        def ask(read: Callable[[Any, Tensor], tuple[Tensor, Tensor | None]]) -> Answers | None:
+            return incremental(
+                self.model, self.image, change, read, self.budget, lambda done: self.meter.tick(done, total), fast=fast
+            )
+
+        if self.together is None or fast:
+            return ask(self._read_answers)
+
+        def ask_for_all() -> Read:
+            found = ask(self._read_all)
+            return None if found is None else (found.score, found.top)
+
+        found = self._known(question_of_boxes(change, self.image), ask_for_all)
+        return None if found is None else Answers(*found)
 
     @contextmanager
     def interruptible(self, total: int, least: int) -> Iterator[Tally]:
@@ -331,19 +346,51 @@ class Probe:
         return 4 * self.image[0].nbytes
 
     def _ask(self, rows: Tensor, samples: Tensor) -> tuple[Tensor, Tensor | None]:
-        given = feed(self.model, rows)
-        with torch.inference_mode():
-            output = forward(self.model, given, samples)
-        return self._read_answers(output, samples)
+        def output() -> Any:
+            given = feed(self.model, rows)
+            with torch.inference_mode():
+                return forward(self.model, given, samples)
+
+        if self.together is not None:
+            found = self._known(question_of(rows, samples), lambda: self._read_all(output(), samples))
+            if found is not None:
+                return found
+        return self._read_answers(output(), samples)
+
+    def _known(self, question: str, ask: Callable[[], Read]) -> Read:
+        """This target's part of an answer that all targets share; passes count in full for each of them."""
+        if self.together is None:
+            return ask()
+        before = self.meter.forward
+
+        def counted() -> tuple[Read, int]:
+            return ask(), self.meter.forward - before
+
+        found, passes = self.together.answer(question, counted)
+        self.meter.forward = before + passes
+        if found is None:
+            return None
+        score, top = found
+        number = next(k for k, target in enumerate(self.together.targets) if target is self.target)
+        return score[..., number].clone(), top
 
     def _read_answers(self, output: Any, samples: Tensor) -> tuple[Tensor, Tensor | None]:
+        scores, top = self._read(output, samples, (self.target,))
+        return scores[:, 0], top
+
+    def _read_all(self, output: Any, samples: Tensor) -> tuple[Tensor, Tensor | None]:
+        return self._read(output, samples, self.together.targets if self.together else (self.target,))
+
+    def _read(self, output: Any, samples: Tensor, targets: Sequence[Target]) -> tuple[Tensor, Tensor | None]:
+        """The scores of rows of an output, `[n, target]`, and their top classes `[n]`."""
         with torch.inference_mode():
-            score = full_precision(self.target.score(output, samples, self.model))
-            check_rows(score, samples, self.model)
+            scores = [full_precision(target.score(output, samples, self.model)) for target in targets]
+            for score in scores:
+                check_rows(score, samples, self.model)
             classes = class_scores(output, self.model)
             top = classes.argmax(1) if isinstance(classes, Tensor) and classes.shape[1] > 1 else None
         self.meter.forward += len(samples)
-        return score.clone(), None if top is None else top.clone()
+        return torch.stack(scores, -1).clone(), None if top is None else top.clone()
 
     def _ask_and_read(self, k: int, site: Site) -> tuple[Tensor, Tensor]:
         """The score of one picture as it is, and its values at the site in the layer's own layout."""

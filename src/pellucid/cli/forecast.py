@@ -17,7 +17,7 @@ from pellucid.cli.progress import LONG, minutes
 from pellucid.cli.results import Work, chosen_methods
 from pellucid.engine import Step
 from pellucid.registry import default_methods
-from pellucid.targets import parse_targets
+from pellucid.targets import asks_for_all, parse_targets
 from pellucid.types import Picture
 
 _MANY = 500
@@ -78,10 +78,17 @@ def forecast(work: Work, picture: Picture) -> Forecast:
     """What `work` takes for a picture like this. A few passes are run to know the time, where it will be many."""
     names = None if work.methods == [AUTO] else work.methods or default_methods(work.model)
     steps = chosen_methods(names, work.options) if names else ()
-    maps = len(parse_targets(work.target, work.model)) * max(1, len(work.layers))
+    maps = _targets(work) * max(1, len(work.layers))
     passes = sum(planned(step) for step in steps) * maps * (_FULL if work.trust == "full" else 1)
     unsaid = tuple(step.method.id for step in steps if "probe" in step.method.needs and not _asks(step))
     return Forecast(passes, passes * _seconds(work, picture) if passes >= _MANY else None, unsaid)
+
+
+def _targets(work: Work) -> int:
+    """How many targets each picture is explained for; of all outputs as many as are known by name, or one."""
+    if asks_for_all(work.target, work.model):
+        return len(work.model.classes.names) if work.model.classes else 1
+    return len(parse_targets(work.target, work.model))
 
 
 def planned(step: Step) -> int:

@@ -14,7 +14,7 @@ from pellucid.explanation import Explanation
 from pellucid.jobs import question
 from pellucid.pictures import Found
 from pellucid.registry import DEFAULT_METHODS, default_methods
-from pellucid.targets import parse_targets
+from pellucid.targets import asks_for_all, parse_targets
 from pellucid.types import Model, Picture, Site
 
 if TYPE_CHECKING:
@@ -60,7 +60,8 @@ class Work:
         Raises:
             UnknownName, BadOption: a target or layer that cannot be.
         """
-        parse_targets(self.target, self.model)
+        if not asks_for_all(self.target, self.model):
+            parse_targets(self.target, self.model)
         if self.methods == [AUTO]:
             chosen_methods([choice_of(self.model).method], self.options)
         for layer in self.layers:

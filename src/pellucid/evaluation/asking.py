@@ -13,7 +13,7 @@ from torch import Tensor
 
 from pellucid.capture.budget import Budget
 from pellucid.capture.feeding import with_rows
-from pellucid.capture.passes import Wish, look
+from pellucid.capture.passes import first_reading
 from pellucid.capture.probe import Meter, Probe
 from pellucid.capture.randomness import Draws
 from pellucid.capture.weights import checked_weights, drawn_weights, substituted, weighted_layers
@@ -193,8 +193,7 @@ class Remaker:
         return next(m.question for m in self.makers if isinstance(m, Attribution) and m.question)
 
     def _reading(self) -> Reading:
-        samples = torch.zeros(1, dtype=torch.long, device=self.image.device)
-        return look(with_rows(self.model, samples), self.image[:1], samples, [], Wish(reading=True)).reading
+        return first_reading(self.model, self.image)
 
     @cached_property
     def _layers(self) -> Mapping[str, tuple[str, ...]]:

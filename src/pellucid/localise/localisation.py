@@ -19,6 +19,7 @@ from pellucid.explanation import Explanation
 from pellucid.localise.rules import Rule, rule_for
 from pellucid.localise.segments import Segment, nothing_in, segments
 from pellucid.localise.views import averaged
+from pellucid.models import wrap
 from pellucid.pictures.geometry import stretch, window
 from pellucid.registry import find_method
 from pellucid.targets import Logit, Target, TargetLike, Top, parse_targets
@@ -196,8 +197,8 @@ def locate(
     def explained(what: Any, whose: TargetLike) -> Explanation:
         return explain(model, what, names, whose, layer, options, seed, chunk=chunk, progress=progress, cancel=cancel)
 
+    wanted = parse_targets(target, wrap(model))
     explanation = explained(pictures, target)
-    wanted = parse_targets(target, explanation.model)
     found = []
     for index in range(len(explanation.attributions[0].target)):
         maps = [_seen(explanation, attribution, index) for attribution in explanation]

@@ -31,7 +31,7 @@ from pellucid.targets.classes import (
 from pellucid.targets.custom import Custom
 from pellucid.targets.detections import Candidates, Detection, Detections, Found
 from pellucid.targets.outputs import Part, class_scores, leaves, logits, scores_of
-from pellucid.targets.parse import FORMS, parse_targets
+from pellucid.targets.parse import FORMS, all_targets, asks_for_all, parse_targets
 from pellucid.targets.reading import Unread, read
 from pellucid.targets.regions import PixelClasses, Region
 from pellucid.targets.rows import as_probability, is_probability, of_rows
@@ -66,8 +66,10 @@ __all__ = [
     "TargetLike",
     "Top",
     "Unread",
+    "all_targets",
     "are_probabilities",
     "as_probability",
+    "asks_for_all",
     "assumption",
     "checked_answers",
     "class_scores",

@@ -6,9 +6,10 @@ import re
 from typing import Any
 
 from pellucid.errors import BadOption
-from pellucid.targets.base import Target, TargetLike
+from pellucid.targets.base import Reading, Target, TargetLike
 from pellucid.targets.classes import (
     Against,
+    ClassScores,
     Logit,
     Margin,
     Probability,
@@ -28,6 +29,7 @@ from pellucid.types import Model
 FORMS = {
     "281, tabby, n02123045": "the score of a class, by number, name or synset",
     "top, top3": "the top class (the default); the three top classes, one after the other",
+    "all": "every output of the network, one after the other; passes over changed pictures are read for all at once",
     "rank2": "the class in the second place",
     "tabby vs tiger cat": "why this and not that: the difference of two targets, as in rank1 vs rank2",
     "probability:tabby": "a probability instead of a score; probability:top is that of the top class",
@@ -38,9 +40,35 @@ FORMS = {
     "like:other.jpg": "likeness to another picture, for networks that give an embedding",
 }
 """Every form of a target in words, by example."""
+ALL = "all"
 _NUMBER = r"\s*-?\d+(?:\.\d+)?\s*"
 _MOST = 20
+_MOST_OF_ALL = 100
 _SQUEEZED = {"probability": Probability, "sigmoid": Sigmoid}
+
+
+def asks_for_all(target: TargetLike, model: Model) -> bool:
+    """Whether every output is meant; a class of that name is that class."""
+    if not isinstance(target, str) or target.strip().lower() != ALL:
+        return False
+    return not model.classes or ALL not in map(str.lower, model.classes.names)
+
+
+def all_targets(reading: Reading, model: Model) -> tuple[Target, ...]:
+    """The score of every class, for a network that gives scores of classes.
+
+    Raises:
+        BadOption: it gives something else, or more of them than anybody looks at.
+    """
+    if not isinstance(reading, ClassScores):
+        raise BadOption(f"'{ALL}' stands for the scores of all classes, and {model.name} gives something else.")
+    count = reading.scores.shape[1]
+    if count > _MOST_OF_ALL:
+        raise BadOption(
+            f"'{ALL}' would explain {count:,} outputs of {model.name}; {_MOST_OF_ALL} are the most. Name a class, or "
+            f"ask for top1 to top{_MOST}."
+        )
+    return tuple(Logit((index,)) for index in range(count))
 
 
 def parse_targets(target: TargetLike, model: Model) -> tuple[Target, ...]:
@@ -50,6 +78,8 @@ def parse_targets(target: TargetLike, model: Model) -> tuple[Target, ...]:
         BadOption: a type or text that is no target.
         UnknownName: a class name that the model does not have.
     """
+    if asks_for_all(target, model):
+        raise BadOption(f"'{ALL}' stands for every output, one after the other, which only explain gives.")
     if isinstance(target, str) and (top := re.fullmatch(r"top(\d{0,9})", target.strip().lower())):
         count = int(top[1] or 1)
         if not 1 <= count <= _MOST:

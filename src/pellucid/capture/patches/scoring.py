@@ -24,7 +24,7 @@ from pellucid.types import Answers, Local, Maps, Model
 
 Answer: TypeAlias = tuple[Tensor, Tensor | None]
 Read: TypeAlias = Callable[[Any, Tensor], Answer]
-"""Scores and top classes `[n]` from a network's output and the pictures that its rows belong to."""
+"""Scores `[n]` or `[n, target]`, and top classes `[n]`, from an output and the pictures that its rows belong to."""
 
 _CHECKED = (slice(None), slice(-1, None))
 """Rows of the first passes that are compared with whole ones: the second is the first to use what another one kept."""
@@ -184,8 +184,8 @@ def incremental(
         for k in range(len(image)):
             for numbers, (scores, tops) in engine.answers(k):
                 if score is None:
-                    score = scores.new_empty(len(image), change.boxes.shape[-2])
-                    top = None if tops is None else tops.new_empty(score.shape)
+                    score = scores.new_empty(len(image), change.boxes.shape[-2], *scores.shape[1:])
+                    top = None if tops is None else tops.new_empty(score.shape[:2])
                 score[k, numbers] = scores
                 if top is not None and tops is not None:
                     top[k, numbers] = tops
