@@ -27,9 +27,9 @@ def deep_lift(
     raw = m (I - B), with m the multipliers of the rescale rule: like a gradient, but every activation sends back
     (f(z) - f(z_B)) / (z - z_B) instead of f'(z), so that saturated units count. raw sums to S(I) - S(B); what rounding
     leaves is `extras["gap"]`, and where that is more than rounding the pass is repeated in float64. In max pooling the
-    larger of the two windows decides which input is responsible; the difference of a product of two values is shared by
+    larger of both maxima decides which input is responsible; the difference of a product of two values is shared by
     its factors as by Shapley values (arXiv:1705.07874, section 4.2), in gates and attention too. Softmax and norms have
-    rules of their own that stay bounded (`capture/difference_steps.py` has all formulas).
+    rules of their own that stay bounded (all formulas: `capture/difference_steps.py`, `in_steps.py`).
 
     Args:
         image: I, `[batch, channel, row, column]`.
