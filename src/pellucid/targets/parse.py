@@ -28,8 +28,7 @@ from pellucid.types import Model
 
 FORMS = {
     "281, tabby, n02123045": "the score of a class, by number, name or synset",
-    "top, top3": "the top class (the default); the three top classes, one after the other",
-    "all": "every output of the network, one after the other; passes over changed pictures are read for all at once",
+    "top, top3, all": "the top class (the default); the three top classes, or every output, one after the other",
     "rank2": "the class in the second place",
     "tabby vs tiger cat": "why this and not that: the difference of two targets, as in rank1 vs rank2",
     "probability:tabby": "a probability instead of a score; probability:top is that of the top class",
