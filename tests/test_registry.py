@@ -95,7 +95,8 @@ class TestRecord:
 
 def test_options_are_filled():
     filled = fill_options(OCCLUSION, {"window": 8, "fill": 1})
-    assert filled == {"window": 8, "stride": None, "fill": 1.0, "shape": "square", "precision": "exact"}
+    rest = {"stride": None, "shape": "square", "precision": "exact", "by_channel": False}
+    assert filled == {"window": 8, "fill": 1.0, **rest}
     assert isinstance(filled["fill"], float)
     assert fill_options(OCCLUSION, {"fill": "mean"})["fill"] == "mean"
 
