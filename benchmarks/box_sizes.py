@@ -12,14 +12,13 @@ from torch.nn import functional as F
 import pellucid
 from benchmarks.localisation import put, scenes_of_stamps
 from benchmarks.measure import Row
-from pellucid.components import boxes_of_parts
+from pellucid.contracts import Box, Model
 from pellucid.data.scenes import Scene
 from pellucid.errors import MissingExtra
-from pellucid.localise.rules import PUBLISHED
-from pellucid.localise.segments import above
+from pellucid.localisation.rules import PUBLISHED
+from pellucid.localisation.segments import above
 from pellucid.metrics._truth import overlaps
-from pellucid.numerics import resize
-from pellucid.types import Box, Model
+from pellucid.numerics import boxes_of_parts, resize
 
 CELL = 32
 """Pixels of a cell of the last layer's grid."""

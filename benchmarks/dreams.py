@@ -17,7 +17,7 @@ import torch
 import pellucid
 from benchmarks.measure import Row, faster, in_seconds
 from benchmarks.networks import network
-from pellucid.dreaming.optimise import RESCUED_STEPS
+from pellucid.feature_visualisation.optimise import RESCUED_STEPS
 
 PEER = "lucent 0.1.8"
 BARS = {

@@ -13,14 +13,14 @@ from PIL import Image
 
 import pellucid
 from benchmarks.measure import Row
+from pellucid.contracts import Model
 from pellucid.data.cluttered import SIZE, as_arrays, cluttered
 from pellucid.data.scenes import Scene
 from pellucid.data.stamps import stamps
 from pellucid.errors import MissingExtra
-from pellucid.localise.annotations import Thing, Truth
-from pellucid.localise.scoring import Report, score
+from pellucid.localisation.annotations import Thing, Truth
+from pellucid.localisation.scoring import Report, score
 from pellucid.training.loop import Settings, evaluate, train
-from pellucid.types import Model
 from pellucid.zoo.architectures import build
 
 CACHE = Path(os.environ.get("PELLUCID_CACHE", Path(__file__).parent.parent / ".cache" / "data"))

@@ -53,7 +53,7 @@ def _with_table(path: str, start: str, table: str, end: str) -> str:
 
 def recipes_table() -> str:
     """One row per composed recipe."""
-    from pellucid.dreaming.recipes import recipes
+    from pellucid.feature_visualisation.recipes import recipes
 
     needs = {"layer": "a layer", "layers": "layers", "units": "units", "picture": "`--start PICTURE`"}
     rows = ["| `--recipe` | what it draws | needs | misleads |", "|---|---|---|---|"]
@@ -72,7 +72,7 @@ def visualisation() -> str:
 
 def dreams() -> None:
     """The contact sheet of the page on feature visualisation: seconds to a minute each."""
-    from pellucid.dreaming.drawing import as_image
+    from pellucid.feature_visualisation.drawing import as_image
     from pellucid.pictures import sheet
 
     model, cells = pellucid.load(), []

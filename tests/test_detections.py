@@ -10,13 +10,13 @@ from torch.nn import functional as F
 
 import pellucid
 import tiny
-from pellucid.capture.detectors import manner_of
+from pellucid.capture.running import manner_of
+from pellucid.contracts import Canvas
 from pellucid.errors import BadOption, BadOutput, BadSite, Refused, UnknownName
 from pellucid.inspection import layers
 from pellucid.numerics import onto_picture
 from pellucid.targets import Candidates, Detection, Logit, Margin, Probability, Region
 from pellucid.targets.detections import overlaps
-from pellucid.types import Canvas
 
 detection = pytest.importorskip("torchvision.models.detection")
 from torchvision.models.detection.anchor_utils import AnchorGenerator, DefaultBoxGenerator  # noqa: E402
@@ -268,7 +268,7 @@ def test_nothing_is_left_behind(net):
 @pytest.mark.parametrize("limits", [(50, 90), (800, 1333), (64, 4000)])
 def test_the_canvas_is_what_the_transform_makes(size, limits, retina):
     transform = GeneralizedRCNNTransform(*limits, [0.5] * 3, [0.2] * 3).eval()
-    from pellucid.capture.detectors import _canvas
+    from pellucid.capture.running.detectors import _canvas
 
     images, _ = transform([torch.rand(3, *size)])
     assert _canvas(transform, size) == Canvas(tuple(images.tensors.shape[2:]), tuple(images.image_sizes[0]))

@@ -9,8 +9,8 @@ import torch
 
 import pellucid
 from pellucid import errors, registry
-from pellucid.judging import Metric
-from pellucid.types import RESERVED
+from pellucid.contracts import Metric
+from pellucid.contracts.method import RESERVED
 
 ROOT = Path(__file__).parent.parent
 

@@ -7,9 +7,10 @@ from scipy.ndimage import gaussian_filter
 
 import pellucid
 import tiny
-from pellucid.capture.randomness import Draws
+from pellucid.capture.running import Draws
 from pellucid.errors import BadOption
-from pellucid.fills import fill_of, inpaint
+from pellucid.masking import fill_of
+from pellucid.masking.fills import inpaint
 from pellucid.numerics import crops
 
 IMAGE = torch.randn(2, 3, 9, 11, generator=torch.Generator().manual_seed(1), dtype=torch.float64)

@@ -6,8 +6,8 @@ import torch
 
 import pellucid
 import tiny
+from pellucid.engine.fusion import fuse_maps
 from pellucid.errors import BadOption
-from pellucid.fusing import fuse_maps
 from pellucid.numerics import resize
 
 DEEP = torch.tensor([[[0.0, 4.0], [-2.0, 2.0]]], dtype=torch.float64)

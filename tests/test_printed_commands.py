@@ -12,7 +12,7 @@ import pytest
 import pellucid
 from pellucid.cli import main
 from pellucid.cli.app import program
-from pellucid.cli.flags import Call
+from pellucid.cli.flags import Invocation
 from pellucid.cli.options import CommandWithMethods
 from printed import BROUGHT, PAGES, ROOT, commands, examples, files_in
 
@@ -28,7 +28,7 @@ def playground(tmp_path_factory):
 
 def understood(arguments):
     """Parse a command line as the program does, without running it."""
-    context = program.make_context("pellucid", list(arguments), obj=Call(list(arguments), False))
+    context = program.make_context("pellucid", list(arguments), obj=Invocation(list(arguments), False))
     group, rest = program, list(arguments)
     while hasattr(group, "resolve_command"):
         name, group, rest = group.resolve_command(context, rest)
@@ -99,7 +99,7 @@ def test_samples_are_what_they_are_called(playground):
     """The boxes lie within the pictures, each mask is as large as its picture and neither empty nor full."""
     from PIL import Image
 
-    from pellucid.localise.annotations import read_annotations
+    from pellucid.localisation.annotations import read_annotations
 
     coco, voc = (read_annotations(playground / name).pictures for name in ("instances_val.json", "Annotations"))
     assert [truth.things[0].box for truth in coco] == [truth.things[0].box for truth in voc]

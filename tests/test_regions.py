@@ -9,11 +9,11 @@ from torch.nn import functional as F
 
 import pellucid
 import tiny
-from pellucid.capture.guard import guarded
-from pellucid.capture.sites import survey
+from pellucid.capture.layers import survey
+from pellucid.capture.running import guarded
+from pellucid.contracts import Frame
 from pellucid.errors import BadOption, BadOutput
-from pellucid.targets import Logit, Margin, PixelClasses, Probability, Region, Scene, Top
-from pellucid.types import Frame
+from pellucid.targets import Logit, Margin, PixelClasses, Probability, Region, TargetContext, Top
 
 IMAGE = tiny.images(3, size=(16, 24))
 BOX = (4, 2, 12, 9)
@@ -240,7 +240,7 @@ def test_parts_are_given_in_pixels_of_the_picture():
     frame = Frame((40, 60), (10.0, 0.0, 50.0, 40.0), (20, 20))
     model = pellucid.wrap(Linear(2.0, -3.0), size=20, resize=20)
     picture = np.zeros((40, 60, 3), np.uint8)
-    scene = Scene(model, (frame,))
+    scene = TargetContext(model, (frame,))
     assert pellucid.explain(model, picture, []).pictures[0].frame == frame
     inside = Region(1, box=(20, 10, 30, 16)).fit(scene).mask[0]
     assert torch.equal(inside, box_mask(5, 5, 10, 8, (20, 20)))

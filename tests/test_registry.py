@@ -7,9 +7,10 @@ from types import SimpleNamespace
 import pytest
 
 import pellucid
+from pellucid.contracts import Method
+from pellucid.contracts.method import RESERVED
 from pellucid.errors import BadOption, UnknownName
 from pellucid.registry import DEFAULT_METHODS, fill_options, find_method, methods, parse_option
-from pellucid.types import RESERVED, Method
 
 ALL = list(methods().values())
 OCCLUSION, GRAD_CAM, SMOOTHGRAD = find_method("occlusion"), find_method("grad-cam"), find_method("smoothgrad")

@@ -8,9 +8,9 @@ from torch import nn
 
 import pellucid
 import tiny
+from pellucid.contracts import Frame
 from pellucid.errors import BadOption, BadOutput, BadPicture
-from pellucid.targets import Scene, Similarity
-from pellucid.types import Frame
+from pellucid.targets import Similarity, TargetContext
 
 IMAGE = tiny.images(3)
 OTHER = tiny.images(3, seed=9)
@@ -141,7 +141,7 @@ def test_what_cannot_be_compared(net):
     with pytest.raises(BadOption, match="call fit first"):
         Similarity(torch.ones(8)).score({"embedding": torch.ones(1, 8)}, torch.tensor([0]), pellucid.wrap(net))
     with pytest.raises(BadOption, match="no model at hand"):
-        Similarity(OTHER).fit(Scene(pellucid.wrap(net), (Frame.whole((16, 16)),)))
+        Similarity(OTHER).fit(TargetContext(pellucid.wrap(net), (Frame.whole((16, 16)),)))
 
     class Two(Embeds):
         def forward(self, x, y):

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 import pellucid
+from pellucid.contracts import Frame
 from pellucid.errors import BadOption, BadOutput, UnknownName
 from pellucid.models import wrap
 from pellucid.targets import (
@@ -17,8 +18,8 @@ from pellucid.targets import (
     Margin,
     Part,
     Probability,
-    Scene,
     Target,
+    TargetContext,
     Top,
     are_probabilities,
     logits,
@@ -26,7 +27,6 @@ from pellucid.targets import (
     probabilities,
     read,
 )
-from pellucid.types import Frame
 
 OUTPUT = torch.tensor([[1.0, 5.0, 3.0], [7.0, 2.0, 7.0]])
 BOTH = torch.tensor([0, 1])
@@ -112,9 +112,9 @@ def test_rows_know_their_picture():
 
 @pytest.mark.parametrize("target", [Logit((0, 1)), Margin(Logit((0,)), Logit((0, 1)))])
 def test_as_many_classes_as_pictures(target):
-    target.fit(Scene(MODEL, FRAMES[:2]))
+    target.fit(TargetContext(MODEL, FRAMES[:2]))
     with pytest.raises(BadOption, match=r"Expected one class or 3 \(one per picture\) as target, got 2"):
-        target.fit(Scene(MODEL, FRAMES))
+        target.fit(TargetContext(MODEL, FRAMES))
 
 
 def test_top_and_its_ties():
@@ -191,7 +191,7 @@ def test_labels(target, expected):
 
 
 def test_classes_by_name_in_every_target():
-    scene = Scene(NAMED, FRAMES[:2])
+    scene = TargetContext(NAMED, FRAMES[:2])
     assert Logit("dog").fit(scene) == Logit((2,))
     assert Probability(["dog", 0]).fit(scene) == Probability((2, 0))
     assert type(Probability("dog").fit(scene)) is Probability

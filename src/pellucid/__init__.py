@@ -9,20 +9,30 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from pellucid.moved import install
+
 if TYPE_CHECKING:
     from pellucid import arithmetic as arithmetic
     from pellucid.api import explain as explain
-    from pellucid.comparing import Comparison as Comparison
-    from pellucid.comparing import compare as compare
+    from pellucid.comparison import Comparison as Comparison
+    from pellucid.comparison import compare as compare
+    from pellucid.contracts import Attribution as Attribution
+    from pellucid.contracts import Canvas as Canvas
+    from pellucid.contracts import Classes as Classes
+    from pellucid.contracts import Method as Method
+    from pellucid.contracts import Model as Model
+    from pellucid.contracts import Picture as Picture
+    from pellucid.contracts import Preprocess as Preprocess
+    from pellucid.contracts import Site as Site
     from pellucid.data.mosaic import mosaics as mosaics
     from pellucid.data.sample_files import samples as samples
-    from pellucid.dreaming.dream import dream as dream
     from pellucid.errors import PellucidError as PellucidError
     from pellucid.evaluation import Evaluation as Evaluation
     from pellucid.evaluation import Metric as Metric
     from pellucid.evaluation import Score as Score
     from pellucid.evaluation import evaluate as evaluate
     from pellucid.explanation import Explanation as Explanation
+    from pellucid.feature_visualisation.dream import dream as dream
     from pellucid.inspection import Dissection as Dissection
     from pellucid.inspection import Inspection as Inspection
     from pellucid.inspection import Look as Look
@@ -32,8 +42,8 @@ if TYPE_CHECKING:
     from pellucid.inspection import look as look
     from pellucid.inspection import top_pictures as top_pictures
     from pellucid.inspection.advice import layers as layers
-    from pellucid.localise import Localisation as Localisation
-    from pellucid.localise import locate as locate
+    from pellucid.localisation import Localisation as Localisation
+    from pellucid.localisation import locate as locate
     from pellucid.memory import keep_freed_memory as keep_freed_memory
     from pellucid.models.load import load as load
     from pellucid.models.wrap import wrap as wrap
@@ -51,59 +61,53 @@ if TYPE_CHECKING:
     from pellucid.targets import Similarity as Similarity
     from pellucid.targets import Target as Target
     from pellucid.targets import Top as Top
-    from pellucid.types import Attribution as Attribution
-    from pellucid.types import Canvas as Canvas
-    from pellucid.types import Classes as Classes
-    from pellucid.types import Method as Method
-    from pellucid.types import Model as Model
-    from pellucid.types import Picture as Picture
-    from pellucid.types import Preprocess as Preprocess
-    from pellucid.types import Site as Site
 
-__version__ = "0.1.0"
+
+install()
 
 _HOME = {
+    "__version__": "_version",
     "Against": "targets",
-    "Attribution": "types",
+    "Attribution": "contracts",
     "Candidates": "targets",
-    "Canvas": "types",
-    "Classes": "types",
-    "Comparison": "comparing",
+    "Canvas": "contracts",
+    "Classes": "contracts",
+    "Comparison": "comparison",
     "Custom": "targets",
     "Detection": "targets",
     "Dissection": "inspection",
     "Evaluation": "evaluation",
     "Explanation": "explanation",
     "Inspection": "inspection",
-    "Localisation": "localise",
+    "Localisation": "localisation",
     "Logit": "targets",
     "Look": "inspection",
     "Margin": "targets",
-    "Method": "types",
+    "Method": "contracts",
     "Metric": "evaluation",
-    "Model": "types",
+    "Model": "contracts",
     "PellucidError": "errors",
-    "Picture": "types",
-    "Preprocess": "types",
+    "Picture": "contracts",
+    "Preprocess": "contracts",
     "Probability": "targets",
     "Region": "targets",
     "Score": "evaluation",
     "Sigmoid": "targets",
     "Similarity": "targets",
-    "Site": "types",
+    "Site": "contracts",
     "Target": "targets",
     "Top": "targets",
     "TopPictures": "inspection",
-    "compare": "comparing",
+    "compare": "comparison",
     "dissect": "inspection",
-    "dream": "dreaming",
+    "dream": "feature_visualisation",
     "evaluate": "evaluation",
     "explain": "api",
     "inspect": "inspection",
     "layers": "inspection",
     "keep_freed_memory": "memory",
     "load": "models",
-    "locate": "localise",
+    "locate": "localisation",
     "look": "inspection",
     "mosaics": "data",
     "samples": "data",

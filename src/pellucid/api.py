@@ -12,26 +12,23 @@ import torch
 from torch import Tensor, nn
 
 from pellucid import arguments
-from pellucid.capture.answering import answered
-from pellucid.capture.budget import Budget
-from pellucid.capture.feeding import bound, outputs
-from pellucid.capture.guard import guarded
 from pellucid.capture.passes import first_reading
-from pellucid.capture.probe import Meter
-from pellucid.capture.randomness import network_seed
+from pellucid.capture.probe import ProgressMeter
+from pellucid.capture.running import Budget, answered, bound, guarded, network_seed, outputs
 from pellucid.choices import AUTO, choice_of
-from pellucid.engine import Engine, plan
+from pellucid.contracts import Frame, Maps, Model, Picture, Site
+from pellucid.engine.engine import Engine, plan
+from pellucid.engine.fusion import check_fuse
 from pellucid.errors import BadOption, Cancelled, Refused
 from pellucid.evaluation import judge_trust, left_out
 from pellucid.explanation import Explanation
-from pellucid.fusing import check_fuse
 from pellucid.models import wrap
 from pellucid.models.preprocessing import preprocessing_of
 from pellucid.pictures import expanded, names_apart, prepare
 from pellucid.registry import default_methods
 from pellucid.targets import (
     ClassScores,
-    Scene,
+    TargetContext,
     TargetLike,
     all_targets,
     asks_for_all,
@@ -39,7 +36,6 @@ from pellucid.targets import (
     notes_on,
     parse_targets,
 )
-from pellucid.types import Frame, Maps, Model, Picture, Site
 
 _TOP = 5
 
@@ -82,7 +78,8 @@ def explain(
         seed: of all random draws; any integer.
         inputs: what the network takes besides the picture: tensors with one row per picture, in a tuple or by name.
             They are held as they are, so no map shows what they contribute.
-        fuse: `max`, `mean` or `product` of the maps at all layers given; see `pellucid.fusing` for how each is scaled.
+        fuse: `max`, `mean` or `product` of the maps at all layers given; see `pellucid.engine.fusion` for how each is
+            scaled.
         trust: whether each map is judged too, beside maps that know nothing of the network: `Explanation.evaluation`,
             which `pellucid.evaluation.trust_of` sums up in a sentence. It takes many passes.
         chunk: samples at once; None decides by the memory that is free. Never changes a result beyond rounding.
@@ -124,7 +121,7 @@ def explain(
     model = model if inputs is None else bound(model, inputs, image)
     frames = tuple(p.frame for p in decoded) or (Frame.whole((image.shape[2], image.shape[3])),) * len(image)
     wanted = () if asks_for_all(target, model) else parse_targets(target, model)
-    budget, meter = Budget(image.device, chunk), Meter(progress, cancel)
+    budget, meter = Budget(image.device, chunk), ProgressMeter(progress, cancel)
     choices = {
         "class": "chosen by you",
         "methods": picked,
@@ -138,7 +135,7 @@ def explain(
     try:
         with guarded(model.module), network_seed(seed):
             model = answered(model, image)
-            scene = Scene(model, frames, lambda others: outputs(model, _read_pictures(model, others)[0]))
+            scene = TargetContext(model, frames, lambda others: outputs(model, _read_pictures(model, others)[0]))
             targets = [each.fit(scene) for each in wanted or all_targets(first_reading(model, image), model)]
             strict = methods is not None
             engine = Engine(

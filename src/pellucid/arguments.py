@@ -8,8 +8,8 @@ from typing import Any
 
 from torch import nn
 
+from pellucid.contracts import Method, Site
 from pellucid.errors import BadOption
-from pellucid.types import Method, Site
 
 
 def method_names(given: Any) -> list[str]:

@@ -13,8 +13,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from pellucid.contracts import Model
 from pellucid.errors import UnknownName
-from pellucid.types import Model
 
 AUTO = "auto"
 VARIABLE = "PELLUCID_DATA"

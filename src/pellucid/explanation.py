@@ -7,17 +7,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pellucid.contracts import Attribution, Model, Picture, Prediction
 from pellucid.errors import UnknownName
-from pellucid.types import Attribution, Model, Picture, Prediction
+from pellucid.results import Result
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-    from pellucid.judging import Evaluation
+    from pellucid.contracts import Evaluation
 
 
 @dataclass(frozen=True, eq=False)
-class Explanation:
+class Explanation(Result):
     """The attributions of one call, together with what the model predicted.
 
     Attributes:
@@ -101,17 +102,14 @@ class Explanation:
         Raises:
             BadOption: the folder cannot be written to.
         """
-        from pellucid.report import save
-
-        return save(self, Path(folder), apart=True)
+        found: Path = self._do("save", Path(folder), apart=True)
+        return found
 
     def report(self, path: str | Path) -> Path:
         """Write one self-contained HTML file that opens from disk without a network; returns its path."""
-        from pellucid.report import write_report
-
-        return write_report(self, Path(path))
+        found: Path = self._do("write_report", Path(path))
+        return found
 
     def _repr_html_(self) -> str:
-        from pellucid.report import notebook_frame
-
-        return notebook_frame(self)
+        found: str = self._do("notebook_frame")
+        return found

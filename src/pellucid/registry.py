@@ -11,10 +11,9 @@ from functools import cache
 from types import MappingProxyType
 from typing import Any, Protocol
 
+from pellucid.contracts import Method, Metric, Model, RegistryEntry
 from pellucid.errors import BadOption, unknown
 from pellucid.held import Held, held_tensor, is_tensor
-from pellucid.judging import Metric
-from pellucid.types import Entry, Method, Model
 
 DEFAULT_METHODS = ("grad-cam", "guided-backprop", "saliency", "occlusion")
 """What `explain` runs when no method is named: where in a late layer, where in pixels, and what if it were hidden."""
@@ -64,7 +63,7 @@ def default_methods(model: Model) -> tuple[str, ...]:
 
 
 def _found(folder: str, constant: str) -> Mapping[str, Any]:
-    found: dict[str, Entry] = {}
+    found: dict[str, RegistryEntry] = {}
     package = importlib.import_module(f"pellucid.{folder}")
     for info in pkgutil.iter_modules(package.__path__):
         entry = getattr(importlib.import_module(f"pellucid.{folder}.{info.name}"), constant, None)

@@ -13,8 +13,7 @@ import pytest
 
 import pellucid
 from pellucid.cli.options import described_arguments
-from pellucid.judging import Metric
-from pellucid.types import Method
+from pellucid.contracts import Method, Metric
 
 ROOT = Path(pellucid.__file__).parent
 FILES = sorted(ROOT.rglob("*.py"))
@@ -39,7 +38,7 @@ ALLOWED = {  # (file, call): why
     ("models/embedded.py", "eval"): BUILT,
     ("models/factory.py", "eval"): BUILT,
     ("models/libraries.py", "eval"): BUILT,
-    ("dreaming/images.py", "requires_grad_"): DRAWN,
+    ("feature_visualisation/images.py", "requires_grad_"): DRAWN,
     ("models/trained.py", "eval"): BUILT,
     ("training/loop.py", "backward"): TAUGHT,
     ("training/loop.py", "eval"): TAUGHT,
@@ -51,40 +50,23 @@ ALLOWED = {  # (file, call): why
 }
 
 LAYERS = (  # each may import from its own row and those above it
-    {"errors"},
-    {"types"},
-    {
-        "arithmetic",
-        "blur",
-        "components",
-        "digests",
-        "fills",
-        "held",
-        "memory",
-        "numerics",
-        "paths",
-        "regions",
-        "storage",
-        "targets",
-        "zoo",
-    },
-    {"judging"},
-    {"capture", "methods", "metrics", "registry", "pictures", "models"},
-    {"arguments", "choices", "fusing", "jobs"},
-    {"engine", "explanation", "inspection"},
-    {"api", "evaluation", "report"},
-    {"comparing", "data", "dreaming", "fooling", "localise", "training"},
-    {"__main__", "cli", "compat"},
+    {"_version", "digests", "errors", "memory", "moved", "results", "seeds"},
+    {"arithmetic", "held", "paths", "storage", "zoo"},
+    {"contracts"},
+    {"arguments", "choices", "numerics", "registry"},
+    {"masking", "targets"},
+    {"capture", "methods", "metrics", "models", "pictures"},
+    {"explanation", "jobs"},
+    {"engine"},
+    {"evaluation", "report"},
+    {"inspection"},
+    {"api"},
+    {"adversarial", "comparison", "feature_visualisation", "localisation", "training"},
+    {"data"},
+    {"__main__", "cli", "compat", "writing"},
 )
 RANK = {part: k for k, row in enumerate(LAYERS) for part in row}
-UPWARDS = {  # (importing file, imported part): why
-    ("explanation.py", "report"): "results save themselves; imported when asked to",
-    ("inspection/overview.py", "report"): "results save themselves; imported when asked to",
-    ("inspection/units.py", "report"): "results save themselves; imported when asked to",
-    ("inspection/value.py", "report"): "results save themselves; imported when asked to",
-    ("types.py", "evaluation"): "an attribution is judged when asked to",
-    ("types.py", "models"): "the fingerprint is computed when first read",
-}
+UPWARDS = {("results.py", "writing"): "the base of all results asks who saves, draws and judges them"}
 
 
 def tree(name):
@@ -122,16 +104,8 @@ def test_the_rule_sees_what_it_should(line):
 
 
 def imported_parts(source):
-    """First name below `pellucid` of every import at run time, wherever it stands."""
-    skip = {
-        id(inner)
-        for node in ast.walk(source)
-        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)
-        for inner in ast.walk(node)
-    }
+    """First name below `pellucid` of every import, wherever it stands and also where it is for types alone."""
     for node in ast.walk(source):
-        if id(node) in skip:
-            continue
         if isinstance(node, ast.ImportFrom):
             assert node.level == 0, "imports are absolute"
             names = [
@@ -161,20 +135,20 @@ def test_nothing_imports_the_faces_of_other_libraries():
 def test_methods_know_nothing_of_networks():
     files = [name for name in NAMES if part_of(name) == "methods" and name != "methods/__init__.py"]
     parts = {wanted for name in files for wanted in imported_parts(tree(name))}
-    assert parts <= {"methods", "types", "errors", "numerics", "blur", "fills", "held", "regions"}
+    assert parts <= {"methods", "contracts", "errors", "numerics", "masking", "held"}
     assert not [name for name in files if "torch.nn" in (ROOT / name).read_text()]
 
 
 def test_metrics_know_nothing_of_networks():
     files = [name for name in NAMES if part_of(name) == "metrics" and name != "metrics/__init__.py"]
     parts = {wanted for name in files for wanted in imported_parts(tree(name))}
-    assert parts <= {"metrics", "judging", "types", "errors", "numerics", "blur", "components", "fills", "regions"}
+    assert parts <= {"metrics", "contracts", "errors", "numerics", "masking"}
     assert not [name for name in files if "torch.nn" in (ROOT / name).read_text()]
 
 
 def test_capture_knows_nothing_of_methods():
     parts = {wanted for name in NAMES if part_of(name) == "capture" for wanted in imported_parts(tree(name))}
-    assert parts <= {"capture", "errors", "held", "memory", "numerics", "targets", "types"}
+    assert parts <= {"capture", "contracts", "errors", "held", "memory", "numerics", "targets"}
 
 
 def nodes_of(kind):

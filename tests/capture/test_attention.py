@@ -10,10 +10,10 @@ from torch.nn import functional as F
 import pellucid
 import tiny
 from attention_nets import WRITINGS, Block, ViT, build, images
-from pellucid.capture.attention import Attending
-from pellucid.capture.guard import guarded
-from pellucid.capture.tokens import grid_of_labels
-from pellucid.capture.transformer import transformer
+from pellucid.capture.attention.layout import transformer
+from pellucid.capture.attention.operations import Attending
+from pellucid.capture.attention.tokens import grid_of_labels
+from pellucid.capture.running import guarded
 from pellucid.errors import Refused
 
 METHODS = ("attention-rollout", "attention-gradient", "le-grad")

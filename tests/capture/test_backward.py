@@ -6,7 +6,7 @@ from torch import nn
 
 import pellucid
 import tiny
-from pellucid.capture.backward import gradients
+from pellucid.capture.running import gradients
 
 
 class TokensBehind(nn.Module):

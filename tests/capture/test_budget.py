@@ -5,7 +5,7 @@ import torch
 
 import pellucid
 import tiny
-from pellucid.capture.budget import Budget, is_out_of_memory
+from pellucid.capture.running import Budget, is_out_of_memory
 from pellucid.errors import OutOfMemory
 
 CPU = torch.device("cpu")

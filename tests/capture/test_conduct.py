@@ -6,8 +6,7 @@ from torch import nn
 
 import pellucid
 import tiny
-from pellucid.capture.feeding import feed
-from pellucid.capture.guard import guarded
+from pellucid.capture.running import feed, guarded
 
 
 def fed(net, image):

@@ -7,9 +7,9 @@ import torch
 
 import pellucid
 import tiny
-from pellucid.capture.budget import Budget, _free_bytes
-from pellucid.capture.guard import guarded
-from pellucid.capture.sites import footprint
+from pellucid.capture.layers import footprint
+from pellucid.capture.running import Budget, guarded
+from pellucid.capture.running.batch_size import _free_bytes
 
 CPU = torch.device("cpu")
 
@@ -51,7 +51,7 @@ def test_what_lies_behind_a_layer():
 
 @pytest.fixture
 def roomy(monkeypatch):
-    monkeypatch.setattr("pellucid.capture.budget._free_bytes", lambda _: 2**36)
+    monkeypatch.setattr("pellucid.capture.running.batch_size._free_bytes", lambda _: 2**36)
 
 
 @pytest.mark.usefixtures("roomy")

@@ -11,7 +11,7 @@ from torch.nn.utils import prune
 
 import pellucid
 import tiny
-from pellucid.capture.guard import guarded
+from pellucid.capture.running import guarded
 from pellucid.errors import Refused, TraceLeft
 
 

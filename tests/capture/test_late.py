@@ -6,12 +6,11 @@ from torch import nn
 
 import pellucid
 import tiny
-from pellucid.capture.budget import Budget
-from pellucid.capture.guard import guarded
-from pellucid.capture.probe import Meter, Probe
+from pellucid.capture.probe import Probe, ProgressMeter
+from pellucid.capture.running import Budget, guarded
+from pellucid.contracts import Grid, Site
 from pellucid.errors import BadSite
 from pellucid.targets import Logit
-from pellucid.types import Grid, Site
 
 
 def silence(rows, samples, numbers):
@@ -24,7 +23,9 @@ def silence(rows, samples, numbers):
 def late(net, image, layer, count, chunk=None, target=(1,), change=silence, meter=None):
     model = pellucid.wrap(net)
     with guarded(model.module):
-        probe = Probe(model, image, Logit(target), Site.parse(layer), Budget(image.device, chunk), meter or Meter())
+        probe = Probe(
+            model, image, Logit(target), Site.parse(layer), Budget(image.device, chunk), meter or ProgressMeter()
+        )
         return probe.late(count, change)
 
 
@@ -174,7 +175,7 @@ def test_without_a_late_start_no_more_rows_run_at_once_than_of_the_whole_network
     net, image = tiny.build(tiny.InPlaceSkip), tiny.images(1)
     model, site = pellucid.wrap(net), Site("act")
     with guarded(net):
-        probe = Probe(model, image, Logit((1,)), site, Budget(image.device, 4), Meter())
+        probe = Probe(model, image, Logit((1,)), site, Budget(image.device, 4), ProgressMeter())
         probe.budget.chunks = lambda total, bytes_per_row, run, most=None: iter([run(0, total)])
         seen = rows_seen(net.fc, lambda: probe.late(9, silence))
     assert max(seen) == 10  # tried late, which the skip forbids
@@ -190,7 +191,7 @@ def test_change_may_return_new_rows():
 
 def test_meter_counts_samples_and_reports_the_end():
     seen = []
-    meter = Meter(lambda label, done, total: seen.append((done, total)))
+    meter = ProgressMeter(lambda label, done, total: seen.append((done, total)))
     late(tiny.build(tiny.Pooled), tiny.images(), "features.4", 9, chunk=4, meter=meter)
     assert seen[-1] == (18, 18)
     assert seen == sorted(seen)

@@ -9,15 +9,14 @@ from torch.nn import functional as F
 
 import pellucid
 import tiny
-from pellucid.capture.budget import Budget
-from pellucid.capture.guard import guarded
-from pellucid.capture.patches import scoring, windows
-from pellucid.capture.patches.grouping import group, sizes
-from pellucid.capture.patches.passes import RULES, Memo
-from pellucid.capture.patches.spans import Slide, Span
-from pellucid.capture.probe import Meter, Probe
+from pellucid.capture.incremental import scoring, windows
+from pellucid.capture.incremental.grouping import group, sizes
+from pellucid.capture.incremental.passes import RULES, PassCache
+from pellucid.capture.incremental.spans import Interval, Slide
+from pellucid.capture.probe import Probe, ProgressMeter
+from pellucid.capture.running import Budget, guarded
+from pellucid.contracts import LocalPerturbation
 from pellucid.targets import Custom, Logit
-from pellucid.types import Local
 
 
 def total(out):
@@ -46,14 +45,14 @@ def paint(value):
 def local(boxes, value=1.0):
     change = paint(value)
     change.boxes = boxes
-    return Local(boxes, change)
+    return LocalPerturbation(boxes, change)
 
 
 def both(net, image, change, target=TOTAL, chunk=None):
     """Scores box by box and by whole passes, and whether the first really were box by box."""
     model, count = pellucid.wrap(net), len(change.boxes)
     with guarded(model.module):
-        probe = Probe(model, image, target, None, Budget(image.device, chunk), Meter())
+        probe = Probe(model, image, target, None, Budget(image.device, chunk), ProgressMeter())
         quick = probe._score_boxes(count, change)
         whole = probe.score(count, lambda rows, samples, numbers: change(rows, samples, numbers))
     return quick, whole
@@ -230,7 +229,7 @@ def test_fast_convolutions_err_by_a_small_part_of_the_difference(data, seed):
     with guarded(model.module), pytest.MonkeyPatch.context() as patch:
         patch.setattr(scoring, "has_short_floats", lambda device: True)
         patch.setattr(windows, "_HEAVY", 1)
-        probe = Probe(model, image, TOTAL, None, Budget(image.device), Meter())
+        probe = Probe(model, image, TOTAL, None, Budget(image.device), ProgressMeter())
         exact, fast = (probe._score_boxes(len(change.boxes), change, fast) for fast in (False, True))
     assert exact.deviation is None and fast.deviation is not None
     largest = float((exact.score - base[:, None]).abs().max())
@@ -242,7 +241,7 @@ def test_fast_is_exact_where_nothing_is_heavy(monkeypatch):
     net, image = tiny.build(tiny.Pooled, dtype=torch.float32), tiny.images(2, torch.float32)
     change, model = local(boxes_of(16, 16, 5, 4)), pellucid.wrap(net)
     with guarded(model.module):
-        probe = Probe(model, image, Logit((1,)), None, Budget(image.device), Meter())
+        probe = Probe(model, image, Logit((1,)), None, Budget(image.device), ProgressMeter())
         exact, fast = (probe._score_boxes(len(change.boxes), change, fast) for fast in (False, True))
     assert torch.equal(exact.score, fast.score)
     monkeypatch.setattr(windows, "_HEAVY", 1)
@@ -271,7 +270,7 @@ def fallback(net, image=None):
     # and `score` gives the right numbers all the same
     model = pellucid.wrap(net)
     with guarded(model.module):
-        probe = Probe(model, image, TOTAL, None, Budget(image.device), Meter())
+        probe = Probe(model, image, TOTAL, None, Budget(image.device), ProgressMeter())
         got = probe.score(len(change.boxes), change).score
     rows = torch.stack(
         [
@@ -367,8 +366,8 @@ def test_a_wrong_rule_is_noticed(monkeypatch):
 
 
 def test_a_wrong_value_kept_from_an_earlier_pass_is_noticed(monkeypatch):
-    keep = Memo.keep
-    monkeypatch.setattr(Memo, "keep", lambda memo, key, value: keep(memo, key, value * 1.01))
+    keep = PassCache.keep
+    monkeypatch.setattr(PassCache, "keep", lambda memo, key, value: keep(memo, key, value * 1.01))
     net, image, change = tiny.build(tiny.Plain), tiny.images(), local(boxes_of(16, 16, 5, 4))
     assert both(net, image, change)[0] is None
 
@@ -402,7 +401,9 @@ def test_slide_finds_what_a_kernel_touches(kernel, stride, before, length, data)
     line = torch.zeros(1, 1, length)
     line[..., start:stop] = 1
     touched = F.conv1d(line, torch.ones(1, 1, kernel), stride=stride, padding=before)[0, 0].nonzero()[:, 0].tolist()
-    span = Slide(kernel, stride, before, out).through(Span(*(torch.tensor([v]).numpy() for v in (start, stop)), length))
+    span = Slide(kernel, stride, before, out).through(
+        Interval(*(torch.tensor([v]).numpy() for v in (start, stop)), length)
+    )
     assert list(range(int(span.start[0]), int(span.stop[0]))) == touched
 
 

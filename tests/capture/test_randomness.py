@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from pellucid.capture.randomness import Draws
+from pellucid.capture.running import Draws
 
 LIKE = torch.zeros(4, 3, 8, 8)
 

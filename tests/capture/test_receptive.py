@@ -12,10 +12,11 @@ from torchvision import models as tv
 
 import pellucid
 import tiny
-from pellucid.capture.guard import guarded
-from pellucid.capture.reach import Reach
-from pellucid.capture.receptive import positions, receptive_field, receptive_fields
-from pellucid.types import Grid, Site
+from pellucid.capture.receptive import receptive_fields
+from pellucid.capture.receptive.field import positions, receptive_field
+from pellucid.capture.receptive.propagation import Reach
+from pellucid.capture.running import guarded
+from pellucid.contracts import Grid, Site
 
 
 def field_of(net, shape, dtype=torch.float32):

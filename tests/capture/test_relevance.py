@@ -9,12 +9,13 @@ from torch.nn import functional as F
 
 import pellucid
 import tiny
-from pellucid.capture.catalogue import CATALOGUE, PLAIN, Rule, rule_of
-from pellucid.capture.graph import is_linear, nearest, nodes, plain_name
-from pellucid.capture.passes import Wish
-from pellucid.capture.rewriting import frozen, functions
+from pellucid.capture.backward_rules import PLAIN, BackwardRule, rule_of
+from pellucid.capture.backward_rules.registry import CATALOGUE
+from pellucid.capture.operators import functions, is_linear, nearest, nodes, plain_name
+from pellucid.capture.passes import PassRequest
+from pellucid.capture.running import frozen
+from pellucid.contracts import Site
 from pellucid.errors import Unexpected
-from pellucid.types import Site
 
 REWRITTEN = ("lrp", "deep-lift", "full-grad", "excitation-backprop", "contrastive-excitation-backprop")
 every_method = pytest.mark.parametrize("method", REWRITTEN)
@@ -67,14 +68,16 @@ def test_rules_share_a_pass_only_where_they_rewrite_the_network_alike():
 
 
 def test_wishes_are_split_by_rewriting():
-    site, lrp, walk = Site("features"), rule_of("relevance", {"epsilon": 0.1, "else": 1}), Rule("excitation")
-    assert lrp == Rule("relevance", (("epsilon", 0.1),))
-    first, second, third = Wish((site,), gradients=True, rules=(Rule("guided"), lrp), site_rules=(walk,)).split()
-    assert (first.order, first.sites) == ((PLAIN, Rule("guided")), (site,))
+    site, lrp, walk = Site("features"), rule_of("relevance", {"epsilon": 0.1, "else": 1}), BackwardRule("excitation")
+    assert lrp == BackwardRule("relevance", (("epsilon", 0.1),))
+    first, second, third = PassRequest(
+        (site,), gradients=True, rules=(BackwardRule("guided"), lrp), site_rules=(walk,)
+    ).split()
+    assert (first.order, first.sites) == ((PLAIN, BackwardRule("guided")), (site,))
     assert (second.order, second.sites) == ((lrp,), ())
     assert (third.order, third.sites) == ((walk,), (site,))
-    assert Wish((site,)).split() == [Wish((site,))]
-    assert Wish(rules=(lrp,)).split() == [Wish(rules=(lrp,))]
+    assert PassRequest((site,)).split() == [PassRequest((site,))]
+    assert PassRequest(rules=(lrp,)).split() == [PassRequest(rules=(lrp,))]
 
 
 @every_method
@@ -108,7 +111,7 @@ def test_frozen_parameters_are_constants():
 def test_a_rewriting_changes_no_value(name):
     for kind in (tiny.Pooled, tiny.Skip, tiny.AddAfter, tiny.Joined, tiny.Gate, tiny.Tokens, tiny.ChannelsLast):
         net, image = tiny.build(kind), tiny.images()
-        expected, rewriting = net(image), Rule(name).make()
+        expected, rewriting = net(image), BackwardRule(name).make()
         with frozen(net), rewriting:
             rows = rewriting.feed(image.clone().requires_grad_(), pellucid.wrap(net))
             got = net(rows)

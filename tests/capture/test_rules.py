@@ -9,8 +9,9 @@ from torch.nn import functional as F
 
 import pellucid
 import tiny
-from pellucid.capture.graph import nodes
-from pellucid.capture.rules import Rectifiers, other_activations
+from pellucid.capture.backward_rules import Rectifiers
+from pellucid.capture.backward_rules.relu import other_activations
+from pellucid.capture.operators import nodes
 from pellucid.errors import Refused
 
 OUT_OF_PLACE = {  # name: (activation, ceiling)

@@ -7,11 +7,10 @@ from torchvision import models as tv
 
 import pellucid
 import tiny
-from pellucid.capture import sites
-from pellucid.capture.guard import guarded
-from pellucid.capture.sites import recommended, survey
+from pellucid.capture.layers import recommended, sites, survey
+from pellucid.capture.running import guarded
+from pellucid.contracts import Grid
 from pellucid.errors import BadSite
-from pellucid.types import Grid
 
 SMALL = {
     "resnet18": lambda: tv.resnet18(num_classes=7),

@@ -8,9 +8,9 @@ from torch.utils.checkpoint import checkpoint
 
 import pellucid
 import tiny
-from pellucid.capture.tape import NeedsWholeGraph, Stop, Tape
+from pellucid.capture.running import NeedsWholeGraph, Recorder, Stop
+from pellucid.contracts import Site
 from pellucid.errors import BadSite, UnknownName
-from pellucid.types import Site
 
 SIGNED = {"rectify": False}
 
@@ -109,7 +109,7 @@ def test_output_that_the_layer_keeps_for_others(methods):
 
 def test_a_view_needs_the_whole_graph():
     net = tiny.build(tiny.Skip, tiny.Identity2(view=True))
-    with torch.no_grad(), pytest.raises(NeedsWholeGraph), Tape(net, [Site("act")], graph=True):
+    with torch.no_grad(), pytest.raises(NeedsWholeGraph), Recorder(net, [Site("act")], graph=True):
         net(tiny.images())
 
 
@@ -222,13 +222,13 @@ def test_stop_ends_the_pass_at_the_site():
     net = tiny.build(tiny.Pooled)
     reached = []
     net.fc.register_forward_hook(lambda *_: reached.append(1))
-    with torch.no_grad(), pytest.raises(Stop), Tape(net, [Site("features.5", 0)], stop=True):
+    with torch.no_grad(), pytest.raises(Stop), Recorder(net, [Site("features.5", 0)], stop=True):
         net(tiny.images())
     assert not reached
 
 
 def test_hooks_are_gone_when_one_site_does_not_exist():
     net = tiny.build(tiny.Pooled)
-    with pytest.raises(UnknownName), Tape(net, [Site("fc"), Site("nowhere")]):
+    with pytest.raises(UnknownName), Recorder(net, [Site("fc"), Site("nowhere")]):
         pass
     assert not net.fc._forward_hooks

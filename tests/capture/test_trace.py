@@ -8,8 +8,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 import pellucid
 import tiny
-from pellucid.capture.guard import guarded
-from pellucid.capture.trace import INPUT, trace
+from pellucid.capture.running import guarded
+from pellucid.capture.tracing import INPUT, trace
 from pellucid.errors import BadOption
 
 NETS = [

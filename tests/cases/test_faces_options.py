@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 import pellucid
-from pellucid.capture.randomness import Draws
+from pellucid.capture.running import Draws
 from pellucid.errors import BadOption
 
 

@@ -11,10 +11,10 @@ from PIL import Image
 from torch import nn
 
 import pellucid
+from pellucid.adversarial import fool, from_noise, smallest
+from pellucid.adversarial.attack import odds
 from pellucid.cli import main
 from pellucid.errors import BadOption, BadOutput
-from pellucid.fooling import fool, from_noise, smallest
-from pellucid.fooling.attack import odds
 
 GREY = torch.full((1, 3, 4, 4), 0.5)
 

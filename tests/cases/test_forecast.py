@@ -9,7 +9,7 @@ from torch import nn
 import pellucid
 from pellucid.cli import forecast, main
 from pellucid.cli.forecast import Forecast, planned
-from pellucid.engine import plan
+from pellucid.engine.engine import plan
 
 NET = """
 import torch

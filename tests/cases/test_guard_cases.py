@@ -17,8 +17,7 @@ from torch import nn
 
 import pellucid
 import tiny
-from pellucid.capture.guard import guarded
-from pellucid.capture.watch import thorough
+from pellucid.capture.running import guarded, thorough
 from pellucid.cli import app, process
 from pellucid.errors import Cancelled, Refused, TraceLeft
 
@@ -197,7 +196,7 @@ def test_t1_the_second_ctrl_c_breaks_a_pass_at_once():
 
 
 def test_t1_one_ctrl_c_breaks_a_pass_that_takes_long(monkeypatch):
-    monkeypatch.setattr("pellucid.capture.interrupts.PATIENCE", 0.1)
+    monkeypatch.setattr("pellucid.capture.running.interrupts.PATIENCE", 0.1)
 
     def deed(net, x):
         press()

@@ -22,13 +22,13 @@ from torch import nn
 import pellucid
 from pellucid import choices
 from pellucid.cli import main
+from pellucid.contracts import Preprocess
 from pellucid.errors import BadModel, BadOption, BadPicture, PellucidError
 from pellucid.models.camified import Camified
-from pellucid.models.card import Card, read_card
+from pellucid.models.card import ModelCard, read_card
 from pellucid.models.trained import save_trained
 from pellucid.pictures import decode, find_pictures, overlay, prepare
 from pellucid.report.tables import comma_separated
-from pellucid.types import Preprocess
 from pellucid.zoo.architectures import build
 
 MLP = {"sizes": [4, 3, 2], "transfer": "tan-sigmoid"}
@@ -97,7 +97,7 @@ def test_x1_a_card_downloads_and_reads_nothing(here, monkeypatch):
     monkeypatch.setattr("pellucid.models.libraries._library", lambda _: library)
     net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU())
     for source in ("torchvision:net:DEFAULT", "torchvision:net:/nowhere.pth", "torchvision:net"):
-        card = Card("camified", head({"source": source})["options"])
+        card = ModelCard("camified", head({"source": source})["options"])
         save_trained(Camified(net, "1", 4, 2), Path("a.safetensors"), card)
         assert torch.equal(pellucid.load("a.safetensors").module.trunk[0].weight, net[0].weight)
     assert asked == [None] * 3
@@ -108,7 +108,7 @@ def test_x1_whoever_names_the_factory_gets_the_head(here):
     trunk = pellucid.load("own.py:trunk").module
     made = Camified(trunk, "1", 4, 2)
     save_trained(
-        made, Path("head.safetensors"), Card("camified", head({"source": "own.py:trunk"})["options"], ("a", "b"))
+        made, Path("head.safetensors"), ModelCard("camified", head({"source": "own.py:trunk"})["options"], ("a", "b"))
     )
     model = pellucid.load("own.py:trunk", weights="head.safetensors")
     x = torch.rand(2, 3, 8, 8)
@@ -151,7 +151,7 @@ def test_c8_cards_that_are_no_json(here, text):
 
 def test_a_right_card_is_still_right(here):
     module = build("multilayer-perceptron", MLP, seed=3)
-    made = Card("multilayer-perceptron", MLP, ("a", "b"), None, {"seed": 3})
+    made = ModelCard("multilayer-perceptron", MLP, ("a", "b"), None, {"seed": 3})
     save_trained(module, Path("a.safetensors"), made)
     assert read_card(Path("a.safetensors")) == made
     x = torch.rand(2, 4)

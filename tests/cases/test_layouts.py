@@ -6,10 +6,10 @@ from torch import nn
 from torch.nn import functional as F
 
 import pellucid
-from pellucid.capture.guard import guarded
 from pellucid.capture.passes import activations, read_grid
+from pellucid.capture.running import guarded
+from pellucid.contracts import Site
 from pellucid.errors import BadSite
-from pellucid.types import Site
 
 
 def eigen(net, image, layer=None):

@@ -11,7 +11,8 @@ from torch import nn
 
 import pellucid
 from pellucid.cli import main
-from pellucid.comparing.film import film
+from pellucid.comparison.film import film
+from pellucid.contracts import Frame
 from pellucid.errors import BadOption, Refused, UnknownName
 from pellucid.metrics.energy_pointing import energy_pointing
 from pellucid.metrics.focus import focus
@@ -20,7 +21,6 @@ from pellucid.metrics.pointing_game import pointing_game
 from pellucid.metrics.roc_auc import roc_auc
 from pellucid.metrics.top_k_intersection import top_k_intersection
 from pellucid.registry import find_method, parse_option
-from pellucid.types import Frame
 
 
 class Net(nn.Module):

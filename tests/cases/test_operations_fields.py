@@ -8,9 +8,9 @@ from torch import nn
 from torch.nn import functional as F
 
 import pellucid
-from pellucid.capture.guard import guarded
-from pellucid.capture.reach import Reach
-from pellucid.capture.receptive import positions, receptive_field
+from pellucid.capture.receptive.field import positions, receptive_field
+from pellucid.capture.receptive.propagation import Reach
+from pellucid.capture.running import guarded
 
 CHANNELS, SIDE = 4, 9
 

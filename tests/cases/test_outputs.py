@@ -9,8 +9,8 @@ import torch
 from torch import nn
 
 import pellucid
-from pellucid.comparing.best import best
-from pellucid.comparing.page import sentence
+from pellucid.comparison.best import best
+from pellucid.comparison.page import sentence
 from pellucid.errors import BadModel, BadOption, Refused
 from pellucid.evaluation import trust_of
 from pellucid.evaluation.bootstrap import mean_and_interval

@@ -8,11 +8,11 @@ from torch import nn
 
 import pellucid
 from pellucid.cli import main
+from pellucid.contracts import Preprocess
 from pellucid.errors import Refused
-from pellucid.models.card import Card
+from pellucid.models.card import ModelCard
 from pellucid.models.trained import save_trained
 from pellucid.registry import DEFAULT_METHODS
-from pellucid.types import Preprocess
 from pellucid.zoo.architectures import build
 from pellucid.zoo.self_explaining import SelfExplaining
 
@@ -58,7 +58,7 @@ def test_w4_on_the_command_line(tmp_path, capsys):
     module = build("self-explaining", options, seed=0)
     path = tmp_path / "pair.safetensors"
     grey = Preprocess((32, 32), None, "bilinear", (0.5,), (0.5,))
-    save_trained(module, path, Card("self-explaining", options, preprocess=grey))
+    save_trained(module, path, ModelCard("self-explaining", options, preprocess=grey))
     where = ["--model", str(path), "--out", str(tmp_path / "out")]
     assert main(["explain", "sample:cat", *where]) == 0
     assert "own-mask" in capsys.readouterr().out
@@ -91,7 +91,7 @@ def test_what_is_no_mask_of_the_picture_is_refused():
 
 def test_weights_in_question_are_the_mask_s_too():
     # with its one weight doubled the mask is the logistic function of twice the pixel
-    from pellucid.capture.weights import substituted
+    from pellucid.capture.running import substituted
 
     net = Brightness()
     before = copy.deepcopy(net.state_dict())

@@ -318,7 +318,7 @@ def test_f11_checkpointed_parts_run_plainly(reentrant):
 def test_f11_other_threads_keep_their_checkpoints():
     from concurrent.futures import ThreadPoolExecutor
 
-    from pellucid.capture.checkpoints import Plain
+    from pellucid.capture.running.checkpoints import PlainCheckpoints
 
     def train(count):
         leaf, calls = torch.ones(1, requires_grad=True), []
@@ -326,7 +326,7 @@ def test_f11_other_threads_keep_their_checkpoints():
         checkpoint.checkpoint(part, leaf, use_reentrant=False).sum().backward()
         return len(calls)
 
-    with Plain(), ThreadPoolExecutor(1) as others:
+    with PlainCheckpoints(), ThreadPoolExecutor(1) as others:
         assert list(others.map(train, [0])) == [2]  # once on the way there, once more on the way back
         assert train(0) == 1
 

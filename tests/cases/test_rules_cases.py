@@ -9,12 +9,12 @@ from torch import nn
 from torch.nn import functional as F
 
 import pellucid
-from pellucid.capture.sensing import sensing
-from pellucid.dreaming import parse
-from pellucid.dreaming.optimise import Look
+from pellucid.adversarial.noise import from_noise
+from pellucid.capture.differentiable import differentiable_forward
+from pellucid.contracts import Preprocess
 from pellucid.errors import Refused
-from pellucid.fooling.noise import from_noise
-from pellucid.types import Preprocess
+from pellucid.feature_visualisation import parse
+from pellucid.feature_visualisation.optimise import ObjectiveEvaluator
 
 METHODS = ["guided-backprop", "deconvnet"]
 
@@ -189,8 +189,8 @@ def test_dream_and_fool_ask_what_an_output_is_as_explain_does():
     pictures = torch.rand(2, 3, 8, 8, generator=torch.Generator().manual_seed(1))
     with torch.no_grad():
         expected = net((pictures - 0.5) / 0.5)[:, 0]
-    with sensing(model, (), scores=True) as eyes:
-        look = Look(model, eyes, preprocess, parse("probability(0)"))
+    with differentiable_forward(model, (), scores=True) as eyes:
+        look = ObjectiveEvaluator(model, eyes, preprocess, parse("probability(0)"))
         torch.testing.assert_close(look.judge(pictures)[0], expected)
         assert eyes.measured(pictures).answers == "probabilities"
     found = from_noise(model, 1, count=1, sure=0.45 * float(expected.min()) ** 2, steps=1)

@@ -12,14 +12,14 @@ from torch import nn
 import pellucid
 from pellucid.cli import main
 from pellucid.cli.dissect import _masks
+from pellucid.contracts import Classes
 from pellucid.errors import BadOption, BadPicture, PellucidError
 from pellucid.inspection.concept_masks import covered
-from pellucid.localise.annotations import read_annotations
-from pellucid.localise.scoring import score
+from pellucid.localisation.annotations import read_annotations
+from pellucid.localisation.scoring import score
 from pellucid.pictures import decode, find_pictures
 from pellucid.pictures.decode import orientation_of
 from pellucid.pictures.joining import told_apart
-from pellucid.types import Classes
 
 BOX = (3, 5, 17, 11)  # left, top, right, bottom on a canvas of 40 columns and 24 rows
 

@@ -9,13 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import pellucid
-from pellucid.comparing.page import page, sentence
+from pellucid.comparison.page import page, sentence
+from pellucid.contracts import Cost, Score
 from pellucid.evaluation import Trust, column_of
 from pellucid.evaluation.bootstrap import mean_and_interval
 from pellucid.evaluation.digits import number
 from pellucid.evaluation.lead import closest, lead
-from pellucid.judging import Score
-from pellucid.types import Cost
 
 METRICS = pellucid.metrics()
 CONTROLS = ("random", "centre", "edges")

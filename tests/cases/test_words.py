@@ -11,8 +11,8 @@ from pellucid import registry
 from pellucid.cli import main
 from pellucid.cli.app import program
 from pellucid.cli.options import default_text, value_kind
-from pellucid.dreaming.recipes import recipes
 from pellucid.errors import BadOption
+from pellucid.feature_visualisation.recipes import recipes
 
 RECORDS = [*registry.methods().values(), *registry.metrics().values(), *recipes().values()]
 OPTIONS = [(record, name) for record in RECORDS for name in record.options]

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from pellucid.cli.progress import Bar
-from pellucid.comparing import Comparison
+from pellucid.comparison import Comparison
 
 QUICK = ("--model", "nets.py", "-m", "saliency,grad-cam", "--deletion.steps", "4", "--insertion.steps", "4")
 

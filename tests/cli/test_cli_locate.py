@@ -64,7 +64,7 @@ def test_misuse_is_said_before_anything_is_done(run, draw, folder):
 
 
 def test_what_was_finished_before_an_interrupt_is_kept(run, draw, folder, monkeypatch):
-    from pellucid import localise
+    from pellucid import localisation as localise
 
     done = []
 

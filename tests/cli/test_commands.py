@@ -88,7 +88,8 @@ def test_doctor_reports_a_broken_promise(run, monkeypatch):
 
 
 def test_the_self_test_would_notice(monkeypatch):
-    from pellucid.capture import handwritten, rules
+    from pellucid.capture.backward_rules import handwritten
+    from pellucid.capture.backward_rules import relu as rules
 
     monkeypatch.setattr(rules, "_RELU", set())
     monkeypatch.setattr(handwritten.Handwritten, "rectifier", lambda *_: None)  # which finds them by what they do

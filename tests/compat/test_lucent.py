@@ -15,8 +15,8 @@ from torch.nn import functional as F
 import pellucid
 from pellucid.compat.lucent import objectives, param, render_vis, transform
 from pellucid.compat.lucent.transform import Chain
-from pellucid.dreaming.transforms import PRESETS, Transform
 from pellucid.errors import BadOption, BadSite, Refused, UnknownName
+from pellucid.feature_visualisation.transforms import PRESETS, Transform
 
 SIGNATURES = {
     render_vis: "model, objective_f, param_f=None, optimizer=None, transforms=None, thresholds=(512,), verbose=False, "

@@ -12,9 +12,9 @@ from torch import Tensor, nn
 
 import pellucid
 import tiny
+from pellucid.contracts import Evidence, Method, Reference
 from pellucid.errors import BadOption, BadSite, Cancelled, Refused, Unexpected, UnknownName
 from pellucid.registry import fill_options
-from pellucid.types import Evidence, Method, Paper
 
 METHODS = tuple(pellucid.methods())
 QUICK = {  # defaults made for pictures of 224 pixels, cut down to 16
@@ -184,7 +184,7 @@ def test_a_method_that_hands_its_inputs_on_gives_nothing_away(net, monkeypatch):
         """Nothing new."""
         return Evidence(image, values=image[:, 0], extras={"picture": image})
 
-    lazy = Method(lazy, "lazy", "Lazy", Paper("nowhere"))
+    lazy = Method(lazy, "lazy", "Lazy", Reference("nowhere"))
     known = {**pellucid.methods(), "lazy": lazy}
     monkeypatch.setattr("pellucid.registry.methods", lambda: known)
     image = tiny.images()

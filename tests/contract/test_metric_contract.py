@@ -389,7 +389,7 @@ def test_the_interval_is_that_of_a_bootstrap():
 
 
 def test_controls_know_nothing_of_the_network(judged):
-    from pellucid.capture.randomness import Draws
+    from pellucid.capture.running import Draws
 
     image, draws = tiny.images(2), Draws(0)
     centre, edges, noise = (CONTROLS[name](image, draws) for name in ("centre", "edges", "random"))

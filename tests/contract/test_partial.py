@@ -7,8 +7,8 @@ import torch
 
 import pellucid
 import tiny
+from pellucid.contracts import Evidence, Method, Reference
 from pellucid.errors import Cancelled, Refused
-from pellucid.types import Evidence, Method, Paper
 
 LEAST, STEP, SAMPLES = 5, 2, 20
 
@@ -56,7 +56,7 @@ def doubtful(image, probe):
 
 @pytest.fixture(autouse=True)
 def known(monkeypatch):
-    made = {f.__name__: Method(f, f.__name__, f.__name__.title(), Paper("x"), "x") for f in
+    made = {f.__name__: Method(f, f.__name__, f.__name__.title(), Reference("x"), "x") for f in
             (sampler, stepper, greedy, doubtful)}  # fmt: skip
     found = pellucid.methods()
     monkeypatch.setattr("pellucid.registry.methods", lambda: {**found, **made})

@@ -9,10 +9,16 @@ from torch import nn
 
 import pellucid
 import tiny
-from pellucid.capture.feeding import outputs
-from pellucid.capture.guard import guarded
-from pellucid.capture.randomness import Draws
-from pellucid.capture.weights import ROOT, checked_weights, drawn_weights, substituted, weighted_layers
+from pellucid.capture.running import (
+    Draws,
+    checked_weights,
+    drawn_weights,
+    guarded,
+    outputs,
+    substituted,
+    weighted_layers,
+)
+from pellucid.capture.running.weights import ROOT
 from pellucid.errors import Refused
 
 IMAGE = tiny.images(2)

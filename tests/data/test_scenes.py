@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from pellucid.contracts import Classes
 from pellucid.data.scenes import part_of, pasted, scenes
 from pellucid.data.stamps import stamps
 from pellucid.errors import BadOption, MissingExtra
-from pellucid.types import Classes
 
 
 def ring(size=(40, 30)):

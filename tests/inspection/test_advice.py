@@ -10,10 +10,10 @@ from torch import nn
 
 import pellucid
 import tiny
-from pellucid.capture.sites import Candidate
+from pellucid.capture.layers import Candidate
+from pellucid.contracts import Grid, Site
+from pellucid.engine.trial import Trial, choose, worth_trying
 from pellucid.errors import BadOption
-from pellucid.inspection.trial import Trial, choose, worth_trying
-from pellucid.types import Grid, Site
 
 GRID = Grid("channels-first", 4, 4)
 

@@ -11,7 +11,7 @@ from torch import nn
 import pellucid
 import tiny
 from pellucid.errors import BadOption
-from pellucid.inspection.graph import ABOVE, BELOW, MOST, Box, arranged, family
+from pellucid.inspection.graph import ABOVE, BELOW, MOST, GraphBox, arranged, family
 
 
 def graph(net, **given):
@@ -76,7 +76,7 @@ def test_ranks_only_run_downwards():
 
 
 def test_lanes_are_taken_again():
-    box = Box("net", items=tuple(Box(str(k)) for k in range(6)))
+    box = GraphBox("net", items=tuple(GraphBox(str(k)) for k in range(6)))
     chain = [(k, k + 1) for k in range(5)]
     found = arranged(box, [*chain, (0, 2), (2, 4), (1, 5)])
     lane = {(line.start, line.end): line.lane for line in found.lines}

@@ -10,7 +10,7 @@ from torch import nn
 
 import pellucid
 from pellucid.errors import BadOption, BadSite, Cancelled
-from pellucid.inspection.strongest import Hit, Look
+from pellucid.inspection.strongest import Hit, HitSearch
 from pellucid.models import wrap
 
 
@@ -76,8 +76,10 @@ def test_a_large_folder_in_several_goes(folder, monkeypatch):
     with pytest.raises(Cancelled, match="16 of 40 pictures are done") as stopped:
         pellucid.top_pictures(model(), folder / "photos", "cells", most=3, folder=folder / "out", progress=stop)
     assert len(stopped.value.finished.seen) == 16
-    looked, answers = [], Look._answers
-    monkeypatch.setattr(Look, "_answers", lambda self, read: looked.extend(p.name for p in read) or answers(self, read))
+    looked, answers = [], HitSearch._answers
+    monkeypatch.setattr(
+        HitSearch, "_answers", lambda self, read: looked.extend(p.name for p in read) or answers(self, read)
+    )
 
     def again():
         looked.clear()

@@ -20,10 +20,10 @@ from torch.nn import functional as F
 
 import pellucid
 import tiny
+from pellucid.contracts import Preprocess, Site
 from pellucid.digests import digest
 from pellucid.jobs import Store, content_of, question
 from pellucid.pictures import prepare
-from pellucid.types import Preprocess, Site
 
 
 def model(**changes):

@@ -11,7 +11,7 @@ from torch import nn
 
 import pellucid
 from pellucid.cli.work import _record
-from pellucid.comparing import records
+from pellucid.comparison import records
 from pellucid.inspection.strongest import Answers
 from pellucid.jobs import Store
 from pellucid.jobs.tensors import unpacked

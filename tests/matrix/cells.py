@@ -13,8 +13,8 @@ from support_page import OK
 from torch import Tensor, nn
 
 import pellucid
+from pellucid.contracts import Attribution
 from pellucid.errors import BadSite, Refused
-from pellucid.types import Attribution
 
 # The contract does not depend on how fine a method looks, so each looks as coarsely as it can. By the option's name, so
 # that a new method with an option of that name is quick from the start.

@@ -15,12 +15,18 @@ from reference_lrp import lrp
 from traced import NORMS, RECTIFIERS, SOFTMAXES, Traced, aten
 
 import pellucid
-from pellucid.capture.catalogue import Rule
-from pellucid.capture.difference_steps import DifferenceStep, MaxPoolStep, MidpointStep, QuotientStep, SoftmaxStep
-from pellucid.capture.graph import made_by, nodes
-from pellucid.capture.rewriting import frozen
-from pellucid.capture.rules import _Rectified
-from pellucid.capture.steps import AffineStep, PassStep
+from pellucid.capture.backward_rules import BackwardRule
+from pellucid.capture.backward_rules.deep_lift_steps import (
+    DifferenceStep,
+    MaxPoolStep,
+    MidpointStep,
+    QuotientStep,
+    SoftmaxStep,
+)
+from pellucid.capture.backward_rules.lrp_steps import AffineStep, PassStep
+from pellucid.capture.backward_rules.relu import _Rectified
+from pellucid.capture.operators import made_by, nodes
+from pellucid.capture.running import frozen
 from pellucid.errors import Refused
 
 
@@ -56,7 +62,7 @@ def near(found, expected, tolerance, scale=None):
 
 def graph_of(net, image, rule, **options):
     """The nodes of a score's graph as a rewriting makes it."""
-    rewriting = Rule(rule, tuple(options.items())).make()
+    rewriting = BackwardRule(rule, tuple(options.items())).make()
     model = pellucid.wrap(net)
     with frozen(net) if rewriting.freezes else torch.enable_grad(), rewriting:
         output = net(rewriting.feed(image.clone().requires_grad_().clone(), model))

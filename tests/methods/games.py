@@ -6,7 +6,7 @@ from math import factorial
 import numpy as np
 import torch
 
-from pellucid.capture.randomness import Draws
+from pellucid.capture.running import Draws
 
 
 def grid(rows, columns, down, across):

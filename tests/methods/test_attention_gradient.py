@@ -8,9 +8,9 @@ from torch import nn
 
 import pellucid
 from attention_nets import WRITINGS, Twin, build, images
+from pellucid.contracts import Attentions
 from pellucid.errors import Refused
 from pellucid.methods.attention_gradient import attention_gradient
-from pellucid.types import Attentions
 
 
 def explain(net, image, target):

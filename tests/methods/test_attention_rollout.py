@@ -7,9 +7,9 @@ from nets import close, numbers
 
 import pellucid
 from attention_nets import WRITINGS, Twin, ViT, build, images
+from pellucid.contracts import Attentions
 from pellucid.errors import BadOption, Refused
 from pellucid.methods.attention_rollout import attention_rollout
-from pellucid.types import Attentions
 
 JOIN = {"mean": np.mean, "min": np.min, "max": np.max}
 

@@ -8,8 +8,8 @@ from scipy.ndimage import gaussian_filter
 from torch.nn import functional as F
 
 import pellucid
-from pellucid.blur import gaussian_blur
 from pellucid.errors import BadOption
+from pellucid.numerics import gaussian_blur
 
 IMAGE, CLASSES = random_maps(0, (2, 2, 5, 6)), [3, 1]
 

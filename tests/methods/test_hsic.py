@@ -6,7 +6,7 @@ import torch
 from nets import LinearScore, close, numbers, pooled_net, random_maps
 
 import pellucid
-from pellucid.capture.randomness import Draws
+from pellucid.capture.running import Draws
 from pellucid.errors import BadOption, Cancelled
 from pellucid.methods import hsic as source
 

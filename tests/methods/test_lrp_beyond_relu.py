@@ -310,7 +310,7 @@ def test_small_transformer():
     ],
 )
 def test_attention_weights_are_those_of_the_fused_operation(options):
-    from pellucid.capture.stepwise import attend, attention_weights
+    from pellucid.capture.operators import attend, attention_weights
 
     draw = torch.Generator().manual_seed(0)
     q = torch.randn(2, 4, 2, 5, generator=draw, dtype=torch.float64)

@@ -4,8 +4,8 @@ import numpy as np
 import torch
 from nets import close, numbers, random_maps
 
-from pellucid.fills import blurred
-from pellucid.methods._masks import Climb, Fade, cells_to_pixels, fade_of, readings
+from pellucid.masking import blurred
+from pellucid.methods._masks import Fade, MaskSearch, cells_to_pixels, fade_of, readings
 
 IMAGE = random_maps(1, (2, 3, 6, 7))
 
@@ -66,7 +66,7 @@ def test_cells_become_rectangles():
 
 def test_climb_is_adam():
     start, slope = torch.rand(3, 4, dtype=torch.float64), torch.randn(6, 3, 4, dtype=torch.float64)
-    ours, theirs = Climb(start, 0.03), start.clone().requires_grad_()
+    ours, theirs = MaskSearch(start, 0.03), start.clone().requires_grad_()
     adam = torch.optim.Adam([theirs], lr=0.03, maximize=True)
     for each in slope:
         ours.step(each)

@@ -7,7 +7,7 @@ from nets import Rectified, close, numbers, random_maps
 from torch.nn import functional as F
 
 import pellucid
-from pellucid.capture.randomness import Draws
+from pellucid.capture.running import Draws
 from pellucid.errors import BadOption, Cancelled
 from pellucid.methods import meaningful_perturbation as source
 

@@ -160,8 +160,8 @@ def test_the_note_says_how_the_map_came_about():
 def test_fast_tells_how_far_it_deviates(monkeypatch):
     net, image = pooled_net().float(), IMAGE.float()
     exact = run(net, image=image, window=3, stride=2)
-    monkeypatch.setattr("pellucid.capture.patches.scoring.has_short_floats", lambda device: True)
-    monkeypatch.setattr("pellucid.capture.patches.windows._HEAVY", 1)
+    monkeypatch.setattr("pellucid.capture.incremental.scoring.has_short_floats", lambda device: True)
+    monkeypatch.setattr("pellucid.capture.incremental.windows._HEAVY", 1)
     fast = run(net, image=image, window=3, stride=2, precision="fast")
     error, largest = float((fast.extras["scores"] - exact.extras["scores"]).abs().max()), float(exact.raw.abs().max())
     assert 0 < error < 0.1 * float(exact.extras["scores"].abs().max())
@@ -172,7 +172,7 @@ def test_fast_tells_how_far_it_deviates(monkeypatch):
 
 
 def test_fast_where_it_cannot_be(monkeypatch):
-    monkeypatch.setattr("pellucid.capture.patches.scoring.has_short_floats", lambda device: False)
+    monkeypatch.setattr("pellucid.capture.incremental.scoring.has_short_floats", lambda device: False)
     got = run(pooled_net(), window=3, stride=2, precision="fast")
     close(got.raw, numbers(run(pooled_net(), window=3, stride=2).raw))
     assert got.notes[1] == "Computed exactly: this device or network does not allow the fast way."

@@ -10,11 +10,11 @@ from torch import nn
 
 import pellucid
 import tiny
-from pellucid.capture.guard import guarded
-from pellucid.capture.passes import Wish, look
+from pellucid.capture.passes import PassRequest, run_passes
+from pellucid.capture.running import guarded
+from pellucid.contracts import Site
 from pellucid.errors import BadOption
 from pellucid.targets import Logit
-from pellucid.types import Site
 
 IMAGE, CLASSES = random_maps(0, (2, 2, 5, 6)), [3, 1]
 
@@ -77,9 +77,9 @@ def test_curvature_is_the_slope_of_the_gradient(make, site):
     """H A = d/ds gradient(A + s A) at 0, by a central difference; also with attention and in-place operations."""
     net, image, site = tiny.build(make), tiny.images(1), Site(site)
     model = pellucid.wrap(net)
-    wish = Wish(sites=(site,), gradients=True, curvature=True)
+    wish = PassRequest(sites=(site,), gradients=True, curvature=True)
     with guarded(net):
-        found = look(model, image, torch.arange(1), [Logit((1,))], wish)
+        found = run_passes(model, image, torch.arange(1), [Logit((1,))], wish)
     slopes = []
     part = net.get_submodule(site.path)
     for s in (-1e-5, 1e-5):

@@ -6,7 +6,7 @@ from nets import Rectified, close, numbers, random_maps
 from torch.nn import functional as F
 
 import pellucid
-from pellucid.capture.randomness import Draws
+from pellucid.capture.running import Draws
 
 IMAGE, CLASSES = random_maps(0, (2, 2, 5, 6)), [3, 1]
 

@@ -7,7 +7,7 @@ from nets import LinearScore, Rectified, close, numbers, pooled_net, random_maps
 from torch.nn import functional as F
 
 import pellucid
-from pellucid.capture.randomness import Draws
+from pellucid.capture.running import Draws
 from pellucid.errors import BadOption
 
 IMAGE, CLASSES = random_maps(0, (2, 2, 5, 6)) * torch.tensor([1.0, 7.0])[:, None, None, None], [3, 1]

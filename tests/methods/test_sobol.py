@@ -7,7 +7,7 @@ from nets import LinearScore, close, numbers, pooled_net, random_maps
 from scipy.stats.qmc import Sobol
 
 import pellucid
-from pellucid.capture.randomness import Draws
+from pellucid.capture.running import Draws
 from pellucid.errors import BadOption, Cancelled
 
 IMAGE, CLASSES = random_maps(2, (2, 2, 7, 8)), [3, 0]

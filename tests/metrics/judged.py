@@ -5,7 +5,7 @@ from torch import nn
 
 import pellucid
 import tiny
-from pellucid.capture.randomness import Draws
+from pellucid.capture.running import Draws
 
 
 def build():

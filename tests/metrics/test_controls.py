@@ -4,7 +4,7 @@ import torch
 
 import pellucid
 import tiny
-from pellucid.capture.randomness import Draws
+from pellucid.capture.running import Draws
 
 IMAGE, CLASSES = tiny.images(2), [4, 0]
 OPTIONS = {

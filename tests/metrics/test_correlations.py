@@ -6,7 +6,7 @@ from judged import Weighted, build, judge, maps, random_pixels, replaced
 from scipy.stats import pearsonr, rankdata, spearmanr
 
 import tiny
-from pellucid.capture.randomness import Draws
+from pellucid.capture.running import Draws
 from pellucid.errors import BadOption
 from pellucid.metrics._agreement import mean_ranks, pearson, spearman
 

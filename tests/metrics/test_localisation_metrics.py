@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score
 
 import pellucid
+from pellucid.contracts import Frame
 from pellucid.errors import BadOption
 from pellucid.metrics._truth import THRESHOLDS, inside, overlaps
 from pellucid.metrics.energy_pointing import energy_pointing
@@ -21,7 +22,6 @@ from pellucid.metrics.pointing_game import pointing_game
 from pellucid.metrics.pxap import pxap
 from pellucid.metrics.rank_accuracy import rank_accuracy
 from pellucid.metrics.top_k_intersection import top_k_intersection
-from pellucid.types import Frame
 
 SIZE = (40, 50)
 FRAME = Frame.whole(SIZE)

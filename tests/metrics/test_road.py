@@ -6,7 +6,7 @@ import torch
 from judged import build, judge, maps, order
 
 import tiny
-from pellucid.capture.randomness import Draws
+from pellucid.capture.running import Draws
 from pellucid.errors import BadOption
 from pellucid.metrics._imputation import imputed
 

@@ -12,9 +12,7 @@ from skimage.metrics import structural_similarity
 
 import pellucid
 import tiny
-from pellucid.capture.guard import guarded
-from pellucid.capture.randomness import Draws
-from pellucid.capture.weights import drawn_weights, weighted_layers
+from pellucid.capture.running import Draws, drawn_weights, guarded, weighted_layers
 from pellucid.errors import BadOption, Refused
 from pellucid.metrics._likeness import MEASURES, likeness
 from pellucid.metrics.efficient_randomisation import histogram_entropy

@@ -6,7 +6,7 @@ from torch import nn
 
 import pellucid
 import tiny
-from pellucid.capture.randomness import Draws
+from pellucid.capture.running import Draws
 from pellucid.errors import BadOption, Refused, UnknownName
 
 IMAGE = tiny.images(3)
@@ -142,16 +142,16 @@ def test_answers_change_no_target():
 
 
 def test_a_refusal_of_one_method_leaves_the_others_their_scores(monkeypatch):
-    from pellucid.evaluation.asking import Remaker
+    from pellucid.evaluation.asking import Reattributor
 
-    make = Remaker.make
+    make = Reattributor.make
 
     def fussy(self, rows, samples, model=None):
         if any(getattr(m, "method", None) and m.method.id == "grad-cam" for m in self.makers):
             raise Refused("not today")
         return make(self, rows, samples, model)
 
-    monkeypatch.setattr(Remaker, "make", fussy)
+    monkeypatch.setattr(Reattributor, "make", fussy)
     explained = pellucid.explain(tiny.build(Smooth), IMAGE, ["saliency", "grad-cam"])
     found = pellucid.evaluate(explained, "max-sensitivity")
     assert [s.subject for s in found] == ["saliency"]

@@ -10,11 +10,11 @@ import pytest
 import torch
 from PIL import Image
 
+from pellucid.contracts import Site
 from pellucid.errors import BadModel, UnknownName
 from pellucid.models import efficientnet_lite, labels
 from pellucid.models.efficientnet_lite import EfficientNetLite0, SameConv2d, trained, weights_file
 from pellucid.models.embedded import embedded
-from pellucid.types import Site
 
 
 @pytest.fixture(scope="module")

@@ -9,10 +9,10 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
+from pellucid.contracts import Preprocess, Site
 from pellucid.errors import BadModel, BadOption, MissingExtra, UnknownName
 from pellucid.models import available, load
 from pellucid.models.load import pick_device
-from pellucid.types import Preprocess, Site
 
 IMAGENET = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
 FACTORIES = """

@@ -6,11 +6,11 @@ import pytest
 import torch
 from torch import nn
 
+from pellucid.contracts import Classes, Preprocess, Site
+from pellucid.contracts.fingerprint import fingerprint
 from pellucid.errors import BadModel, BadOption
 from pellucid.models import wrap
-from pellucid.models.fingerprint import fingerprint
 from pellucid.models.labels import read_classes
-from pellucid.types import Classes, Preprocess, Site
 
 
 def test_the_module_stays_as_it_is():

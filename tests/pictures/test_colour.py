@@ -3,17 +3,17 @@ import pytest
 import torch
 
 from pellucid.errors import BadOption, UnknownName
-from pellucid.pictures import Scale, colour_table, scale
+from pellucid.pictures import ColourScale, colour_table, scale
 from pellucid.pictures.colour import ONE_SIDED, SIGNED
 
 
 def test_one_sided_maps_run_from_zero():
-    assert scale(torch.tensor([[1.0, 2.0]]), percentile=100) == Scale(0.0, 2.0, False, 100)
+    assert scale(torch.tensor([[1.0, 2.0]]), percentile=100) == ColourScale(0.0, 2.0, False, 100)
 
 
 def test_signed_maps_are_symmetric():
-    assert scale(torch.tensor([[-3.0, 2.0]]), percentile=100) == Scale(-3.0, 3.0, True, 100)
-    assert scale(torch.tensor([[-3.0, -2.0]]), percentile=100) == Scale(-3.0, 3.0, True, 100)
+    assert scale(torch.tensor([[-3.0, 2.0]]), percentile=100) == ColourScale(-3.0, 3.0, True, 100)
+    assert scale(torch.tensor([[-3.0, -2.0]]), percentile=100) == ColourScale(-3.0, 3.0, True, 100)
 
 
 def test_rounding_below_zero_is_not_a_sign():
@@ -48,7 +48,7 @@ def test_few_hot_pixels_do_not_lift_the_noise():
 
 def test_values_that_are_not_finite_are_counted_not_used():
     found = scale(torch.tensor([[float("nan"), float("inf"), 2.0, 1.0]]), percentile=100)
-    assert found == Scale(0.0, 2.0, False, 100, 0.0, 2) and found.note == "2 values are not finite (green)"
+    assert found == ColourScale(0.0, 2.0, False, 100, 0.0, 2) and found.note == "2 values are not finite (green)"
     assert scale(torch.full((2, 2), float("nan"))).blank
 
 

@@ -3,10 +3,10 @@ import pytest
 import torch
 from PIL import Image
 
+from pellucid.contracts import Preprocess
 from pellucid.errors import BadOption
 from pellucid.pictures import heat, overlay, prepare, scale, sheet
 from pellucid.pictures.geometry import stretch, window
-from pellucid.types import Preprocess
 
 WHOLE = Preprocess((32, 32), None)
 

@@ -3,9 +3,9 @@ import pytest
 import torch
 from PIL import Image
 
+from pellucid.contracts import Preprocess
 from pellucid.errors import BadOption, BadPicture, UnknownName
 from pellucid.pictures import prepare
-from pellucid.types import Preprocess
 
 
 def noise(width, height):

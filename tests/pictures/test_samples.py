@@ -4,7 +4,7 @@ import sys
 import pytest
 
 from pellucid.errors import BadPicture, UnknownName
-from pellucid.pictures import SAMPLES, Found, decode, find_pictures
+from pellucid.pictures import SAMPLES, PictureRef, decode, find_pictures
 
 
 @pytest.mark.parametrize("name", SAMPLES)
@@ -19,7 +19,7 @@ def test_a_folder_gives_its_pictures_in_natural_order(tmp_path):
     (tmp_path / "deep.png").mkdir()
     found = find_pictures(["sample:cat", str(tmp_path), "x.bin"])
     assert [f.name for f in found] == ["cat", "a.jpeg", "b2.PNG", "b10.png", "x.bin"]
-    assert found[0] == Found("cat", "sample:cat") and found[1].source == str(tmp_path / "a.jpeg")
+    assert found[0] == PictureRef("cat", "sample:cat") and found[1].source == str(tmp_path / "a.jpeg")
 
 
 def test_what_cannot_be_used_fails_later_and_alone(tmp_path):

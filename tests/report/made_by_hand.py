@@ -6,9 +6,9 @@ from PIL import Image
 from torch import nn
 
 import pellucid
+from pellucid.contracts import Attribution, Cost, Method, Model, Prediction, Preprocess, Reference, Site
 from pellucid.explanation import Explanation
 from pellucid.pictures import prepare
-from pellucid.types import Attribution, Cost, Method, Model, Paper, Prediction, Preprocess, Site
 
 SIZE = 24
 HOSTILE = "</script><img src=x onerror=\"document.title='owned'\">\u2028&amp;<!--"
@@ -18,8 +18,8 @@ def function(image, *, window: int = 8):
     """What this method shows."""
 
 
-GRAD = Method(function, "grad-cam", "Grad-CAM", Paper("arXiv:1610.02391", "eq. 1"), caveat="Averages.")
-OCCLUSION = Method(function, "occlusion", "Occlusion", Paper("Somewhere 2014"), caveat="Depends on the square.")
+GRAD = Method(function, "grad-cam", "Grad-CAM", Reference("arXiv:1610.02391", "eq. 1"), caveat="Averages.")
+OCCLUSION = Method(function, "occlusion", "Occlusion", Reference("Somewhere 2014"), caveat="Depends on the square.")
 
 
 def photo(width=90, height=60):

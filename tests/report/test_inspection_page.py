@@ -104,7 +104,7 @@ def test_thousands_of_layers_and_a_narrow_screen(opened):
 
 def test_what_cannot_be_drawn_is_said():
     page = pellucid.inspect(nn.Conv1d(1, 2, 3), shape=(1, 9))
-    from pellucid.report.inspection import page as html
+    from pellucid.inspection.page import page as html
 
     text = html(page, created="2026-01-01T00:00:00+00:00")
     assert "cannot be drawn as maps" in text
@@ -112,7 +112,7 @@ def test_what_cannot_be_drawn_is_said():
 
 
 def test_names_are_harmless():
-    from pellucid.report.inspection import page as html
+    from pellucid.inspection.page import page as html
 
     class Hostile(nn.Module):
         def __init__(self):

@@ -10,9 +10,9 @@ from made_by_hand import GRAD, HOSTILE, OCCLUSION, attribution, explanation, gri
 from PIL import Image
 
 from browsing import Opened
+from pellucid.contracts import Preprocess
 from pellucid.pictures import overlay, prepare, scale
 from pellucid.report import notebook_frame, write_report
-from pellucid.types import Preprocess
 
 pytestmark = pytest.mark.browser
 

@@ -11,11 +11,11 @@ import torch
 from made_by_hand import GRAD, HOSTILE, OCCLUSION, attribution, explanation, grids, signed, smooth
 from PIL import Image
 
+from pellucid.contracts import Site
 from pellucid.errors import BadOption
 from pellucid.pictures import heat, overlay
 from pellucid.report import save, write_report
 from pellucid.report.names import picture_slug, slug, unique
-from pellucid.types import Site
 
 FILES = {"grad-cam.png", "occlusion.png", "maps.npz", "manifest.json", "report.html"}
 

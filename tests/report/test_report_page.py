@@ -15,13 +15,13 @@ from made_by_hand import GRAD, HOSTILE, OCCLUSION, attribution, explanation, gri
 
 import pellucid
 import tiny
+from pellucid.contracts import Prediction, Preprocess, Site
 from pellucid.report import facts, notebook_frame, write_report
 from pellucid.report.classes import classes_grid
 from pellucid.report.packing import half, photograph, script_json
 from pellucid.report.reproduce import snippet
 from pellucid.report.subjects import subjects
 from pellucid.report.trust import panels
-from pellucid.types import Prediction, Preprocess, Site
 
 
 class Tags(HTMLParser):

@@ -8,10 +8,10 @@ import pytest
 import torch
 from PIL import Image
 
+from pellucid.contracts import Preprocess
 from pellucid.errors import BadOption, BadPicture, OutOfMemory
 from pellucid.training import data
 from pellucid.training.data import Examples, read_examples
-from pellucid.types import Preprocess
 
 GREY = Preprocess((8, 8), None, "bilinear", (0.0,), (1.0,))
 

@@ -7,7 +7,7 @@ from PIL import Image
 
 import pellucid
 from pellucid.errors import BadModel, BadOption, UnknownName
-from pellucid.models.trained import Card, read_card, save_trained
+from pellucid.models.trained import ModelCard, read_card, save_trained
 from pellucid.training.data import Examples
 from pellucid.training.loop import Settings
 from pellucid.training.report import study_page, waves_page
@@ -73,7 +73,7 @@ def test_files_that_are_not_ours(tmp_path):
     with pytest.raises(BadModel, match="does not say of which network"):
         pellucid.load(tmp_path / "plain.safetensors")
     odd = tmp_path / "odd.safetensors"
-    save_trained(torch.nn.Linear(1, 1), odd, Card("lenet6", {}))
+    save_trained(torch.nn.Linear(1, 1), odd, ModelCard("lenet6", {}))
     with pytest.raises(BadModel, match=r"cannot be made.*lenet6"):
         pellucid.load(odd)
 

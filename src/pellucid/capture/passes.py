@@ -11,29 +11,37 @@ import torch
 from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from pellucid.capture.attention_pass import look_at_attention
-from pellucid.capture.backward import gradients
-from pellucid.capture.catalogue import PLAIN, Rule
-from pellucid.capture.double import in_double
-from pellucid.capture.feeding import conduct, feed, forward, input_type, with_rows
-from pellucid.capture.graph import between, in_words, nodes, operations
-from pellucid.capture.grids import check_grid, declared
-from pellucid.capture.hidden import hides
-from pellucid.capture.layouts import layout_of
-from pellucid.capture.rewriting import Rewriting, frozen
-from pellucid.capture.sites import has_no_gradient
-from pellucid.capture.tape import CUT_IN_THE_WAY, NeedsWholeGraph, Stop, Tap, Tape
+from pellucid.capture.attention import look_at_attention
+from pellucid.capture.backward_rules import PLAIN, BackwardRule, Rewriting
+from pellucid.capture.layers import check_grid, declared, has_no_gradient, layout_of
+from pellucid.capture.operators import between, in_words, nodes, operations
+from pellucid.capture.running import (
+    CUT_IN_THE_WAY,
+    NeedsWholeGraph,
+    Recorder,
+    Recording,
+    Stop,
+    conduct,
+    feed,
+    forward,
+    frozen,
+    gradients,
+    hides,
+    in_double,
+    input_type,
+    with_rows,
+)
+from pellucid.contracts import Attentions, Grid, Maps, Model, Site
 from pellucid.errors import BadOutput, BadSite, Refused
 from pellucid.numerics import full_precision
-from pellucid.targets import ClassScores, Reading, Target, Unread, read
-from pellucid.types import Attentions, Grid, Maps, Model, Site
+from pellucid.targets import ClassScores, Interpretation, NotUnderstood, Target, read
 
 # What torch says, and torchvision, when an operation has no second derivative.
 _ONCE_ONLY = ("derivative for", "double backwards")
 
 
 @dataclass(frozen=True)
-class Wish:
+class PassRequest:
     """What the passes shall bring back.
 
     Attributes:
@@ -44,15 +52,15 @@ class Wish:
         rules: backward rules under which the signal at the model's input is wanted.
         site_rules: backward rules under which the signal at the sites is wanted.
         reading: whether what the model says is wanted; the targets are resolved by it. They are resolved without.
-        attentions: summaries of the attention layers that are wanted, by the names of `capture/attention_pass.py`.
+        attentions: summaries of the attention layers that are wanted, by the names of `capture/attention/passes.py`.
     """
 
     sites: tuple[Site, ...] = ()
     gradients: bool = False
     curvature: bool = False
     heads: bool = False
-    rules: tuple[Rule, ...] = ()
-    site_rules: tuple[Rule, ...] = ()
+    rules: tuple[BackwardRule, ...] = ()
+    site_rules: tuple[BackwardRule, ...] = ()
     reading: bool = False
     attentions: tuple[str, ...] = ()
 
@@ -62,11 +70,11 @@ class Wish:
         return len(self.order) + self.curvature * len(self.sites) + len(self.attentions)
 
     @property
-    def order(self) -> tuple[Rule, ...]:
+    def order(self) -> tuple[BackwardRule, ...]:
         """The rules to run: the plain gradient serves the sites, and the input when it is asked for."""
         return tuple(dict.fromkeys([*([PLAIN] if self.gradients else []), *self.rules, *self.site_rules]))
 
-    def split(self) -> list[Wish]:
+    def split(self) -> list[PassRequest]:
         """One wish per forward pass: rules that rewrite the network differently cannot share one.
 
         Attention is not among them: it has a pass of its own.
@@ -93,7 +101,7 @@ class Wish:
 
 
 @dataclass
-class Findings:
+class PassResult:
     """What the passes brought back; maps are channels first and in full precision.
 
     Attributes:
@@ -114,28 +122,30 @@ class Findings:
         rough: whether what arrived somewhere does not sum to what it must.
     """
 
-    reading: Reading = field(default_factory=Unread)
+    reading: Interpretation = field(default_factory=NotUnderstood)
     targets: Sequence[Target] = ()
     activation: dict[Site, Maps] = field(default_factory=dict)
     gradient: dict[tuple[int, Site], Maps] = field(default_factory=dict)
     curvature: dict[tuple[int, Site], Maps] = field(default_factory=dict)
     head: dict[tuple[int, Site], tuple[str, ...]] = field(default_factory=dict)
-    image_gradient: dict[tuple[int, Rule], Maps] = field(default_factory=dict)
-    relevance: dict[tuple[int, Rule, Site], Maps] = field(default_factory=dict)
-    score: dict[tuple[int, Rule], Tensor] = field(default_factory=dict)
-    collected: dict[tuple[int, Rule], Mapping[str, Tensor]] = field(default_factory=dict)
-    uncovered: dict[tuple[Rule, Site | None], tuple[str, ...]] = field(default_factory=dict)
-    assumed: dict[tuple[Rule, Site | None], tuple[str, ...]] = field(default_factory=dict)
+    image_gradient: dict[tuple[int, BackwardRule], Maps] = field(default_factory=dict)
+    relevance: dict[tuple[int, BackwardRule, Site], Maps] = field(default_factory=dict)
+    score: dict[tuple[int, BackwardRule], Tensor] = field(default_factory=dict)
+    collected: dict[tuple[int, BackwardRule], Mapping[str, Tensor]] = field(default_factory=dict)
+    uncovered: dict[tuple[BackwardRule, Site | None], tuple[str, ...]] = field(default_factory=dict)
+    assumed: dict[tuple[BackwardRule, Site | None], tuple[str, ...]] = field(default_factory=dict)
     attentions: dict[tuple[int, str], Attentions] = field(default_factory=dict)
     rough: bool = False
 
-    def add(self, other: Findings) -> None:
+    def add(self, other: PassResult) -> None:
         """Take in what another pass over the same pictures found; what is here already stays."""
         for name in (f.name for f in fields(self) if f.name not in ("reading", "targets", "rough")):
             setattr(self, name, getattr(other, name) | getattr(self, name))
 
 
-def look(model: Model, image: Tensor, samples: Tensor, targets: Sequence[Target], wish: Wish) -> Findings:
+def run_passes(
+    model: Model, image: Tensor, samples: Tensor, targets: Sequence[Target], wish: PassRequest
+) -> PassResult:
     """Run `wish` on `image` `[batch, channel, row, column]`; `samples` says which picture each row belongs to.
 
     Must run inside `guarded`.
@@ -158,20 +168,24 @@ def look(model: Model, image: Tensor, samples: Tensor, targets: Sequence[Target]
     return found
 
 
-def first_reading(model: Model, image: Tensor) -> Reading:
+def first_reading(model: Model, image: Tensor) -> Interpretation:
     """What the model says about the first picture. Must run inside `guarded`."""
     samples = torch.zeros(1, dtype=torch.long, device=image.device)
-    return look(with_rows(model, samples), image[:1], samples, [], Wish(reading=True)).reading
+    return run_passes(with_rows(model, samples), image[:1], samples, [], PassRequest(reading=True)).reading
 
 
-def _look_at_attention(model: Model, image: Tensor, samples: Tensor, targets: Sequence[Target], wish: Wish) -> Findings:
+def _look_at_attention(
+    model: Model, image: Tensor, samples: Tensor, targets: Sequence[Target], wish: PassRequest
+) -> PassResult:
     with _no_gradient_explained(model):
         seen = look_at_attention(model, image, samples, targets, wish.attentions, reading=wish.reading)
     reading, resolved, attentions = seen
-    return Findings(reading, resolved, attentions=attentions)
+    return PassResult(reading, resolved, attentions=attentions)
 
 
-def _look_at_part(model: Model, image: Tensor, samples: Tensor, targets: Sequence[Target], wish: Wish) -> Findings:
+def _look_at_part(
+    model: Model, image: Tensor, samples: Tensor, targets: Sequence[Target], wish: PassRequest
+) -> PassResult:
     from_image = bool(wish.rules)
     try:
         found = _look(model, image, samples, targets, wish, from_image=from_image)
@@ -189,7 +203,7 @@ def _look_at_part(model: Model, image: Tensor, samples: Tensor, targets: Sequenc
             raise
 
 
-def _look_in_double(model: Model, image: Tensor, samples: Tensor, wish: Wish, rough: Findings) -> Findings:
+def _look_in_double(model: Model, image: Tensor, samples: Tensor, wish: PassRequest, rough: PassResult) -> PassResult:
     """The same in float64; what was found already if the network cannot be run so, or has these digits already."""
     if input_type(model, image) == torch.float64:
         return rough
@@ -228,8 +242,8 @@ def _no_gradient_explained(model: Model) -> Iterator[None]:
 
 
 def _look(
-    model: Model, image: Tensor, samples: Tensor, targets: Sequence[Target], wish: Wish, *, from_image: bool
-) -> Findings:
+    model: Model, image: Tensor, samples: Tensor, targets: Sequence[Target], wish: PassRequest, *, from_image: bool
+) -> PassResult:
     graph = bool(from_image or wish.order)
     rewriting, rewritten = _rewriting(wish)
     hidden = (_HIDDEN,) if rewriting.gives_to_constants and hides(model, image, samples) else ()
@@ -240,7 +254,7 @@ def _look(
         if rewriting.freezes:
             stack.enter_context(frozen(model.module))
         stack.enter_context(torch.set_grad_enabled(from_image))
-        tape = stack.enter_context(Tape(model.module, wish.sites, graph=graph, whole=from_image))
+        tape = stack.enter_context(Recorder(model.module, wish.sites, graph=graph, whole=from_image))
         if wish.curvature:  # fused attention has no second derivative
             stack.enter_context(sdpa_kernel(SDPBackend.MATH))
         if from_image:
@@ -249,7 +263,7 @@ def _look(
             given = rewriting.feed(leaf.clone() if from_image else leaf, model)
             _check_company(model, image, given)
             output = forward(model, given, samples)
-        reading = _read(output, model, len(given)).first(len(image)) if wish.reading else Unread()
+        reading = _read(output, model, len(given)).first(len(image)) if wish.reading else NotUnderstood()
         if wish.reading:
             placed = reading.placed(samples)
             targets = [target.resolve(placed, model) for target in targets]
@@ -257,7 +271,7 @@ def _look(
             scores = [rewriting.score(target, output, samples, model) for target in targets] if graph else []
     for score in scores:
         check_rows(score, image, model)
-    found = Findings(reading, targets)
+    found = PassResult(reading, targets)
     for site in wish.sites:
         found.activation[site] = _maps(model, site, tape.taps[site].value, image)
     if wish.heads:
@@ -280,11 +294,11 @@ def _check_company(model: Model, image: Tensor, given: Tensor) -> None:
         )
 
 
-def _read(output: Any, model: Model, rows: int) -> Reading:
+def _read(output: Any, model: Model, rows: int) -> Interpretation:
     """What an output says, if it speaks of as many rows as the network was given."""
     found = read(output, model)
     if isinstance(found, ClassScores) and len(found.scores) != rows:
-        return Unread(wrong_rows(model, len(found.scores), rows))
+        return NotUnderstood(wrong_rows(model, len(found.scores), rows))
     return found
 
 
@@ -308,11 +322,11 @@ def wrong_rows(model: Model, found: int, rows: int) -> str:
 
 
 def _note_gaps(
-    tape: Tape,
+    tape: Recorder,
     scores: Sequence[Tensor],
     rewriting: Rewriting,
-    wish: Wish,
-    found: Findings,
+    wish: PassRequest,
+    found: PassResult,
     hidden: tuple[str, ...],
 ) -> None:
     """What the rules do not cover, and what they took for granted, each on the way that its signal goes."""
@@ -331,7 +345,7 @@ def _union(words: Iterable[tuple[str, ...]]) -> tuple[str, ...]:
     return tuple(sorted({word for each in words for word in each}))
 
 
-def _rewriting(wish: Wish) -> tuple[Rewriting, bool]:
+def _rewriting(wish: PassRequest) -> tuple[Rewriting, bool]:
     """The rewriting of a pass, and whether it changes anything."""
     if set(wish.order) <= {PLAIN}:
         return PLAIN.make(), False
@@ -342,11 +356,11 @@ def _send_back(
     model: Model,
     image: Tensor,
     leaf: Tensor | None,
-    tape: Tape,
+    tape: Recorder,
     scores: Sequence[Tensor],
     rewriting: Rewriting,
-    wish: Wish,
-    found: Findings,
+    wish: PassRequest,
+    found: PassResult,
 ) -> None:
     """One backward pass per target and rule."""
     at_sites = bool(wish.gradients or wish.site_rules)
@@ -371,7 +385,7 @@ def _send_back(
                 found.relevance[k, rule, site] = _maps(model, site, signal, image)
 
 
-def _curvature(gradient: Tensor, tap: Tap) -> Tensor:
+def _curvature(gradient: Tensor, tap: Recording) -> Tensor:
     """H A: the derivative of g . A with A held fixed; 0 where the score is linear in the layer."""
     if not gradient.requires_grad:
         return torch.zeros_like(tap.value)
@@ -381,7 +395,7 @@ def _curvature(gradient: Tensor, tap: Tap) -> Tensor:
 
 
 def _differentiate(
-    score: Tensor, ends: list[Any], wish: Wish, start: Tensor | None, *, retain: bool, twice: bool
+    score: Tensor, ends: list[Any], wish: PassRequest, start: Tensor | None, *, retain: bool, twice: bool
 ) -> tuple[Tensor, ...]:
     if not score.requires_grad:
         raise BadSite(
@@ -398,7 +412,7 @@ def _differentiate(
     return signals
 
 
-def _places(wish: Wish) -> str:
+def _places(wish: PassRequest) -> str:
     return " and ".join(f"the layer '{site}'" for site in wish.sites) or "the input"
 
 
@@ -448,6 +462,6 @@ def _activations(model: Model, image: Tensor, samples: Tensor, sites: Sequence[S
     """Of one pass, which ends early where a second call cannot follow."""
     early = all(site.call is not None for site in sites)
     given = feed(model, image)
-    with torch.no_grad(), Tape(model.module, sites, stop=early) as tape, suppress(Stop):
+    with torch.no_grad(), Recorder(model.module, sites, stop=early) as tape, suppress(Stop):
         forward(model, given, samples)
     return {site: tape.taps[site].value for site in sites}

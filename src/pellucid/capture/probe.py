@@ -10,18 +10,26 @@ from typing import Any, TypeAlias
 import torch
 from torch import Tensor
 
-from pellucid.capture.budget import Budget, is_out_of_memory
-from pellucid.capture.feeding import conduct, feed, forward, input_type
-from pellucid.capture.interrupts import obey
+from pellucid.capture.incremental import incremental
+from pellucid.capture.layers import footprint, measured
 from pellucid.capture.passes import activations, check_rows, read_grid
-from pellucid.capture.patches.scoring import incremental
-from pellucid.capture.sites import footprint, measured
-from pellucid.capture.tape import Tape
+from pellucid.capture.running import Budget, Recorder, conduct, feed, forward, input_type, is_out_of_memory, obey
 from pellucid.capture.together import Read, Together, question_of, question_of_boxes
+from pellucid.contracts import (
+    Grid,
+    LocalPerturbation,
+    Map,
+    Maps,
+    Method,
+    Model,
+    Perturbation,
+    SamplesDone,
+    Site,
+    VariantScores,
+)
 from pellucid.errors import BadOption, Cancelled, Refused
 from pellucid.numerics import full_precision
 from pellucid.targets import Logit, Residual, Rivals, Target, class_scores
-from pellucid.types import Answers, Change, Grid, Local, Map, Maps, Method, Model, Site, Tally
 
 _LATE_BYTES = 2**30
 """Memory for variants of one activation: the rest of a network is cheap, and each chunk pays for the front again."""
@@ -35,7 +43,7 @@ picture each belongs to, target, site, the function's options) -> raw maps."""
 
 
 @dataclass
-class Meter:
+class ProgressMeter:
     """Counts samples, reports progress and honours a wish to stop.
 
     Attributes:
@@ -51,8 +59,8 @@ class Meter:
     backward: int = 0
     label: str = ""
     stop: KeyboardInterrupt | None = None
-    cut: Tally | None = None
-    tally: Tally | None = None
+    cut: SamplesDone | None = None
+    tally: SamplesDone | None = None
     said: dict[str, None] = field(default_factory=dict)
 
     def tick(self, done: int, total: int) -> None:
@@ -91,7 +99,7 @@ class Probe:
     target: Target
     site: Site | None
     budget: Budget
-    meter: Meter = field(default_factory=Meter)
+    meter: ProgressMeter = field(default_factory=ProgressMeter)
     attribute: Attribute | None = None
     base: Method | None = None
     read_picture: Callable[[str], Maps] | None = None
@@ -104,13 +112,13 @@ class Probe:
             self.budget.chunk = 1
 
     def score(
-        self, count: int, change: Change, *, least: int | None = None, step: int = 1, fast: bool = False
-    ) -> Answers:
+        self, count: int, change: Perturbation, *, least: int | None = None, step: int = 1, fast: bool = False
+    ) -> VariantScores:
         """Score `count` variants of each picture, the first of all pictures first.
 
         Args:
             count: variants per picture.
-            change: makes the variants from copies of the pictures; a `Local` one is scored box by box.
+            change: makes the variants from copies of the pictures; a `LocalPerturbation` one is scored box by box.
             least: for estimates that only get better with more variants: from so many on, a wish to stop ends the
                 asking instead of the method, and the answers so far come back. None needs them all.
             step: the answers so far are cut to a multiple of this.
@@ -118,7 +126,11 @@ class Probe:
                 they deviate.
         """
         batch = len(self.image)
-        if isinstance(change, Local) and least is None and (answers := self._score_boxes(count, change, fast)):
+        if (
+            isinstance(change, LocalPerturbation)
+            and least is None
+            and (answers := self._score_boxes(count, change, fast))
+        ):
             return answers
         found = footprint(self.model, self.image)
         chunks: list[tuple[Tensor, Tensor | None]] = []
@@ -137,13 +149,13 @@ class Probe:
                 self.meter.tick(rows, batch * count)
         return _answers(chunks, lambda flat: flat[: tally.done * batch].reshape(tally.done, batch).T.contiguous())
 
-    def _score_boxes(self, count: int, change: Local, fast: bool = False) -> Answers | None:
+    def _score_boxes(self, count: int, change: LocalPerturbation, fast: bool = False) -> VariantScores | None:
         """The scores without whole passes; None where the network cannot be followed box by box."""
         if self.alone:
             return None
         total = len(self.image) * count
 
-        def ask(read: Callable[[Any, Tensor], tuple[Tensor, Tensor | None]]) -> Answers | None:
+        def ask(read: Callable[[Any, Tensor], tuple[Tensor, Tensor | None]]) -> VariantScores | None:
             return incremental(
                 self.model, self.image, change, read, self.budget, lambda done: self.meter.tick(done, total), fast=fast
             )
@@ -156,10 +168,10 @@ class Probe:
             return None if found is None else (found.score, found.top)
 
         found = self._known(question_of_boxes(change, self.image), ask_for_all)
-        return None if found is None else Answers(*found)
+        return None if found is None else VariantScores(*found)
 
     @contextmanager
-    def interruptible(self, total: int, least: int) -> Iterator[Tally]:
+    def interruptible(self, total: int, least: int) -> Iterator[SamplesDone]:
         """Work that the user may end early: what is done by then is used, and the map is marked as partial.
 
         Inside, count what is finished in the tally's `done`. Once `least` of `total` are, Ctrl-C or `cancel` only
@@ -175,10 +187,10 @@ class Probe:
                 self.meter.tally = None
 
     @contextmanager
-    def _early_end(self, total: int, least: int) -> Iterator[Tally]:
+    def _early_end(self, total: int, least: int) -> Iterator[SamplesDone]:
         if self.meter.stop is not None:
             raise self.meter.stop
-        tally = Tally(total)
+        tally = SamplesDone(total)
         try:
             yield tally
         except KeyboardInterrupt as stop:
@@ -190,7 +202,7 @@ class Probe:
     def each(
         self,
         count: int,
-        change: Change,
+        change: Perturbation,
         function: Callable[..., Any] | None = None,
         target: Target | None = None,
         options: Mapping[str, Any] | None = None,
@@ -224,7 +236,7 @@ class Probe:
 
         yield from self.budget.chunks(batch * count, found.there_and_back + self._row_bytes(), run)
 
-    def late(self, count: int, change: Change) -> Answers:
+    def late(self, count: int, change: Perturbation) -> VariantScores:
         """Score `count` variants of each picture's activation at the site, without running what comes before it.
 
         Each picture goes through the front of the network once per chunk, alone; at the site its activation
@@ -395,13 +407,21 @@ class Probe:
     def _ask_and_read(self, k: int, site: Site) -> tuple[Tensor, Tensor]:
         """The score of one picture as it is, and its values at the site in the layer's own layout."""
         given, sample = feed(self.model, self.image[k : k + 1]), torch.tensor([k], device=self.image.device)
-        with measured(self.model, self.image), torch.inference_mode(), Tape(self.model.module, [site]) as tape:
+        with measured(self.model, self.image), torch.inference_mode(), Recorder(self.model.module, [site]) as tape:
             output = forward(self.model, given, sample)
         score, _ = self._read_answers(output, sample)
         return score, tape.taps[site].value
 
     def _ask_late(
-        self, k: int, plain: Tensor, site: Site, grid: Grid, numbers: Tensor, change: Change, done: int, total: int
+        self,
+        k: int,
+        plain: Tensor,
+        site: Site,
+        grid: Grid,
+        numbers: Tensor,
+        change: Perturbation,
+        done: int,
+        total: int,
     ) -> tuple[Tensor, Tensor | None]:
         if self.alone:
             return self._ask_one_by_one(k, plain, site, grid, numbers, change, done, total)
@@ -418,7 +438,15 @@ class Probe:
         return score[1:], None if top is None else top[1:]
 
     def _ask_in_full(
-        self, k: int, plain: Tensor, site: Site, grid: Grid, numbers: Tensor, change: Change, done: int, total: int
+        self,
+        k: int,
+        plain: Tensor,
+        site: Site,
+        grid: Grid,
+        numbers: Tensor,
+        change: Perturbation,
+        done: int,
+        total: int,
     ) -> tuple[Tensor, Tensor | None]:
         """As `_ask_late`, but the whole network runs on every variant, so fewer fit at once."""
         rows = self.budget.rows(4 * footprint(self.model, self.image).largest + self._row_bytes())
@@ -434,7 +462,15 @@ class Probe:
         return torch.cat([score for score, _ in parts]), torch.cat(tops) if tops else None
 
     def _ask_one_by_one(
-        self, k: int, plain: Tensor, site: Site, grid: Grid, numbers: Tensor, change: Change, done: int, total: int
+        self,
+        k: int,
+        plain: Tensor,
+        site: Site,
+        grid: Grid,
+        numbers: Tensor,
+        change: Perturbation,
+        done: int,
+        total: int,
     ) -> tuple[Tensor, Tensor | None]:
         """As `_ask_late`, for networks that take a single row: the unchanged activation has a pass of its own."""
         if done == k * (total // len(self.image)):
@@ -453,7 +489,7 @@ class Probe:
         )
 
     def _ask_changed(
-        self, k: int, site: Site, grid: Grid, numbers: Tensor, change: Change, *, repeats: int
+        self, k: int, site: Site, grid: Grid, numbers: Tensor, change: Perturbation, *, repeats: int
     ) -> tuple[Tensor, Tensor | None]:
         """Score the activation as it is and its variants, beginning with so many copies of the picture.
 
@@ -463,7 +499,7 @@ class Probe:
         samples = torch.full((len(numbers) + first,), k, device=self.image.device)
         given = feed(self.model, self.image[k : k + 1].repeat(max(repeats, 1), 1, 1, 1))
         swap = _swap(grid, samples[first:], numbers, change)
-        with torch.inference_mode(), Tape(self.model.module, (), changes={site: (lambda t: swap(t)[1 - first :])}):
+        with torch.inference_mode(), Recorder(self.model.module, (), changes={site: (lambda t: swap(t)[1 - first :])}):
             output = forward(self.model, given, samples[: max(repeats, 1)])
         return self._read_answers(output, samples)
 
@@ -474,7 +510,7 @@ class Probe:
         return score.shape == (rows,) and bool((score[0] - plain[0]).abs() <= tolerance)
 
 
-def _swap(grid: Grid, samples: Tensor, numbers: Tensor, change: Change) -> Callable[[Tensor], Tensor]:
+def _swap(grid: Grid, samples: Tensor, numbers: Tensor, change: Perturbation) -> Callable[[Tensor], Tensor]:
     """Replaces an activation by a batch: itself first, then its variants."""
 
     def swap(tensor: Tensor) -> Tensor:
@@ -495,7 +531,7 @@ def _copies(maps: Maps, count: int) -> Maps:
     return rows.copy_(maps)
 
 
-def _answers(chunks: list[tuple[Tensor, Tensor | None]], arrange: Callable[[Tensor], Tensor]) -> Answers:
+def _answers(chunks: list[tuple[Tensor, Tensor | None]], arrange: Callable[[Tensor], Tensor]) -> VariantScores:
     score = torch.cat([c[0] for c in chunks])
     tops = [c[1] for c in chunks if c[1] is not None]
-    return Answers(arrange(score), arrange(torch.cat(tops)) if len(tops) == len(chunks) else None)
+    return VariantScores(arrange(score), arrange(torch.cat(tops)) if len(tops) == len(chunks) else None)

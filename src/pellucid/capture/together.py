@@ -14,8 +14,8 @@ from typing import TypeAlias
 import torch
 from torch import Tensor
 
+from pellucid.contracts import LocalPerturbation, Maps
 from pellucid.targets import Target
-from pellucid.types import Local, Maps
 
 _BYTES = 2**26
 """Changed pictures in memory at once while a question is read."""
@@ -50,7 +50,7 @@ def question_of(rows: Maps, samples: Tensor) -> str:
     return digest.hexdigest()
 
 
-def question_of_boxes(change: Local, image: Maps) -> str:
+def question_of_boxes(change: LocalPerturbation, image: Maps) -> str:
     """Likewise of all variants that a change of boxes makes of all pictures."""
     batch, count = len(image), change.boxes.shape[-2]
     digest = hashlib.blake2b(repr((tuple(image.shape), image.dtype, count)).encode(), digest_size=16)

@@ -12,7 +12,7 @@ from typing import NoReturn
 
 import click
 
-from pellucid import __version__
+from pellucid._version import __version__
 from pellucid.cli import process, show
 from pellucid.cli.atlas import atlas
 from pellucid.cli.camify import camify
@@ -21,7 +21,7 @@ from pellucid.cli.dissect import dissect
 from pellucid.cli.doctor import doctor
 from pellucid.cli.dream import dream, sheet
 from pellucid.cli.explain import explain
-from pellucid.cli.flags import Call
+from pellucid.cli.flags import Invocation
 from pellucid.cli.fool import fool
 from pellucid.cli.inspect import inspect
 from pellucid.cli.layers import layers
@@ -89,7 +89,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     own = arguments is None
     kept = process.start() if own else False  # before torch is imported, which nothing above does
-    call = Call(list(sys.argv[1:] if arguments is None else arguments), kept)
+    call = Invocation(list(sys.argv[1:] if arguments is None else arguments), kept)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal without Unicode must not stop the work
@@ -102,7 +102,7 @@ def command() -> NoReturn:
     process.end(main())
 
 
-def _run(call: Call) -> int:
+def _run(call: Invocation) -> int:
     try:
         return int(program.main(list(call.arguments), prog_name="pellucid", standalone_mode=False, obj=call) or 0)
     except click.ClickException as error:
@@ -122,7 +122,7 @@ def _run(call: Call) -> int:
         raise
 
 
-def _told(call: Call, kind: str, message: str, code: int) -> int:
+def _told(call: Invocation, kind: str, message: str, code: int) -> int:
     """The exit status; with --json the error stands on standard output too, so that it always holds a document."""
     if "--json" in call.arguments:
         show.document({"error": kind, "message": message, "exit_code": code})

@@ -8,7 +8,7 @@ import click
 
 from pellucid.cli import show
 from pellucid.cli.dream import finish, unfinished
-from pellucid.cli.flags import Call, json_flag, load_model, model_flags, spec_flag
+from pellucid.cli.flags import Invocation, json_flag, load_model, model_flags, spec_flag
 from pellucid.cli.progress import Bar
 from pellucid.errors import Cancelled
 from pellucid.paths import usable_path
@@ -36,11 +36,11 @@ def atlas(ctx: click.Context, /, pictures: tuple[str, ...], spec: str | None, as
     What the layer gives at random places of the pictures is laid out on a plane; each cell of it shows an icon of its
     mean. Thousands of pictures make a good map; of a few hundred, --places 8 and --grid 6 show something.
     """
-    from pellucid.dreaming.atlas import atlas as make
-    from pellucid.dreaming.keeping import Keeping
-    from pellucid.dreaming.saving import save_atlas
+    from pellucid.feature_visualisation.atlas import atlas as make
+    from pellucid.feature_visualisation.keeping import Keeping
+    from pellucid.feature_visualisation.saving import save_atlas
 
-    call: Call = ctx.obj
+    call: Invocation = ctx.obj
     out = usable_path(given["out"], "--out")
     model = load_model(spec, given)
     own = {name: given[name] for name in ("layout", "grid", "places", "least", "icon", "seed", "chunk", "steps")}

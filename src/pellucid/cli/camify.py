@@ -28,7 +28,7 @@ def camify(spec: str, as_json: bool, **given: Any) -> int:
     """
     from pellucid.models.factory import FILE_SPEC
     from pellucid.models.trained import TRAINED, save_trained
-    from pellucid.report.folder import writing
+    from pellucid.storage.atomic import writing
     from pellucid.training import read_examples
     from pellucid.training.camify import camify as give_head
 

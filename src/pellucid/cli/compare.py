@@ -9,14 +9,23 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pellucid.cli import show
-from pellucid.cli.flags import Call, json_flag, load_model, model_flags, results_folder, run_flags, spec_flag, split_ids
+from pellucid.cli.flags import (
+    Invocation,
+    json_flag,
+    load_model,
+    model_flags,
+    results_folder,
+    run_flags,
+    spec_flag,
+    split_ids,
+)
 from pellucid.cli.options import CommandWithMethods, given_options, normalise
 from pellucid.cli.show import plain
 from pellucid.errors import BadOption, Cancelled, PellucidError, Refused, exit_code
 
 if TYPE_CHECKING:
     from pellucid.choices import Choice
-    from pellucid.comparing import Comparison
+    from pellucid.comparison import Comparison
     from pellucid.evaluation import Metric
     from pellucid.registry import HasOptions
 
@@ -66,14 +75,14 @@ def compare(ctx: click.Context, /, pictures: tuple[str, ...], as_json: bool, **g
     """  # noqa: D301 - click's mark for lines that are to stay lines
     from pellucid.choices import as_record
     from pellucid.cli.progress import Bar
-    from pellucid.comparing import compare as judge
-    from pellucid.comparing.best import best, remember
-    from pellucid.comparing.run import DEFAULT_METRICS
-    from pellucid.comparing.saving import document
+    from pellucid.comparison import compare as judge
+    from pellucid.comparison.best import best, remember
+    from pellucid.comparison.run import DEFAULT_METRICS
+    from pellucid.comparison.saving import document
     from pellucid.pictures import find_pictures
     from pellucid.report import facts
 
-    call: Call = ctx.obj
+    call: Invocation = ctx.obj
     out = results_folder(given["out"])
     model = load_model(given["spec"], given)
     found = find_pictures(pictures)
@@ -142,7 +151,7 @@ def _saved(comparison: Comparison, out: Path, command: str) -> BadOption | None:
 
 
 def _print(comparison: Comparison, out: Path | None) -> None:
-    from pellucid.comparing.page import sanity, sentence, warning
+    from pellucid.comparison.page import sanity, sentence, warning
 
     if not comparison.pictures:
         return
@@ -170,7 +179,7 @@ def _print(comparison: Comparison, out: Path | None) -> None:
 
 
 def _rows(comparison: Comparison, metrics: list[Metric]) -> list[tuple[str, ...]]:
-    from pellucid.comparing.comparison import controls_of
+    from pellucid.comparison.comparison import controls_of
     from pellucid.report import facts
 
     rows: list[tuple[str, ...]] = []

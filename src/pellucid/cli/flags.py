@@ -15,14 +15,14 @@ from pellucid.errors import BadOption
 from pellucid.paths import usable_path
 
 if TYPE_CHECKING:
-    from pellucid.types import Model
+    from pellucid.contracts import Model
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 _NUMBER = r"[0-9]{1,9}"
 
 
 @dataclass(frozen=True)
-class Call:
+class Invocation:
     """One call of the program.
 
     Attributes:

@@ -38,8 +38,8 @@ def fool(picture: str | None, spec: str | None, as_json: bool, **given: Any) -> 
 
     With --save, the exit status is 4 where no picture that fools was found.
     """
-    from pellucid.fooling.saving import save
-    from pellucid.report.folder import complete
+    from pellucid.adversarial.saving import save
+    from pellucid.storage.atomic import complete
     from pellucid.targets.answers import probabilities
     from pellucid.targets.classes import class_index
 
@@ -147,9 +147,9 @@ def _check(picture: str | None, given: dict[str, Any]) -> None:
 
 def _made(model: Any, picture: str | None, target: int | None, given: dict[str, Any]) -> tuple[Any, str]:
     """The pictures before and after, and what was done, in words."""
-    from pellucid.dreaming.optimise import photograph
-    from pellucid.fooling import fool as attack
-    from pellucid.fooling import from_noise, smallest
+    from pellucid.adversarial import fool as attack
+    from pellucid.adversarial import from_noise, smallest
+    from pellucid.feature_visualisation.optimise import photograph
     from pellucid.models.preprocessing import preprocessing_of
 
     if picture is None:
@@ -187,10 +187,10 @@ def _sheet(model: Any, made: Any, texts: list[str], method: str) -> Any:
     import torch
 
     from pellucid.api import explain
-    from pellucid.dreaming.drawing import as_image
+    from pellucid.contracts import Picture
+    from pellucid.feature_visualisation.drawing import as_image
     from pellucid.models.preprocessing import preprocessing_of
     from pellucid.pictures import overlay, sheet
-    from pellucid.types import Picture
 
     away = made.after[0] - made.before[0]
     strongest = float(away.abs().max()) or 1.0

@@ -8,17 +8,14 @@ from typing import Any
 
 import torch
 
-from pellucid.capture.answering import answered
-from pellucid.capture.feeding import conduct, outputs
-from pellucid.capture.guard import guarded
-from pellucid.capture.randomness import network_seed
+from pellucid.capture.running import answered, conduct, guarded, network_seed, outputs
 from pellucid.choices import AUTO
 from pellucid.cli.progress import LONG, minutes
-from pellucid.cli.results import Work, chosen_methods
-from pellucid.engine import Step
+from pellucid.cli.request import Work, chosen_methods
+from pellucid.contracts import Picture
+from pellucid.engine.engine import PlannedMethod
 from pellucid.registry import default_methods
 from pellucid.targets import asks_for_all, parse_targets
-from pellucid.types import Picture
 
 _MANY = 500
 """Passes for one picture below which none is measured: the work is over soon, and measuring would show."""
@@ -91,13 +88,13 @@ def _targets(work: Work) -> int:
     return len(parse_targets(work.target, work.model))
 
 
-def planned(step: Step) -> int:
+def planned(step: PlannedMethod) -> int:
     """Passes that a method makes for one map, one backwards as two: those that its options name, or one."""
     own = _asks(step) * _EACH.get(step.method.id, 1) or 1
     return own if step.base is None or not step.base.asks else own * planned(step.base)
 
 
-def _asks(step: Step) -> int:
+def _asks(step: PlannedMethod) -> int:
     """How often it asks the network by its options; 0 where they do not say."""
     return next((int(step.options[name]) for name in _PLANNED if isinstance(step.options.get(name), int)), 0)
 

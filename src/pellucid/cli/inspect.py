@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pellucid.cli import show
-from pellucid.cli.flags import Call, json_flag, load_model, model_flags
+from pellucid.cli.flags import Invocation, json_flag, load_model, model_flags
 from pellucid.cli.show import plain
 from pellucid.errors import BadOption
 from pellucid.paths import usable_path
@@ -56,9 +56,9 @@ def inspect(
     with their frequency responses and, for a --picture, every layer's activations; and the same as separate files.
     """
     from pellucid.inspection import inspect as look_into
-    from pellucid.report.inspection import record_of
+    from pellucid.inspection.page import record_of
 
-    call: Call = ctx.obj
+    call: Invocation = ctx.obj
     wanted = _shape(shape)
     model = load_model(spec, given, sized=wanted is None)
     found = look_into(model, picture, shape=wanted, layers=layers or None)

@@ -11,14 +11,21 @@ from pellucid.cli.show import plain
 from pellucid.errors import BadOption, Cancelled
 
 if TYPE_CHECKING:
-    from pellucid.localise.annotations import Annotations, Truth
-    from pellucid.localise.scoring import Report
-    from pellucid.pictures import Found
-    from pellucid.types import Model
+    from pellucid.contracts import Model
+    from pellucid.localisation.annotations import Annotations, Truth
+    from pellucid.localisation.scoring import Report
+    from pellucid.pictures import PictureRef
 
 
 def compare(
-    model: Model, pictures: list[Found], given: dict[str, Any], options: Any, out: Path, command: str, *, as_json: bool
+    model: Model,
+    pictures: list[PictureRef],
+    given: dict[str, Any],
+    options: Any,
+    out: Path,
+    command: str,
+    *,
+    as_json: bool,
 ) -> int:
     """Locate in all pictures that are annotated, print the scores and write `scores.json`; the exit status.
 
@@ -31,10 +38,10 @@ def compare(
         command: the command line, for the record.
         as_json: print the document instead of a table.
     """
-    from pellucid.localise.annotations import read_annotations
-    from pellucid.localise.scoring import score
-    from pellucid.report.folder import write_text
+    from pellucid.localisation.annotations import read_annotations
+    from pellucid.localisation.scoring import score
     from pellucid.report.manifest import as_json as written
+    from pellucid.storage.atomic import write_text
 
     known = read_annotations(given["annotations"]).matched(model.classes)
     pairs, clashes = _pairs(pictures, known, given["annotations"])
@@ -71,7 +78,9 @@ def compare(
     return status
 
 
-def _pairs(pictures: list[Found], known: Annotations, name: str) -> tuple[list[tuple[str, Truth]], tuple[str, ...]]:
+def _pairs(
+    pictures: list[PictureRef], known: Annotations, name: str
+) -> tuple[list[tuple[str, Truth]], tuple[str, ...]]:
     """Pictures with what is known about them, and notes on those for which it cannot be told."""
     if not known.pictures:
         raise BadOption(f"{name} names no picture.")

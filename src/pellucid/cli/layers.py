@@ -13,8 +13,8 @@ from pellucid.cli.flags import json_flag, load_model, model_flags
 from pellucid.cli.show import plain
 
 if TYPE_CHECKING:
+    from pellucid.contracts import Grid
     from pellucid.inspection import Layer, Layers
-    from pellucid.types import Grid
 
 _DEPTH = 2
 

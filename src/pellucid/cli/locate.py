@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pellucid.cli import show
-from pellucid.cli.flags import Call, json_flag, load_model, model_flags, results_folder, run_flags, spec_flag
+from pellucid.cli.flags import Invocation, json_flag, load_model, model_flags, results_folder, run_flags, spec_flag
 from pellucid.cli.options import CommandWithMethods, given_options, normalise
 from pellucid.cli.show import plain
 from pellucid.errors import BadOption, PellucidError, exit_code
 
 if TYPE_CHECKING:
-    from pellucid.localise import Localisation, Located
-    from pellucid.localise.coco import Document
-    from pellucid.pictures import Found
-    from pellucid.types import Model
+    from pellucid.contracts import Model
+    from pellucid.localisation import Localisation, Located
+    from pellucid.localisation.coco import Document
+    from pellucid.pictures import PictureRef
 
 
 @click.command(
@@ -53,11 +53,11 @@ def locate(ctx: click.Context, /, pictures: tuple[str, ...], as_json: bool, **gi
     pellucid locate photos/ --method saliency --by graph-cut
     pellucid locate val/ --annotations instances_val.json --resize none
     """  # noqa: D301 - click's mark for lines that are to stay lines
-    from pellucid.localise.rules import rule_for
+    from pellucid.localisation.rules import rule_for
     from pellucid.pictures import find_pictures
     from pellucid.registry import find_method
 
-    call: Call = ctx.obj
+    call: Invocation = ctx.obj
     options = given_options(ctx)
     rule_for(find_method(given["method"]), given["by"], given["threshold"])  # misuse is said before the model is loaded
     for strange in set(options) - {given["method"]}:
@@ -83,12 +83,12 @@ class _Loop:
     def __init__(
         self, model: Model, options: Any, given: dict[str, Any], out: Path, command: str, *, quiet: bool
     ) -> None:
-        from pellucid.localise.coco import Document
+        from pellucid.localisation.coco import Document
 
         self.model, self.options, self.given = model, options, given
         self.out, self.command, self.quiet = out, command, quiet
         self.found: Document = Document()
-        self.failed: list[tuple[Found, PellucidError]] = []
+        self.failed: list[tuple[PictureRef, PellucidError]] = []
         self.interrupted = ""
 
     @property
@@ -96,7 +96,7 @@ class _Loop:
         """Interrupted, or the gravest failure, or 0."""
         return exit_code((error for _, error in self.failed), interrupted=bool(self.interrupted))
 
-    def run(self, pictures: list[Found]) -> None:
+    def run(self, pictures: list[PictureRef]) -> None:
         """Look at all pictures, or at those before Ctrl-C."""
         from pellucid.cli.progress import Bar
         from pellucid.jobs import over
@@ -114,9 +114,9 @@ class _Loop:
         if outcome.interrupted is not None:
             self.interrupted = str(outcome.interrupted) or "Interrupted."
 
-    def _one(self, found: Found, folder: Path, bar: Any) -> None:
-        from pellucid.localise import locate as find
-        from pellucid.localise.saving import save
+    def _one(self, found: PictureRef, folder: Path, bar: Any) -> None:
+        from pellucid.localisation import locate as find
+        from pellucid.localisation.saving import save
         from pellucid.models.preprocessing import preprocessing_of
         from pellucid.pictures import prepare
 
@@ -143,9 +143,9 @@ class _Loop:
 
     def finish(self) -> dict[str, Any]:
         """Write the document of all pictures, say what failed, and return the document with both."""
-        from pellucid import __version__
-        from pellucid.report.folder import write_text
+        from pellucid._version import __version__
         from pellucid.report.manifest import as_json
+        from pellucid.storage.atomic import write_text
 
         document = {
             "info": {"description": "found by pellucid locate", "version": __version__, "command": self.command},

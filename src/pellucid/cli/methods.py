@@ -12,7 +12,7 @@ from pellucid.cli.flags import json_flag
 from pellucid.cli.options import default_text, described_arguments, flag, value_kind
 
 if TYPE_CHECKING:
-    from pellucid.types import Method
+    from pellucid.contracts import Method
 
 
 @click.command()

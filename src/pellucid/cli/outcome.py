@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
-from pellucid import __version__
-from pellucid.cli.results import Done, Earlier, Failed, Result, Work
+from pellucid._version import __version__
+from pellucid.cli.request import Work
+from pellucid.cli.results import CommandResult, Done, Earlier, Failed
+from pellucid.contracts import Attribution
 from pellucid.evaluation import trust_of
 from pellucid.explanation import Explanation
 from pellucid.report.manifest import partial
-from pellucid.types import Attribution
 
 SCHEMA_VERSION = 1
 
 
-def as_document(work: Work, result: Result) -> dict[str, Any]:
+def as_document(work: Work, result: CommandResult) -> dict[str, Any]:
     """The whole run as one JSON document."""
     return {
         "schema_version": SCHEMA_VERSION,

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from pellucid.cli import show
-from pellucid.cli.results import Done, Earlier, Failed, Result, Work
+from pellucid.cli.request import Work
+from pellucid.cli.results import CommandResult, Done, Earlier, Failed
 from pellucid.cli.show import plain
 from pellucid.evaluation import Column, Evaluation, Metric, Score, Trust, column_of, joined, trust_of
 from pellucid.explanation import Explanation
@@ -54,7 +55,7 @@ class Presenter:
             show.line(plain(f"Left out: {method}. {reason}"))
         _files(outcome)
 
-    def end(self, result: Result) -> None:
+    def end(self, result: CommandResult) -> None:
         """Say which pictures failed, and whether all were reached."""
         for failed in result.failed:
             show.error(str(failed.error))
@@ -66,7 +67,7 @@ class Presenter:
             show.note(f"{result.interrupted} {_kept(result)}")
 
 
-def _kept(result: Result) -> str:
+def _kept(result: CommandResult) -> str:
     if not result.done:
         return "Nothing was finished, so nothing was written."
     return f"What was finished is saved: {', '.join(str(done.folder) for done in result.done)}."

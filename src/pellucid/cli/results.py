@@ -2,81 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
-from pellucid.choices import AUTO, choice_of
-from pellucid.engine import Step, plan
-from pellucid.errors import BadOption, PellucidError, exit_code
+from pellucid.contracts import Picture
+from pellucid.errors import PellucidError, exit_code
 from pellucid.explanation import Explanation
-from pellucid.jobs import question
-from pellucid.pictures import Found
-from pellucid.registry import DEFAULT_METHODS, default_methods
-from pellucid.targets import asks_for_all, parse_targets
-from pellucid.types import Model, Picture, Site
+from pellucid.pictures import PictureRef
 
 if TYPE_CHECKING:
     from pellucid.cli.forecast import Forecast
 
 
 @dataclass(frozen=True)
-class Work:
-    """What is to be done with each picture."""
-
-    model: Model
-    methods: Sequence[str] | None
-    target: str | None
-    layers: Sequence[str]
-    options: Mapping[str, Mapping[str, Any]]
-    seed: int
-    chunk: int | None
-    fuse: str | None
-    trust: Literal["brief", "full"] | None
-    out: Path
-    command: str
-
-    @property
-    def device(self) -> str:
-        """Where the model runs."""
-        weight = next(self.model.module.parameters(), None)
-        return "cpu" if weight is None else str(weight.device)
-
-    @property
-    def question(self) -> str:
-        """A digest of all that decides what becomes of a picture."""
-        choice = choice_of(self.model) if self.methods == [AUTO] else None
-        names = self.methods or default_methods(self.model)
-        return question(
-            "explain", self.model, methods=[_written(step) for step in chosen_methods(names, self.options)],
-            named=self.methods is not None, choice=choice and (choice.method, choice.options), options=self.options,
-            target=self.target, layers=list(self.layers), seed=self.seed, fuse=self.fuse, trust=self.trust,
-        )  # fmt: skip
-
-    def check(self) -> None:
-        """Find misuse before any picture is read.
-
-        Raises:
-            UnknownName, BadOption: a target or layer that cannot be.
-        """
-        if not asks_for_all(self.target, self.model):
-            parse_targets(self.target, self.model)
-        if self.methods == [AUTO]:
-            chosen_methods([choice_of(self.model).method], self.options)
-        for layer in self.layers:
-            Site.parse(layer)
-
-
-def _written(step: Step) -> tuple[Any, ...]:
-    return step.method.id, dict(step.options), _written(step.base) if step.base else None
-
-
-@dataclass(frozen=True)
 class Done:
     """A picture that was explained and saved; `explanation` is partial when the work was interrupted."""
 
-    found: Found
+    found: PictureRef
     picture: Picture
     explanation: Explanation
     folder: Path
@@ -93,7 +37,7 @@ class Earlier:
         document: what `--json` says of it.
     """
 
-    found: Found
+    found: PictureRef
     folder: Path
     document: Mapping[str, Any]
 
@@ -102,12 +46,12 @@ class Earlier:
 class Failed:
     """A picture that could not be explained, and why."""
 
-    found: Found
+    found: PictureRef
     error: PellucidError
 
 
 @dataclass
-class Result:
+class CommandResult:
     """What came of all pictures."""
 
     done: list[Done | Earlier] = field(default_factory=list)
@@ -120,23 +64,3 @@ class Result:
     def exit_code(self) -> int:
         """Of the process: interrupted, or the gravest failure, or 0."""
         return exit_code((failed.error for failed in self.failed), interrupted=bool(self.interrupted))
-
-
-def chosen_methods(names: Sequence[str] | None, options: Mapping[str, Mapping[str, Any]]) -> tuple[Step, ...]:
-    """The methods that will run.
-
-    Raises:
-        UnknownName: a method that does not exist.
-        BadOption: an option's value does not fit, or it belongs to a method that is not run.
-    """
-    if names == [AUTO]:  # known when the model is
-        return ()
-    steps = plan(names or DEFAULT_METHODS, options)
-    run = {step.method.id for step in steps} | {step.base.method.id for step in steps if step.base}
-    for method, given in options.items():
-        if method not in run:
-            raise BadOption(
-                f"--{method}.{next(iter(given)).replace('_', '-')} was given, but {method} is not among the methods "
-                f"({', '.join(step.method.id for step in steps)}). Add --method {method}."
-            )
-    return steps

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from pellucid.api import explain
-from pellucid.capture.watch import thorough
+from pellucid.capture.running import thorough
 from pellucid.errors import Refused
 from pellucid.evaluation import evaluate
 from pellucid.metrics.randomisation import FAILS
@@ -24,7 +24,7 @@ _ROUNDS = 7
 
 
 @dataclass(frozen=True)
-class Finding:
+class TestResult:
     """What one test found; `ok` is None for a measurement that cannot fail."""
 
     promise: str
@@ -53,17 +53,17 @@ class _Raises(_Net):
         raise RuntimeError("raised on purpose, midway")
 
 
-def selftest() -> list[Finding]:
+def selftest() -> list[TestResult]:
     """Run all tests; a test that raises has failed."""
     return [_run(*test) for test in _TESTS]
 
 
-def _run(promise: str, name: str, test: Callable[[], tuple[bool | None, str]]) -> Finding:
+def _run(promise: str, name: str, test: Callable[[], tuple[bool | None, str]]) -> TestResult:
     try:
         ok, found = test()
     except Exception as error:  # noqa: BLE001 - a diagnosis reports whatever goes wrong, and goes on
         ok, found = False, f"{type(error).__name__}: {error}"
-    return Finding(promise, name, ok, found)
+    return TestResult(promise, name, ok, found)
 
 
 def _seeded(make: Callable[[], Any]) -> Any:

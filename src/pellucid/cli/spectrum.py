@@ -34,7 +34,7 @@ def build(sources: tuple[str, ...], side: int, grey: bool, out: str, as_json: bo
     """
     from dataclasses import asdict
 
-    from pellucid.dreaming.spectrum import build_spectrum, save_spectrum
+    from pellucid.feature_visualisation.spectrum import build_spectrum, save_spectrum
 
     with Bar(1) as bar:
         magnitude, card = build_spectrum(sources, side=side, grey=grey, progress=bar.tick)

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pellucid.cli import show
-from pellucid.cli.flags import Call, json_flag, results_folder
+from pellucid.cli.flags import Invocation, json_flag, results_folder
 from pellucid.cli.progress import Bar
 from pellucid.errors import BadOption, Cancelled
 
 if TYPE_CHECKING:
     from pellucid.training import Settings
-    from pellucid.training.masks import Comparison
+    from pellucid.training.masks import MaskComparison
     from pellucid.training.study import Study
     from pellucid.training.waves import Waves
 
@@ -65,7 +65,7 @@ def train(ctx: click.Context, /, what: str, directory: str | None, as_json: bool
     out = results_folder(given["out"] or f"pellucid-out/{architecture}-{Path(data).name}")
     if given["threads"]:
         torch.set_num_threads(given["threads"])
-    call: Call = ctx.obj
+    call: Invocation = ctx.obj
     with Bar(1) as bar:
         if data == "waves":
             return _waves(architecture, given, out, call.command, bar, as_json=as_json)
@@ -95,7 +95,7 @@ def _settings(given: dict[str, Any], usual: Settings) -> Settings:
 def _pictures(
     architecture: str, data: str, given: dict[str, Any], out: Path, command: str, bar: Bar, *, as_json: bool
 ) -> int:
-    from pellucid.report.folder import write_text, writing
+    from pellucid.storage.atomic import write_text, writing
     from pellucid.training import Settings, read_examples
     from pellucid.training.report import study_page
     from pellucid.training.study import for_examples, study
@@ -140,7 +140,7 @@ def _of_interrupted(made: Study, weights: Path) -> str:
     return f"{best} The same command {'begins anew' if made.trained.kept.full else 'goes on from there'}."
 
 
-def _own_masks(made: Study, weights: Path, seed: int) -> Comparison:
+def _own_masks(made: Study, weights: Path, seed: int) -> MaskComparison:
     from pellucid.models import load
     from pellucid.training.masks import MOST, compare_masks
 
@@ -148,7 +148,7 @@ def _own_masks(made: Study, weights: Path, seed: int) -> Comparison:
 
 
 def _waves(architecture: str, given: dict[str, Any], out: Path, command: str, bar: Bar, *, as_json: bool) -> int:
-    from pellucid.report.folder import write_text, writing
+    from pellucid.storage.atomic import write_text, writing
     from pellucid.training.report import waves_page
     from pellucid.training.waves import NETWORK, SETTINGS, learn_waves
 
@@ -181,11 +181,11 @@ def _save(made: Study | Waves, out: Path) -> Path:
     return path
 
 
-def _known(own: Comparison) -> dict[str, Any]:
+def _known(own: MaskComparison) -> dict[str, Any]:
     return {name: {metric: s.known for metric, s in each.items()} for name, each in own.scores.items()}
 
 
-def _tell(made: Study, own: Comparison | None, weights: Path, out: Path, *, as_json: bool) -> None:
+def _tell(made: Study, own: MaskComparison | None, weights: Path, out: Path, *, as_json: bool) -> None:
     from dataclasses import asdict
 
     if as_json:

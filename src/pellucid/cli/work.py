@@ -14,16 +14,17 @@ from pellucid.cli import show
 from pellucid.cli.forecast import Forecast, forecast
 from pellucid.cli.outcome import of_picture
 from pellucid.cli.progress import LONG, Bar, minutes
-from pellucid.cli.results import Done, Earlier, Failed, Result, Work
+from pellucid.cli.request import Work
+from pellucid.cli.results import CommandResult, Done, Earlier, Failed
+from pellucid.contracts import Picture
 from pellucid.errors import BadOption, Cancelled, TraceLeft
 from pellucid.evaluation import seconds_for
 from pellucid.explanation import Explanation
 from pellucid.jobs import Failure, Store, content_of, over
 from pellucid.models.preprocessing import preprocessing_of
-from pellucid.pictures import Found, prepare
+from pellucid.pictures import PictureRef, prepare
 from pellucid.report.manifest import as_json
 from pellucid.report.names import picture_slug, unique
-from pellucid.types import Picture
 
 KEPT = ".explained"
 """Folder in the results' one for what is remembered until all pictures were reached; no picture's has such a name."""
@@ -33,7 +34,9 @@ _SHARE = 20.0
 """How many times longer than saving takes the work goes on without."""
 
 
-def explain_all(work: Work, pictures: Sequence[Found], report: Callable[[Done | Earlier | Failed], None]) -> Result:
+def explain_all(
+    work: Work, pictures: Sequence[PictureRef], report: Callable[[Done | Earlier | Failed], None]
+) -> CommandResult:
     """Explain and save all pictures.
 
     Several are remembered as they are finished, so that the same command goes on where it was stopped; once all were
@@ -59,7 +62,9 @@ def explain_all(work: Work, pictures: Sequence[Found], report: Callable[[Done | 
 
         asked = list(zip(pictures, folders, strict=True))
         outcome = over(asked, job.one, name=lambda one: one[0].name, each=tell)
-    result = Result(outcome.done, [_failed(each) for each in outcome.failed], pictures=len(pictures), plan=job.plan)
+    result = CommandResult(
+        outcome.done, [_failed(each) for each in outcome.failed], pictures=len(pictures), plan=job.plan
+    )
     if outcome.interrupted is None:
         store.forget()
         return result
@@ -77,7 +82,7 @@ def _foretell(done: Done, left: int, *, first: bool) -> None:
         show.note(f"The other {left} pictures take about {minutes(expected)}. What is finished is kept at once.")
 
 
-_Asked: TypeAlias = tuple[Found, str]
+_Asked: TypeAlias = tuple[PictureRef, str]
 """A picture, and the name of its folder."""
 
 
@@ -110,7 +115,7 @@ class _Job:
         self._keep(done, content)
         return done
 
-    def _explained(self, found: Found, folder: Path) -> Done:
+    def _explained(self, found: PictureRef, folder: Path) -> Done:
         work, before = self.work, _files(folder)
         picture = prepare(found.source, preprocessing_of(work.model), found.name)
 
@@ -153,7 +158,7 @@ class _Job:
         if said := self.plan.said(self.work.model.name, left, judged=self.work.trust == "brief"):
             show.note(f"{said} What is finished is kept at once.")
 
-    def _earlier(self, found: Found, name: str, content: str) -> Earlier | None:
+    def _earlier(self, found: PictureRef, name: str, content: str) -> Earlier | None:
         """What an earlier call did with the same picture, if its files are still there as they were."""
         record = self.store.parsed(content, _record, name)
         if record is None:

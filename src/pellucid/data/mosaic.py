@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from pellucid.contracts import Maps
 from pellucid.errors import BadOption
 from pellucid.seeds import seeded
-from pellucid.types import Maps
 
 
 @dataclass(frozen=True, eq=False)

@@ -15,9 +15,9 @@ from pathlib import Path
 
 from PIL import Image
 
+from pellucid.contracts import Classes
 from pellucid.data.scenes import Scene, scenes
 from pellucid.errors import MissingExtra
-from pellucid.types import Classes
 
 STAMPS = Path("usr/share/tuxpaint/stamps")
 BACKGROUNDS = Path("usr/share/backgrounds/mate")

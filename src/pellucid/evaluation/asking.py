@@ -11,26 +11,42 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pellucid.capture.budget import Budget
-from pellucid.capture.feeding import with_rows
 from pellucid.capture.passes import first_reading
-from pellucid.capture.probe import Meter, Probe
-from pellucid.capture.randomness import Draws
-from pellucid.capture.weights import checked_weights, drawn_weights, substituted, weighted_layers
-from pellucid.engine import Engine
+from pellucid.capture.probe import Probe, ProgressMeter
+from pellucid.capture.running import (
+    Budget,
+    Draws,
+    checked_weights,
+    drawn_weights,
+    substituted,
+    weighted_layers,
+    with_rows,
+)
+from pellucid.contracts import (
+    DEFAULT,
+    NO_PROBABILITY,
+    Attribution,
+    Map,
+    Maps,
+    Model,
+    Noise,
+    Perturbation,
+    Provenance,
+    Regions,
+    VariantScores,
+)
+from pellucid.engine.engine import Engine
 from pellucid.errors import BadModel, BadOption, Refused
-from pellucid.judging import NO_PROBABILITY
+from pellucid.masking import regions_of
 from pellucid.models.weights import read_weights
-from pellucid.regions import DEFAULT, Regions, regions_of
-from pellucid.targets import ClassScores, Logit, Probability, Reading, Sigmoid, Target, of_rows
-from pellucid.types import Answers, Attribution, Change, Map, Maps, Model, Noise, Question
+from pellucid.targets import ClassScores, Interpretation, Logit, Probability, Sigmoid, Target, of_rows
 
 _ROUNDING = 1e-6
 """Answers that differ by less than this share of themselves do so by rounding: float32 carries 1e-7."""
 
 
 @dataclass
-class Asker:
+class BatchedQueries:
     """Answers a metric's questions about several maps of each picture together; see `judging.Asking`.
 
     Row `m * batch + k` is map m of picture k.
@@ -64,11 +80,11 @@ class Asker:
             found = same.cpu() if number == 0 else found & same.cpu()
         return found
 
-    def score(self, count: int, change: Change, *, shared: bool = False) -> Answers:
+    def score(self, count: int, change: Perturbation, *, shared: bool = False) -> VariantScores:
         """The target's score of variants."""
         return self._ask(self.plain, count, change, shared=shared)
 
-    def probability(self, count: int, change: Change, *, shared: bool = False) -> Answers:
+    def probability(self, count: int, change: Perturbation, *, shared: bool = False) -> VariantScores:
         """The probability of variants."""
         if not self.certain:
             self.notes = (NO_PROBABILITY,)
@@ -86,22 +102,22 @@ class Asker:
         found = regions_of(metric, kind, image, self.plain, default)
         return Regions(found.labels.repeat(self.maps, 1, 1), found.count, found.notes)
 
-    def _ask(self, probe: Probe, count: int, change: Change, *, shared: bool) -> Answers:
+    def _ask(self, probe: Probe, count: int, change: Perturbation, *, shared: bool) -> VariantScores:
         batch, before = len(probe.image), probe.meter.forward
         if shared:
             asked = self._watched(probe, probe.score(count, change))
             self.shared += probe.meter.forward - before
             top = None if asked.top is None else asked.top.repeat(self.maps, 1)
-            return Answers(asked.score.repeat(self.maps, 1), top)
+            return VariantScores(asked.score.repeat(self.maps, 1), top)
 
         def each(rows: Tensor, samples: Tensor, numbers: Tensor) -> Tensor:
             return change(rows, numbers // count * batch + samples, numbers % count)
 
         asked = self._watched(probe, probe.score(self.maps * count, each))
         self.own += (probe.meter.forward - before) // self.maps
-        return Answers(self._by_row(asked.score), None if asked.top is None else self._by_row(asked.top))
+        return VariantScores(self._by_row(asked.score), None if asked.top is None else self._by_row(asked.top))
 
-    def _watched(self, probe: Probe, asked: Answers) -> Answers:
+    def _watched(self, probe: Probe, asked: VariantScores) -> VariantScores:
         """Answers `[batch, number]`, taken into `ranges`."""
         least, most = asked.score.aminmax(dim=1)
         if id(probe) in self.ranges:
@@ -116,7 +132,7 @@ class Asker:
 
 
 @dataclass
-class Remaker:
+class Reattributor:
     """Makes the judged maps anew; see `judging.Explaining`.
 
     Attributes:
@@ -134,14 +150,14 @@ class Remaker:
     makers: Sequence[Attribution | Callable[[Maps, Noise], Map]]
     seed: int
     budget: Budget
-    meter: Meter
+    meter: ProgressMeter
     costs: dict[int, tuple[int, int]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._other, self._substitution = substituted(self.model)
         self._drawn: dict[str, Tensor] = {}
 
-    def changed(self, count: int, change: Change) -> Iterator[tuple[Tensor, Tensor, Map]]:
+    def changed(self, count: int, change: Perturbation) -> Iterator[tuple[Tensor, Tensor, Map]]:
         """The maps of variants of each picture."""
         batch = len(self.image)
 
@@ -188,11 +204,11 @@ class Remaker:
         return self._all_pictures(self.model, others)
 
     @property
-    def question(self) -> Question:
+    def question(self) -> Provenance:
         """That of the attributions, which all have the same target."""
         return next(m.question for m in self.makers if isinstance(m, Attribution) and m.question)
 
-    def _reading(self) -> Reading:
+    def _reading(self) -> Interpretation:
         return first_reading(self.model, self.image)
 
     @cached_property
@@ -254,14 +270,14 @@ class Remaker:
         frames = tuple(question.frames[k] for k in pictures.tolist())
         engine = Engine(
             with_rows(model, samples), rows, frames, targets, [q.step.for_pictures(pictures) for _, _, q in group],
-            seed=group[0][1].seed, budget=self.budget, meter=Meter(None, self.meter.cancel), strict=True,
+            seed=group[0][1].seed, budget=self.budget, meter=ProgressMeter(None, self.meter.cancel), strict=True,
             fuse=question.fuse,
         )  # fmt: skip
         engine.sites = engine.stages = question.sites
         return engine
 
 
-_Asked = tuple[int, Attribution, Question]
+_Asked = tuple[int, Attribution, Provenance]
 
 
 def _groups(asked: Sequence[_Asked]) -> list[list[_Asked]]:

@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor
 
-from pellucid.capture.randomness import Draws
+from pellucid.capture.running import Draws
 
 _DRAWS = 2000
 

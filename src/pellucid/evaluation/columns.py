@@ -6,9 +6,9 @@ import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from pellucid.contracts import ROUNDING, Score
 from pellucid.evaluation.digits import decimals, number
 from pellucid.evaluation.lead import lead
-from pellucid.judging import ROUNDING, Score
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from pellucid.contracts import Map, Maps, Noise
 from pellucid.numerics import CHANNEL
-from pellucid.types import Map, Maps, Noise
 
 _WIDTH = 0.25
 """Standard deviation of the hill in the centre, as a fraction of the picture's height and width."""

@@ -8,9 +8,8 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from pellucid.contracts import Cost, Evaluation, Score
 from pellucid.evaluation.bootstrap import mean_and_interval
-from pellucid.judging import Evaluation, Score
-from pellucid.types import Cost
 
 
 def joined(parts: Sequence[Evaluation]) -> Evaluation:

@@ -11,21 +11,30 @@ import torch
 from torch import Tensor
 
 from pellucid import arguments, held
-from pellucid.capture.budget import Budget
-from pellucid.capture.feeding import conduct, with_rows
-from pellucid.capture.guard import guarded
-from pellucid.capture.probe import Meter, Probe
-from pellucid.capture.randomness import Draws, network_seed
+from pellucid.capture.probe import Probe, ProgressMeter
+from pellucid.capture.running import Budget, Draws, conduct, guarded, network_seed, with_rows
+from pellucid.contracts import (
+    STILL,
+    TRUTH,
+    Attribution,
+    Cost,
+    Evaluation,
+    Map,
+    Maps,
+    Metric,
+    MetricResult,
+    Noise,
+    Provenance,
+    Score,
+)
 from pellucid.errors import BadOption, BadSite, Cancelled, Refused
-from pellucid.evaluation.asking import Asker, Remaker
+from pellucid.evaluation.asking import BatchedQueries, Reattributor
 from pellucid.evaluation.bootstrap import mean_and_interval
 from pellucid.evaluation.controls import CONTROLS, WRONG_TARGET
-from pellucid.judging import STILL, TRUTH, Evaluation, Judgement, Metric, Score
 from pellucid.models.preprocessing import preprocessing_of
 from pellucid.pictures import prepare, read_labels
 from pellucid.registry import fill_options, find_metric
 from pellucid.targets import as_probability, is_probability, of_rows
-from pellucid.types import Attribution, Cost, Map, Maps, Noise, Question
 
 _BLOCK_BYTES = 2**28
 """Pictures times maps at once: metrics may hold a few copies of all of them."""
@@ -93,7 +102,7 @@ def evaluate(
     try:
         for metric, filled in plan:
             for case in cases:
-                judge = _Judge(metric, filled, seed, chunk, Meter(progress, cancel, label=metric.id))
+                judge = _Judge(metric, filled, seed, chunk, ProgressMeter(progress, cancel, label=metric.id))
                 with guarded(case.attributions[0].model.module), network_seed(case.attributions[0].seed):
                     found, why = judge.all(case)
                 scores += found
@@ -123,7 +132,7 @@ class _Case:
     """Maps of the same pictures for the same target, and what is known about the pictures."""
 
     attributions: Sequence[Attribution]
-    question: Question
+    question: Provenance
     subjects: Sequence[_Subject]
     controls: bool
     truth: Mapping[str, Any] = field(default_factory=dict)
@@ -140,7 +149,7 @@ class _Case:
 def _cases(explained: Any, maps: Mapping[str, Tensor], *, controls: bool, truth: Mapping[str, Any]) -> list[_Case]:
     """The attributions by pictures and target."""
     attributions = [explained] if isinstance(explained, Attribution) else list(explained)
-    groups: dict[tuple[int, int], list[tuple[Attribution, Question]]] = {}
+    groups: dict[tuple[int, int], list[tuple[Attribution, Provenance]]] = {}
     for each in attributions:
         if not isinstance(each, Attribution) or each.question is None:
             raise BadOption(f"Expected attributions as pellucid.explain gives them, got {each!r}.")
@@ -160,7 +169,7 @@ def _cases(explained: Any, maps: Mapping[str, Tensor], *, controls: bool, truth:
     return cases
 
 
-def _checked_map(name: str, values: Any, question: Question) -> Map:
+def _checked_map(name: str, values: Any, question: Provenance) -> Map:
     shape = (len(question.image), *question.image.shape[2:])
     if not isinstance(values, Tensor) or not values.is_floating_point() or values.shape != shape:
         got = f"{list(values.shape)} of {values.dtype}" if isinstance(values, Tensor) else type(values).__name__
@@ -170,7 +179,7 @@ def _checked_map(name: str, values: Any, question: Question) -> Map:
     return values.detach().to(question.image.device)
 
 
-def _checked_truth(truth: Mapping[str, Any], question: Question) -> dict[str, Any]:
+def _checked_truth(truth: Mapping[str, Any], question: Provenance) -> dict[str, Any]:
     mask, boxes, image = truth["mask"], truth["boxes"], question.image
     found: dict[str, Any] = {}
     if mask is not None:
@@ -195,7 +204,7 @@ class _Judge:
     options: Mapping[str, Any]
     seed: int
     chunk: int | None
-    meter: Meter
+    meter: ProgressMeter
 
     def all(self, case: _Case) -> tuple[list[Score], dict[str, Refused | BadSite]]:
         """The scores of a case's subjects, and why some have none."""
@@ -254,7 +263,7 @@ class _Judge:
         if id(owner) not in case.wrong:
             image = case.question.image
             everything = torch.arange(len(image), device=image.device)
-            remaker = Remaker(
+            remaker = Reattributor(
                 owner.model, image, everything, [owner], self.seed, Budget(image.device, self.chunk), self.meter
             )
             try:
@@ -276,9 +285,9 @@ class _Judge:
         )
         targets = [of_rows(target, pictures) for target in (question.target, as_probability(question.target, model))]
         plain, sure = (Probe(model, image, target, None, budget, self.meter, *readers) for target in targets)
-        asker = Asker(plain, sure, maps, certain=is_probability(sure.target))
+        asker = BatchedQueries(plain, sure, maps, certain=is_probability(sure.target))
         makers = [each.maker for each in subjects if each.maker is not None]
-        remaker = Remaker(model, image, pictures, makers, self.seed, budget, self.meter)
+        remaker = Reattributor(model, image, pictures, makers, self.seed, budget, self.meter)
         available = {
             "values": torch.cat([each.values[pictures] for each in subjects]),
             "image": image.repeat(maps, 1, 1, 1),
@@ -291,7 +300,7 @@ class _Judge:
         }
         options = held.plain(held.of_pictures(self.options, pictures.repeat(maps)))
         found = self.metric.function(**{name: available[name] for name in self.metric.needs}, **options)
-        judgement = found if isinstance(found, Judgement) else Judgement(found)
+        judgement = found if isinstance(found, MetricResult) else MetricResult(found)
         return _Block(judgement, maps, asker, remaker)
 
     def _score(self, case: _Case, subject: _Subject, number: int, blocks: Sequence[_Block], seconds: float) -> Score:
@@ -328,10 +337,10 @@ class _Judge:
 class _Block:
     """What a metric said about all maps of some pictures."""
 
-    judgement: Judgement
+    judgement: MetricResult
     maps: int
-    asker: Asker
-    remaker: Remaker
+    asker: BatchedQueries
+    remaker: Reattributor
 
     def of(self, number: int, tensor: Tensor) -> Tensor:
         """One map's share of a tensor `[map and picture, ...]`; a copy."""

@@ -6,9 +6,9 @@ import math
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from pellucid.contracts import Score
 from pellucid.evaluation.bootstrap import mean_and_interval
 from pellucid.evaluation.digits import decimals, number
-from pellucid.judging import Score
 
 Verdict = Literal["better", "tie", "worse", "unknown"]
 

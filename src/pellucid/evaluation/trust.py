@@ -8,12 +8,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
+from pellucid.contracts import Attribution, Evaluation, Score
 from pellucid.errors import Cancelled
 from pellucid.evaluation.judge import evaluate
 from pellucid.evaluation.lead import Lead, closest, lead
-from pellucid.judging import Evaluation, Score
 from pellucid.metrics.randomisation import FAILS
-from pellucid.types import Attribution
 
 FAITHFULNESS = ("deletion", "insertion")
 """Metrics that ask the network whether the map names what mattered."""

@@ -12,14 +12,14 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
+from pellucid.capture.layers import survey
 from pellucid.capture.passes import activations, read_grid
-from pellucid.capture.sites import survey
-from pellucid.capture.trace import ModuleCall, Step, Trace
+from pellucid.capture.tracing import ModuleCall, Trace, TracedStep
+from pellucid.contracts import Map, Model, Picture, Site
 from pellucid.errors import BadOption, BadSite
 from pellucid.numerics import full_precision
-from pellucid.pictures.colour import Scale, colour_map_for, scale
+from pellucid.pictures.colour import ColourScale, colour_map_for, scale
 from pellucid.pictures.tiles import tiles
-from pellucid.types import Map, Model, Picture, Site
 
 Common = Literal["unit", "layer", "global"]
 COMMON: tuple[Common, ...] = ("unit", "layer", "global")
@@ -155,7 +155,7 @@ def _limits(found: Trace, site: Site) -> tuple[float | None, float | None]:
     return limits_of(found.steps[sources[0][0]])
 
 
-def limits_of(step: Step) -> tuple[float | None, float | None]:
+def limits_of(step: TracedStep) -> tuple[float | None, float | None]:
     """Least and largest value of an activation function."""
     name = step.operation.removeprefix("aten::").rstrip("_")
     if name in ("hardtanh", "clamp"):
@@ -164,7 +164,7 @@ def limits_of(step: Step) -> tuple[float | None, float | None]:
     return _LIMITS.get(name, (None, None))
 
 
-def scales(layers: Sequence[LayerMaps], common: Common) -> list[list[Scale]]:
+def scales(layers: Sequence[LayerMaps], common: Common) -> list[list[ColourScale]]:
     """The colour scale of every unit of every layer.
 
     Args:
@@ -185,12 +185,12 @@ def scales(layers: Sequence[LayerMaps], common: Common) -> list[list[Scale]]:
     return [[s] * len(layer.maps) for s, layer in zip(own, layers, strict=True)]
 
 
-def sheet(layer: LayerMaps, drawn: Sequence[Scale], *, most: int = 96) -> Image.Image:
+def sheet(layer: LayerMaps, drawn: Sequence[ColourScale], *, most: int = 96) -> Image.Image:
     """The strongest maps of a layer, strongest first, cell by cell."""
     return tiles([coloured(layer.maps[unit], drawn[unit]) for unit in layer.order[:most]], cell=72)
 
 
-def coloured(values: Map, drawn: Scale) -> NDArray[np.uint8]:
+def coloured(values: Map, drawn: ColourScale) -> NDArray[np.uint8]:
     """A map as colours, uint8 `[row, column, 3]`."""
     placed = drawn.place(values.double().numpy())
     index = np.rint(128 + 127 * placed if drawn.signed else 255 * placed).astype(int)

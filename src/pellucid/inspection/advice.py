@@ -8,18 +8,15 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from pellucid.capture.budget import Budget
-from pellucid.capture.feeding import bound
-from pellucid.capture.guard import guarded
-from pellucid.capture.opaque import nothing_to_look_at
-from pellucid.capture.probe import Meter
+from pellucid.capture.layers import Candidate, survey, why_recommended
+from pellucid.capture.probe import ProgressMeter
 from pellucid.capture.receptive import ReceptiveField, receptive_fields
-from pellucid.capture.sites import Candidate, survey, why_recommended
+from pellucid.capture.running import Budget, bound, guarded, nothing_to_look_at
+from pellucid.contracts import Grid, Model, Picture, Site
+from pellucid.engine.trial import Advice, Trial, advise
 from pellucid.errors import BadSite
 from pellucid.inspection.inputs import read_input
-from pellucid.inspection.trial import Advice, Trial, advise
 from pellucid.models import wrap
-from pellucid.types import Grid, Model, Picture, Site
 
 
 @dataclass(frozen=True)
@@ -98,7 +95,7 @@ def layers(
 
     Without a picture that is the last one that the score depends on. On a picture Grad-CAM is tried at up to 32 layers,
     the outermost ones: how well it tells the top classes apart and whether it names what counts; see
-    `pellucid.inspection.trial`.
+    `pellucid.engine.trial`.
 
     Args:
         model: a `Model` or any `nn.Module`; left exactly as it was.
@@ -120,7 +117,7 @@ def layers(
         fields = _fields(model, image, candidates)
         advice = None
         if picture is not None and candidates:
-            advice = advise(model, image, Budget(image.device, chunk), Meter(progress))
+            advice = advise(model, image, Budget(image.device, chunk), ProgressMeter(progress))
     advice = advice or _last(candidates)
     found = tuple(_layer(candidate, fields.get(candidate.site), advice) for candidate in candidates)
     why_none = "" if found else nothing_to_look_at(model)

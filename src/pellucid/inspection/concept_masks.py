@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageOps
 
-from pellucid.components import Mask
 from pellucid.errors import BadOption
+from pellucid.numerics import Mask
 from pellucid.pictures.canvas import swapped, turned_mask
 from pellucid.pictures.decode import load
 

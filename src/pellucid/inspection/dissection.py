@@ -11,8 +11,9 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from pellucid.capture.guard import guarded
 from pellucid.capture.passes import activations, read_grid
+from pellucid.capture.running import guarded
+from pellucid.contracts import Model, Picture, Site
 from pellucid.errors import BadOption
 from pellucid.inspection.concept_masks import covered, upright
 from pellucid.inspection.inputs import device_of
@@ -21,7 +22,6 @@ from pellucid.models.preprocessing import preprocessing_of
 from pellucid.numerics import full_precision, resize
 from pellucid.pictures import prepare
 from pellucid.pictures.decode import orientation_of
-from pellucid.types import Model, Picture, Site
 
 _AT_ONCE = 8
 

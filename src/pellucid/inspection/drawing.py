@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from xml.sax.saxutils import escape, quoteattr
 
 from pellucid.errors import BadOption
-from pellucid.inspection.graph import ABOVE, BELOW, Box, Line
+from pellucid.inspection.graph import ABOVE, BELOW, GraphBox, GraphLine
 
 _COLOURS = {
     "convolution": "#e69f00", "norm": "#8b8f96", "activation": "#009e73", "pooling": "#3a9bd9", "dense": "#cc79a7",
@@ -22,7 +22,7 @@ _LETTER, _SMALL = 6.5, 5.4  # mean width of a letter at 12 and 10 pixels
 class _Placed:
     """A box with its size, and where its items stand in it; the way in and out is in the middle of its width."""
 
-    box: Box
+    box: GraphBox
     width: float
     height: float
     inside: tuple[tuple[float, float, _Placed], ...] = ()
@@ -32,7 +32,7 @@ class _Placed:
         return bool(self.inside)
 
 
-def svg(graph: Box, *, most: int = 80) -> str:
+def svg(graph: GraphBox, *, most: int = 80) -> str:
     """Draw a network from top to bottom.
 
     Modules are unfolded level by level while no more than `most` boxes are to be seen; a folded module says how many
@@ -63,7 +63,7 @@ def svg(graph: Box, *, most: int = 80) -> str:
     )
 
 
-def _unfolded(graph: Box, most: int) -> set[int]:
+def _unfolded(graph: GraphBox, most: int) -> set[int]:
     """Which boxes show their insides: whole levels, from the outermost inwards, as long as there is room."""
     opened, level, seen = {id(graph)}, [graph], len(graph.items)
     while level:
@@ -76,7 +76,7 @@ def _unfolded(graph: Box, most: int) -> set[int]:
     return opened
 
 
-def _place(box: Box, opened: set[int], *, outermost: bool = False) -> _Placed:
+def _place(box: GraphBox, opened: set[int], *, outermost: bool = False) -> _Placed:
     if id(box) not in opened or not box.items:
         if box.family == "join" and len(box.label) == 1:
             return _Placed(box, _ROUND, _ROUND)
@@ -98,7 +98,7 @@ def _place(box: Box, opened: set[int], *, outermost: bool = False) -> _Placed:
     return _Placed(box, width, height, tuple(inside[k] for k in range(len(items))))
 
 
-def _texts(box: Box) -> tuple[str, str]:
+def _texts(box: GraphBox) -> tuple[str, str]:
     run = box.family == "run"
     first = " ".join(word for word in (box.label, "" if run else box.detail) if word)
     folded = box.detail if run else f"{box.count} parts" if box.items else ""
@@ -124,7 +124,7 @@ def _draw(placed: _Placed, x: float, y: float, *, outermost: bool = False) -> It
         yield from _draw(item, x + left, y + top)
 
 
-def _told(box: Box) -> str:
+def _told(box: GraphBox) -> str:
     """What a viewer shows of a box on pointing at it."""
     facts = (
         f"{box.path or box.label}: {box.label}",
@@ -163,7 +163,7 @@ def _leaf(placed: _Placed, x: float, y: float) -> str:
     )
 
 
-def _route(placed: _Placed, line: Line, x: float, y: float) -> str:
+def _route(placed: _Placed, line: GraphLine, x: float, y: float) -> str:
     """A connection's way through a box whose upper left corner is at (x, y)."""
     rank_of = {number: rank for rank, items in enumerate(placed.box.ranks) for number in items}
     middle = x + placed.width / 2

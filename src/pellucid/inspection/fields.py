@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from pellucid.capture.layouts import layouts
+from pellucid.capture.layers import layouts
 from pellucid.capture.receptive import ReceptiveField, receptive_fields
-from pellucid.capture.trace import Trace
+from pellucid.capture.tracing import Trace
+from pellucid.contracts import Grid, Model, Site
 from pellucid.errors import BadSite
-from pellucid.types import Grid, Model, Site
 
 
 def fields_of(model: Model, image: Tensor, found: Trace) -> dict[str, ReceptiveField]:

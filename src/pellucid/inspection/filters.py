@@ -10,7 +10,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from pellucid.capture.trace import Trace
+from pellucid.capture.tracing import Trace
 
 Name = Literal["point", "low-pass", "edge", "spot", "empty"]
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 
 from torch import nn
 
-from pellucid.capture.trace import INPUT, ModuleCall, Step, Trace
+from pellucid.capture.tracing import INPUT, ModuleCall, Trace, TracedStep
 from pellucid.inspection.structure import settings_of
 
 ABOVE, BELOW = -1, -2
@@ -40,7 +40,7 @@ _FAMILIES = {
 
 
 @dataclass(frozen=True)
-class Line:
+class GraphLine:
     """A connection inside a box.
 
     Attributes:
@@ -54,7 +54,7 @@ class Line:
 
 
 @dataclass(frozen=True, eq=False)
-class Box:
+class GraphBox:
     """A module call, a function call, or a run of parts folded together.
 
     Attributes:
@@ -81,9 +81,9 @@ class Box:
     parameters: int = 0
     multiply_adds: int = 0
     reads: tuple[str, ...] = ()
-    items: tuple[Box, ...] = ()
+    items: tuple[GraphBox, ...] = ()
     ranks: tuple[tuple[int, ...], ...] = ()
-    lines: tuple[Line, ...] = ()
+    lines: tuple[GraphLine, ...] = ()
     lanes: int = 0
 
     @property
@@ -92,7 +92,7 @@ class Box:
         return sum(1 + item.count for item in self.items)
 
 
-def graph_of(found: Trace, name: str) -> Box:
+def graph_of(found: Trace, name: str) -> GraphBox:
     """The drawing's boxes, of which the outermost is the whole network."""
     return _Builder(found, name).build()
 
@@ -125,7 +125,7 @@ class _Builder:
         self.numbers += 1
         return _Part(self.numbers, **given)  # type: ignore[arg-type]
 
-    def build(self) -> Box:
+    def build(self) -> GraphBox:
         self._collect()
         users: list[tuple[_Part, _Part]] = []
         for step in self.found.steps:
@@ -175,28 +175,28 @@ class _Builder:
         part: _Part,
         lifted: dict[_Part | None, dict[tuple[_Part | int, _Part | int], None]],
         reads: dict[_Part, dict[_Part, None]],
-    ) -> Box:
+    ) -> GraphBox:
         items = [self._box(inner, lifted, reads) for inner in part.inside]
         place = {inner: k for k, inner in enumerate(part.inside)}
         pairs = [(_at(a, place), _at(b, place)) for a, b in lifted.get(part, ())]
         names = tuple(self._title(other) for other in reads.get(part, ()))
         return folded(replace(self._front(part), reads=names, items=tuple(items)), pairs)
 
-    def _front(self, part: _Part) -> Box:
+    def _front(self, part: _Part) -> GraphBox:
         """The box without its insides."""
         if part in (self.start, self.end):
             calls = self.found.calls
             shape = _words(self.found.image[1:]) if part is self.start else calls[0].output
             if part is self.end and calls[0].shape is not None:
                 shape = _words(calls[0].shape[1:])
-            return Box(part.function, family="end", shape=shape)
+            return GraphBox(part.function, family="end", shape=shape)
         if part.call is None:
             return self._function_box(part)
         module, call = part.call.module, part.call
         shape = call.output if call.shape is None else _words(call.shape[1:])
         kind = type(module).__name__
         steps = self.found.steps[call.steps.start : call.steps.stop]
-        return Box(
+        return GraphBox(
             label=self.name if call.number == 0 else kind,
             name="" if call.number == 0 else self._own[call.number],
             path=call.path,
@@ -207,12 +207,12 @@ class _Builder:
             multiply_adds=sum(step.multiply_adds or 0 for step in steps) // self.found.image[0] + call.constants,
         )
 
-    def _function_box(self, part: _Part) -> Box:
+    def _function_box(self, part: _Part) -> GraphBox:
         steps = [self.found.steps[number] for number in part.steps]
         name = part.function
         shape = next((step.outputs[0] for step in reversed(steps) if step.outputs), ())
         joins = name in _JOINS and len(self._sources(steps)) > 1
-        return Box(
+        return GraphBox(
             label=_JOINS[name] if joins else name,
             path=part.owner.path if part.owner else "",
             family="join" if joins else family(name),
@@ -221,7 +221,7 @@ class _Builder:
             multiply_adds=sum(step.multiply_adds or 0 for step in steps) // self.found.image[0],
         )
 
-    def _sources(self, steps: Sequence[Step]) -> set[int]:
+    def _sources(self, steps: Sequence[TracedStep]) -> set[int]:
         own = {step.number for step in steps}
         return {source for step in steps for source in step.inputs} - own
 
@@ -242,7 +242,7 @@ def _is_lazy(parameter: nn.Parameter) -> bool:
     return isinstance(parameter, nn.parameter.UninitializedParameter)
 
 
-def _function(step: Step) -> str:
+def _function(step: TracedStep) -> str:
     name = step.function[0] if step.function else step.operation.rpartition("::")[2]
     return name.strip("_") or name
 
@@ -302,7 +302,7 @@ def _at(end: _Part | int, place: dict[_Part, int]) -> int:
     return end if isinstance(end, int) else place[end]
 
 
-def folded(box: Box, pairs: Sequence[tuple[int, int]]) -> Box:
+def folded(box: GraphBox, pairs: Sequence[tuple[int, int]]) -> GraphBox:
     """Arrange a box's items; if there are too many, runs of them become boxes of their own first.
 
     Args:
@@ -315,7 +315,7 @@ def folded(box: Box, pairs: Sequence[tuple[int, int]]) -> Box:
     return arranged(box, pairs)
 
 
-def _fold_once(box: Box, pairs: Sequence[tuple[int, int]]) -> tuple[Box, list[tuple[int, int]]]:
+def _fold_once(box: GraphBox, pairs: Sequence[tuple[int, int]]) -> tuple[GraphBox, list[tuple[int, int]]]:
     """Make one box of every run of items; the network's input and output stay alone."""
     runs = _runs(box.items)
     where = {k: (number, k - run.start) for number, run in enumerate(runs) for k in run}
@@ -338,7 +338,7 @@ def _fold_once(box: Box, pairs: Sequence[tuple[int, int]]) -> tuple[Box, list[tu
     return replace(box, items=tuple(made)), list(outer)
 
 
-def _runs(items: Sequence[Box]) -> list[range]:
+def _runs(items: Sequence[GraphBox]) -> list[range]:
     first = 1 if items[0].family == "end" else 0
     last = len(items) - (items[-1].family == "end")
     length = max(2, min(MOST // 2, math.ceil((last - first) / (MOST // 2))))
@@ -346,10 +346,10 @@ def _runs(items: Sequence[Box]) -> list[range]:
     return [*(range(k, k + 1) for k in range(first)), *middle, *(range(k, k + 1) for k in range(last, len(items)))]
 
 
-def _run(box: Box, run: range, pairs: Sequence[tuple[int, int]]) -> Box:
+def _run(box: GraphBox, run: range, pairs: Sequence[tuple[int, int]]) -> GraphBox:
     items = box.items[run.start : run.stop]
     whole = sum(item.count if item.family == "run" else 1 for item in items)
-    made = Box(
+    made = GraphBox(
         f"{_end(items[0], 0)} … {_end(items[-1], -1)}", path=box.path, family="run", detail=f"{whole} parts",
         shape=items[-1].shape, parameters=sum(i.parameters for i in items),
         multiply_adds=sum(i.multiply_adds for i in items), items=items,
@@ -357,12 +357,12 @@ def _run(box: Box, run: range, pairs: Sequence[tuple[int, int]]) -> Box:
     return arranged(made, pairs)
 
 
-def _end(box: Box, side: int) -> str:
+def _end(box: GraphBox, side: int) -> str:
     """The name of the first or last part of a run."""
     return _end(box.items[side], side) if box.family == "run" else box.name or box.label
 
 
-def arranged(box: Box, pairs: Sequence[tuple[int, int]]) -> Box:
+def arranged(box: GraphBox, pairs: Sequence[tuple[int, int]]) -> GraphBox:
     """Give a box's items their ranks, their order from left to right, and lanes to long connections."""
     if not box.items:
         return box
@@ -393,7 +393,7 @@ def _ordered(level: Sequence[int], above: Sequence[Sequence[int]]) -> list[list[
     return ranks
 
 
-def _with_lanes(pairs: Sequence[tuple[int, int]], level: Sequence[int]) -> tuple[list[Line], int]:
+def _with_lanes(pairs: Sequence[tuple[int, int]], level: Sequence[int]) -> tuple[list[GraphLine], int]:
     """Connections that skip a rank share one lane per start; lanes are taken again when they are free."""
     bottom = max(level) + 1
 
@@ -410,5 +410,5 @@ def _with_lanes(pairs: Sequence[tuple[int, int]], level: Sequence[int]) -> tuple
         taken = next((k for k, end in enumerate(free) if end <= rank(a)), len(free))
         free[taken : taken + 1] = [reach[a]]
         lane[a] = taken + 1
-    lines = [Line(a, b, lane[a] if rank(b) - rank(a) > 1 else 0) for a, b in pairs]
+    lines = [GraphLine(a, b, lane[a] if rank(b) - rank(a) > 1 else 0) for a, b in pairs]
     return lines, len(free)

@@ -8,9 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from pellucid.contracts import Model, Picture
 from pellucid.errors import BadOption
 from pellucid.models.preprocessing import nominal_size
-from pellucid.types import Model, Picture
 
 _CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 

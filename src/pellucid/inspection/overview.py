@@ -9,17 +9,18 @@ from typing import Any
 
 from torch import nn
 
-from pellucid.capture.guard import guarded
-from pellucid.capture.trace import trace
+from pellucid.capture.running import guarded
+from pellucid.capture.tracing import trace
+from pellucid.contracts import Model, Picture, Site
 from pellucid.inspection.activations import Common, LayerMaps, activations_of
 from pellucid.inspection.drawing import svg
 from pellucid.inspection.fields import fields_of
 from pellucid.inspection.filters import FilterBank, filters_of
-from pellucid.inspection.graph import Box, graph_of
+from pellucid.inspection.graph import GraphBox, graph_of
 from pellucid.inspection.inputs import read_input
 from pellucid.inspection.structure import Structure, structure_of
 from pellucid.models import wrap
-from pellucid.types import Model, Picture, Site
+from pellucid.results import Result
 
 _NO_FIELDS = (
     "Receptive fields are left out: on noise the network calls other layers than on this input, so its code acts on "
@@ -28,7 +29,7 @@ _NO_FIELDS = (
 
 
 @dataclass(frozen=True, eq=False)
-class Inspection:
+class Inspection(Result):
     """What `pellucid.inspect` found.
 
     Attributes:
@@ -42,7 +43,7 @@ class Inspection:
 
     model: Model
     structure: Structure
-    graph: Box
+    graph: GraphBox
     filters: tuple[FilterBank, ...]
     activations: tuple[LayerMaps, ...]
     picture: Picture | None
@@ -70,9 +71,8 @@ class Inspection:
         Raises:
             BadOption: the folder cannot be written to; nothing is left behind.
         """
-        from pellucid.report.inspection import save_inspection
-
-        return save_inspection(self, Path(folder), scale=scale, command=command)
+        found: Path = self._do("save_inspection", Path(folder), scale=scale, command=command)
+        return found
 
     def report(self, path: str | Path, *, command: str = "") -> Path:
         """Write everything as one HTML file that opens without a network.
@@ -80,9 +80,8 @@ class Inspection:
         Raises:
             BadOption: the file cannot be written.
         """
-        from pellucid.report.inspection import write_inspection
-
-        return write_inspection(self, Path(path), command=command)
+        found: Path = self._do("write_inspection", Path(path), command=command)
+        return found
 
 
 def inspect(

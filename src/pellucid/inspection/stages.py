@@ -11,8 +11,17 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from pellucid.capture.pieces import Pieces, apply_alone, take_apart, take_pools_apart
-from pellucid.capture.trace import Kept, ModuleCall, Step, Trace, Value
+from pellucid.capture.tracing import (
+    KeptStep,
+    ModuleCall,
+    Pieces,
+    Trace,
+    TracedStep,
+    Value,
+    apply_alone,
+    take_apart,
+    take_pools_apart,
+)
 from pellucid.errors import BadSite
 
 DENSE = ("mm", "addmm")
@@ -25,7 +34,7 @@ _NEAR = 1e-4
 
 
 @dataclass(frozen=True)
-class Stage:
+class ValueStage:
     """One operation on the single value.
 
     Attributes:
@@ -46,7 +55,7 @@ class Stage:
 
 
 @dataclass(frozen=True)
-class Place:
+class ValuePlace:
     """Where one value stands in a layer's output.
 
     Attributes:
@@ -78,17 +87,17 @@ class Place:
         return (0, *self.at, self.unit) if self.last else (0, self.unit, *self.on(tensor))
 
 
-def name_of(step: Step) -> str:
+def name_of(step: TracedStep) -> str:
     """As torch calls the operation, without its name space."""
     return step.operation.removeprefix("aten::")
 
 
-def is_view(step: Step) -> bool:
+def is_view(step: TracedStep) -> bool:
     """Whether a step hands on the same values in the same order."""
     return name_of(step) in _VIEWS
 
 
-def is_followed(step: Step, shape: tuple[int, ...]) -> bool:
+def is_followed(step: TracedStep, shape: tuple[int, ...]) -> bool:
     """Whether a step on values of this shape can be worked out for one of them."""
     if step.outputs[0] != shape:
         return False
@@ -97,18 +106,20 @@ def is_followed(step: Step, shape: tuple[int, ...]) -> bool:
     return name_of(step) in _SOFTMAX or _is_elementwise(step)
 
 
-def _is_elementwise(step: Step) -> bool:
+def _is_elementwise(step: TracedStep) -> bool:
     packet = getattr(torch.ops.aten, name_of(step), None)
     overloads = packet.overloads() if packet is not None else ()
     return any(torch.Tag.pointwise in getattr(packet, overload).tags for overload in overloads)
 
 
-def unchanged(call: ModuleCall, value: float) -> Stage:
+def unchanged(call: ModuleCall, value: float) -> ValueStage:
     """Of a layer that returns what it is given, such as dropout outside of training."""
-    return Stage("unchanged", call.path, f"{value:.6g} as it came", value, value)
+    return ValueStage("unchanged", call.path, f"{value:.6g} as it came", value, value)
 
 
-def mixed(layer: nn.Module, path: str, x: Tensor, place: Place, value: float) -> tuple[Pieces, tuple[Stage, ...]]:
+def mixed(
+    layer: nn.Module, path: str, x: Tensor, place: ValuePlace, value: float
+) -> tuple[Pieces, tuple[ValueStage, ...]]:
     """The pieces of a layer that mixes several ways of pooling, and that sum worked out.
 
     Raises:
@@ -117,12 +128,12 @@ def mixed(layer: nn.Module, path: str, x: Tensor, place: Place, value: float) ->
     pieces = take_pools_apart(layer, x, place.unit, place.at)
     if pieces.value != value or abs(pieces.worked - value) > _NEAR * float(pieces.products.abs().sum()):
         raise BadSite(f"The layer '{path}' does more with its ways of pooling than to mix them.")
-    return pieces, (Stage("pooling", path, _sum_formula(pieces), pieces.worked, value),)
+    return pieces, (ValueStage("pooling", path, _sum_formula(pieces), pieces.worked, value),)
 
 
 def worked(
-    found: Trace, chain: Sequence[Step], kept: Mapping[int, Kept], call: ModuleCall, place: Place
-) -> tuple[Pieces | None, tuple[Stage, ...]]:
+    found: Trace, chain: Sequence[TracedStep], kept: Mapping[int, KeptStep], call: ModuleCall, place: ValuePlace
+) -> tuple[Pieces | None, tuple[ValueStage, ...]]:
     """The pieces of the first step's value, None where it is no sum or maximum, and all steps worked out.
 
     Raises:
@@ -132,7 +143,7 @@ def worked(
     at = (place.row,) if name_of(chain[0]) in DENSE else place.on(main.output)
     _read(main.output, place)
     pieces = take_apart(main, place.unit, at)
-    stages: list[Stage] = []
+    stages: list[ValueStage] = []
     values: dict[int, float] = {}
     for step in chain:
         one, inside, path = kept[step.number], step.number in call.steps, found.calls[step.call].path
@@ -141,29 +152,29 @@ def worked(
         if is_view(step):
             continue
         if step is chain[0] and pieces is not None:
-            stages.append(Stage(name_of(step).rstrip("_"), path, _sum_formula(pieces), pieces.worked, value))
+            stages.append(ValueStage(name_of(step).rstrip("_"), path, _sum_formula(pieces), pieces.worked, value))
         elif name_of(step) in _NORMS:
             formula, result = _norm(one, place)
-            stages.append(Stage("batch_norm", path, formula, result, value, inside))
+            stages.append(ValueStage("batch_norm", path, formula, result, value, inside))
         elif name_of(step) in _SOFTMAX:
             formula, result = _softmax(one, place)
-            stages.append(Stage(name_of(step).strip("_"), path, formula, result, value, inside))
+            stages.append(ValueStage(name_of(step).strip("_"), path, formula, result, value, inside))
         elif _is_elementwise(step) and len(one.output.shape) > 1:
             name, formula, result = _elementwise(step, one, place)
-            stages.append(Stage(name, path, formula, result, value, inside))
+            stages.append(ValueStage(name, path, formula, result, value, inside))
         else:
             raise BadSite(f"The layer's operation {name_of(step)} is not one that can be taken apart into cells.")
     return pieces, tuple(stages)
 
 
-def _read(tensor: Tensor, place: Place) -> float:
+def _read(tensor: Tensor, place: ValuePlace) -> float:
     try:
         return float(tensor[place.index(tensor)])
     except (IndexError, RuntimeError, TypeError, ValueError):
         raise BadSite("The layer puts its values at other places than its operations do.") from None
 
 
-def _check_sources(step: Step, one: Kept, place: Place, values: Mapping[int, float]) -> None:
+def _check_sources(step: TracedStep, one: KeptStep, place: ValuePlace, values: Mapping[int, float]) -> None:
     """Whether the values of earlier steps stand where this step takes them from."""
     for name, noted in step.arguments.items():
         tensor = one.given.get(name)
@@ -192,7 +203,7 @@ def _signed(number: float) -> str:
     return f"{number:.6g}" if number >= 0 else f"({number:.6g})"
 
 
-def _norm(one: Kept, place: Place) -> tuple[str, float]:
+def _norm(one: KeptStep, place: ValuePlace) -> tuple[str, float]:
     given, unit = one.given, place.unit
     x = next(given[name] for name in ("input", "self") if isinstance(given.get(name), Tensor))
     before = float(x[place.index(x)])
@@ -206,7 +217,7 @@ def _norm(one: Kept, place: Place) -> tuple[str, float]:
     return formula, result
 
 
-def _softmax(one: Kept, place: Place) -> tuple[str, float]:
+def _softmax(one: KeptStep, place: ValuePlace) -> tuple[str, float]:
     x, axis = one.given["self"], one.given["dim"]
     index: list[Any] = list(place.index(x))
     before = float(x[tuple(index)])
@@ -222,7 +233,7 @@ def _softmax(one: Kept, place: Place) -> tuple[str, float]:
     return f"exp({moved}) / {total:.6g}, the sum over {count} = {result:.6g}", result
 
 
-def _elementwise(step: Step, one: Kept, place: Place) -> tuple[str, str, float]:
+def _elementwise(step: TracedStep, one: KeptStep, place: ValuePlace) -> tuple[str, str, float]:
     """Name, formula and result of a step that makes each value of those at its place."""
     index = place.index(one.output)
     try:
@@ -244,6 +255,6 @@ def _elementwise(step: Step, one: Kept, place: Place) -> tuple[str, str, float]:
     return name, f"{name}({', '.join(f'{number:.6g}' for number in numbers)}) = {result:.6g}", result
 
 
-def _bounds(one: Kept) -> tuple[Any, Any]:
+def _bounds(one: KeptStep) -> tuple[Any, Any]:
     low, high = (one.given.get(a, one.given.get(b)) for a, b in (("min_val", "min"), ("max_val", "max")))
     return (low, high) if all(isinstance(end, int | float) for end in (low, high)) else (None, None)

@@ -12,13 +12,13 @@ import torch
 from numpy.typing import NDArray
 
 from pellucid.capture.passes import activations, read_grid
+from pellucid.contracts import Model, Picture, Site
 from pellucid.errors import PellucidError, TraceLeft
 from pellucid.inspection.inputs import device_of
 from pellucid.jobs import Store, content_of
 from pellucid.models.preprocessing import preprocessing_of
 from pellucid.numerics import full_precision
-from pellucid.pictures import Found, prepare
-from pellucid.types import Model, Picture, Site
+from pellucid.pictures import PictureRef, prepare
 
 _AT_ONCE = 8
 
@@ -100,7 +100,7 @@ class Lists:
         return Lists(units, self.count + 1, self.log)
 
 
-class Look:
+class HitSearch:
     """Looks at pictures one after the other; several go through the network together. Must run inside `guarded`.
 
     Args:
@@ -111,14 +111,14 @@ class Look:
         store: what earlier calls have seen.
     """
 
-    def __init__(self, model: Model, site: Site, most: int, every: Sequence[Found], store: Store) -> None:
+    def __init__(self, model: Model, site: Site, most: int, every: Sequence[PictureRef], store: Store) -> None:
         self.model, self.site, self.most, self.store = model, site, most, store
         self.lists = Lists()
         self.every, self._place = every, {found.source: k for k, found in enumerate(every)}
         self._ready: dict[str, Answers] = {}  # by digest of content
         self._alone: set[str] = set()
 
-    def one(self, found: Found) -> str:
+    def one(self, found: PictureRef) -> str:
         """Enter a picture into the lists; returns the digest of its content.
 
         Raises:
@@ -133,7 +133,7 @@ class Look:
         self.lists = self.lists.with_picture(found.source, content, answers, self.most)
         return content
 
-    def _together(self, found: Found, content: str) -> Answers:
+    def _together(self, found: PictureRef, content: str) -> Answers:
         """The answers to a picture; those to the next few are ready then."""
         read = {content: self._read(found)} | (self._next(found) if content not in self._alone else {})
         try:
@@ -148,7 +148,7 @@ class Look:
         self._ready = dict(zip(read, answers, strict=False))
         return self._ready.pop(content)
 
-    def _next(self, found: Found) -> dict[str, Picture]:
+    def _next(self, found: PictureRef) -> dict[str, Picture]:
         """Pictures that come after one and that nobody has looked at, by digest of their content."""
         rows = _AT_ONCE if preprocessing_of(self.model).size is not None else 1  # else each has a grid of its own
         start = self._place[found.source] + 1
@@ -160,7 +160,7 @@ class Look:
                     read[content] = self._read(other)
         return read
 
-    def _read(self, found: Found) -> Picture:
+    def _read(self, found: PictureRef) -> Picture:
         return prepare(found.source, preprocessing_of(self.model), found.name)
 
     def _answers(self, pictures: Sequence[Picture]) -> list[Answers]:

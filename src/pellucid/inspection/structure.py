@@ -9,8 +9,8 @@ from typing import Any
 from torch import nn
 
 from pellucid.capture.receptive import ReceptiveField
-from pellucid.capture.trace import ModuleCall, Trace
-from pellucid.types import Model
+from pellucid.capture.tracing import ModuleCall, Trace
+from pellucid.contracts import Model
 
 SETTINGS = ("kernel", "stride", "padding", "dilation", "groups")
 _ATTRIBUTES = {"kernel": "kernel_size"}

@@ -12,17 +12,17 @@ from typing import Any
 from PIL import Image
 from torch import nn
 
-from pellucid.capture.guard import guarded
 from pellucid.capture.passes import activations, read_grid
 from pellucid.capture.receptive import ReceptiveField, receptive_fields
+from pellucid.capture.running import guarded
+from pellucid.contracts import Model, Picture, Site
 from pellucid.errors import BadOption, BadPicture, Cancelled
 from pellucid.inspection.inputs import device_of
-from pellucid.inspection.strongest import Hit, Look
+from pellucid.inspection.strongest import Hit, HitSearch
 from pellucid.jobs import Store, over, question
 from pellucid.models import wrap
 from pellucid.models.preprocessing import preprocessing_of
-from pellucid.pictures import Found, find_pictures, prepare, sheet
-from pellucid.types import Model, Picture, Site
+from pellucid.pictures import PictureRef, find_pictures, prepare, sheet
 
 SCHEMA_VERSION = 1
 KEPT = "kept"
@@ -110,7 +110,7 @@ def top_pictures(
         BadOption: `folder` cannot be written to.
         Cancelled: interrupted; `finished` holds what was found, and so does `folder`.
     """
-    from pellucid.report.folder import writing
+    from pellucid.storage.atomic import writing
 
     if most < 1:
         raise BadOption(f"Expected at least one picture per unit, got {most}.")
@@ -122,7 +122,7 @@ def top_pictures(
         with writing(place):  # before the work, which would be lost
             place.mkdir(parents=True, exist_ok=True)
     store = Store(place and place / KEPT, question("top", model, layer=site) if place else "")
-    look = Look(model, site, most, every, store)
+    look = HitSearch(model, site, most, every, store)
     with guarded(model.module):
         outcome = over(every, look.one, name=lambda found: found.name, each=_counted(progress, len(every)))
         result = TopPictures(
@@ -145,7 +145,7 @@ def _counted(progress: Callable[[str, int, int], None] | None, total: int) -> Ca
     return lambda _: progress("pictures", next(done), total) if progress else None
 
 
-def _find_field(result: TopPictures, every: Sequence[Found]) -> KeyboardInterrupt | None:
+def _find_field(result: TopPictures, every: Sequence[PictureRef]) -> KeyboardInterrupt | None:
     """Fill in the layer's receptive field where all pictures share one; returns the interrupt if there was one."""
     preprocess = preprocessing_of(result.model)
     readable = next((found for found in every if found.source in result.seen), None)
@@ -184,7 +184,7 @@ def part_seen(
 
 
 def _write(result: TopPictures, path: Path) -> None:
-    from pellucid.report.folder import write_text
+    from pellucid.storage.atomic import write_text
 
     record = {
         "schema_version": SCHEMA_VERSION,

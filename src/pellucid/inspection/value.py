@@ -10,24 +10,33 @@ from typing import Any
 
 from torch import nn
 
-from pellucid.capture.guard import guarded
-from pellucid.capture.pieces import Pieces
 from pellucid.capture.receptive import ReceptiveField
-from pellucid.capture.tape import find_module
-from pellucid.capture.trace import ModuleCall, Step, Trace, trace
+from pellucid.capture.running import find_module, guarded
+from pellucid.capture.tracing import ModuleCall, Pieces, Trace, TracedStep, trace
+from pellucid.contracts import Model, Picture, Site
 from pellucid.errors import BadOption, BadSite
 from pellucid.inspection.fields import fields_of
 from pellucid.inspection.inputs import read_input
-from pellucid.inspection.stages import DENSE, Place, Stage, is_followed, is_view, mixed, name_of, unchanged, worked
+from pellucid.inspection.stages import (
+    DENSE,
+    ValuePlace,
+    ValueStage,
+    is_followed,
+    is_view,
+    mixed,
+    name_of,
+    unchanged,
+    worked,
+)
 from pellucid.models import wrap
-from pellucid.types import Model, Picture, Site
+from pellucid.results import Result
 
 _FOLLOWED = 5
 """Steps behind the layer that are worked out too, at most."""
 
 
 @dataclass(frozen=True, eq=False)
-class Look:
+class Look(Result):
     """One value of one layer, taken apart.
 
     Attributes:
@@ -47,7 +56,7 @@ class Look:
     unit: int
     at: tuple[int, ...]
     pieces: Pieces | None
-    stages: tuple[Stage, ...]
+    stages: tuple[ValueStage, ...]
     field: ReceptiveField | None
     box: tuple[tuple[int, int], ...] | None
     picture: Picture | None
@@ -66,9 +75,8 @@ class Look:
         Raises:
             BadSite: the layer is not two-dimensional or has no cells to show; the numbers still hold.
         """
-        from pellucid.inspection.value_picture import draw
-
-        return draw(self)
+        found: Any = self._do("draw")
+        return found
 
     def save(self, path: str | Path) -> Path:
         """Write `draw()` to a file.
@@ -77,7 +85,7 @@ class Look:
             BadSite: as `draw()`.
             BadOption: the file cannot be written.
         """
-        from pellucid.report.folder import writing
+        from pellucid.storage.atomic import writing
 
         target, picture = Path(path).expanduser(), self.draw()
         with writing(target):
@@ -116,7 +124,7 @@ def look(model: Model | nn.Module, picture: Any, layer: str | Site, unit: int, a
         place = _place(site, tuple(own.shape), unit, at, last=_features_last(chain, own.ndim, image.ndim))
         value = float(own[place.index(own)])
         pieces: Pieces | None = None
-        stages: tuple[Stage, ...] = (unchanged(call, value),)
+        stages: tuple[ValueStage, ...] = (unchanged(call, value),)
         if _mixes_pools(found, call):
             pieces, stages = mixed(call.module, call.path, kept.kept[chain[0].number].given["self"], place, value)
         elif chain:
@@ -141,7 +149,7 @@ def _call(found: Trace, site: Site) -> ModuleCall:
     return calls[site.call or 0]
 
 
-def _chain(found: Trace, call: ModuleCall) -> list[Step]:
+def _chain(found: Trace, call: ModuleCall) -> list[TracedStep]:
     """The layer's main operation, its other steps as far as the value goes through them, and some behind the layer."""
     if not call.steps:
         return []
@@ -166,7 +174,7 @@ def _chain(found: Trace, call: ModuleCall) -> list[Step]:
     return [*inside, *_behind(found, inside[-1], call)]
 
 
-def _main(found: Trace, call: ModuleCall) -> Step:
+def _main(found: Trace, call: ModuleCall) -> TracedStep:
     """The one operation of the layer that makes values of several cells, or its first one."""
     steps = [found.steps[number] for number in call.steps]
     heavy = _heavy(found, call)
@@ -178,7 +186,7 @@ def _main(found: Trace, call: ModuleCall) -> Step:
     return heavy[0] if heavy else steps[0]
 
 
-def _heavy(found: Trace, call: ModuleCall) -> list[Step]:
+def _heavy(found: Trace, call: ModuleCall) -> list[TracedStep]:
     """The operations of a layer that make values of several cells."""
     steps = [found.steps[number] for number in call.steps]
     return [s for s in steps if s.multiply_adds or "pool" in name_of(s) or name_of(s) == "mean"]
@@ -196,7 +204,7 @@ def _hint(found: Trace, call: ModuleCall) -> str:
     return f" Choose one inside: {', '.join(map(repr, inside))}." if inside else ""
 
 
-def _behind(found: Trace, step: Step, call: ModuleCall) -> Iterator[Step]:
+def _behind(found: Trace, step: TracedStep, call: ModuleCall) -> Iterator[TracedStep]:
     """Normalisation and activation behind the layer, while each is the only operation that uses the result."""
     for _ in range(_FOLLOWED):
         users = [s for s in found.steps[step.number + 1 :] if step.number in s.inputs]
@@ -208,7 +216,7 @@ def _behind(found: Trace, step: Step, call: ModuleCall) -> Iterator[Step]:
         yield step
 
 
-def _features_last(chain: list[Step], axes: int, input_axes: int) -> bool:
+def _features_last(chain: list[TracedStep], axes: int, input_axes: int) -> bool:
     """Whether features stand last in a layer's output: behind dense layers, and where tokens stand in rows."""
     if chain and name_of(chain[0]) in DENSE:
         return True
@@ -216,7 +224,7 @@ def _features_last(chain: list[Step], axes: int, input_axes: int) -> bool:
     return axes == 3 and input_axes == 4 and not grouped
 
 
-def _place(site: Site, shape: tuple[int, ...], unit: int, at: tuple[int, ...], *, last: bool) -> Place:
+def _place(site: Site, shape: tuple[int, ...], unit: int, at: tuple[int, ...], *, last: bool) -> ValuePlace:
     """Channels first `[1, unit, *grid]`, or tokens with their features last."""
     if len(shape) < 2:
         raise BadSite(f"The layer '{site}' gives one value per sample, without units.")
@@ -225,7 +233,7 @@ def _place(site: Site, shape: tuple[int, ...], unit: int, at: tuple[int, ...], *
         raise BadOption(f"The layer '{site}' has the units 0 to {units - 1}; got {unit}.")
     if len(at) != len(grid) or any(not 0 <= place < n for place, n in zip(at, grid, strict=True)):
         raise BadOption(_misplaced(site, grid, at))
-    return Place(unit, at, grid, last)
+    return ValuePlace(unit, at, grid, last)
 
 
 def _misplaced(site: Site, grid: tuple[int, ...], at: tuple[int, ...]) -> str:
@@ -239,7 +247,7 @@ def _misplaced(site: Site, grid: tuple[int, ...], at: tuple[int, ...]) -> str:
     return f"The grid of '{site}' is {wanted}; {said}. Name one from {zeros} to {last}: --at {zeros} (in Python, at)."
 
 
-def _check_value(call: ModuleCall, stages: tuple[Stage, ...], value: float) -> None:
+def _check_value(call: ModuleCall, stages: tuple[ValueStage, ...], value: float) -> None:
     """Refuse if what was worked out is not what the layer has."""
     inside = [stage.value for stage in stages if stage.inside]
     if not inside:

@@ -11,9 +11,9 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
-from pellucid.capture.pieces import Pieces
+from pellucid.capture.tracing import Pieces
 from pellucid.errors import BadSite
-from pellucid.pictures.colour import Scale, colour_map_for, scale
+from pellucid.pictures.colour import ColourScale, colour_map_for, scale
 
 if TYPE_CHECKING:
     from pellucid.inspection.value import Look
@@ -108,7 +108,7 @@ def _where(page: Image.Image, look: Look, top: int) -> None:
         pen.rectangle((box[0] - line, box[1] - line, box[2] + line, box[3] + line), outline=colour, width=2)
 
 
-def _tile(values: Tensor, drawn: Scale, winner: tuple[int, ...] | None = None) -> Image.Image:
+def _tile(values: Tensor, drawn: ColourScale, winner: tuple[int, ...] | None = None) -> Image.Image:
     """Cells as squares, with their numbers where these fit."""
     rows, columns = values.shape
     numbers = values.double().numpy()

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
-from pellucid.capture.blame import blamed
+from pellucid.capture.running import blamed
 from pellucid.errors import BadPicture, OutOfMemory, PellucidError, TraceLeft, Unexpected, exit_code, said
 
 Input = TypeVar("Input")

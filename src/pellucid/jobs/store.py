@@ -15,12 +15,12 @@ import PIL
 import torch
 from PIL.Image import Image
 
-from pellucid import __version__
+from pellucid._version import __version__
+from pellucid.contracts import Model, Picture
 from pellucid.digests import LENGTH, digest, digest_of_file
 from pellucid.errors import BadOption, MissingExtra, UnknownName
 from pellucid.pictures import sample_path
 from pellucid.storage.atomic import write_bytes
-from pellucid.types import Model, Picture
 
 Parsed = TypeVar("Parsed")
 

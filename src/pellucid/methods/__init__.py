@@ -11,7 +11,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from pellucid.types import Method
+    from pellucid.contracts import Method
 
 
 class _Registry(ModuleType):

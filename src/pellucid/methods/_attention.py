@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from pellucid.contracts import Attentions, Map
 from pellucid.errors import Refused
 from pellucid.numerics import safe_divide
-from pellucid.types import Attentions, Map
 
 
 def check_attentions(method: str, attentions: Attentions) -> None:

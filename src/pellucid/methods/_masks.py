@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from pellucid.contracts import Maps, Noise, ProbeLike, Scores
 from pellucid.errors import BadOption
-from pellucid.fills import BLUR, blurred, fill_of
+from pellucid.masking import BLUR, blurred, fill_of
 from pellucid.numerics import CHANNEL
-from pellucid.types import Maps, Noise, ProbeLike, Scores
 
 _LEVELS = 8
 """Steps from the sharp picture to the most blurred one, with straight lines between them."""
@@ -138,7 +138,7 @@ def _gradient_and_score(image_gradient: Maps, score: Scores) -> Tensor:
     return torch.cat([image_gradient.flatten(1), score[:, None].to(image_gradient.dtype)], 1)
 
 
-class Climb:
+class MaskSearch:
     """Adam (arXiv:1412.6980) for masks of values from 0 to 1; each goes its own way, whatever it is in a batch with."""
 
     def __init__(self, start: Tensor, rate: float) -> None:

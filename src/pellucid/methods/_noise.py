@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor
 
+from pellucid.contracts import Maps, Noise, ProbeLike
 from pellucid.errors import BadOption
-from pellucid.types import Maps, Noise, ProbeLike
 
 
 def noisy(

@@ -9,15 +9,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pellucid.blur import gaussian_blur
+from pellucid.contracts import Maps, ProbeLike
 from pellucid.errors import BadOption
 from pellucid.held import as_pictures
-from pellucid.types import Maps, ProbeLike
+from pellucid.numerics import gaussian_blur
 
 NAMES = ("black", "white", "mean", "blur")
 _BLUR = 0.1
 
-Draw: TypeAlias = Callable[[Maps, Tensor, Tensor], tuple[Maps, Maps, Tensor]]
+BaselineDraw: TypeAlias = Callable[[Maps, Tensor, Tensor], tuple[Maps, Maps, Tensor]]
 """`draw(rows, pictures, numbers)`: start and end of each path `[n, ...]`, and how far along it to look, from 0 to 1;
 `rows` are the pictures themselves, `pictures` says which they are and `numbers` which of their paths it is."""
 
@@ -127,7 +127,7 @@ def along_lines(
     return total
 
 
-def along_random_lines(method: str, image: Maps, probe: ProbeLike, samples: int, draw: Draw) -> Maps:
+def along_random_lines(method: str, image: Maps, probe: ProbeLike, samples: int, draw: BaselineDraw) -> Maps:
     """Mean over n of (E - B) g(B + t (E - B)) with start B, end E and t drawn for each n: a Monte Carlo integral.
 
     Raises:

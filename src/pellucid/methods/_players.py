@@ -7,10 +7,9 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from pellucid.contracts import Evidence, Maps, Noise, ProbeLike, Regions, VariantScores
 from pellucid.errors import BadOption
-from pellucid.fills import Fill, fill_of
-from pellucid.regions import Regions, regions_of
-from pellucid.types import Answers, Evidence, Maps, Noise, ProbeLike
+from pellucid.masking import Fill, fill_of, regions_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,7 +27,7 @@ class Game:
 
     def answers(
         self, count: int, shown: Callable[[Tensor, Tensor], Tensor], *, least: int | None = None, step: int = 1
-    ) -> Answers:
+    ) -> VariantScores:
         """What the model says to pictures of which only some regions are shown.
 
         Args:

@@ -7,9 +7,9 @@ from typing import TypeAlias
 import torch
 from torch import Tensor
 
+from pellucid.contracts import LocalPerturbation, Map, Maps
 from pellucid.errors import BadOption
-from pellucid.fills import Fill, inside
-from pellucid.types import Local, Map, Maps
+from pellucid.masking import Fill, inside
 
 SHAPES = ("square", "disc")
 Size: TypeAlias = tuple[int, int]
@@ -71,7 +71,9 @@ def windows(size: Size, window: Size, stride: Size) -> tuple[Tensor, int, int]:
     return torch.cat([places, ends], 1), len(tops), len(lefts)
 
 
-def hidden(boxes: Tensor, fill: Fill, window: Size, shape: str = "square", channels: Tensor | None = None) -> Local:
+def hidden(
+    boxes: Tensor, fill: Fill, window: Size, shape: str = "square", channels: Tensor | None = None
+) -> LocalPerturbation:
     """The change that hides boxes, `[count, 4]` or `[batch, count, 4]`, or the discs that fit into the windows.
 
     In all channels, or in the one that `channels` `[count]` names.
@@ -86,7 +88,7 @@ def hidden(boxes: Tensor, fill: Fill, window: Size, shape: str = "square", chann
             seen = in_channel(seen, channels[numbers.cpu()], parts.shape[1])
         return fill.hide(parts, samples, seen, corners)
 
-    return Local(boxes, paint)
+    return LocalPerturbation(boxes, paint)
 
 
 def in_channel(seen: Tensor, channels: Tensor, count: int) -> Tensor:

@@ -2,9 +2,9 @@
 
 import torch
 
+from pellucid.contracts import Map, Maps, Method, ProbeLike, Reference
 from pellucid.errors import Refused
 from pellucid.numerics import CHANNEL
-from pellucid.types import Map, Maps, Method, Paper, ProbeLike
 
 
 def ablation_cam(activation: Maps, probe: ProbeLike, *, rectify: bool = True) -> Map:
@@ -46,6 +46,8 @@ METHOD = Method(
     ablation_cam,
     id="ablation-cam",
     title="Ablation-CAM",
-    reference=Paper("Desai & Ramaswamy, WACV 2020, doi:10.1109/WACV45572.2020.9093360", "definition of Ablation-CAM"),
+    reference=Reference(
+        "Desai & Ramaswamy, WACV 2020, doi:10.1109/WACV45572.2020.9093360", "definition of Ablation-CAM"
+    ),
     caveat="Channels that stand in for each other seem unimportant, as each is removed alone.",
 )

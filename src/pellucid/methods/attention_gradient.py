@@ -2,9 +2,9 @@
 
 import torch
 
+from pellucid.contracts import Attentions, Evidence, Method, Reference
 from pellucid.methods._attention import as_map, check_attentions, read_shares
 from pellucid.numerics import product
-from pellucid.types import Attentions, Evidence, Method, Paper
 
 
 def attention_gradient(attention_evidence: Attentions) -> Evidence:
@@ -36,6 +36,6 @@ METHOD = Method(
     attention_gradient,
     id="attention-gradient",
     title="Gradient-weighted attention",
-    reference=Paper("arXiv:2103.15679", "eq. 1, 5 and 6"),
+    reference=Reference("arXiv:2103.15679", "eq. 1, 5 and 6"),
     caveat="Evidence against the class is set to zero in every head; places that speak against it look as if unused.",
 )

@@ -3,10 +3,10 @@
 import torch
 from torch import Tensor
 
+from pellucid.contracts import Attentions, Evidence, Method, Reference
 from pellucid.errors import BadOption
 from pellucid.methods._attention import as_map, check_attentions, read_shares
 from pellucid.numerics import product
-from pellucid.types import Attentions, Evidence, Method, Paper
 
 
 def attention_rollout(
@@ -62,6 +62,6 @@ METHOD = Method(
     attention_rollout,
     id="attention-rollout",
     title="Attention rollout",
-    reference=Paper("arXiv:2005.00928", "section 3, attention rollout"),
+    reference=Reference("arXiv:2005.00928", "section 3, attention rollout"),
     caveat="Shows where the network looks, not what speaks for a class: it is the same for all classes.",
 )

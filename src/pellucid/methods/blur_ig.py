@@ -2,10 +2,10 @@
 
 import torch
 
-from pellucid.blur import gaussian_blur
+from pellucid.contracts import Evidence, Maps, Method, ProbeLike, Reference
 from pellucid.errors import BadOption
 from pellucid.methods._paths import completeness_gap, plain_gradient
-from pellucid.types import Evidence, Maps, Method, Paper, ProbeLike
+from pellucid.numerics import gaussian_blur
 
 
 def blur_ig(image: Maps, probe: ProbeLike, *, steps: int = 50, sigma: float = 50.0) -> Evidence:
@@ -46,7 +46,7 @@ METHOD = Method(
     blur_ig,
     id="blur-ig",
     title="Blur integrated gradients",
-    reference=Paper("arXiv:2004.03383", "definition of BlurIG"),
+    reference=Reference("arXiv:2004.03383", "definition of BlurIG"),
     caveat="Says at which scales the score comes into being as much as where; smooth areas can get nothing.",
     reduce="sum",
 )

@@ -1,9 +1,9 @@
 """CAM."""
 
+from pellucid.contracts import Map, Maps, Method, Reference
 from pellucid.errors import Refused
 from pellucid.methods._relevance import before_softmax
 from pellucid.numerics import CHANNEL, SPACE
-from pellucid.types import Map, Maps, Method, Paper
 
 # What a score may do with a layer and stay linear in it, as named by the graph; `add` and `sub` join linear parts.
 # Where both operands of a product depend on the layer, the graph does not call it `mul` but says so.
@@ -57,6 +57,6 @@ METHOD = Method(
     cam,
     id="cam",
     title="CAM",
-    reference=Paper("arXiv:1512.04150", "eq. 2"),
+    reference=Reference("arXiv:1512.04150", "eq. 2"),
     caveat="Exact for the last layer only; the grid is coarse, and a cell's receptive field may be the whole picture.",
 )

@@ -1,9 +1,9 @@
 """Contrastive excitation backprop."""
 
+from pellucid.contracts import Map, Maps, Method, Reference
 from pellucid.methods._relevance import check_operations
 from pellucid.methods.excitation_backprop import OTHERWISE
 from pellucid.numerics import CHANNEL
-from pellucid.types import Map, Maps, Method, Paper
 
 
 def contrastive_excitation_backprop(relevance: Maps, uncovered: tuple[str, ...]) -> Map:
@@ -31,7 +31,7 @@ METHOD = Method(
     contrastive_excitation_backprop,
     id="contrastive-excitation-backprop",
     title="Contrastive excitation backprop",
-    reference=Paper("arXiv:1608.00507", "section 3.3"),
+    reference=Reference("arXiv:1608.00507", "section 3.3"),
     caveat="Both walks sum to one, so the map says nothing about how large the score is.",
     rule="contrastive-excitation",
 )

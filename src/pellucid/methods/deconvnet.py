@@ -1,7 +1,7 @@
 """DeconvNet."""
 
+from pellucid.contracts import Evidence, Maps, Method, Reference
 from pellucid.methods._rectified import check_activations
-from pellucid.types import Evidence, Maps, Method, Paper
 
 
 def deconvnet(image_gradient: Maps, uncovered: tuple[str, ...], *, other_activations: str = "refuse") -> Evidence:
@@ -25,7 +25,7 @@ METHOD = Method(
     deconvnet,
     id="deconvnet",
     title="DeconvNet",
-    reference=Paper("arXiv:1311.2901", "section 2.1"),
+    reference=Reference("arXiv:1311.2901", "section 2.1"),
     caveat="Depends on the picture through the max-pooling switches only; in networks without max pooling it shows "
     "nearly the same for every picture.",
     rule="deconvnet",

@@ -4,11 +4,11 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
+from pellucid.contracts import Evidence, Maps, Method, Reference, Scores
 from pellucid.errors import Refused
 from pellucid.held import as_pictures
 from pellucid.methods._relevance import check_operations
 from pellucid.numerics import sums_up
-from pellucid.types import Evidence, Maps, Method, Paper, Scores
 
 
 def deep_lift(
@@ -29,7 +29,7 @@ def deep_lift(
     leaves is `extras["gap"]`, and where that is more than rounding the pass is repeated in float64. In max pooling the
     larger of both maxima decides which input is responsible; the difference of a product of two values is shared by
     its factors as by Shapley values (arXiv:1705.07874, section 4.2), in gates and attention too. Softmax and norms have
-    rules of their own that stay bounded (all formulas: `capture/difference_steps.py`, `in_steps.py`).
+    rules of their own that stay bounded (all formulas: `capture/backward_rules/deep_lift_steps.py`, `in_steps.py`).
 
     Args:
         image: I, `[batch, channel, row, column]`.
@@ -73,7 +73,7 @@ METHOD = Method(
     deep_lift,
     id="deep-lift",
     title="DeepLIFT",
-    reference=Paper("arXiv:1704.02685", "section 3.5.1"),
+    reference=Reference("arXiv:1704.02685", "section 3.5.1"),
     caveat="Relative to the baseline: whatever looks like the baseline (mid-grey by default) can get nothing.",
     rule="differences",
     reduce="sum",

@@ -5,10 +5,10 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
+from pellucid.contracts import Evidence, Maps, Method, Noise, ProbeLike, Reference, Scores
 from pellucid.errors import BadOption
 from pellucid.methods._relevance import check_operations
 from pellucid.methods.deep_lift import deep_lift
-from pellucid.types import Evidence, Maps, Method, Noise, Paper, ProbeLike, Scores
 
 
 def deep_lift_shap(
@@ -72,7 +72,7 @@ METHOD = Method(
     deep_lift_shap,
     id="deep-lift-shap",
     title="DeepLIFT SHAP",
-    reference=Paper("arXiv:1705.07874", "section 4.2"),
+    reference=Reference("arXiv:1705.07874", "section 4.2"),
     caveat="The baselines are colours or noise, not pictures, so the network may treat them in ways of its own.",
     rule="differences",
     reduce="sum",

@@ -2,9 +2,9 @@
 
 import torch
 
+from pellucid.contracts import Map, Maps, Method, Reference
 from pellucid.errors import Refused
 from pellucid.numerics import CHANNEL, product, safe_divide
-from pellucid.types import Map, Maps, Method, Paper
 
 
 def eigen_cam(activation: Maps, gradient: Maps, *, centre: bool = True, rectify: bool = True) -> Map:
@@ -84,6 +84,6 @@ METHOD = Method(
     eigen_cam,
     id="eigen-cam",
     title="Eigen-CAM",
-    reference=Paper("arXiv:2008.00299", "definition of Eigen-CAM"),
+    reference=Reference("arXiv:2008.00299", "definition of Eigen-CAM"),
     caveat="Shows what dominates the layer, the same for every class except for the sign.",
 )

@@ -1,8 +1,8 @@
 """Eigen-Grad-CAM."""
 
+from pellucid.contracts import Map, Maps, Method, Reference
 from pellucid.methods.eigen_cam import first_component, signed_like
 from pellucid.numerics import CHANNEL
-from pellucid.types import Map, Maps, Method, Paper
 
 
 def eigen_grad_cam(activation: Maps, gradient: Maps, *, centre: bool = True, rectify: bool = True) -> Map:
@@ -28,6 +28,6 @@ METHOD = Method(
     eigen_grad_cam,
     id="eigen-grad-cam",
     title="Eigen-Grad-CAM",
-    reference=Paper("arXiv:2008.00299", "Eigen-CAM, applied to gradient times activation as in public code"),
+    reference=Reference("arXiv:2008.00299", "Eigen-CAM, applied to gradient times activation as in public code"),
     caveat="Keeps only the evidence that varies together; a second, independent reason is dropped.",
 )

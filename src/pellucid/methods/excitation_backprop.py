@@ -1,8 +1,8 @@
 """Excitation backprop."""
 
+from pellucid.contracts import Map, Maps, Method, Reference
 from pellucid.methods._relevance import check_operations
 from pellucid.numerics import CHANNEL
-from pellucid.types import Map, Maps, Method, Paper
 
 OTHERWISE = "Use grad-cam, or a layer above these operations."
 
@@ -32,7 +32,7 @@ METHOD = Method(
     excitation_backprop,
     id="excitation-backprop",
     title="Excitation backprop",
-    reference=Paper("arXiv:1608.00507", "eq. 1-4"),
+    reference=Reference("arXiv:1608.00507", "eq. 1-4"),
     caveat="Shows what excites the network as a whole and differs little between classes; the contrastive form does.",
     rule="excitation",
 )

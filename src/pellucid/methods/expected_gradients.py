@@ -2,9 +2,9 @@
 
 import torch
 
+from pellucid.contracts import Evidence, Maps, Method, Noise, ProbeLike, Reference
 from pellucid.errors import BadOption
 from pellucid.methods._paths import along_random_lines, colour_range, unknown_colours
-from pellucid.types import Evidence, Maps, Method, Noise, Paper, ProbeLike
 
 
 def expected_gradients(
@@ -46,7 +46,7 @@ METHOD = Method(
     expected_gradients,
     id="expected-gradients",
     title="Expected gradients",
-    reference=Paper("arXiv:1906.10670", "definition of expected gradients"),
+    reference=Reference("arXiv:1906.10670", "definition of expected gradients"),
     caveat="A random estimate, relative to references that are no real pictures; few samples leave it grainy.",
     reduce="sum",
 )

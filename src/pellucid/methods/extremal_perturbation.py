@@ -7,10 +7,10 @@ import math
 import torch
 from torch import Tensor
 
+from pellucid.contracts import Evidence, Maps, Method, Noise, ProbeLike, Reference
 from pellucid.errors import BadOption
-from pellucid.methods._masks import Climb, Fade, ends, fade_of, readings, score_and_slope
+from pellucid.methods._masks import Fade, MaskSearch, ends, fade_of, readings, score_and_slope
 from pellucid.numerics import product, resize, safe_divide
-from pellucid.types import Evidence, Maps, Method, Noise, Paper, ProbeLike
 
 _VARIANTS = ("preserve", "delete", "both")
 _LEAST = 50
@@ -59,7 +59,7 @@ def extremal_perturbation(
         cells: of p that lie in the picture, vertically and horizontally.
         rate: how far a cell may change in a step.
         fill: what is seen where the mask hides: `blur` (ever blurrier), a value in the model's normalised space,
-            `mean`, `noise` or another picture (see `pellucid.fills`).
+            `mean`, `noise` or another picture (see `pellucid.masking.fills`).
 
     Returns:
         raw `[batch, row, column]` at the size of the input: the mean of the masks, 0 to 1, highest where the smallest
@@ -83,7 +83,7 @@ def extremal_perturbation(
     unit = drop.where(drop > 0, torch.ones_like(drop)).to(image.dtype)[:, None, None, None]
     bumps = _Bumps(cells, image)
     side = cells + 2 * _REACH
-    climb = Climb(image.new_full((len(image), len(shares), side, side), 0.5), rate)
+    climb = MaskSearch(image.new_full((len(image), len(shares), side, side), 0.5), rate)
     with probe.interruptible(steps, _LEAST) as tally:
         for step in range(steps):
             mask = bumps(climb.here)
@@ -181,7 +181,7 @@ METHOD = Method(
     extremal_perturbation,
     id="extremal-perturbation",
     title="Extremal perturbation",
-    reference=Paper("arXiv:1910.08485", "section 3"),
+    reference=Reference("arXiv:1910.08485", "section 3"),
     caveat="The best area that was found, not the only one; what would do twice is shown once, and the "
     "blur around it is like no photograph's.",
     optimised=True,

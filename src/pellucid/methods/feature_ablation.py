@@ -5,10 +5,10 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from pellucid.contracts import Evidence, LocalPerturbation, Maps, Method, Noise, ProbeLike, Reference
 from pellucid.methods._players import Game, game_of
 from pellucid.methods._squares import ONE_AT_A_TIME, in_channel
 from pellucid.numerics import crops
-from pellucid.types import Evidence, Local, Maps, Method, Noise, Paper, ProbeLike
 
 
 def feature_ablation(
@@ -29,10 +29,10 @@ def feature_ablation(
         image: I, `[batch, channel, row, column]`.
         probe: scores the pictures with hidden regions.
         rng: draws the noise of the fill `noise`; the same for all pictures.
-        regions: number of superpixels, a grid such as `7x7`, or the file of a label map (see `pellucid.regions`); None
-            is 50 superpixels, or on small pictures a grid of about as many cells.
+        regions: number of superpixels, a grid such as `7x7`, or the file of a label map (see
+            `pellucid.masking.regions`); None is 50 superpixels, or on small pictures a grid of about as many cells.
         fill: what hides: a value in the model's normalised space (0 is the mean colour of its training data), `mean`,
-            `blur`, `noise`, `inpaint` or another picture (see `pellucid.fills`).
+            `blur`, `noise`, `inpaint` or another picture (see `pellucid.masking.fills`).
         by_channel: whether a region is hidden in one channel at a time, in all of them in turn.
 
     Returns:
@@ -55,7 +55,7 @@ def feature_ablation(
             seen = in_channel(seen, which // game.players, channels)
         return game.fill.hide(parts, samples, seen, corners)
 
-    answers = probe.score(1 + channels * game.players, Local(boxes, hide))
+    answers = probe.score(1 + channels * game.players, LocalPerturbation(boxes, hide))
     scores = answers.score.double()
     drops, top = (scores[:, :1] - scores[:, 1:]).cpu(), answers.top
     if by_channel:
@@ -83,7 +83,7 @@ METHOD = Method(
     feature_ablation,
     id="feature-ablation",
     title="Feature ablation",
-    reference=Paper("arXiv:1311.2901", "section 4.2, with regions for squares"),
+    reference=Reference("arXiv:1311.2901", "section 4.2, with regions for squares"),
     caveat="Evidence that two regions hold alike does not show, as each is hidden alone; a hidden region is itself "
     "something to see.",
     reduce="sum",

@@ -1,8 +1,8 @@
 """FEM: feature explanation method."""
 
+from pellucid.contracts import Map, Maps, Method, Reference
 from pellucid.errors import BadOption
 from pellucid.numerics import CHANNEL, SPACE
-from pellucid.types import Map, Maps, Method, Paper
 
 
 def fem(activation: Maps, *, threshold: float = 2.0) -> Map:
@@ -33,6 +33,6 @@ METHOD = Method(
     fem,
     id="fem",
     title="FEM",
-    reference=Paper("Fuad et al., IPTA 2020, doi:10.1109/IPTA50016.2020.9286629", "definition of FEM"),
+    reference=Reference("Fuad et al., IPTA 2020, doi:10.1109/IPTA50016.2020.9286629", "definition of FEM"),
     caveat="Knows nothing of the target: the map is the same for every class.",
 )

@@ -1,8 +1,8 @@
 """Finer-CAM."""
 
+from pellucid.contracts import Map, Maps, Method, ProbeLike, Reference
 from pellucid.errors import BadOption, Refused
 from pellucid.methods.grad_cam import grad_cam
-from pellucid.types import Map, Maps, Method, Paper, ProbeLike
 
 
 def finer_cam(
@@ -47,6 +47,6 @@ METHOD = Method(
     finer_cam,
     id="finer-cam",
     title="Finer-CAM",
-    reference=Paper("arXiv:2501.11309", "definition of Finer-CAM"),
+    reference=Reference("arXiv:2501.11309", "definition of Finer-CAM"),
     caveat="Leaves out what the class shares with its rivals, however important; needs class scores.",
 )

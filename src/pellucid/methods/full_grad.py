@@ -5,10 +5,10 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
+from pellucid.contracts import Evidence, Maps, Method, Reference, Scores
 from pellucid.errors import Refused
 from pellucid.methods._relevance import check_operations
 from pellucid.numerics import rescaled_map, sums_up
-from pellucid.types import Evidence, Maps, Method, Paper, Scores
 
 
 def full_grad(
@@ -60,7 +60,7 @@ METHOD = Method(
     full_grad,
     id="full-grad",
     title="FullGrad",
-    reference=Paper("arXiv:1905.00780", "eq. 3 and 8"),
+    reference=Reference("arXiv:1905.00780", "eq. 3 and 8"),
     caveat="Every part is stretched to its own full range, so the map does not show how much each part counts.",
     rule="biases",
 )

@@ -1,7 +1,7 @@
 """Grad-CAM."""
 
+from pellucid.contracts import Map, Maps, Method, Reference
 from pellucid.numerics import CHANNEL, SPACE
-from pellucid.types import Map, Maps, Method, Paper
 
 
 def grad_cam(activation: Maps, gradient: Maps, *, rectify: bool = True) -> Map:
@@ -26,7 +26,7 @@ METHOD = Method(
     grad_cam,
     id="grad-cam",
     title="Grad-CAM",
-    reference=Paper("arXiv:1610.02391", "eq. 1-2"),
+    reference=Reference("arXiv:1610.02391", "eq. 1-2"),
     caveat="Weights are averaged over the whole map, so evidence can appear where its channel is active "
     "for another reason.",
 )

@@ -1,8 +1,8 @@
 """Grad-CAM++."""
 
+from pellucid.contracts import Map, Maps, Method, Reference
 from pellucid.errors import BadOption
 from pellucid.numerics import CHANNEL, SPACE, safe_divide
-from pellucid.types import Map, Maps, Method, Paper
 
 
 def grad_cam_plus_plus(activation: Maps, gradient: Maps, *, variant: str = "paper") -> Map:
@@ -37,6 +37,6 @@ METHOD = Method(
     grad_cam_plus_plus,
     id="grad-cam++",
     title="Grad-CAM++",
-    reference=Paper("arXiv:1710.11063", "eq. 19"),
+    reference=Reference("arXiv:1710.11063", "eq. 19"),
     caveat="The weights can grow without bound where 2 + g sum(A) is near 0; then a single channel rules the map.",
 )

@@ -3,9 +3,9 @@
 import torch
 from torch import Tensor
 
+from pellucid.contracts import Evidence, Maps, Method, Noise, ProbeLike, Reference
 from pellucid.errors import BadOption
 from pellucid.methods._paths import along_random_lines, read_baselines
-from pellucid.types import Evidence, Maps, Method, Noise, Paper, ProbeLike
 
 
 def gradient_shap(
@@ -61,7 +61,7 @@ METHOD = Method(
     gradient_shap,
     id="gradient-shap",
     title="Gradient SHAP",
-    reference=Paper("arXiv:1705.07874", "SHAP; gradients at random points as in the authors' GradientExplainer"),
+    reference=Reference("arXiv:1705.07874", "SHAP; gradients at random points as in the authors' GradientExplainer"),
     caveat="A random estimate: maps with few samples are grainy, and the baselines decide what counts as nothing.",
     reduce="sum",
 )

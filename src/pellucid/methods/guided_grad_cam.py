@@ -4,9 +4,9 @@ from collections.abc import Callable
 
 from torch import Tensor
 
+from pellucid.contracts import Evidence, Maps, Method, Reference
 from pellucid.methods._rectified import check_activations
 from pellucid.methods.grad_cam import grad_cam
-from pellucid.types import Evidence, Maps, Method, Paper
 
 
 def guided_grad_cam(
@@ -42,7 +42,7 @@ METHOD = Method(
     guided_grad_cam,
     id="guided-grad-cam",
     title="Guided Grad-CAM",
-    reference=Paper("arXiv:1610.02391", "section 3.2"),
+    reference=Reference("arXiv:1610.02391", "section 3.2"),
     caveat="Class-specific only as far as Grad-CAM is; the fine structure inside is guided backprop's and is not.",
     rule="guided",
     reduce="max-abs",

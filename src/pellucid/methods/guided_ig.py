@@ -3,9 +3,9 @@
 import torch
 from torch import Tensor
 
+from pellucid.contracts import Evidence, Maps, Method, ProbeLike, Reference
 from pellucid.errors import BadOption
 from pellucid.methods._paths import completeness_gap, plain_gradient, read_baselines
-from pellucid.types import Evidence, Maps, Method, Paper, ProbeLike
 
 _OFF = 1e-4
 """Of the way from the baseline to the picture. In a picture of one colour the windows of a max pooling are ties, and
@@ -101,7 +101,7 @@ METHOD = Method(
     guided_ig,
     id="guided-ig",
     title="Guided integrated gradients",
-    reference=Paper("arXiv:2106.09788", "definition of Guided IG"),
+    reference=Reference("arXiv:2106.09788", "definition of Guided IG"),
     caveat="The path itself depends on the network's gradients, so two networks with the same scores can differ; a gap "
     "that is not small asks for more steps.",
     reduce="sum",

@@ -1,7 +1,7 @@
 """HiResCAM."""
 
+from pellucid.contracts import Map, Maps, Method, Reference
 from pellucid.numerics import CHANNEL
-from pellucid.types import Map, Maps, Method, Paper
 
 
 def hires_cam(activation: Maps, gradient: Maps, *, rectify: bool = True) -> Map:
@@ -26,6 +26,6 @@ METHOD = Method(
     hires_cam,
     id="hires-cam",
     title="HiResCAM",
-    reference=Paper("arXiv:2011.08891", "definition of HiResCAM"),
+    reference=Reference("arXiv:2011.08891", "definition of HiResCAM"),
     caveat="Faithful only behind the layer's last nonlinearity; at early layers it is as noisy as the gradient.",
 )

@@ -5,12 +5,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from pellucid.contracts import Evidence, Maps, Method, Noise, ProbeLike, Reference
 from pellucid.errors import BadOption
-from pellucid.fills import fill_of
+from pellucid.masking import fill_of
 from pellucid.methods._estimates import precision
 from pellucid.methods._masks import cells_of, cells_to_pixels
 from pellucid.numerics import product
-from pellucid.types import Evidence, Maps, Method, Noise, Paper, ProbeLike
 
 _LEAST = 100
 """Masks without which there is no map worth having."""
@@ -47,7 +47,7 @@ def hsic(
         masks: how many.
         cells: of the grid, vertically and horizontally; None is 7, or as many as there are pixels.
         fill: what hides: a value in the model's normalised space (0 is the mean colour of its training data), `mean`,
-            `blur`, `noise`, `inpaint` or another picture (see `pellucid.fills`).
+            `blur`, `noise`, `inpaint` or another picture (see `pellucid.masking.fills`).
 
     Returns:
         raw `[batch, cell, cell]`: HSIC, from about 0 to 1/4; extras `standard error` of the same shape, by leaving out
@@ -125,7 +125,7 @@ METHOD = Method(
     hsic,
     id="hsic",
     title="HSIC",
-    reference=Paper("arXiv:2206.06219", "eq. 3"),
+    reference=Reference("arXiv:2206.06219", "eq. 3"),
     caveat="Says that a cell matters, not whether it speaks for or against the target; an effect that is small next to "
     "others drowns in the standard error.",
 )

@@ -1,6 +1,6 @@
 """Input x gradient."""
 
-from pellucid.types import Maps, Method, Paper
+from pellucid.contracts import Maps, Method, Reference
 
 
 def input_x_gradient(image: Maps, image_gradient: Maps) -> Maps:
@@ -22,7 +22,7 @@ METHOD = Method(
     input_x_gradient,
     id="input-x-gradient",
     title="Input x gradient",
-    reference=Paper("arXiv:1605.01713", "section 2.2"),
+    reference=Reference("arXiv:1605.01713", "section 2.2"),
     caveat="Pixels of the mean colour get nothing however much they matter; edges of bright objects get the most.",
     reduce="sum",
 )

@@ -2,9 +2,9 @@
 
 from torch import Tensor
 
+from pellucid.contracts import Evidence, Maps, Method, ProbeLike, Reference
 from pellucid.errors import BadOption
 from pellucid.methods._paths import along_lines, completeness_gap, read_baselines, what_is_missing
-from pellucid.types import Evidence, Maps, Method, Paper, ProbeLike
 
 
 def integrated_gradients(
@@ -56,7 +56,7 @@ METHOD = Method(
     integrated_gradients,
     id="integrated-gradients",
     title="Integrated gradients",
-    reference=Paper("arXiv:1703.01365", "eq. 1"),
+    reference=Reference("arXiv:1703.01365", "eq. 1"),
     caveat="Relative to the baseline: whatever looks like the baseline (mid-grey by default) can get nothing.",
     reduce="sum",
 )

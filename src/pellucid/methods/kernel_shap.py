@@ -5,10 +5,10 @@ import math
 import torch
 from torch import Tensor
 
+from pellucid.contracts import Evidence, Maps, Method, Noise, ProbeLike, Reference
 from pellucid.errors import BadOption
 from pellucid.methods._estimates import precision
 from pellucid.methods._players import game_of
-from pellucid.types import Evidence, Maps, Method, Noise, Paper, ProbeLike
 
 _EACH = 4
 """Samples for each region below which the regression would mostly fit chance."""
@@ -34,11 +34,11 @@ def kernel_shap(
         image: I, `[batch, channel, row, column]`.
         probe: scores the pictures with some regions shown.
         rng: draws the sets, by number; the same for all pictures.
-        regions: number of superpixels, a grid such as `7x7`, or the file of a label map (see `pellucid.regions`); None
-            is 50 superpixels, or on small pictures a grid of about as many cells.
+        regions: number of superpixels, a grid such as `7x7`, or the file of a label map (see
+            `pellucid.masking.regions`); None is 50 superpixels, or on small pictures a grid of about as many cells.
         samples: number of sets, in pairs; from 2^m - 2 on, all of them.
         fill: what hides: a value in the model's normalised space (0 is the mean colour of its training data), `mean`,
-            `blur`, `noise`, `inpaint` or another picture (see `pellucid.fills`).
+            `blur`, `noise`, `inpaint` or another picture (see `pellucid.masking.fills`).
 
     Returns:
         raw `[batch, row, column]` at the size of the input, signed: each pixel has its region's phi; extras `values of
@@ -105,7 +105,7 @@ METHOD = Method(
     kernel_shap,
     id="kernel-shap",
     title="Kernel SHAP",
-    reference=Paper("arXiv:1705.07874", "theorem 2"),
+    reference=Reference("arXiv:1705.07874", "theorem 2"),
     caveat="A random estimate unless all sets are asked for; most of its questions are pictures with many regions "
     "hidden, unlike any that the network was trained on.",
 )

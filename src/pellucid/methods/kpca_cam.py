@@ -2,10 +2,10 @@
 
 import torch
 
+from pellucid.contracts import Map, Maps, Method, Reference
 from pellucid.errors import BadOption
 from pellucid.methods.eigen_cam import eigenvectors, signed_like
 from pellucid.numerics import CHANNEL, product
-from pellucid.types import Map, Maps, Method, Paper
 
 
 def kpca_cam(
@@ -55,6 +55,6 @@ METHOD = Method(
     kpca_cam,
     id="kpca-cam",
     title="KPCA-CAM",
-    reference=Paper("arXiv:2410.00267", "definition of KPCA-CAM"),
+    reference=Reference("arXiv:2410.00267", "definition of KPCA-CAM"),
     caveat="Shows what dominates the layer, the same for every class but for its sign; depends on the kernel's scale.",
 )

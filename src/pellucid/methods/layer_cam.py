@@ -1,7 +1,7 @@
 """LayerCAM."""
 
+from pellucid.contracts import Map, Maps, Method, Reference
 from pellucid.numerics import CHANNEL
-from pellucid.types import Map, Maps, Method, Paper
 
 
 def layer_cam(activation: Maps, gradient: Maps) -> Map:
@@ -23,6 +23,6 @@ METHOD = Method(
     layer_cam,
     id="layer-cam",
     title="LayerCAM",
-    reference=Paper("Jiang et al., IEEE TIP 2021, doi:10.1109/TIP.2021.3089943", "definition of LayerCAM"),
+    reference=Reference("Jiang et al., IEEE TIP 2021, doi:10.1109/TIP.2021.3089943", "definition of LayerCAM"),
     caveat="Drops all evidence against the class, so a map never looks empty even when the model is unsure.",
 )

@@ -2,9 +2,9 @@
 
 import torch
 
+from pellucid.contracts import Attentions, Evidence, Method, Reference
 from pellucid.errors import BadOption
 from pellucid.methods._attention import as_map, check_attentions
-from pellucid.types import Attentions, Evidence, Method, Paper
 
 
 def le_grad(
@@ -47,7 +47,7 @@ METHOD = Method(
     le_grad,
     id="le-grad",
     title="LeGrad",
-    reference=Paper("arXiv:2404.03214", "section 3"),
+    reference=Reference("arXiv:2404.03214", "section 3"),
     caveat="A gradient says what more attention would do, not what the attention does; and the head that scores early "
     "layers was never trained on them.",
 )

@@ -3,11 +3,11 @@
 import torch
 from torch import Tensor
 
+from pellucid.contracts import Evidence, Maps, Method, Noise, ProbeLike, Reference
 from pellucid.errors import BadOption
 from pellucid.held import Own
 from pellucid.methods._players import game_of
 from pellucid.numerics import safe_divide
-from pellucid.types import Evidence, Maps, Method, Noise, Paper, ProbeLike
 
 _EACH = 2
 """Samples for each region below which the regression would fit chance."""
@@ -38,8 +38,8 @@ def lime(
         image: I, `[batch, channel, row, column]`.
         probe: scores the pictures with some regions shown.
         rng: draws the sets, by number; the same for all pictures.
-        regions: number of superpixels, a grid such as `7x7`, or the file of a label map (see `pellucid.regions`); None
-            is 50 superpixels, or on small pictures a grid of about as many cells.
+        regions: number of superpixels, a grid such as `7x7`, or the file of a label map (see
+            `pellucid.masking.regions`); None is 50 superpixels, or on small pictures a grid of about as many cells.
         samples: number of sets, the picture itself included.
         regression: `ridge`, or `lasso` (with scikit-learn), which lets few regions count. In Python also a function of
             arrays (sets `[set, region]` of 0 and 1, scores `[set]`, weights `[set]`) that returns w `[region]`.
@@ -50,7 +50,7 @@ def lime(
         width: how near a picture must be to count, in cosine distance (0 to 1).
         similarity: in Python, a function that gives k(z) `[set]` of sets z, a bool tensor `[set, region]`.
         fill: what hides: a value in the model's normalised space (0 is the mean colour of its training data), `mean`,
-            `blur`, `noise`, `inpaint` or another picture (see `pellucid.fills`).
+            `blur`, `noise`, `inpaint` or another picture (see `pellucid.masking.fills`).
 
     Returns:
         raw `[batch, row, column]` at the size of the input, signed: each pixel has its region's w; extras `values of
@@ -171,7 +171,7 @@ METHOD = Method(
     lime,
     id="lime",
     title="LIME",
-    reference=Paper("arXiv:1602.04938", "equation 2 and algorithm 1"),
+    reference=Reference("arXiv:1602.04938", "equation 2 and algorithm 1"),
     caveat="The map is of a linear stand-in for the network, worth as much as its fit, which stands beside it; the "
     "choice of regions, of the width and of what hides them changes it.",
 )

@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping
 
+from pellucid.contracts import Evidence, Maps, Method, Reference, Scores
 from pellucid.methods._relevance import absorbed, check_operations
-from pellucid.types import Evidence, Maps, Method, Paper, Scores
 
 
 def lrp(  # noqa: PLR0913 - every rule has numbers of its own
@@ -27,7 +27,8 @@ def lrp(  # noqa: PLR0913 - every rule has numbers of its own
     """The score itself, handed down operation by operation until it lies on the pixels.
 
     Every operation shares out the relevance of its outputs among its inputs by R_j = sum_k x'_j w'_jk / z'_k R_k, where
-    the rule says what x', w' and z' are (`capture/affine.py` has all formulas). What arrives sums to the score, except
+    the rule says what x', w' and z' are (`capture/backward_rules/lrp_rules.py` has all formulas). What arrives sums to
+    the score, except
     for what biases and stabilisers absorb: `extras["gap"]`. Batch norm is taken together with the convolution below it.
     Attention weights, gates and the spread that a layer norm divides by are held constant (Ali et al. 2022,
     arXiv:2202.07304): relevance goes to the values that they weigh.
@@ -74,7 +75,7 @@ METHOD = Method(
     lrp,
     id="lrp",
     title="LRP",
-    reference=Paper("doi:10.1371/journal.pone.0130140", "eq. 56-60"),
+    reference=Reference("doi:10.1371/journal.pone.0130140", "eq. 56-60"),
     caveat="The picture depends on the rules: composites with z-plus look much the same for every class "
     "(arXiv:1912.09818).",
     rule="relevance",

@@ -8,10 +8,10 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from pellucid.contracts import Evidence, Maps, Method, Noise, ProbeLike, Reference
 from pellucid.errors import BadOption
-from pellucid.methods._masks import Climb, ends, fade_of, readings, score_and_slope
+from pellucid.methods._masks import MaskSearch, ends, fade_of, readings, score_and_slope
 from pellucid.numerics import product
-from pellucid.types import Evidence, Maps, Method, Noise, Paper, ProbeLike
 
 _LEAST = 20
 """Steps without which there is no mask worth having."""
@@ -53,7 +53,7 @@ def meaningful_perturbation(
         smooth: weight of the cube of the differences between neighbouring cells.
         rate: how far a cell may change in a step.
         fill: what is seen where the mask hides: `blur` (ever blurrier), a value in the model's normalised space,
-            `mean`, `noise` or another picture (see `pellucid.fills`).
+            `mean`, `noise` or another picture (see `pellucid.masking.fills`).
 
     Returns:
         raw `[batch, cell, cell]`: 1 - m, 0 (may stay) to 1 (must go); the map: the same drawn out smoothly; extras
@@ -71,7 +71,7 @@ def meaningful_perturbation(
     whole, hidden = ends(probe, fade)
     drop = (whole - hidden).abs()
     spread = [_spread(length, cells, image) for length in image.shape[2:]]
-    climb = Climb(image.new_ones(len(image), cells, cells), rate)
+    climb = MaskSearch(image.new_ones(len(image), cells, cells), rate)
     with probe.interruptible(steps, _LEAST) as tally:
         for step in range(steps):
             mask = climb.here
@@ -118,7 +118,7 @@ METHOD = Method(
     meaningful_perturbation,
     id="meaningful-perturbation",
     title="Meaningful perturbation",
-    reference=Paper("arXiv:1704.03296", "eq. 3-4"),
+    reference=Reference("arXiv:1704.03296", "eq. 3-4"),
     caveat="One of many masks that would do: the weights decide how much is hidden, and the network may be fooled by "
     "the outline of the blur.",
     optimised=True,

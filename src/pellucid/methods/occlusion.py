@@ -3,10 +3,10 @@
 import torch
 from torch import Tensor
 
+from pellucid.contracts import Evidence, Maps, Method, Noise, ProbeLike, Reference
 from pellucid.errors import BadOption
-from pellucid.fills import fill_of
+from pellucid.masking import fill_of
 from pellucid.methods._squares import ONE_AT_A_TIME, conventions, hidden, sizes, spread, windows
-from pellucid.types import Evidence, Maps, Method, Noise, Paper, ProbeLike
 
 
 def occlusion(
@@ -36,7 +36,7 @@ def occlusion(
         stride: distance between positions, likewise; None is half a window, at least 1. It may be larger than the
             window, to probe single pixels here and there.
         fill: what hides: a value in the model's normalised space (0 is the mean colour of its training data), `mean`,
-            `blur`, `noise`, `inpaint` or another picture (see `pellucid.fills`).
+            `blur`, `noise`, `inpaint` or another picture (see `pellucid.masking.fills`).
         shape: `square`, or `disc` for the disc (of two sizes, the ellipse) that fits into it.
         precision: `exact`, or `fast` for heavy convolutions in bfloat16, on differences only, where the processor has
             it; a note then tells the measured deviation.
@@ -86,7 +86,7 @@ METHOD = Method(
     occlusion,
     id="occlusion",
     title="Occlusion",
-    reference=Paper("arXiv:1311.2901", "section 4.2"),
+    reference=Reference("arXiv:1311.2901", "section 4.2"),
     caveat="A hidden square is itself something to see; the map depends on its size and colour, and evidence that is "
     "there twice does not show.",
     reduce="sum",

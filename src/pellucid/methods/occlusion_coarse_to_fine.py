@@ -3,10 +3,10 @@
 import torch
 from torch import Tensor
 
+from pellucid.contracts import Evidence, Maps, Method, Noise, ProbeLike, Reference
 from pellucid.errors import BadOption
-from pellucid.fills import fill_of
+from pellucid.masking import fill_of
 from pellucid.methods._squares import conventions, hidden, sizes, spread, starts, windows
-from pellucid.types import Evidence, Maps, Method, Noise, Paper, ProbeLike
 
 
 def occlusion_coarse_to_fine(
@@ -37,7 +37,7 @@ def occlusion_coarse_to_fine(
         factor: fine strides per coarse one; coarse windows may leave gaps.
         share: of the fine positions, how many are measured, 0 to 1; 1 is occlusion itself.
         fill: what hides: a value in the model's normalised space (0 is the mean colour of its training data), `mean`,
-            `blur`, `noise`, `inpaint` or another picture (see `pellucid.fills`).
+            `blur`, `noise`, `inpaint` or another picture (see `pellucid.masking.fills`).
         shape: `square`, or `disc` for the disc that fits into it.
 
     Returns:
@@ -106,6 +106,6 @@ METHOD = Method(
     occlusion_coarse_to_fine,
     id="occlusion-coarse-to-fine",
     title="Occlusion, coarse to fine",
-    reference=Paper("doi:10.1145/3299869.3319874", "section 5.2, adaptive drill-down"),
+    reference=Reference("doi:10.1145/3299869.3319874", "section 5.2, adaptive drill-down"),
     caveat="Only places that coarse steps found are looked at closely; the rest of the map is interpolated.",
 )

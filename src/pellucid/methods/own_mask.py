@@ -1,7 +1,7 @@
 """The network's own mask."""
 
+from pellucid.contracts import Map, Method, ProbeLike, Reference
 from pellucid.errors import Refused
-from pellucid.types import Map, Method, Paper, ProbeLike
 
 
 def own_mask(probe: ProbeLike) -> Map:
@@ -32,6 +32,6 @@ METHOD = Method(
     own_mask,
     id="own-mask",
     title="Own mask",
-    reference=Paper("arXiv:1705.07857", "a mask learned by a second network, here trained together with the first"),
+    reference=Reference("arXiv:1705.07857", "a mask learned by a second network, here trained together with the first"),
     caveat="Says what the network was trained to name, not what a class's score was measured to depend on.",
 )

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from pellucid.contracts import Evidence, Maps, Method, Noise, ProbeLike, Reference
 from pellucid.errors import BadOption
 from pellucid.methods._players import Game, game_of
-from pellucid.types import Evidence, Maps, Method, Noise, Paper, ProbeLike
 
 _AT_ONCE = 16
 """Groups divided between two looks at which matter most; a fixed number, so that chunks never change a result."""
@@ -36,11 +36,11 @@ def partition_shap(
         image: I, `[batch, channel, row, column]`.
         probe: scores the pictures with some regions shown.
         rng: draws the noise of the fill `noise`; the same for all pictures.
-        regions: number of superpixels, a grid such as `7x7`, or the file of a label map (see `pellucid.regions`); None
-            is 50 superpixels, or on small pictures a grid of about as many cells.
+        regions: number of superpixels, a grid such as `7x7`, or the file of a label map (see
+            `pellucid.masking.regions`); None is 50 superpixels, or on small pictures a grid of about as many cells.
         samples: how many pictures to ask for at most; dividing one group takes two.
         fill: what hides: a value in the model's normalised space (0 is the mean colour of its training data), `mean`,
-            `blur`, `noise`, `inpaint` or another picture (see `pellucid.fills`).
+            `blur`, `noise`, `inpaint` or another picture (see `pellucid.masking.fills`).
 
     Returns:
         raw `[batch, row, column]` at the size of the input, signed: each pixel has its region's value; extras `values
@@ -199,7 +199,7 @@ METHOD = Method(
     partition_shap,
     id="partition-shap",
     title="Partition SHAP",
-    reference=Paper("doi:10.1007/978-3-642-45494-3_7", "Owen's values, for nested unions"),
+    reference=Reference("doi:10.1007/978-3-642-45494-3_7", "Owen's values, for nested unions"),
     caveat="Values depend on how the picture is halved, as a region shares first with its neighbours; most of its "
     "questions are pictures with large parts hidden.",
 )

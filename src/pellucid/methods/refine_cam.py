@@ -1,7 +1,7 @@
 """Refine-CAM."""
 
+from pellucid.contracts import Map, Maps, Method, Reference
 from pellucid.methods.grad_cam_plus_plus import grad_cam_plus_plus
-from pellucid.types import Map, Maps, Method, Paper
 
 
 def refine_cam(activation: Maps, gradient: Maps) -> Map:
@@ -27,7 +27,7 @@ METHOD = Method(
     refine_cam,
     id="refine-cam",
     title="Refine-CAM",
-    reference=Paper("arXiv:2605.14641", "as public code has it"),
+    reference=Reference("arXiv:2605.14641", "as public code has it"),
     caveat="One layer that misses a place hides it from the map, however clearly all others see it.",
     fuse="product",
 )

@@ -5,11 +5,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from pellucid.contracts import Evidence, Map, Maps, Method, Noise, ProbeLike, Reference
 from pellucid.errors import BadOption
 from pellucid.methods._estimates import precision
 from pellucid.methods._masks import cells_of, fade_of
 from pellucid.numerics import product, resize, safe_divide
-from pellucid.types import Evidence, Map, Maps, Method, Noise, Paper, ProbeLike
 
 _CELLS = 7
 _LEAST = 100
@@ -43,7 +43,7 @@ def rise(
             pixels.
         keep: probability that a cell is shown, above 0 and below 1.
         fill: what is seen where a mask hides: a value in the model's normalised space (0 is the mean colour of its
-            training data), `mean`, `blur`, `noise` or another picture (see `pellucid.fills`).
+            training data), `mean`, `blur`, `noise` or another picture (see `pellucid.masking.fills`).
 
     Returns:
         raw `[batch, row, column]` at the size of the input: S; the map: S less the mean score of all masked pictures,
@@ -125,7 +125,7 @@ METHOD = Method(
     rise,
     id="rise",
     title="RISE",
-    reference=Paper("arXiv:1806.07421", "eq. 6"),
+    reference=Reference("arXiv:1806.07421", "eq. 6"),
     caveat="An estimate: what is not well above its standard error is noise, and half a picture behind a soft mask is "
     "unlike any that the network was trained on.",
 )

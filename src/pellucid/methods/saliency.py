@@ -1,6 +1,6 @@
 """Saliency: the plain gradient."""
 
-from pellucid.types import Maps, Method, Paper
+from pellucid.contracts import Maps, Method, Reference
 
 
 def saliency(image_gradient: Maps) -> Maps:
@@ -21,7 +21,7 @@ METHOD = Method(
     saliency,
     id="saliency",
     title="Saliency",
-    reference=Paper("arXiv:1312.6034", "section 3"),
+    reference=Reference("arXiv:1312.6034", "section 3"),
     caveat="Shows sensitivity, not evidence: where a small change would matter, not what the score is made of.",
     reduce="max-abs",
 )

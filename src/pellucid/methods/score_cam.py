@@ -5,9 +5,9 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from pellucid.contracts import Map, Maps, Method, ProbeLike, Reference
 from pellucid.errors import BadOption
 from pellucid.numerics import CHANNEL
-from pellucid.types import Map, Maps, Method, Paper, ProbeLike
 
 
 def score_cam(
@@ -63,7 +63,7 @@ METHOD = Method(
     score_cam,
     id="score-cam",
     title="Score-CAM",
-    reference=Paper("arXiv:1910.01279", "algorithm 1"),
+    reference=Reference("arXiv:1910.01279", "algorithm 1"),
     caveat="The softmax over channels lets a few masks rule when scores are logits; masked pictures are unlike "
     "any that the network was trained on.",
 )

@@ -7,11 +7,11 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
+from pellucid.contracts import Evidence, LocalPerturbation, Maps, Method, ProbeLike, Reference
 from pellucid.errors import BadOption
-from pellucid.fills import inside
+from pellucid.masking import inside
 from pellucid.methods._masks import cells_of
 from pellucid.numerics import CHANNEL, safe_divide
-from pellucid.types import Evidence, Local, Maps, Method, Paper, ProbeLike
 
 _CELLS = 14
 
@@ -57,7 +57,7 @@ def sensitivity(
         up = epsilon[samples] * (1 - 2 * (numbers % 2))
         return parts + up[:, None, None, None] * inside(twice[numbers.cpu()].to(corners), corners, parts.shape)
 
-    score = probe.score(len(twice), Local(twice, change)).score.reshape(len(image), -1, 2)
+    score = probe.score(len(twice), LocalPerturbation(twice, change)).score.reshape(len(image), -1, 2)
     measured = (score[:, :, 0] - score[:, :, 1]) / (2 * epsilon[:, None])
     slope = image_gradient.sum(CHANNEL)
     parts = [slope[:, top:bottom, left:right].sum((1, 2)) for top, left, bottom, right in boxes]
@@ -82,7 +82,7 @@ METHOD = Method(
     sensitivity,
     id="sensitivity",
     title="Input sensitivity",
-    reference=Paper("arXiv:1312.6034", "eq. 3, by central differences"),
+    reference=Reference("arXiv:1312.6034", "eq. 3, by central differences"),
     caveat="One cell at a time gets brighter or darker: what the score would say to a change of shape or colour, or of "
     "several cells at once, does not show.",
 )

@@ -2,9 +2,9 @@
 
 import torch
 
+from pellucid.contracts import Evidence, Maps, Method, ProbeLike, Reference
 from pellucid.errors import BadOption
 from pellucid.numerics import CHANNEL, SPACE
-from pellucid.types import Evidence, Maps, Method, Paper, ProbeLike
 
 
 def shapley_cam(activation: Maps, probe: ProbeLike, *, utility: str = "rest", rectify: bool = True) -> Evidence:
@@ -50,6 +50,6 @@ METHOD = Method(
     shapley_cam,
     id="shapley-cam",
     title="Shapley-CAM",
-    reference=Paper("arXiv:2501.06261", "definition of ShapleyCAM"),
+    reference=Reference("arXiv:2501.06261", "definition of ShapleyCAM"),
     caveat="The expansion is around the picture and says little about a layer without its channels, where it should.",
 )

@@ -3,10 +3,10 @@
 import torch
 from torch import Tensor
 
+from pellucid.contracts import Evidence, Maps, Method, Noise, ProbeLike, Reference
 from pellucid.errors import BadOption
 from pellucid.methods._estimates import precision
 from pellucid.methods._players import game_of
-from pellucid.types import Evidence, Maps, Method, Noise, Paper, ProbeLike
 
 
 def shapley_sampling(
@@ -28,12 +28,12 @@ def shapley_sampling(
         image: I, `[batch, channel, row, column]`.
         probe: scores the pictures with some regions shown.
         rng: draws the orders, by number; the same for all pictures.
-        regions: number of superpixels, a grid such as `7x7`, or the file of a label map (see `pellucid.regions`); None
-            is 50 superpixels, or on small pictures a grid of about as many cells.
+        regions: number of superpixels, a grid such as `7x7`, or the file of a label map (see
+            `pellucid.masking.regions`); None is 50 superpixels, or on small pictures a grid of about as many cells.
         permutations: number of orders; each takes as many samples as there are regions, less one.
         antithetic: let every second order be the one before it backwards, which mostly lessens the error.
         fill: what hides: a value in the model's normalised space (0 is the mean colour of its training data), `mean`,
-            `blur`, `noise`, `inpaint` or another picture (see `pellucid.fills`).
+            `blur`, `noise`, `inpaint` or another picture (see `pellucid.masking.fills`).
 
     Returns:
         raw `[batch, row, column]` at the size of the input, signed: each pixel has its region's phi_r; extras `values
@@ -80,7 +80,7 @@ METHOD = Method(
     shapley_sampling,
     id="shapley-sampling",
     title="Shapley sampling",
-    reference=Paper("doi:10.1016/j.cor.2008.04.004", "sampling of orders, here in antithetic pairs"),
+    reference=Reference("doi:10.1016/j.cor.2008.04.004", "sampling of orders, here in antithetic pairs"),
     caveat="A random estimate; most of its questions are pictures with many regions hidden, unlike any that the "
     "network was trained on.",
 )

@@ -2,9 +2,9 @@
 
 import torch
 
+from pellucid.contracts import Map, Maps, Method, Noise, ProbeLike, Reference
 from pellucid.methods._noise import noisy
 from pellucid.numerics import CHANNEL, SPACE, safe_divide
-from pellucid.types import Map, Maps, Method, Noise, Paper, ProbeLike
 
 
 def smooth_grad_cam_plus_plus(
@@ -51,6 +51,6 @@ METHOD = Method(
     smooth_grad_cam_plus_plus,
     id="smooth-grad-cam++",
     title="Smooth Grad-CAM++",
-    reference=Paper("arXiv:1908.01224", "section 3"),
+    reference=Reference("arXiv:1908.01224", "section 3"),
     caveat="Cubes of small gradients lose their digits; with few samples single copies can rule the map.",
 )

@@ -2,8 +2,8 @@
 
 import torch
 
+from pellucid.contracts import Maps, Method, Noise, ProbeLike, Reference
 from pellucid.methods._noise import noisy_mean
-from pellucid.types import Maps, Method, Noise, Paper, ProbeLike
 
 
 def smoothgrad(
@@ -41,7 +41,7 @@ METHOD = Method(
     smoothgrad,
     id="smoothgrad",
     title="SmoothGrad",
-    reference=Paper("arXiv:1706.03825", "section 2"),
+    reference=Reference("arXiv:1706.03825", "section 2"),
     caveat="Shows the network's behaviour around the picture, on noisy pictures that it was not trained on.",
     reduce="of",
 )

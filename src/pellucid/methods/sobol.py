@@ -6,11 +6,11 @@ import torch
 from torch import Tensor
 from torch.quasirandom import SobolEngine
 
+from pellucid.contracts import Evidence, Maps, Method, Noise, ProbeLike, Reference
 from pellucid.errors import BadOption
 from pellucid.methods._estimates import precision
 from pellucid.methods._masks import cells_of, cells_to_pixels, fade_of
 from pellucid.numerics import safe_divide
-from pellucid.types import Evidence, Maps, Method, Noise, Paper, ProbeLike
 
 _CELLS = 8
 _LEAST = 8
@@ -40,7 +40,7 @@ def sobol(
         designs: points (A, B), best a power of two. Each takes as many masked pictures as there are cells, and 2.
         cells: of the grid, vertically and horizontally; None is 8, or as many as there are pixels.
         fill: what is seen where a mask hides: a value in the model's normalised space (0 is the mean colour of its
-            training data), `mean`, `blur`, `noise` or another picture (see `pellucid.fills`).
+            training data), `mean`, `blur`, `noise` or another picture (see `pellucid.masking.fills`).
 
     Returns:
         raw `[batch, cell, cell]`: T, never negative, 0 everywhere if no mask changes the score; extras `standard error`
@@ -84,7 +84,7 @@ METHOD = Method(
     sobol,
     id="sobol",
     title="Sobol indices",
-    reference=Paper("arXiv:2111.04138", "eq. 4-5"),
+    reference=Reference("arXiv:2111.04138", "eq. 4-5"),
     caveat="Says that a cell matters, not whether it speaks for or against the target; few designs leave a large "
     "standard error.",
 )

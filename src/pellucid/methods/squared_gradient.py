@@ -2,8 +2,8 @@
 
 import torch
 
+from pellucid.contracts import Maps, Method, Noise, ProbeLike, Reference
 from pellucid.methods._noise import noisy_mean
-from pellucid.types import Maps, Method, Noise, Paper, ProbeLike
 
 
 def squared_gradient(
@@ -39,7 +39,7 @@ METHOD = Method(
     squared_gradient,
     id="squared-gradient",
     title="Squared gradient",
-    reference=Paper("arXiv:1806.10758", "SmoothGrad-Squared"),
+    reference=Reference("arXiv:1806.10758", "SmoothGrad-Squared"),
     caveat="Signs are lost: evidence for and against look alike.",
     reduce="sum",
 )

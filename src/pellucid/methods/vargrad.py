@@ -2,8 +2,8 @@
 
 import torch
 
+from pellucid.contracts import Maps, Method, Noise, ProbeLike, Reference
 from pellucid.methods._noise import noisy
-from pellucid.types import Maps, Method, Noise, Paper, ProbeLike
 
 
 def vargrad(
@@ -48,7 +48,7 @@ METHOD = Method(
     vargrad,
     id="vargrad",
     title="VarGrad",
-    reference=Paper("arXiv:1810.03292", "section on VarGrad in its appendix"),
+    reference=Reference("arXiv:1810.03292", "section on VarGrad in its appendix"),
     caveat="Says how unsteady the gradient is, not in which direction a pixel counts.",
     reduce="sum",
 )

@@ -1,7 +1,7 @@
 """XGrad-CAM."""
 
+from pellucid.contracts import Map, Maps, Method, Reference
 from pellucid.numerics import CHANNEL, SPACE, safe_divide
-from pellucid.types import Map, Maps, Method, Paper
 
 
 def xgrad_cam(activation: Maps, gradient: Maps) -> Map:
@@ -26,6 +26,6 @@ METHOD = Method(
     xgrad_cam,
     id="xgrad-cam",
     title="XGrad-CAM",
-    reference=Paper("arXiv:2008.02312", "definition of XGrad-CAM"),
+    reference=Reference("arXiv:2008.02312", "definition of XGrad-CAM"),
     caveat="Meant for layers behind a ReLU; where a channel's positive and negative values cancel, it explodes.",
 )

@@ -9,10 +9,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from pellucid.contracts import Evidence, Maps, Method, ProbeLike, Reference
 from pellucid.errors import MissingExtra
 from pellucid.methods._paths import along_lines, plain_gradient, read_baselines
 from pellucid.numerics import CHANNEL, resize_picture
-from pellucid.types import Evidence, Maps, Method, Paper, ProbeLike
 
 _SCALES = (50, 100, 150, 250, 500, 1200)
 _SIDE = 224
@@ -103,6 +103,6 @@ METHOD = Method(
     xrai,
     id="xrai",
     title="XRAI",
-    reference=Paper("arXiv:1906.02825", "algorithm 1"),
+    reference=Reference("arXiv:1906.02825", "algorithm 1"),
     caveat="Regions come from the picture's colours alone: an object that the segmentation does not see has no region.",
 )

@@ -11,7 +11,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from pellucid.judging import Metric
+    from pellucid.contracts import Metric
 
 
 class _Registry(ModuleType):

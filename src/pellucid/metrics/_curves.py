@@ -5,11 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from pellucid.contracts import Map, Maps, MetricResult, Perturbation, ScoreQueries
 from pellucid.errors import BadOption
-from pellucid.fills import Fill
-from pellucid.judging import Asking, Judgement
+from pellucid.masking import Fill
 from pellucid.numerics import ranks
-from pellucid.types import Change, Map, Maps
 
 
 def equal_steps(total: float, steps: int, like: Tensor) -> Tensor:
@@ -17,7 +16,7 @@ def equal_steps(total: float, steps: int, like: Tensor) -> Tensor:
     return (torch.arange(steps + 1, device=like.device) * total / steps).round().long()
 
 
-def in_order(values: Map, counts: Tensor, fill: Fill, *, shown: bool) -> Change:
+def in_order(values: Map, counts: Tensor, fill: Fill, *, shown: bool) -> Perturbation:
     """Variant i hides the first `counts[i]` pixels, the largest values first; with `shown`, all others."""
     place = ranks(values)
 
@@ -28,7 +27,7 @@ def in_order(values: Map, counts: Tensor, fill: Fill, *, shown: bool) -> Change:
     return change
 
 
-def curve_of(values: Map, probe: Asking, steps: int, fill: Fill, metric: str, *, shown: bool) -> Judgement:
+def curve_of(values: Map, probe: ScoreQueries, steps: int, fill: Fill, metric: str, *, shown: bool) -> MetricResult:
     """The probability while the map's pixels are hidden from the largest on, or shown, and the area under it.
 
     Raises:
@@ -40,4 +39,4 @@ def curve_of(values: Map, probe: Asking, steps: int, fill: Fill, metric: str, *,
     counts = equal_steps(pixels, steps, values)
     curve = probe.probability(len(counts), in_order(values, counts, fill, shown=shown)).score
     axis = counts.to(curve) / counts[-1]
-    return Judgement(torch.trapezoid(curve, axis, dim=1), {"curve": curve}, tuple(axis.tolist()))
+    return MetricResult(torch.trapezoid(curve, axis, dim=1), {"curve": curve}, tuple(axis.tolist()))

@@ -7,7 +7,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from pellucid.types import Maps
+from pellucid.contracts import Maps
 
 _SIDE, _CORNER = 1 / 6, 1 / 12
 _NEIGHBOURS = tuple(

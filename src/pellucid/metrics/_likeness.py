@@ -11,10 +11,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from pellucid.contracts import Map
 from pellucid.errors import BadOption
 from pellucid.metrics._agreement import pearson, spearman
 from pellucid.numerics import safe_divide
-from pellucid.types import Map
 
 _CELL = 16
 """Pixels of a cell of the histogram of gradients, on pictures large enough for it."""

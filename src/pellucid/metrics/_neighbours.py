@@ -7,12 +7,11 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
+from pellucid.contracts import Map, Maps, Noise, Perturbation, Reattribution
 from pellucid.errors import BadOption
-from pellucid.judging import Explaining
-from pellucid.types import Change, Map, Maps, Noise
 
 
-def nearby(metric: str, rng: Noise, samples: int, radius: float) -> Change:
+def nearby(metric: str, rng: Noise, samples: int, radius: float) -> Perturbation:
     """Variants with uniform noise of up to `radius` times each picture's range on every value.
 
     Raises:
@@ -30,14 +29,14 @@ def nearby(metric: str, rng: Noise, samples: int, radius: float) -> Change:
 
 
 def per_neighbour(
-    values: Map, explain: Explaining, samples: int, change: Change
+    values: Map, explain: Reattribution, samples: int, change: Perturbation
 ) -> Iterator[tuple[Tensor, Tensor, Map, Map]]:
     """(rows `[n]`, variants `[n]`, the map itself `[n, row, column]`, that of the variant), in float64."""
     for rows, numbers, maps in explain.changed(samples, change):
         yield rows, numbers, values[rows].double(), maps.double()
 
 
-def distances(values: Map, explain: Explaining, samples: int, change: Change) -> Tensor:
+def distances(values: Map, explain: Reattribution, samples: int, change: Perturbation) -> Tensor:
     """How far maps of variants are from the map, as a share of its length, `[batch, samples]`; NaN for empty ones."""
     found = torch.full((len(values), samples), torch.nan, dtype=torch.float64, device=values.device)
     for rows, numbers, before, after in per_neighbour(values, explain, samples, change):

@@ -5,18 +5,17 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from pellucid.contracts import Map, Maps, ScoreQueries
 from pellucid.errors import BadOption
-from pellucid.fills import Fill
-from pellucid.judging import Asking
+from pellucid.masking import Fill
 from pellucid.numerics import safe_divide
-from pellucid.types import Map, Maps
 
 NOTHING = (
     "A map without positive values shows nothing: its number is that of the hidden picture, and may be the best of all."
 )
 
 
-def behind_the_map(metric: str, values: Map, fill: Fill, probe: Asking) -> tuple[Tensor, Tensor]:
+def behind_the_map(metric: str, values: Map, fill: Fill, probe: ScoreQueries) -> tuple[Tensor, Tensor]:
     """The probability for each picture, and for it seen through its map of 0 (hidden) to 1, both `[batch]`.
 
     Raises:

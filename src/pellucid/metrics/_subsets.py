@@ -5,10 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from pellucid.contracts import Map, Maps, Noise, ScoreQueries
 from pellucid.errors import BadOption
-from pellucid.fills import Fill
-from pellucid.judging import Asking
-from pellucid.types import Map, Maps, Noise
+from pellucid.masking import Fill
 
 _BYTES = 2**26
 """Masks as numbers in memory at once."""
@@ -30,7 +29,7 @@ def random_parts(values: Map, rng: Noise, sizes: Tensor) -> Tensor:
     return masks.view(len(sizes), *values.shape[1:])
 
 
-def drops(probe: Asking, fill: Fill, masks: Tensor) -> Tensor:
+def drops(probe: ScoreQueries, fill: Fill, masks: Tensor) -> Tensor:
     """S(x) - S(x without the part), `[batch, count]`, for parts of all pictures, bool `[count, row, column]`."""
 
     def hide(rows: Maps, samples: Tensor, numbers: Tensor) -> Maps:

@@ -9,9 +9,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from pellucid.components import Mask, boxes_of_parts
+from pellucid.contracts import Map, Scores
 from pellucid.errors import BadOption
-from pellucid.types import Map, Scores
+from pellucid.numerics import Mask, boxes_of_parts
 
 THRESHOLDS = tuple(k / 100 for k in range(100))
 """Shares of a map's range at which boxes are drawn: 0 to 0.99."""

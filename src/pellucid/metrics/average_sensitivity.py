@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from pellucid.judging import Explaining, Judgement, Metric
+from pellucid.contracts import Map, Metric, MetricResult, Noise, Reattribution, Reference
 from pellucid.metrics._neighbours import distances, nearby
-from pellucid.types import Map, Noise, Paper
 
 
 def average_sensitivity(
-    values: Map, explain: Explaining, rng: Noise, *, samples: int = 10, radius: float = 0.02
-) -> Judgement:
+    values: Map, explain: Reattribution, rng: Noise, *, samples: int = 10, radius: float = 0.02
+) -> MetricResult:
     """The mean change of the map, as a share of its length, over pictures with a little noise.
 
     As `max-sensitivity`, with the mean for the maximum: an estimate that more samples make better, not larger.
@@ -28,14 +27,14 @@ def average_sensitivity(
         BadOption: no sample or no radius.
     """
     found = distances(values, explain, samples, nearby(METRIC.id, rng, samples, radius))
-    return Judgement(found.mean(1), {"distances": found})
+    return MetricResult(found.mean(1), {"distances": found})
 
 
 METRIC = Metric(
     average_sensitivity,
     id="average-sensitivity",
     title="Average sensitivity",
-    reference=Paper("arXiv:2005.00631", "average sensitivity"),
+    reference=Reference("arXiv:2005.00631", "average sensitivity"),
     better="lower",
     caveat="A map that never changes is perfectly stable and says nothing: the random and the centre map score 0.",
 )

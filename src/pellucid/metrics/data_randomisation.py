@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from pellucid.contracts import Map, Metric, MetricResult, Reattribution, Reference
 from pellucid.errors import BadOption
-from pellucid.judging import Explaining, Judgement, Metric
 from pellucid.metrics._likeness import MEASURES, check_measure, likeness
-from pellucid.types import Map, Paper
 
 
-def data_randomisation(values: Map, explain: Explaining, *, weights: str = "", measure: str = "rank") -> Judgement:
+def data_randomisation(
+    values: Map, explain: Reattribution, *, weights: str = "", measure: str = "rank"
+) -> MetricResult:
     """How alike the map is to that of the same network trained on random labels.
 
     A map that explains what was learned has to differ between a network that learned the data and one that learned
@@ -38,14 +39,14 @@ def data_randomisation(values: Map, explain: Explaining, *, weights: str = "", m
         )
     new = explain.with_file(METRIC.id, weights)
     found = {name: likeness(name, values, new) for name in MEASURES}
-    return Judgement(found[measure], found)
+    return MetricResult(found[measure], found)
 
 
 METRIC = Metric(
     data_randomisation,
     id="data-randomisation",
     title="Randomisation of the data",
-    reference=Paper("arXiv:1810.03292", "data randomisation"),
+    reference=Reference("arXiv:1810.03292", "data randomisation"),
     better="lower",
     caveat="Wants a network that learned its random labels by heart: look at its accuracy on them.",
 )

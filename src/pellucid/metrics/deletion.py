@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from pellucid.fills import fill_of
-from pellucid.judging import Asking, Judgement, Metric
+from pellucid.contracts import Map, Maps, Metric, MetricResult, Noise, Reference, ScoreQueries
+from pellucid.masking import fill_of
 from pellucid.metrics._curves import curve_of
-from pellucid.types import Map, Maps, Noise, Paper
 
 
 def deletion(
-    values: Map, image: Maps, probe: Asking, rng: Noise, *, steps: int = 28, baseline: float | str | Tensor = 0.0
-) -> Judgement:
+    values: Map, image: Maps, probe: ScoreQueries, rng: Noise, *, steps: int = 28, baseline: float | str | Tensor = 0.0
+) -> MetricResult:
     """The area under the probability while pixels are hidden, those with the largest values first.
 
     All channels of a pixel are hidden together. Pixels that tie go in reading order, so a constant map deletes row by
@@ -25,7 +24,7 @@ def deletion(
         rng: draws the noise of the baseline `noise`.
         steps: into how many equal parts the pixels are divided.
         baseline: what hides: the paper's 0 of the model's normalised space, another value, `mean`, `blur`, `noise`,
-            `inpaint` or another picture (see `pellucid.fills`).
+            `inpaint` or another picture (see `pellucid.masking.fills`).
 
     Returns:
         The area, 0 to 1. extras `curve` `[batch, steps + 1]`: the probability; axis: the share that is hidden.
@@ -41,7 +40,7 @@ METRIC = Metric(
     deletion,
     id="deletion",
     title="Deletion",
-    reference=Paper("arXiv:1806.07421", "deletion"),
+    reference=Reference("arXiv:1806.07421", "deletion"),
     better="lower",
     caveat="Pictures with holes are unlike any that the network was trained on: a map that makes such pictures quickly "
     "scores well whether it shows what mattered or not.",

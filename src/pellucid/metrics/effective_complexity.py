@@ -4,23 +4,22 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from pellucid.contracts import Map, Maps, Metric, MetricResult, Noise, Reference, ScoreQueries
 from pellucid.errors import BadOption
-from pellucid.fills import fill_of
-from pellucid.judging import Asking, Judgement, Metric
+from pellucid.masking import fill_of
 from pellucid.metrics._curves import curve_of
-from pellucid.types import Map, Maps, Noise, Paper
 
 
 def effective_complexity(
     values: Map,
     image: Maps,
-    probe: Asking,
+    probe: ScoreQueries,
     rng: Noise,
     *,
     steps: int = 28,
     loss: float = 0.1,
     baseline: float | str | Tensor = 0.0,
-) -> Judgement:
+) -> MetricResult:
     """The smallest share of the pixels, largest absolute values first, that keeps the answer.
 
     min k such that p(x_k) >= (1 - loss) p(x), x_k showing the first k pixels. The paper asks for the expected loss over
@@ -33,7 +32,7 @@ def effective_complexity(
         rng: draws the noise of the baseline `noise`.
         steps: into how many equal parts the pixels are divided; the answer is as fine as this.
         loss: the share of the probability that may be lost, from 0 and below 1.
-        baseline: what hides the rest (see `pellucid.fills`).
+        baseline: what hides the rest (see `pellucid.masking.fills`).
 
     Returns:
         A share of the pixels, 0 to 1. extras `curve` `[batch, steps + 1]`: the probability; axis: the share shown.
@@ -49,14 +48,14 @@ def effective_complexity(
     enough = curve >= (1 - loss) * curve[:, -1:]
     enough[:, -1] = True
     first: Tensor = enough.int().argmax(1)
-    return Judgement(curve.new_tensor(shown.axis)[first], shown.extras, shown.axis)
+    return MetricResult(curve.new_tensor(shown.axis)[first], shown.extras, shown.axis)
 
 
 METRIC = Metric(
     effective_complexity,
     id="effective-complexity",
     title="Effective complexity",
-    reference=Paper("arXiv:2007.07584", "effective complexity"),
+    reference=Reference("arXiv:2007.07584", "effective complexity"),
     better="lower",
     caveat="A class that the network sees in an empty picture needs nothing, whatever the map: look at the controls.",
 )

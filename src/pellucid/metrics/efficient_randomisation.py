@@ -5,12 +5,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from pellucid.contracts import Map, Metric, MetricResult, Reattribution, Reference
 from pellucid.errors import BadOption
-from pellucid.judging import Explaining, Judgement, Metric
-from pellucid.types import Map, Paper
 
 
-def efficient_randomisation(values: Map, explain: Explaining, *, bins: int = 100) -> Judgement:
+def efficient_randomisation(values: Map, explain: Reattribution, *, bins: int = 100) -> MetricResult:
     """How much the map's complexity rises when all weights of the network are drawn at random.
 
     (H(e') - H(e)) / H(e), with H the entropy of a histogram of the map's values between its smallest and largest, and
@@ -33,7 +32,7 @@ def efficient_randomisation(values: Map, explain: Explaining, *, bins: int = 100
         raise BadOption(f"Expected bins >= 2 for {METRIC.id}, got {bins}.")
     before, after = (histogram_entropy(maps, bins) for maps in (values, explain.with_drawn(explain.layers())))
     rise = ((after - before) / before).where(before > 0, torch.nan)
-    return Judgement(rise, {"before": before, "after": after})
+    return MetricResult(rise, {"before": before, "after": after})
 
 
 def histogram_entropy(maps: Map, bins: int) -> Tensor:
@@ -51,7 +50,7 @@ METRIC = Metric(
     efficient_randomisation,
     id="efficient-randomisation",
     title="Efficient randomisation of the weights",
-    reference=Paper("arXiv:2401.06465", "eMPRT"),
+    reference=Reference("arXiv:2401.06465", "eMPRT"),
     better="higher",
     caveat="Takes it that what a network has learned makes maps simple; a map of noise cannot become more complex.",
 )

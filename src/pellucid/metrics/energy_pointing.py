@@ -7,9 +7,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from pellucid.judging import Metric
+from pellucid.contracts import Map, Metric, Reference, Scores
 from pellucid.metrics._truth import inside, over_chance, share_inside
-from pellucid.types import Map, Paper, Scores
 
 
 def energy_pointing(values: Map, boxes: Sequence[Tensor], *, weighted: bool = False) -> Scores:
@@ -34,7 +33,7 @@ METRIC = Metric(
     energy_pointing,
     id="energy-pointing",
     title="Energy-based pointing game",
-    reference=Paper("arXiv:1910.01279", "energy-based pointing game"),
+    reference=Reference("arXiv:1910.01279", "energy-based pointing game"),
     better="higher",
     caveat="Boxes hold background too, and a larger thing gets a larger share of any map.",
 )

@@ -5,8 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from pellucid.judging import Metric
-from pellucid.types import Map, Paper
+from pellucid.contracts import Map, Metric, Reference
 
 
 def entropy(values: Map) -> Tensor:
@@ -29,7 +28,7 @@ METRIC = Metric(
     entropy,
     id="entropy",
     title="Entropy",
-    reference=Paper("arXiv:2005.00631", "complexity"),
+    reference=Reference("arXiv:2005.00631", "complexity"),
     better="lower",
     caveat="Says how concentrated a map is, not whether it is right: one wrong pixel has no entropy at all.",
 )

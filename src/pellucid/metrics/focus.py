@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from pellucid.contracts import Map, Metric, Reference, Scores
 from pellucid.errors import BadOption
-from pellucid.judging import Metric
 from pellucid.metrics._truth import share_inside
-from pellucid.types import Map, Paper, Scores
 
 
 def focus(values: Map, mask: Tensor) -> Scores:
@@ -41,7 +40,7 @@ METRIC = Metric(
     focus,
     id="focus",
     title="Focus",
-    reference=Paper("arXiv:2109.15035", "section 3"),
+    reference=Reference("arXiv:2109.15035", "section 3"),
     better="higher",
     caveat="A mosaic is no picture that the network was trained on, and two of its squares may hold what the network "
     "rightly takes for the target's class.",

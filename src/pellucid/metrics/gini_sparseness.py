@@ -5,8 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from pellucid.judging import Metric
-from pellucid.types import Map, Paper
+from pellucid.contracts import Map, Metric, Reference
 
 
 def gini_sparseness(values: Map) -> Tensor:
@@ -32,7 +31,7 @@ METRIC = Metric(
     gini_sparseness,
     id="gini-sparseness",
     title="Gini sparseness",
-    reference=Paper("arXiv:1810.06583", "Gini index"),
+    reference=Reference("arXiv:1810.06583", "Gini index"),
     better="higher",
     caveat="Says how concentrated a map is, not whether it is right: one wrong pixel is as sparse as can be.",
 )

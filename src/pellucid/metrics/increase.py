@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from pellucid.fills import fill_of
-from pellucid.judging import Asking, Judgement, Metric
+from pellucid.contracts import Map, Maps, Metric, MetricResult, Noise, Reference, ScoreQueries
+from pellucid.masking import fill_of
 from pellucid.metrics._shown import behind_the_map, nothing_shown
-from pellucid.types import Map, Maps, Noise, Paper
 
 
-def increase(values: Map, image: Maps, probe: Asking, rng: Noise, *, baseline: float | str | Tensor = 0.0) -> Judgement:
+def increase(
+    values: Map, image: Maps, probe: ScoreQueries, rng: Noise, *, baseline: float | str | Tensor = 0.0
+) -> MetricResult:
     """In which share of the pictures the probability rises when the picture is seen through the map.
 
     1 where O > Y, else 0, with Y and O as in `average-drop`; the mean is the paper's "increase in confidence", as a
@@ -21,7 +22,7 @@ def increase(values: Map, image: Maps, probe: Asking, rng: Noise, *, baseline: f
         image: the model's input `[batch, channel, row, column]`.
         probe: asks for the probability of the target's class.
         rng: draws the noise of the baseline `noise`.
-        baseline: what is seen where the map is 0 (see `pellucid.fills`, all but `inpaint`).
+        baseline: what is seen where the map is 0 (see `pellucid.masking.fills`, all but `inpaint`).
 
     Returns:
         0 or 1. extras `whole` and `behind`: Y and O, `[batch]`.
@@ -30,14 +31,14 @@ def increase(values: Map, image: Maps, probe: Asking, rng: Noise, *, baseline: f
         BadOption: an unknown baseline.
     """
     whole, behind = behind_the_map(METRIC.id, values, fill_of(METRIC.id, baseline, image, probe, rng), probe)
-    return Judgement((behind > whole).to(whole), {"whole": whole, "behind": behind}, notes=nothing_shown(values))
+    return MetricResult((behind > whole).to(whole), {"whole": whole, "behind": behind}, notes=nothing_shown(values))
 
 
 METRIC = Metric(
     increase,
     id="increase",
     title="Increase in confidence",
-    reference=Paper("arXiv:1710.11063", "increase in confidence"),
+    reference=Reference("arXiv:1710.11063", "increase in confidence"),
     better="higher",
     caveat="Counts a rise of a millionth like one of a half; a map that shows everything never rises, and an empty map "
     "is the best of all where the network is surer of a hidden picture.",

@@ -5,25 +5,24 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from pellucid.contracts import LocalPerturbation, Map, Maps, Metric, MetricResult, Noise, Reference, ScoreQueries
 from pellucid.errors import BadOption
-from pellucid.fills import fill_of, inside
-from pellucid.judging import Asking, Judgement, Metric
+from pellucid.masking import fill_of, inside
 from pellucid.metrics._subsets import sums
 from pellucid.numerics import safe_divide
-from pellucid.types import Local, Map, Maps, Noise, Paper
 
 
 def infidelity(
     values: Map,
     image: Maps,
-    probe: Asking,
+    probe: ScoreQueries,
     rng: Noise,
     *,
     squares: int = 64,
     largest: float = 0.5,
     scaled: bool = True,
     baseline: float | str | Tensor = 0.0,
-) -> Judgement:
+) -> MetricResult:
     """The mean squared difference between the map's sum over a square and the fall of the score when it is hidden.
 
     E_I (I^T Phi - (S(x) - S(x - I)))^2, with I what hiding a square takes away: the paper's square removal, squares of
@@ -38,7 +37,7 @@ def infidelity(
         largest: the longest side of a square, as a share of the picture's shorter side, above 0 and at most 1.
         scaled: whether each map is first multiplied by the number that fits best, E(sum fall) / E(sum^2), without
             which maps of different units cannot be compared.
-        baseline: what hides (see `pellucid.fills`).
+        baseline: what hides (see `pellucid.masking.fills`).
 
     Returns:
         In squared units of the score, at least 0. extras `normalised` `[batch]`: the same as a share of E(fall^2), 0 to
@@ -55,7 +54,7 @@ def infidelity(
     def paint(parts: Maps, samples: Tensor, numbers: Tensor, corners: Tensor) -> Maps:
         return fill.hide(parts, samples, inside(boxes[numbers], corners, parts.shape), corners)
 
-    score = probe.score(squares + 1, Local(boxes, paint), shared=True).score.double()
+    score = probe.score(squares + 1, LocalPerturbation(boxes, paint), shared=True).score.double()
     fall = score[:, -1:] - score[:, :-1]
     picture = torch.zeros(1, 4, dtype=torch.long, device=values.device)
     masks = inside(boxes[:-1], picture[:, :2].expand(squares, -1), values[:1, None].shape)[:, 0]
@@ -63,7 +62,7 @@ def infidelity(
     if scaled:
         told = told * safe_divide((told * fall).mean(1), (told**2).mean(1))[:, None]
     wrong = ((told - fall) ** 2).mean(1)
-    return Judgement(wrong, {"normalised": wrong / (fall**2).mean(1)})
+    return MetricResult(wrong, {"normalised": wrong / (fall**2).mean(1)})
 
 
 def _boxes(image: Maps, rng: Noise, squares: int, side: int) -> Tensor:
@@ -79,7 +78,7 @@ METRIC = Metric(
     infidelity,
     id="infidelity",
     title="Infidelity",
-    reference=Paper("arXiv:1901.09392", "infidelity, square removal"),
+    reference=Reference("arXiv:1901.09392", "infidelity, square removal"),
     better="lower",
     caveat="Asks whether values add up to the score; maps that were never meant to fall short of it without being "
     "wrong about where.",

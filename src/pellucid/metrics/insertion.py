@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from pellucid.fills import Fill, fill_of, smoothed
-from pellucid.judging import Asking, Judgement, Metric
+from pellucid.contracts import Map, Maps, Metric, MetricResult, Noise, Reference, ScoreQueries
+from pellucid.masking import Fill, fill_of, smoothed
 from pellucid.metrics._curves import curve_of
-from pellucid.types import Map, Maps, Noise, Paper
 
 PAPERS_BLUR = "blur-11"
 _SIGMA = 5.0
@@ -17,12 +16,12 @@ _SIGMA = 5.0
 def insertion(
     values: Map,
     image: Maps,
-    probe: Asking,
+    probe: ScoreQueries,
     rng: Noise,
     *,
     steps: int = 28,
     baseline: float | str | Tensor = PAPERS_BLUR,
-) -> Judgement:
+) -> MetricResult:
     """The area under the probability while pixels of a blurred picture become sharp, the largest values first.
 
     As `deletion`, the other way round: it begins with what hides everything.
@@ -53,7 +52,7 @@ METRIC = Metric(
     insertion,
     id="insertion",
     title="Insertion",
-    reference=Paper("arXiv:1806.07421", "insertion"),
+    reference=Reference("arXiv:1806.07421", "insertion"),
     better="higher",
     caveat="On small pictures, or for coarse classes, a blurred picture is recognised as it is, and every map scores "
     "well: look at the controls.",

@@ -5,9 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from pellucid.judging import Metric
+from pellucid.contracts import Map, Metric, Reference, Scores
 from pellucid.metrics._truth import answered, share
-from pellucid.types import Map, Paper, Scores
 
 
 def iou(values: Map, mask: Tensor, *, threshold: float = 0.2) -> Scores:
@@ -37,7 +36,7 @@ METRIC = Metric(
     iou,
     id="iou",
     title="Intersection over union",
-    reference=Paper("arXiv:1512.04150", "section 3.2, with masks for boxes"),
+    reference=Reference("arXiv:1512.04150", "section 3.2, with masks for boxes"),
     better="higher",
     caveat="Depends on the threshold, which suits one method and not another.",
 )

@@ -5,12 +5,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from pellucid.contracts import Map, Maps, Metric, MetricResult, Noise, Reference, ScoreQueries
 from pellucid.errors import BadOption
-from pellucid.fills import fill_of
-from pellucid.judging import Asking, Judgement, Metric
+from pellucid.masking import fill_of
 from pellucid.metrics._curves import equal_steps
 from pellucid.numerics import ranks
-from pellucid.types import Map, Maps, Noise, Paper
 
 _REGIONS, _STEPS = 64, 16
 
@@ -18,13 +17,13 @@ _REGIONS, _STEPS = 64, 16
 def irof(
     values: Map,
     image: Maps,
-    probe: Asking,
+    probe: ScoreQueries,
     rng: Noise,
     *,
     regions: int | str | Tensor | None = None,
     steps: int | None = None,
     baseline: float | str | Tensor = "mean",
-) -> Judgement:
+) -> MetricResult:
     """The area over the probability while superpixels are removed, those with the largest mean value first.
 
     1 - area under p(x_l) / p(x), x_l without the first l regions; probabilities above the picture's own count as they
@@ -35,10 +34,10 @@ def irof(
         image: the model's input `[batch, channel, row, column]`.
         probe: asks for the probability of the target's class.
         rng: draws the noise of the baseline `noise`.
-        regions: a number of superpixels, a grid such as `7x7`, or a label map (see `pellucid.regions`); None is 64
-            superpixels, or on small pictures a grid of about as many cells.
+        regions: a number of superpixels, a grid such as `7x7`, or a label map (see `pellucid.masking.regions`); None is
+            64 superpixels, or on small pictures a grid of about as many cells.
         steps: how often the probability is asked, at most once for each region; None is 16, or once for each.
-        baseline: what hides a region; the paper's is the picture's mean colour (see `pellucid.fills`).
+        baseline: what hides a region; the paper's is the picture's mean colour (see `pellucid.masking.fills`).
 
     Returns:
         The area over the curve, at most 1; NaN where p(x) is 0. extras `curve` `[batch, steps + 1]`: p(x_l) / p(x);
@@ -65,14 +64,14 @@ def irof(
     curve = (found / found[:, :1]).where(found[:, :1] > 0, found.new_tensor(float("nan")))
     axis = counts.to(curve) / parts.count
     area = 1 - torch.trapezoid(curve, axis, dim=1)
-    return Judgement(area, {"curve": curve}, tuple(axis.tolist()), parts.notes)
+    return MetricResult(area, {"curve": curve}, tuple(axis.tolist()), parts.notes)
 
 
 METRIC = Metric(
     irof,
     id="irof",
     title="IROF",
-    reference=Paper("arXiv:2003.08747", "IROF"),
+    reference=Reference("arXiv:2003.08747", "IROF"),
     better="higher",
     caveat="The cut into superpixels decides with the map: fine maps are judged by their means over regions.",
 )

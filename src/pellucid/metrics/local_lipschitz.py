@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import torch
 
-from pellucid.judging import Explaining, Judgement, Metric
+from pellucid.contracts import Map, Maps, Metric, MetricResult, Noise, Reattribution, Reference
 from pellucid.metrics._neighbours import nearby, per_neighbour
-from pellucid.types import Map, Maps, Noise, Paper
 
 
 def local_lipschitz(
-    values: Map, image: Maps, explain: Explaining, rng: Noise, *, samples: int = 10, radius: float = 0.1
-) -> Judgement:
+    values: Map, image: Maps, explain: Reattribution, rng: Noise, *, samples: int = 10, radius: float = 0.1
+) -> MetricResult:
     """The largest ratio of the map's change to the picture's, over pictures with a little noise.
 
     max_j ||Phi(x) - Phi(x_j)|| / ||x - x_j||, every map divided by its own length first, so that maps of different
@@ -39,14 +38,14 @@ def local_lipschitz(
         first, second = (maps.flatten(1) for maps in (before, after))
         apart = first / first.norm(dim=1, keepdim=True) - second / second.norm(dim=1, keepdim=True)
         found[rows, numbers] = apart.norm(dim=1) / moved
-    return Judgement(found.amax(1), {"ratios": found})
+    return MetricResult(found.amax(1), {"ratios": found})
 
 
 METRIC = Metric(
     local_lipschitz,
     id="local-lipschitz",
     title="Local Lipschitz estimate",
-    reference=Paper("arXiv:1806.08049", "local Lipschitz estimate"),
+    reference=Reference("arXiv:1806.08049", "local Lipschitz estimate"),
     better="lower",
     caveat="A map that never changes is perfectly stable and says nothing: the random and the centre map score 0.",
 )

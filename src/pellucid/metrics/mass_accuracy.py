@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from pellucid.judging import Metric
+from pellucid.contracts import Map, Metric, Reference, Scores
 from pellucid.metrics._truth import over_chance, share_inside
-from pellucid.types import Map, Paper, Scores
 
 
 def mass_accuracy(values: Map, mask: Tensor, *, weighted: bool = False) -> Scores:
@@ -30,7 +29,7 @@ METRIC = Metric(
     mass_accuracy,
     id="mass-accuracy",
     title="Relevance mass accuracy",
-    reference=Paper("arXiv:2003.07258", "eq. 4"),
+    reference=Reference("arXiv:2003.07258", "eq. 4"),
     better="higher",
     caveat="A larger thing gets a larger share of any map, and what the network rightly uses beside it counts against.",
 )

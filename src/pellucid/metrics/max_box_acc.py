@@ -7,12 +7,11 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from pellucid.judging import Judgement, Metric
+from pellucid.contracts import Map, Metric, MetricResult, Reference
 from pellucid.metrics._truth import THRESHOLDS, answered, nearest_threshold, overlap_curves, share
-from pellucid.types import Map, Paper
 
 
-def max_box_acc(values: Map, boxes: Sequence[Tensor], *, threshold: float = 0.2, overlap: float = 0.5) -> Judgement:
+def max_box_acc(values: Map, boxes: Sequence[Tensor], *, threshold: float = 0.2, overlap: float = 0.5) -> MetricResult:
     """Whether the box around the largest part of the map above a threshold overlaps a true box well enough.
 
     The map is stretched to 0 to 1 first. The paper's MaxBoxAcc of a set is the largest mean over its pictures that any
@@ -37,14 +36,14 @@ def max_box_acc(values: Map, boxes: Sequence[Tensor], *, threshold: float = 0.2,
     number = nearest_threshold(METRIC.id, threshold)
     best, known = overlap_curves(values, boxes, parts=1)
     curve = torch.where(known[:, None], (best >= overlap).double(), torch.nan)
-    return Judgement(answered(curve[:, number], known), {"curve": curve}, THRESHOLDS)
+    return MetricResult(answered(curve[:, number], known), {"curve": curve}, THRESHOLDS)
 
 
 METRIC = Metric(
     max_box_acc,
     id="max-box-acc",
     title="MaxBoxAcc",
-    reference=Paper("arXiv:2001.07437", "section 4.1"),
+    reference=Reference("arXiv:2001.07437", "section 4.1"),
     better="higher",
     caveat="Grids of 7 x 7 cells cannot draw a tight box, however right the map is.",
 )

@@ -7,14 +7,13 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from pellucid.judging import Judgement, Metric
+from pellucid.contracts import Map, Metric, MetricResult, Reference
 from pellucid.metrics._truth import THRESHOLDS, answered, nearest_threshold, overlap_curves
-from pellucid.types import Map, Paper
 
 OVERLAPS = (0.3, 0.5, 0.7)
 
 
-def max_box_acc_v2(values: Map, boxes: Sequence[Tensor], *, threshold: float = 0.2) -> Judgement:
+def max_box_acc_v2(values: Map, boxes: Sequence[Tensor], *, threshold: float = 0.2) -> MetricResult:
     """As `max-box-acc`, for the best box of any part above the threshold, averaged over overlaps of 0.3, 0.5 and 0.7.
 
     The paper takes the best threshold of a set for each of the three overlaps, then their mean. extras has the three
@@ -38,14 +37,14 @@ def max_box_acc_v2(values: Map, boxes: Sequence[Tensor], *, threshold: float = 0
         f"curve {overlap}": torch.where(known[:, None], (best >= overlap).double(), torch.nan) for overlap in OVERLAPS
     }
     mean = torch.stack(list(curves.values())).mean(0)
-    return Judgement(answered(mean[:, number], known), {"curve": mean, **curves}, THRESHOLDS)
+    return MetricResult(answered(mean[:, number], known), {"curve": mean, **curves}, THRESHOLDS)
 
 
 METRIC = Metric(
     max_box_acc_v2,
     id="max-box-acc-v2",
     title="MaxBoxAccV2",
-    reference=Paper("arXiv:2007.04178", "section 4.2"),
+    reference=Reference("arXiv:2007.04178", "section 4.2"),
     better="higher",
     caveat="The best of all parts counts, so maps that break into many pieces are forgiven.",
 )

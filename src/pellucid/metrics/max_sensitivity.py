@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from pellucid.judging import Explaining, Judgement, Metric
+from pellucid.contracts import Map, Metric, MetricResult, Noise, Reattribution, Reference
 from pellucid.metrics._neighbours import distances, nearby
-from pellucid.types import Map, Noise, Paper
 
 
 def max_sensitivity(
-    values: Map, explain: Explaining, rng: Noise, *, samples: int = 10, radius: float = 0.02
-) -> Judgement:
+    values: Map, explain: Reattribution, rng: Noise, *, samples: int = 10, radius: float = 0.02
+) -> MetricResult:
     """The largest change of the map, as a share of its length, over pictures with a little noise.
 
     max_{|d| <= r} ||Phi(x + d) - Phi(x)|| / ||Phi(x)||, d uniform in a cube; the division, by which maps of different
@@ -29,14 +28,14 @@ def max_sensitivity(
         BadOption: no sample or no radius.
     """
     found = distances(values, explain, samples, nearby(METRIC.id, rng, samples, radius))
-    return Judgement(found.amax(1), {"distances": found})
+    return MetricResult(found.amax(1), {"distances": found})
 
 
 METRIC = Metric(
     max_sensitivity,
     id="max-sensitivity",
     title="Max-sensitivity",
-    reference=Paper("arXiv:1901.09392", "max-sensitivity"),
+    reference=Reference("arXiv:1901.09392", "max-sensitivity"),
     better="lower",
     caveat="A map that never changes is perfectly stable and says nothing: the random and the centre map score 0.",
 )

@@ -5,12 +5,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from pellucid.contracts import Map, Maps, Metric, MetricResult, Noise, Reference, ScoreQueries
 from pellucid.errors import BadOption
-from pellucid.fills import fill_of
-from pellucid.judging import Asking, Judgement, Metric
+from pellucid.masking import fill_of
 from pellucid.metrics._agreement import spearman
 from pellucid.metrics._subsets import check_subsets, drops, random_parts, sums
-from pellucid.types import Map, Maps, Noise, Paper
 
 _CELLS = 9
 
@@ -18,14 +17,14 @@ _CELLS = 9
 def mu_fidelity(
     values: Map,
     image: Maps,
-    probe: Asking,
+    probe: ScoreQueries,
     rng: Noise,
     *,
     subsets: int = 128,
     cells: int | None = None,
     share: float = 0.2,
     baseline: float | str | Tensor = 0.0,
-) -> Judgement:
+) -> MetricResult:
     """Rank correlation, over random sets of cells, of the map's sum with the fall of the score when they are hidden.
 
     As `faithfulness-correlation`, with a grid of cells instead of single pixels and Spearman's correlation, as the
@@ -39,7 +38,7 @@ def mu_fidelity(
         subsets: how many sets; public code takes 200.
         cells: of the grid, vertically and horizontally; None is 9, or as many as the shorter side has pixels.
         share: of the cells that are hidden, above 0 and below 1.
-        baseline: what hides (see `pellucid.fills`).
+        baseline: what hides (see `pellucid.masking.fills`).
 
     Returns:
         Spearman's correlation, -1 to 1; NaN where the sums or the scores are all alike.
@@ -58,7 +57,7 @@ def mu_fidelity(
     coarse = random_parts(values.new_empty(1, cells, cells), rng, torch.full((subsets,), size))
     masks = _enlarged(coarse, values.shape)
     cost = drops(probe, fill_of(METRIC.id, baseline, image, probe, rng), masks)
-    return Judgement(spearman(sums(values, masks), cost))
+    return MetricResult(spearman(sums(values, masks), cost))
 
 
 def _enlarged(coarse: Tensor, shape: torch.Size) -> Tensor:
@@ -71,7 +70,7 @@ METRIC = Metric(
     mu_fidelity,
     id="mu-fidelity",
     title="mu-Fidelity",
-    reference=Paper("arXiv:2005.00631", "faithfulness; cells and ranks as in arXiv:2009.04521"),
+    reference=Reference("arXiv:2005.00631", "faithfulness; cells and ranks as in arXiv:2009.04521"),
     better="higher",
     caveat="Holes in a grid are unlike any picture that the network was trained on.",
 )

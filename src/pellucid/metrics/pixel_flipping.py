@@ -4,23 +4,22 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from pellucid.contracts import Map, Maps, Metric, MetricResult, Noise, Reference, ScoreQueries
 from pellucid.errors import BadOption
-from pellucid.fills import fill_of
-from pellucid.judging import Asking, Judgement, Metric
+from pellucid.masking import fill_of
 from pellucid.metrics._curves import equal_steps, in_order
-from pellucid.types import Map, Maps, Noise, Paper
 
 
 def pixel_flipping(
     values: Map,
     image: Maps,
-    probe: Asking,
+    probe: ScoreQueries,
     rng: Noise,
     *,
     steps: int = 16,
     share: float = 0.15,
     baseline: float | str | Tensor = "noise",
-) -> Judgement:
+) -> MetricResult:
     """The mean fall of the target's own score while pixels are replaced, those with the largest values first.
 
     AOPC = 1 / (L + 1) sum_{k = 0..L} (S(x) - S(x_k)), x_k with the first k / L of the budget replaced. The paper
@@ -35,7 +34,7 @@ def pixel_flipping(
         steps: L, how often the score is asked within the budget.
         share: the budget: of the pixels that are replaced in the end, above 0, at most 1.
         baseline: what replaces them: by default noise with the mean and deviation of each channel of the picture (see
-            `pellucid.fills`).
+            `pellucid.masking.fills`).
 
     Returns:
         AOPC, in units of the score, so that it compares maps of the same network only. extras `curve`
@@ -54,14 +53,14 @@ def pixel_flipping(
     counts = equal_steps(share * pixels, steps, values)
     curve = probe.score(len(counts), in_order(values, counts, fill, shown=False)).score
     axis = tuple((counts.double() / pixels).tolist())
-    return Judgement((curve[:, :1] - curve).mean(1), {"curve": curve}, axis)
+    return MetricResult((curve[:, :1] - curve).mean(1), {"curve": curve}, axis)
 
 
 METRIC = Metric(
     pixel_flipping,
     id="pixel-flipping",
     title="Pixel flipping",
-    reference=Paper("arXiv:1509.06321", "AOPC"),
+    reference=Reference("arXiv:1509.06321", "AOPC"),
     better="higher",
     caveat="Scattered pixels of noise disturb a network more than a hole of the same size, so fine-grained maps are "
     "favoured: look at the random map's score.",

@@ -7,11 +7,10 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from pellucid.contracts import Frame, Map, Metric, Reference, Scores
 from pellucid.errors import BadOption
-from pellucid.judging import Metric
 from pellucid.metrics._truth import answered
 from pellucid.numerics import resize
-from pellucid.types import Frame, Map, Paper, Scores
 
 
 def pointing_game(
@@ -75,7 +74,7 @@ METRIC = Metric(
     pointing_game,
     id="pointing-game",
     title="Pointing game",
-    reference=Paper("arXiv:1608.00507", "pointing game, by the rules of arXiv:1910.08485"),
+    reference=Reference("arXiv:1608.00507", "pointing game, by the rules of arXiv:1910.08485"),
     better="higher",
     caveat="Looks at a single pixel of the map; on pictures with one large thing in the middle, a hill in the centre "
     "wins too.",

@@ -5,9 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from pellucid.judging import Metric
+from pellucid.contracts import Map, Metric, Reference, Scores
 from pellucid.metrics._truth import answered
-from pellucid.types import Map, Paper, Scores
 
 
 def pxap(values: Map, mask: Tensor) -> Scores:
@@ -39,7 +38,7 @@ METRIC = Metric(
     pxap,
     id="pxap",
     title="PxAP",
-    reference=Paper("arXiv:2001.07437", "section 4.1"),
+    reference=Reference("arXiv:2001.07437", "section 4.1"),
     better="higher",
     caveat="The thing's share of the picture is what a map gets that says nothing; compare with the controls.",
 )

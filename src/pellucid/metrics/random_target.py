@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from pellucid.judging import Explaining, Judgement, Metric
+from pellucid.contracts import Map, Metric, MetricResult, Noise, Reattribution, Reference
 from pellucid.metrics._likeness import check_measure, likeness
-from pellucid.types import Map, Noise, Paper
 
 
-def random_target(values: Map, explain: Explaining, rng: Noise, *, measure: str = "ssim") -> Judgement:
+def random_target(values: Map, explain: Reattribution, rng: Noise, *, measure: str = "ssim") -> MetricResult:
     """How alike the map is to that of another class drawn at random.
 
     Args:
@@ -24,14 +23,14 @@ def random_target(values: Map, explain: Explaining, rng: Noise, *, measure: str 
         Refused: the target is no class's score, or there is no other class.
     """
     check_measure(METRIC.id, measure)
-    return Judgement(likeness(measure, values, explain.of_another_class(rng)))
+    return MetricResult(likeness(measure, values, explain.of_another_class(rng)))
 
 
 METRIC = Metric(
     random_target,
     id="random-target",
     title="Random target",
-    reference=Paper("arXiv:1912.09818", "random logit"),
+    reference=Reference("arXiv:1912.09818", "random logit"),
     better="lower",
     caveat="Where one object fills the picture, the evidence for and against two classes does lie in the same place.",
 )

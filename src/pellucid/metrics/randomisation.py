@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import torch
 
+from pellucid.contracts import Map, Metric, MetricResult, Reattribution, Reference
 from pellucid.errors import BadOption
-from pellucid.judging import Explaining, Judgement, Metric
 from pellucid.metrics._likeness import MEASURES, check_measure, likeness
-from pellucid.types import Map, Paper
 
 ORDERS = ("cascading", "independent")
 FAILS = 0.5
@@ -16,8 +15,8 @@ photographs and with two seeds, guided backprop has 0.65 and 0.69, Grad-CAM 0, t
 
 
 def randomisation(
-    values: Map, explain: Explaining, *, order: str = "cascading", stages: int = 6, measure: str = "rank"
-) -> Judgement:
+    values: Map, explain: Reattribution, *, order: str = "cascading", stages: int = 6, measure: str = "rank"
+) -> MetricResult:
     """How alike the map is to those of the same network with weights drawn at random, on the mean over stages.
 
     A map that explains the network has to change when the network's knowledge goes. Layers with weights are taken from
@@ -59,7 +58,7 @@ def randomisation(
     note = f"Drawn {'up to' if order == 'cascading' else 'in the groups that end at'}: " + ", ".join(
         group[-1] for group in groups
     )
-    return Judgement(curve.mean(1), {"curve": curve, **extras}, tuple(e / len(layers) for e in ends), (f"{note}.",))
+    return MetricResult(curve.mean(1), {"curve": curve, **extras}, tuple(e / len(layers) for e in ends), (f"{note}.",))
 
 
 def grouped(layers: tuple[str, ...], stages: int) -> list[tuple[str, ...]]:
@@ -74,7 +73,7 @@ METRIC = Metric(
     randomisation,
     id="randomisation",
     title="Randomisation of the weights",
-    reference=Paper("arXiv:1810.03292", "cascading and independent randomisation"),
+    reference=Reference("arXiv:1810.03292", "cascading and independent randomisation"),
     better="lower",
     caveat="Says that a map depends on the weights, not that it shows what they do: noise that follows them "
     "passes too.",

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from pellucid.judging import Metric
+from pellucid.contracts import Map, Metric, Reference, Scores
 from pellucid.metrics._truth import top_share
-from pellucid.types import Map, Paper, Scores
 
 
 def rank_accuracy(values: Map, mask: Tensor) -> Scores:
@@ -28,7 +27,7 @@ METRIC = Metric(
     rank_accuracy,
     id="rank-accuracy",
     title="Relevance rank accuracy",
-    reference=Paper("arXiv:2003.07258", "eq. 5"),
+    reference=Reference("arXiv:2003.07258", "eq. 5"),
     better="higher",
     caveat="A thing that fills the picture makes every map right.",
 )

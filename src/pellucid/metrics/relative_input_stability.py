@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import torch
 
-from pellucid.judging import Asking, Explaining, Judgement, Metric
+from pellucid.contracts import Map, Maps, Metric, MetricResult, Noise, Reattribution, Reference, ScoreQueries
 from pellucid.metrics._neighbours import nearby, per_neighbour
-from pellucid.types import Map, Maps, Noise, Paper
 
 _FLOOR = 1e-3
 """Smaller divisors, as a share of the largest, count as this; without it single zeros would decide everything."""
@@ -15,13 +14,13 @@ _FLOOR = 1e-3
 def relative_input_stability(
     values: Map,
     image: Maps,
-    explain: Explaining,
-    probe: Asking,
+    explain: Reattribution,
+    probe: ScoreQueries,
     rng: Noise,
     *,
     samples: int = 10,
     radius: float = 0.005,
-) -> Judgement:
+) -> MetricResult:
     """The largest ratio of the map's relative change to the picture's, over noisy pictures of the same top class.
 
     max ||(e - e') / e|| / ||(x - x') / x||, both divided element by element, those of the picture over all channels,
@@ -60,7 +59,7 @@ def relative_input_stability(
     if top is not None:
         found = found.where(top[:, 1:] == top[:, :1], torch.nan)
     worst = found.nan_to_num(-torch.inf).amax(1)
-    return Judgement(worst.where(worst >= 0, torch.nan), {"ratios": found})
+    return MetricResult(worst.where(worst >= 0, torch.nan), {"ratios": found})
 
 
 def _relative(difference: torch.Tensor, whole: torch.Tensor) -> torch.Tensor:
@@ -74,7 +73,7 @@ METRIC = Metric(
     relative_input_stability,
     id="relative-input-stability",
     title="Relative input stability",
-    reference=Paper("arXiv:2203.06877", "RIS"),
+    reference=Reference("arXiv:2203.06877", "RIS"),
     better="lower",
     caveat="Small values of the map decide, as each is divided by itself; a map that never changes scores a perfect 0.",
 )

@@ -5,14 +5,13 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from pellucid.contracts import Map, Maps, Metric, MetricResult, Noise, Reference, ScoreQueries
 from pellucid.errors import BadOption
-from pellucid.judging import Asking, Judgement, Metric
 from pellucid.metrics._imputation import imputed
 from pellucid.numerics import ranks
-from pellucid.types import Map, Maps, Noise, Paper
 
 
-def road(values: Map, probe: Asking, rng: Noise, *, steps: int = 9, noise: float = 0.01) -> Judgement:
+def road(values: Map, probe: ScoreQueries, rng: Noise, *, steps: int = 9, noise: float = 0.01) -> MetricResult:
     """Half the difference of the probability without the least and without the most important pixels.
 
     Mean over the percentiles 10, 20, ..., 90 of (p(x, least first) - p(x, most first)) / 2. Removed pixels become noisy
@@ -47,7 +46,7 @@ def road(values: Map, probe: Asking, rng: Noise, *, steps: int = 9, noise: float
 
     most, least = probe.probability(2 * steps, change).score.chunk(2, 1)
     curve = (least - most) / 2
-    return Judgement(
+    return MetricResult(
         curve.mean(1), {"curve": curve, "most": most, "least": least}, tuple((counts.double() / pixels).tolist())
     )
 
@@ -56,7 +55,7 @@ METRIC = Metric(
     road,
     id="road",
     title="ROAD",
-    reference=Paper("arXiv:2202.00449", "noisy linear imputation, both orders"),
+    reference=Reference("arXiv:2202.00449", "noisy linear imputation, both orders"),
     better="higher",
     caveat="Takes a sparse system for each map, picture and percentile, so it is slower than its passes; a large "
     "smooth imputation is still no natural picture.",

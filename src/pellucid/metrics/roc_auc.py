@@ -5,9 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from pellucid.judging import Metric
+from pellucid.contracts import Map, Metric, Reference, Scores
 from pellucid.metrics._truth import answered
-from pellucid.types import Map, Paper, Scores
 
 
 def roc_auc(values: Map, mask: Tensor) -> Scores:
@@ -43,7 +42,7 @@ METRIC = Metric(
     roc_auc,
     id="roc-auc",
     title="ROC AUC",
-    reference=Paper("doi:10.1016/j.patrec.2005.10.010", "section 7"),
+    reference=Reference("doi:10.1016/j.patrec.2005.10.010", "section 7"),
     better="higher",
     caveat="Most pixels are background, so a map that is sure of the background alone is close to 1; `pxap` is not.",
 )

@@ -7,12 +7,11 @@ import math
 import torch
 from torch import Tensor
 
+from pellucid.contracts import Map, Maps, Metric, MetricResult, Noise, Reference, ScoreQueries
 from pellucid.errors import BadOption
-from pellucid.fills import fill_of
-from pellucid.judging import Asking, Judgement, Metric
+from pellucid.masking import fill_of
 from pellucid.metrics._agreement import pearson
 from pellucid.metrics._subsets import check_subsets, drops, random_parts, sums
-from pellucid.types import Map, Maps, Noise, Paper
 
 _MOST = 0.8
 """The largest subsets, as a share of the pixels: the paper's figures end there too."""
@@ -21,13 +20,13 @@ _MOST = 0.8
 def sensitivity_n(
     values: Map,
     image: Maps,
-    probe: Asking,
+    probe: ScoreQueries,
     rng: Noise,
     *,
     sizes: int = 6,
     subsets: int = 30,
     baseline: float | str | Tensor = 0.0,
-) -> Judgement:
+) -> MetricResult:
     """Correlation of the map's sum over n random pixels with the fall of the score without them, for several n.
 
     A map has sensitivity-n when both are equal for every subset of n pixels; that needs a linear model, so the paper
@@ -40,7 +39,7 @@ def sensitivity_n(
         rng: draws the subsets, the same for all maps and pictures.
         sizes: how many n.
         subsets: of each size; the paper takes 100.
-        baseline: what hides; the paper's is 0 (see `pellucid.fills`).
+        baseline: what hides; the paper's is 0 (see `pellucid.masking.fills`).
 
     Returns:
         The mean correlation over the sizes, -1 to 1; NaN where it is defined for none. extras `curve` `[batch, sizes]`:
@@ -58,14 +57,14 @@ def sensitivity_n(
     masks = random_parts(values, rng, counts.repeat_interleave(subsets))
     cost = drops(probe, fill_of(METRIC.id, baseline, image, probe, rng), masks)
     found = pearson(*(each.reshape(len(each), sizes, subsets) for each in (sums(values, masks), cost)))
-    return Judgement(found.nanmean(1), {"curve": found}, tuple((counts / pixels).tolist()))
+    return MetricResult(found.nanmean(1), {"curve": found}, tuple((counts / pixels).tolist()))
 
 
 METRIC = Metric(
     sensitivity_n,
     id="sensitivity-n",
     title="Sensitivity-n",
-    reference=Paper("arXiv:1711.06104", "sensitivity-n"),
+    reference=Reference("arXiv:1711.06104", "sensitivity-n"),
     better="higher",
     caveat="Asks whether values add up to the score; maps that were never meant to, such as CAMs, fall short of it "
     "without being wrong about where.",

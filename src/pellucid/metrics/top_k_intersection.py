@@ -5,10 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from pellucid.contracts import Map, Metric, Reference, Scores
 from pellucid.errors import BadOption
-from pellucid.judging import Metric
 from pellucid.metrics._truth import over_chance, top_share
-from pellucid.types import Map, Paper, Scores
 
 
 def top_k_intersection(values: Map, mask: Tensor, *, k: int = 1000, concept_influence: bool = False) -> Scores:
@@ -40,7 +39,7 @@ METRIC = Metric(
     top_k_intersection,
     id="top-k-intersection",
     title="Top-k intersection",
-    reference=Paper("arXiv:2104.14995", "top-k intersection"),
+    reference=Reference("arXiv:2104.14995", "top-k intersection"),
     better="higher",
     caveat="Says nothing about what the map misses of the thing.",
 )

@@ -16,16 +16,16 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
+from pellucid.contracts import Preprocess
 from pellucid.errors import BadModel, BadOption
 from pellucid.models.preprocessing import checked
-from pellucid.types import Preprocess
 
 KEY = "pellucid"
 """Where the card stands in the metadata of a safetensors file."""
 
 
 @dataclass(frozen=True)
-class Card:
+class ModelCard:
     """What has to be known to use trained weights; stands as JSON in the file that holds them.
 
     Attributes:
@@ -43,7 +43,7 @@ class Card:
     facts: Mapping[str, Any] = field(default_factory=dict)
 
 
-def read_card(path: Path) -> Card:
+def read_card(path: Path) -> ModelCard:
     """The card of a file that `save_trained` wrote.
 
     Raises:
@@ -110,7 +110,7 @@ def _check_below(value: Any, most: int) -> None:
         raise BadOption(f"it says {value}, and no tensor of the file has so many rows.")
 
 
-def _parsed(content: Any) -> Card:
+def _parsed(content: Any) -> ModelCard:
     """A card from its JSON.
 
     Raises:
@@ -125,7 +125,9 @@ def _parsed(content: Any) -> Card:
     if not all(isinstance(name, str) for name in classes):
         raise TypeError("classes are names")
     preprocess = content.get("preprocess")
-    return Card(architecture, options, tuple(classes), None if preprocess is None else _preprocess(preprocess), facts)
+    return ModelCard(
+        architecture, options, tuple(classes), None if preprocess is None else _preprocess(preprocess), facts
+    )
 
 
 def _entry(content: Mapping[str, Any], name: str, kind: type) -> Any:

@@ -24,7 +24,7 @@ WEIGHTS_FILE = "efficientnet-lite0-57934424.pth"
 EPSILON = 1e-3
 
 
-class Stage(NamedTuple):
+class BlockRun(NamedTuple):
     """A run of equal blocks; only its first block uses the stride."""
 
     blocks: int
@@ -35,13 +35,13 @@ class Stage(NamedTuple):
 
 
 STAGES = (
-    Stage(blocks=1, channels=16, kernel=3, stride=1, expansion=1),
-    Stage(blocks=2, channels=24, kernel=3, stride=2, expansion=6),
-    Stage(blocks=2, channels=40, kernel=5, stride=2, expansion=6),
-    Stage(blocks=3, channels=80, kernel=3, stride=2, expansion=6),
-    Stage(blocks=3, channels=112, kernel=5, stride=1, expansion=6),
-    Stage(blocks=4, channels=192, kernel=5, stride=2, expansion=6),
-    Stage(blocks=1, channels=320, kernel=3, stride=1, expansion=6),
+    BlockRun(blocks=1, channels=16, kernel=3, stride=1, expansion=1),
+    BlockRun(blocks=2, channels=24, kernel=3, stride=2, expansion=6),
+    BlockRun(blocks=2, channels=40, kernel=5, stride=2, expansion=6),
+    BlockRun(blocks=3, channels=80, kernel=3, stride=2, expansion=6),
+    BlockRun(blocks=3, channels=112, kernel=5, stride=1, expansion=6),
+    BlockRun(blocks=4, channels=192, kernel=5, stride=2, expansion=6),
+    BlockRun(blocks=1, channels=320, kernel=3, stride=1, expansion=6),
 )
 STEM_CHANNELS = 32
 HEAD_CHANNELS = 1280
@@ -78,10 +78,10 @@ def convolution(
     return unit
 
 
-class Block(nn.Module):
+class InvertedResidual(nn.Module):
     """Inverted residual block: widen, filter each channel by itself, narrow; skip around it where the shape stays."""
 
-    def __init__(self, channels_in: int, stage: Stage, stride: int) -> None:
+    def __init__(self, channels_in: int, stage: BlockRun, stride: int) -> None:
         super().__init__()
         wide = channels_in * stage.expansion
         if stage.expansion > 1:
@@ -120,11 +120,11 @@ class EfficientNetLite0(nn.Module):
         return cast(Tensor, self.classifier(self.dropout(self.flatten(self.pool(maps)))))
 
 
-def _blocks() -> Iterator[Block]:
+def _blocks() -> Iterator[InvertedResidual]:
     channels = STEM_CHANNELS
     for stage in STAGES:
         for number in range(stage.blocks):
-            yield Block(channels, stage, stage.stride if number == 0 else 1)
+            yield InvertedResidual(channels, stage, stage.stride if number == 0 else 1)
             channels = stage.channels
 
 

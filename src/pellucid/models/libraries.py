@@ -17,6 +17,7 @@ from typing import Any
 
 from torch import nn
 
+from pellucid.contracts import Classes, Model, Preprocess
 from pellucid.errors import BadModel, BadOption, MissingExtra, unknown
 from pellucid.models.efficientnet_lite import EfficientNetLite0
 from pellucid.models.embedded import NAME as EMBEDDED
@@ -24,7 +25,6 @@ from pellucid.models.labels import imagenet_classes
 from pellucid.models.preprocessing import INTERPOLATIONS
 from pellucid.models.weights import SUFFIXES, load_weights
 from pellucid.models.wrap import wrap
-from pellucid.types import Classes, Model, Preprocess
 from pellucid.zoo.architectures import ARCHITECTURES, build
 
 STACK_TO_CALLER = 4

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import torch
 
+from pellucid.contracts import Classes, Model, Preprocess, Site
 from pellucid.errors import BadModel, BadOption, UnknownName, unknown
 from pellucid.models import embedded as _embedded
 from pellucid.models.efficientnet_lite import WEIGHTS_PACKAGE
@@ -20,7 +21,6 @@ from pellucid.models.trained import TRAINED, from_trained, from_zoo, holds_head,
 from pellucid.models.weights import SUFFIXES
 from pellucid.models.wrap import wrap
 from pellucid.paths import usable_path
-from pellucid.types import Classes, Model, Preprocess, Site
 
 
 def _from_trained(path: Path, weights: Path | None) -> Model:

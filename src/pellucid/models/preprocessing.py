@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Literal
 
+from pellucid.contracts import Model, Preprocess
 from pellucid.errors import BadOption
-from pellucid.types import Model, Preprocess
 
 INTERPOLATIONS = ("bicubic", "bilinear", "lanczos", "nearest")
 CROP = 0.875

@@ -13,20 +13,20 @@ import torch
 from safetensors.torch import save
 from torch import Tensor, nn
 
+from pellucid.contracts import Classes, Model, Preprocess
 from pellucid.errors import BadModel
 from pellucid.models.camified import Camified
-from pellucid.models.card import KEY, Card, check_numbers, outlines, read_card
+from pellucid.models.card import KEY, ModelCard, check_numbers, outlines, read_card
 from pellucid.models.libraries import without_weights
 from pellucid.models.weights import load_weights
 from pellucid.storage.atomic import write_bytes
-from pellucid.types import Classes, Model, Preprocess
 from pellucid.zoo.architectures import build, find_architecture
 from pellucid.zoo.self_explaining import mask_of
 
 __all__ = [
     "CAMIFIED",
     "TRAINED",
-    "Card",
+    "ModelCard",
     "from_trained",
     "from_zoo",
     "holds_head",
@@ -40,7 +40,7 @@ CAMIFIED = "camified"
 """Stands for an architecture in the card of a network with a new head; its options say which network."""
 
 
-def save_trained(module: nn.Module, path: Path, card: Card) -> None:
+def save_trained(module: nn.Module, path: Path, card: ModelCard) -> None:
     """Write weights and card to one file, complete or not at all.
 
     Raises:
@@ -94,7 +94,7 @@ def _made_from(path: Path) -> Iterator[None]:
         raise BadModel(f"{path.name} holds weights of a network that cannot be made: {reason:.500}") from error
 
 
-def _finished(module: nn.Module, path: Path, card: Card) -> Model:
+def _finished(module: nn.Module, path: Path, card: ModelCard) -> Model:
     return Model(
         load_weights(module, path).eval(),
         mask=mask_of(module),
@@ -104,7 +104,7 @@ def _finished(module: nn.Module, path: Path, card: Card) -> Model:
     )
 
 
-def _build(card: Card, held: Mapping[str, Tensor], prefix: str = "") -> nn.Module:
+def _build(card: ModelCard, held: Mapping[str, Tensor], prefix: str = "") -> nn.Module:
     """The network of a card, whose sizes are those of the tensors that the file holds."""
     check_numbers(card.options, held)
     if card.architecture != CAMIFIED:
@@ -118,11 +118,11 @@ def _build(card: Card, held: Mapping[str, Tensor], prefix: str = "") -> nn.Modul
     if "source" in base:
         trunk = without_weights(base["source"])
     else:
-        trunk = _build(Card(base["architecture"], base["options"]), held, f"{prefix}trunk.")
+        trunk = _build(ModelCard(base["architecture"], base["options"]), held, f"{prefix}trunk.")
     return _camified(trunk, card, held, prefix)
 
 
-def _camified(trunk: nn.Module, card: Card, held: Mapping[str, Tensor], prefix: str = "") -> nn.Module:
+def _camified(trunk: nn.Module, card: ModelCard, held: Mapping[str, Tensor], prefix: str = "") -> nn.Module:
     path, maps, classes = (card.options[name] for name in ("path", "maps", "classes"))
     if tuple(held[f"{prefix}linear.weight"].shape) != (classes, maps):
         raise BadModel(f"the file's head has another size than {classes} x {maps}.")

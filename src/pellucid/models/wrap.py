@@ -10,13 +10,13 @@ from typing import Any
 
 from torch import nn
 
-from pellucid.capture.detectors import manner_of
+from pellucid.capture.running import manner_of
+from pellucid.contracts import Canvas, Classes, Model, Preprocess, Site
 from pellucid.errors import BadModel, BadOption
 from pellucid.models.labels import read_classes
 from pellucid.models.preprocessing import Auto, preprocess_with
 from pellucid.pictures.transforms import measured
 from pellucid.targets import Part, checked_answers
-from pellucid.types import Canvas, Classes, Model, Preprocess, Site
 from pellucid.zoo.self_explaining import mask_of
 
 

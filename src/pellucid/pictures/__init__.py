@@ -1,18 +1,18 @@
 """Pictures: decoding files, the way to the model's input and back, colour and overlays."""
 
-from pellucid.pictures.colour import Scale, colour_table, scale
+from pellucid.pictures.colour import ColourScale, colour_table, scale
 from pellucid.pictures.decode import MAX_PIXELS, Source, decode
 from pellucid.pictures.labels import read_labels
 from pellucid.pictures.overlay import heat, overlay
 from pellucid.pictures.prepare import prepare
-from pellucid.pictures.samples import SAMPLES, Found, expanded, find_pictures, names_apart, sample_path
+from pellucid.pictures.samples import SAMPLES, PictureRef, expanded, find_pictures, names_apart, sample_path
 from pellucid.pictures.sheet import sheet
 
 __all__ = [
     "MAX_PIXELS",
     "SAMPLES",
-    "Found",
-    "Scale",
+    "ColourScale",
+    "PictureRef",
     "Source",
     "colour_table",
     "decode",

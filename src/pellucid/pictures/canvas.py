@@ -12,9 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pellucid.components import Mask
+from pellucid.contracts import Box
 from pellucid.errors import BadPicture
-from pellucid.types import Box
+from pellucid.numerics import Mask
 
 _BACK = {6: 8, 8: 6}
 """Turns whose opposite is another one; mirrorings and half turns are their own."""

@@ -23,7 +23,7 @@ _BRIGHTEN = 4.0
 
 
 @dataclass(frozen=True)
-class Scale:
+class ColourScale:
     """What the ends of the colours mean, in units of the evidence.
 
     Attributes:
@@ -63,7 +63,7 @@ class Scale:
         return np.asarray(np.clip(values, low, self.high) / self.high)
 
 
-def scale(values: Tensor, *, percentile: float = 99.5, signed: bool | None = None) -> Scale:
+def scale(values: Tensor, *, percentile: float = 99.5, signed: bool | None = None) -> ColourScale:
     """Choose the display scale of a map, or one scale for several maps that shall be comparable.
 
     One-sided maps run from 0, signed ones are symmetric around 0, so that colour always tells the sign and no
@@ -88,7 +88,7 @@ def scale(values: Tensor, *, percentile: float = 99.5, signed: bool | None = Non
     peak = float(sizes.max(initial=0.0))
     high = max(float(np.percentile(sizes, percentile, method="higher")), peak / _BRIGHTEN) if peak else 0.0
     clipped = float((sizes > high).mean()) if peak else 0.0
-    return Scale(-high if signed else 0.0, high, signed, percentile, clipped, numbers.size - finite.size)
+    return ColourScale(-high if signed else 0.0, high, signed, percentile, clipped, numbers.size - finite.size)
 
 
 @lru_cache(maxsize=16)
@@ -109,7 +109,7 @@ def colour_table(name: str) -> NDArray[np.uint8]:
     return table
 
 
-def colour_map_for(scale: Scale, name: str | None = None) -> NDArray[np.uint8]:
+def colour_map_for(scale: ColourScale, name: str | None = None) -> NDArray[np.uint8]:
     """The chosen colours, or those that suit a signed or one-sided scale."""
     return colour_table(name or (SIGNED if scale.signed else ONE_SIDED))
 

@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from pellucid.contracts import Frame
 from pellucid.errors import BadOption, BadPicture
+from pellucid.masking import MOST
 from pellucid.pictures.decode import decode
-from pellucid.regions import MOST
-from pellucid.types import Frame
 
 
 def read_labels(path: str, frames: Sequence[Frame]) -> NDArray[np.int64]:

@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 from torch import Tensor
 
+from pellucid.contracts import Picture
 from pellucid.errors import BadOption
 from pellucid.pictures import colour
-from pellucid.pictures.colour import Scale
+from pellucid.pictures.colour import ColourScale
 from pellucid.pictures.geometry import Window, stretch, window
-from pellucid.types import Picture
 
 Style = Literal["auto", "veil", "glow"]
 
@@ -46,7 +46,7 @@ def overlay(
     *,
     opacity: float = 1.0,
     colour_map: str | None = None,
-    scale: Scale | None = None,
+    scale: ColourScale | None = None,
     style: Style = "auto",
 ) -> Image.Image:
     """Draw a map over the picture that it explains, at the picture's own size.
@@ -97,7 +97,7 @@ def heat(
     size: tuple[int, int] | None = None,
     *,
     colour_map: str | None = None,
-    scale: Scale | None = None,
+    scale: ColourScale | None = None,
 ) -> Image.Image:
     """Draw a map alone; no evidence is black, or nearly, in the default colours.
 
@@ -119,13 +119,13 @@ def heat(
     return drawn
 
 
-def _scale(values: Tensor, given: Scale | None) -> Scale:
+def _scale(values: Tensor, given: ColourScale | None) -> ColourScale:
     if values.ndim != 2 or not values.numel():
         raise BadOption(f"Expected a map [row, column], got the shape {list(values.shape)}. Pass one map at a time.")
     return given or colour.scale(values)
 
 
-def _placed(values: Tensor, scale: Scale) -> NDArray[np.float64]:
+def _placed(values: Tensor, scale: ColourScale) -> NDArray[np.float64]:
     # In float64 until the values are near 1: evidence may be far below what float32 holds.
     return scale.place(np.nan_to_num(colour.as_array(values), nan=0.0, posinf=0.0, neginf=0.0))
 
@@ -139,7 +139,7 @@ def _grainy(placed: NDArray[np.float64], picture: Picture) -> bool:
     return bool(spread > 0 and steps / spread > _GRAIN)
 
 
-def _index(values: Tensor, scale: Scale, box: tuple[float, float, float, float], pixels: Window) -> Image.Image:
+def _index(values: Tensor, scale: ColourScale, box: tuple[float, float, float, float], pixels: Window) -> Image.Image:
     """Grey image of colour numbers: 0 to 255, or 128 for zero and 1 to 255 for signed maps."""
     placed = stretch(_placed(values, scale), box, pixels)
     numbers = 128 + 127 * placed if scale.signed else 255 * placed
@@ -153,7 +153,7 @@ def _colours(index: Image.Image, table: NDArray[np.uint8]) -> Image.Image:
 
 
 def _paint(
-    under: Image.Image, index: Image.Image, scale: Scale, colour_map: str | None, look: _Look, opacity: float
+    under: Image.Image, index: Image.Image, scale: ColourScale, colour_map: str | None, look: _Look, opacity: float
 ) -> Image.Image:
     """Evidence in colour on the picture in grey, so that every colour seen is evidence."""
     numbers = np.arange(256)

@@ -12,10 +12,10 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from pellucid.contracts import Picture, Preprocess
 from pellucid.errors import BadOption, BadPicture, unknown
 from pellucid.pictures.decode import Source, allowed_pixels, decode
 from pellucid.pictures.transforms import applied, part_shown
-from pellucid.types import Picture, Preprocess
 
 Box = tuple[float, float, float, float]
 

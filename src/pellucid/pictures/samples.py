@@ -27,7 +27,7 @@ _RESULTS = "manifest.json"  # in each folder that `explain` wrote
 
 
 @dataclass(frozen=True)
-class Found:
+class PictureRef:
     """A picture that the user asked for; it may still turn out to be missing or damaged.
 
     Attributes:
@@ -41,7 +41,7 @@ class Found:
     source: str
 
 
-def find_pictures(arguments: Iterable[str]) -> list[Found]:
+def find_pictures(arguments: Iterable[str]) -> list[PictureRef]:
     """Expand files, folders and `sample:NAME` in the order given.
 
     A folder gives its picture files, sorted as people count: `2.png` before `10.png`. One without any gives those of
@@ -51,7 +51,7 @@ def find_pictures(arguments: Iterable[str]) -> list[Found]:
     """
     every = [found for argument in arguments for found in _expand(argument)]
     names = names_apart([found.source for found in every])
-    return [found if name is None else Found(name, found.source) for found, name in zip(every, names, strict=True)]
+    return [found if name is None else PictureRef(name, found.source) for found, name in zip(every, names, strict=True)]
 
 
 def names_apart(sources: Sequence[Any]) -> list[str | None]:
@@ -105,14 +105,16 @@ def pictures_in(folder: Path) -> list[Path]:
         return []
 
 
-def _expand(argument: str) -> list[Found]:
+def _expand(argument: str) -> list[PictureRef]:
     if argument.startswith("sample:"):
-        return [Found(argument.removeprefix("sample:"), argument)]
+        return [PictureRef(argument.removeprefix("sample:"), argument)]
     if not argument:
-        return [Found("", "")]  # not the folder that one is in
+        return [PictureRef("", "")]  # not the folder that one is in
     path = Path(argument)
     inside = pictures_in(path) or _of_classes(path)
-    return [Found(p.relative_to(path).as_posix(), str(p)) for p in inside] or [Found(path.name or argument, argument)]
+    return [PictureRef(p.relative_to(path).as_posix(), str(p)) for p in inside] or [
+        PictureRef(path.name or argument, argument)
+    ]
 
 
 def _of_classes(folder: Path) -> list[Path]:

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
+from pellucid.contracts import Box, Preprocess
 from pellucid.errors import BadOption, PellucidError, said
-from pellucid.types import Box, Preprocess
 
 _SIZES = ((260, 300), (360, 240))
 """Widths and heights of the pictures that a function is tried on."""

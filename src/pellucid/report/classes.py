@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 
-from pellucid.report.subjects import Finding
+from pellucid.report.subjects import MapView
 
 _LARGEST = 1600  # cells; a finer grid is in maps.npz only
 _NAMED = 5
 
 
 @dataclass(frozen=True)
-class Cell:
+class GridCell:
     """One position: row and column of the grid, place in the legend, class name, score, strength of its colour."""
 
     row: int
@@ -33,11 +33,11 @@ class ClassesGrid:
     target: str
     rows: int
     columns: int
-    cells: tuple[Cell, ...]
+    cells: tuple[GridCell, ...]
     legend: tuple[tuple[str, int], ...]
 
 
-def classes_grid(finding: Finding) -> ClassesGrid | None:
+def classes_grid(finding: MapView) -> ClassesGrid | None:
     """The grid of a method whose extras are `scores` and `classes` `[row, column]`; None for all others."""
     scores, classes = finding.extras.get("scores"), finding.extras.get("classes")
     if scores is None or classes is None or scores.ndim != 2 or scores.shape != classes.shape:
@@ -49,7 +49,7 @@ def classes_grid(finding: Finding) -> ClassesGrid | None:
     tally = Counter(classes.flatten().tolist()).most_common()
     rank = {index: min(place, _NAMED) for place, (index, _) in enumerate(tally)}
     cells = tuple(
-        Cell(row, column, rank[index], model.class_name(index), score, round(0.3 + 0.7 * (score - low) / spread, 3))
+        GridCell(row, column, rank[index], model.class_name(index), score, round(0.3 + 0.7 * (score - low) / spread, 3))
         for row, pair in enumerate(zip(numbers.tolist(), classes.tolist(), strict=True))
         for column, (score, index) in enumerate(zip(*pair, strict=True))
     )

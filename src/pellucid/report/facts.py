@@ -12,10 +12,10 @@ import numpy as np
 import PIL
 import torch
 
-import pellucid
+from pellucid._version import __version__
+from pellucid.contracts import Prediction, Preprocess, Reference, kind_of
 from pellucid.explanation import Explanation
-from pellucid.report.subjects import Subject
-from pellucid.types import Paper, Prediction, Preprocess, kind_of
+from pellucid.report.subjects import PictureView
 
 _SURE = 0.5
 _NAMED = 3
@@ -29,7 +29,7 @@ def created() -> str:
 def versions() -> dict[str, str]:
     """Versions of everything that can change a number."""
     return {
-        "pellucid": pellucid.__version__,
+        "pellucid": __version__,
         "torch": str(torch.__version__),
         "numpy": np.__version__,
         "pillow": PIL.__version__,
@@ -64,7 +64,7 @@ def seconds(number: float) -> str:
     return "" if math.isnan(number) else f"{number:.2f}" if number < 10 else f"{number:.0f}"
 
 
-def seen(subject: Subject) -> str:
+def seen(subject: PictureView) -> str:
     """A sentence on what the model saw."""
     picture = subject.picture
     if picture is None:
@@ -99,7 +99,7 @@ def fed(preprocess: Preprocess) -> str:
     return f"{preprocess.size[1]} × {preprocess.size[0]}, {how}"
 
 
-def verdict(subject: Subject) -> str:
+def verdict(subject: PictureView) -> str:
     """A sentence on what the model says and how sure it is; "" without class scores."""
     found = subject.predictions
     if found and found[0].share is not None:
@@ -135,7 +135,7 @@ def certainty(prediction: Prediction) -> str:
     return f"{prediction.score:.4g}" if prediction.probability is None else percent(prediction.probability)
 
 
-def picked(subject: Subject) -> list[tuple[str, str, str]]:
+def picked(subject: PictureView) -> list[tuple[str, str, str]]:
     """What was explained: a heading, the choice, and why it was picked."""
     found = subject.findings
     chosen = {
@@ -148,7 +148,7 @@ def picked(subject: Subject) -> list[tuple[str, str, str]]:
     return [(headings.get(name, name.capitalize()), choice, why) for name, choice, why in rows]
 
 
-def link(paper: Paper) -> str:
+def link(paper: Reference) -> str:
     """Address of a paper on arXiv, or ""."""
     found = re.fullmatch(r"arXiv:(\d{4}\.\d{4,5}(?:v\d+)?)", paper.where)
     return f"https://arxiv.org/abs/{found[1]}" if found else ""

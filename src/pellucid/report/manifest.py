@@ -7,15 +7,15 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from pellucid.contracts import Attribution
 from pellucid.report import facts
-from pellucid.report.subjects import Finding, Subject
-from pellucid.types import Attribution
+from pellucid.report.subjects import MapView, PictureView
 
 SCHEMA_VERSION = 1
 """Grows when a field changes its meaning or goes away; new fields do not count."""
 
 
-def manifest(subject: Subject, *, created: str, command: str = "") -> dict[str, Any]:
+def manifest(subject: PictureView, *, created: str, command: str = "") -> dict[str, Any]:
     """Everything about one picture's explanation except the maps themselves."""
     explanation = subject.explanation
     model = explanation.model
@@ -54,7 +54,7 @@ def _plain(value: Any) -> Any:
     return value if value is None or isinstance(value, str | int | bool) else str(value)
 
 
-def _picture(subject: Subject) -> dict[str, Any]:
+def _picture(subject: PictureView) -> dict[str, Any]:
     picture = subject.picture
     if picture is None:
         return {"name": subject.name, "size": None, "box": None, "notes": []}
@@ -66,7 +66,7 @@ def _picture(subject: Subject) -> dict[str, Any]:
     }
 
 
-def _method(finding: Finding) -> dict[str, Any]:
+def _method(finding: MapView) -> dict[str, Any]:
     attribution = finding.attribution
     method, low_high = attribution.method, finding.range
     arrays = ["values", "raw", *attribution.extras]

@@ -7,8 +7,8 @@ import unicodedata
 from collections.abc import Iterable
 from pathlib import PurePosixPath
 
+from pellucid.contracts import Attribution
 from pellucid.explanation import Explanation
-from pellucid.types import Attribution
 
 _BYTES = 60  # three parts and a number stay below the 255 bytes of common file systems
 _DEVICES = {"con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(1, 10))}

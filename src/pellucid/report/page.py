@@ -11,11 +11,11 @@ from pellucid.explanation import Explanation
 from pellucid.report import facts
 from pellucid.report.classes import classes_grid
 from pellucid.report.document import document
-from pellucid.report.folder import write_text
 from pellucid.report.packing import half, photograph, script_json, tables
 from pellucid.report.reproduce import snippet
-from pellucid.report.subjects import Finding, Subject, subjects
+from pellucid.report.subjects import MapView, PictureView, subjects
 from pellucid.report.trust import panels
+from pellucid.storage.atomic import write_text
 
 
 def write_report(explanation: Explanation, path: Path, *, command: str = "") -> Path:
@@ -41,7 +41,7 @@ def notebook_frame(explanation: Explanation) -> str:
     )
 
 
-def page(pictures: Sequence[Subject], *, created: str, command: str = "") -> str:
+def page(pictures: Sequence[PictureView], *, created: str, command: str = "") -> str:
     """The page about some pictures of one explanation, as HTML."""
     shown = [_shown(subject) for subject in pictures]
     data = {"tables": tables(), "pictures": [one["data"] for one in shown]}
@@ -60,7 +60,7 @@ def page(pictures: Sequence[Subject], *, created: str, command: str = "") -> str
     )
 
 
-def _shown(subject: Subject) -> dict[str, Any]:
+def _shown(subject: PictureView) -> dict[str, Any]:
     """What the template and the script need to know about one picture."""
     picture = subject.picture
     source, size = photograph(picture.image) if picture else ("", (0, 0))
@@ -79,30 +79,30 @@ def _shown(subject: Subject) -> dict[str, Any]:
     }
 
 
-def label(finding: Finding, subject: Subject) -> str:
+def label(finding: MapView, subject: PictureView) -> str:
     """What a map is called beside the others: its method, and its layer or target where that tells them apart."""
     several = len({f.target for f in subject.findings}) > 1
     parts = [finding.attribution.method.title, _site(finding, subject), finding.target if several else ""]
     return " · ".join(part for part in parts if part)
 
 
-def _site(finding: Finding, subject: Subject) -> str:
+def _site(finding: MapView, subject: PictureView) -> str:
     """Its layer, where its method looked at several."""
     sites = {f.attribution.site for f in subject.findings if f.attribution.method.id == finding.attribution.method.id}
     return str(finding.attribution.site or "") if len(sites) > 1 else ""
 
 
-def _groups(subject: Subject) -> dict[str, list[tuple[int, Finding, str]]]:
+def _groups(subject: PictureView) -> dict[str, list[tuple[int, MapView, str]]]:
     """Maps with their numbers and, where needed, layers, by what they explain."""
-    groups: dict[str, list[tuple[int, Finding, str]]] = {}
+    groups: dict[str, list[tuple[int, MapView, str]]] = {}
     for number, finding in enumerate(subject.findings):
         groups.setdefault(finding.target, []).append((number, finding, _site(finding, subject)))
     return groups
 
 
-def _methods(subject: Subject) -> list[dict[str, Any]]:
+def _methods(subject: PictureView) -> list[dict[str, Any]]:
     """The methods that were run, each with its maps and what else it found."""
-    by_id: dict[str, list[Finding]] = {}
+    by_id: dict[str, list[MapView]] = {}
     for finding in subject.findings:
         by_id.setdefault(finding.attribution.method.id, []).append(finding)
     return [

@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from pellucid.contracts import Model
 from pellucid.explanation import Explanation
 from pellucid.held import Held
 from pellucid.models.embedded import NAME as EMBEDDED
 from pellucid.pictures import SAMPLES
-from pellucid.report.subjects import Subject
+from pellucid.report.subjects import PictureView
 from pellucid.targets import Part
-from pellucid.types import Model
 
 
-def snippet(subjects: Sequence[Subject]) -> str:
+def snippet(subjects: Sequence[PictureView]) -> str:
     """A program that explains these pictures of one explanation in the same way.
 
     What a program cannot name, such as a module or a function of the user's own, stands as `...` with a comment.
@@ -45,14 +45,14 @@ def _model(model: Model) -> str:
     return f"pellucid.wrap({', '.join(['...', *given])})  # your module; its weights are {model.fingerprint}"
 
 
-def _pictures(subjects: Sequence[Subject]) -> str:
+def _pictures(subjects: Sequence[PictureView]) -> str:
     if subjects[0].picture is None:
         return f"...,  # the tensor that was explained, {len(subjects)} sample{'s' * (len(subjects) > 1)}"
     names = [f"sample:{s.name}" if s.name in SAMPLES else s.name for s in subjects]
     return repr(names[0] if len(names) == 1 else names)
 
 
-def _target(subjects: Sequence[Subject]) -> str:
+def _target(subjects: Sequence[PictureView]) -> str:
     if subjects[0].explanation.choices.get("class", "").startswith("the "):  # picked by the model, not by anyone
         return ""
     if subjects[0].explanation.target is not None:

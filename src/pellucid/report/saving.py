@@ -13,10 +13,10 @@ from PIL.Image import Image
 from pellucid.explanation import Explanation
 from pellucid.pictures import heat, overlay
 from pellucid.report import facts
-from pellucid.report.folder import complete, encode
 from pellucid.report.manifest import array_name, as_json, manifest
 from pellucid.report.page import page
-from pellucid.report.subjects import Finding, Subject, as_numpy, subjects
+from pellucid.report.subjects import MapView, PictureView, as_numpy, subjects
+from pellucid.storage.atomic import complete, encode
 
 _COMPRESS = 1  # of PNG: 12 % larger than the usual 6, a third of the time
 
@@ -62,7 +62,7 @@ def _outdated(manifest_file: Path, staging: Path, folder: Path) -> list[Path]:
     return [old.parent / name for name in plain if not (manifest_file.parent / name).exists()]
 
 
-def _write(subject: Subject, folder: Path, created: str, command: str) -> None:
+def _write(subject: PictureView, folder: Path, created: str, command: str) -> None:
     for finding in subject.findings:
         draw(subject, finding).save(folder / f"{finding.key}.png", compress_level=_COMPRESS)
     arrays = {name: array for finding in subject.findings for name, array in _arrays(finding).items()}
@@ -74,12 +74,12 @@ def _write(subject: Subject, folder: Path, created: str, command: str) -> None:
     (folder / "report.html").write_bytes(encode(page([subject], created=created, command=command)))
 
 
-def draw(subject: Subject, finding: Finding) -> Image:
+def draw(subject: PictureView, finding: MapView) -> Image:
     """The map over the picture, or alone where there is none."""
     return overlay(subject.picture, finding.values) if subject.picture else heat(finding.values)
 
 
-def _arrays(finding: Finding) -> dict[str, NDArray[Any]]:
+def _arrays(finding: MapView) -> dict[str, NDArray[Any]]:
     found = {name: as_numpy(value) for name, value in finding.extras.items()}
     found["values"] = as_numpy(finding.values).astype(np.float32)
     found["raw"] = as_numpy(finding.attribution.raw[finding.index])

@@ -11,14 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from pellucid.contracts import Attribution, Picture, Prediction
 from pellucid.evaluation import Trust, trust_of
 from pellucid.explanation import Explanation
 from pellucid.report.names import keys, picture_slug, unique
-from pellucid.types import Attribution, Picture, Prediction
 
 
 @dataclass(frozen=True, eq=False)
-class Finding:
+class MapView:
     """One attribution's share of one picture.
 
     Attributes:
@@ -61,7 +61,7 @@ class Finding:
 
 
 @dataclass(frozen=True, eq=False)
-class Subject:
+class PictureView:
     """One picture, or one sample of a tensor, which has no picture.
 
     Attributes:
@@ -87,17 +87,17 @@ class Subject:
         return self.explanation.predictions[self.index] if self.explanation.predictions else ()
 
     @cached_property
-    def findings(self) -> tuple[Finding, ...]:
+    def findings(self) -> tuple[MapView, ...]:
         """In the order of the explanation."""
         names = keys(self.explanation, self.index)
         judged = self.explanation.evaluation
         return tuple(
-            Finding(key, attribution, self.index, None if judged is None else trust_of(attribution, judged))
+            MapView(key, attribution, self.index, None if judged is None else trust_of(attribution, judged))
             for key, attribution in zip(names, self.explanation, strict=True)
         )
 
 
-def subjects(explanation: Explanation) -> list[Subject]:
+def subjects(explanation: Explanation) -> list[PictureView]:
     """The pictures of an explanation in order, or the samples of the tensor that was explained."""
     names = [picture.name for picture in explanation.pictures]
     if not names:
@@ -106,7 +106,7 @@ def subjects(explanation: Explanation) -> list[Subject]:
         names = ["tensor"] if count == 1 else [f"sample {number}" for number in range(1, count + 1)]
     folders = unique(picture_slug(name) for name in names)
     pairs = zip(names, folders, strict=True)
-    return [Subject(explanation, index, name, folder) for index, (name, folder) in enumerate(pairs)]
+    return [PictureView(explanation, index, name, folder) for index, (name, folder) in enumerate(pairs)]
 
 
 def as_numpy(tensor: Tensor) -> NDArray[Any]:

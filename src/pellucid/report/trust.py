@@ -10,7 +10,7 @@ from markupsafe import Markup
 from pellucid.evaluation import Column, Score, Trust, column_of
 from pellucid.evaluation.trust import FAITHFULNESS
 from pellucid.report.charts import curves
-from pellucid.report.subjects import Finding
+from pellucid.report.subjects import MapView
 
 _OWN = "this map"
 _ACROSS = {"deletion": "share hidden", "insertion": "share shown"}
@@ -41,7 +41,7 @@ class Panel:
     over: tuple[tuple[str, str], ...]
 
 
-def panels(findings: Sequence[Finding]) -> list[Panel | None]:
+def panels(findings: Sequence[MapView]) -> list[Panel | None]:
     """The panels of a picture's maps, None for one that was not judged; their curves share one scale."""
     every = [score for f in findings if f.trust for s in f.trust.scores.values() for score in (s, *s.controls.values())]
     index = findings[0].index if findings else 0

@@ -16,7 +16,7 @@ from pellucid.targets.answers import (
     notes_on,
     probabilities,
 )
-from pellucid.targets.base import Reading, Scene, Target, TargetLike
+from pellucid.targets.base import Interpretation, Target, TargetContext, TargetLike
 from pellucid.targets.classes import (
     Against,
     ClassScores,
@@ -29,14 +29,14 @@ from pellucid.targets.classes import (
     Top,
 )
 from pellucid.targets.custom import Custom
-from pellucid.targets.detections import Candidates, Detection, Detections, Found
+from pellucid.targets.detections import Candidates, DetectedObjects, Detection, Detections
 from pellucid.targets.outputs import Part, class_scores, leaves, logits, scores_of
 from pellucid.targets.parse import FORMS, all_targets, asks_for_all, parse_targets
-from pellucid.targets.reading import Unread, read
+from pellucid.targets.reading import NotUnderstood, read
 from pellucid.targets.regions import PixelClasses, Region
 from pellucid.targets.rows import as_probability, is_probability, of_rows
 from pellucid.targets.similarity import Similarity
-from pellucid.targets.somewhere import Somewhere
+from pellucid.targets.somewhere import ClassAt
 
 __all__ = [
     "FORMS",
@@ -44,28 +44,28 @@ __all__ = [
     "NUMBER",
     "Against",
     "Candidates",
+    "ClassAt",
     "ClassScores",
     "Custom",
+    "DetectedObjects",
     "Detection",
     "Detections",
-    "Found",
+    "Interpretation",
     "Logit",
     "Margin",
+    "NotUnderstood",
     "Part",
     "PixelClasses",
     "Probability",
-    "Reading",
     "Region",
     "Residual",
     "Rivals",
-    "Scene",
     "Sigmoid",
     "Similarity",
-    "Somewhere",
     "Target",
+    "TargetContext",
     "TargetLike",
     "Top",
-    "Unread",
     "all_targets",
     "are_probabilities",
     "as_probability",

@@ -12,8 +12,8 @@ from types import MappingProxyType
 from torch import Tensor
 from torch.nn import functional as F
 
+from pellucid.contracts import Model
 from pellucid.errors import BadOption, Refused
-from pellucid.types import Model
 
 KINDS: Mapping[str, str] = MappingProxyType(
     {

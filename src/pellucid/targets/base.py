@@ -8,8 +8,8 @@ from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 from torch import Tensor
 
+from pellucid.contracts import Frame, Model, Prediction, Scores
 from pellucid.errors import BadOption
-from pellucid.types import Frame, Model, Prediction, Scores
 
 TargetLike: TypeAlias = "int | str | Target | Sequence[int | str] | Tensor | Callable[[Any], Tensor] | None"
 """What the public functions accept: None is the top class of each sample before softmax."""
@@ -20,7 +20,7 @@ def _nothing(_: Any) -> Any:
 
 
 @dataclass(frozen=True)
-class Scene:
+class TargetContext:
     """What one call is about, as far as a target must know it.
 
     Attributes:
@@ -38,7 +38,7 @@ class Scene:
 class Target(Protocol):
     """A scalar per row of the model's output. The four are called in this order, the last two on what came before."""
 
-    def fit(self, scene: Scene) -> Target:
+    def fit(self, scene: TargetContext) -> Target:
         """The target for these pictures: counts checked, names turned into numbers, places into the input's pixels.
 
         Raises:
@@ -47,7 +47,7 @@ class Target(Protocol):
         """
         ...
 
-    def resolve(self, reading: Reading, model: Model) -> Target:
+    def resolve(self, reading: Interpretation, model: Model) -> Target:
         """Fix what depends on the model's own prediction.
 
         Raises:
@@ -64,7 +64,7 @@ class Target(Protocol):
         ...
 
 
-class Reading(Protocol):
+class Interpretation(Protocol):
     """What the model says about some pictures, without being asked for anything in particular. Detached."""
 
     @property
@@ -72,15 +72,15 @@ class Reading(Protocol):
         """What stands first by default, in words for people."""
         ...
 
-    def first(self, count: int) -> Reading:
+    def first(self, count: int) -> Interpretation:
         """Of the first `count` rows only."""
         ...
 
-    def placed(self, samples: Tensor) -> Reading:
+    def placed(self, samples: Tensor) -> Interpretation:
         """With what row i says as entry `samples[i]`, so that targets find it by the picture's number."""
         ...
 
-    def join(self, others: Sequence[Any]) -> Reading:
+    def join(self, others: Sequence[Any]) -> Interpretation:
         """Together with what it says about the pictures that follow."""
         ...
 

@@ -10,11 +10,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from pellucid.contracts import Frame, Model, Prediction, Scores
 from pellucid.errors import BadOption
 from pellucid.targets.answers import has_probabilities, log_probabilities, probabilities
-from pellucid.targets.base import Reading, Scene, Target
+from pellucid.targets.base import Interpretation, Target, TargetContext
 from pellucid.targets.outputs import logits
-from pellucid.types import Frame, Model, Prediction, Scores
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,10 +67,10 @@ class Top:
 
     rank: int = 0
 
-    def fit(self, scene: Scene) -> Target:
+    def fit(self, scene: TargetContext) -> Target:
         return self
 
-    def resolve(self, reading: Reading, model: Model) -> Target:
+    def resolve(self, reading: Interpretation, model: Model) -> Target:
         return reading.top(self.rank, model)
 
     def score(self, output: Any, samples: Tensor, model: Model) -> Scores:
@@ -94,10 +94,10 @@ class Logit:
         if self.classes is not None:
             object.__setattr__(self, "classes", listed(self.classes))
 
-    def fit(self, scene: Scene) -> Target:
+    def fit(self, scene: TargetContext) -> Target:
         return self if self.classes is None else type(self)(fit_classes(self.classes, scene))
 
-    def resolve(self, reading: Reading, model: Model) -> Target:
+    def resolve(self, reading: Interpretation, model: Model) -> Target:
         return reading.of(self, model)
 
     def pick(self, scores: Tensor, samples: Tensor, model: Model) -> Scores:
@@ -180,10 +180,10 @@ class Against:
     def __post_init__(self) -> None:
         object.__setattr__(self, "target", as_target(self.target))
 
-    def fit(self, scene: Scene) -> Target:
+    def fit(self, scene: TargetContext) -> Target:
         return Against(self.target.fit(scene))
 
-    def resolve(self, reading: Reading, model: Model) -> Target:
+    def resolve(self, reading: Interpretation, model: Model) -> Target:
         return Against(self.target.resolve(reading, model))
 
     def score(self, output: Any, samples: Tensor, model: Model) -> Scores:
@@ -210,10 +210,10 @@ class Margin:
         object.__setattr__(self, "first", as_target(self.first))
         object.__setattr__(self, "second", as_target(self.second))
 
-    def fit(self, scene: Scene) -> Target:
+    def fit(self, scene: TargetContext) -> Target:
         return Margin(self.first.fit(scene), self.second.fit(scene))
 
-    def resolve(self, reading: Reading, model: Model) -> Target:
+    def resolve(self, reading: Interpretation, model: Model) -> Target:
         return Margin(self.first.resolve(reading, model), self.second.resolve(reading, model))
 
     def score(self, output: Any, samples: Tensor, model: Model) -> Scores:
@@ -233,10 +233,10 @@ class Rivals:
     first: Logit
     count: int = 3
 
-    def fit(self, scene: Scene) -> Target:
+    def fit(self, scene: TargetContext) -> Target:
         return self
 
-    def resolve(self, reading: Reading, model: Model) -> Target:
+    def resolve(self, reading: Interpretation, model: Model) -> Target:
         return self
 
     def score(self, output: Any, samples: Tensor, model: Model) -> Scores:
@@ -275,7 +275,7 @@ def listed(classes: Any) -> tuple[Any, ...]:
     return tuple(_checked(c) for c in classes)
 
 
-def fit_classes(classes: tuple[Any, ...], scene: Scene) -> tuple[int, ...]:
+def fit_classes(classes: tuple[Any, ...], scene: TargetContext) -> tuple[int, ...]:
     """Indices of one class, or of one per picture.
 
     Raises:

@@ -8,10 +8,10 @@ from typing import Any
 
 from torch import Tensor
 
+from pellucid.contracts import Frame, Model, Scores
 from pellucid.errors import BadOutput
-from pellucid.targets.base import Reading, Scene, Target
+from pellucid.targets.base import Interpretation, Target, TargetContext
 from pellucid.targets.outputs import picked
-from pellucid.types import Frame, Model, Scores
 
 
 @dataclass(frozen=True)
@@ -20,10 +20,10 @@ class Custom:
 
     function: Callable[[Any], Tensor]
 
-    def fit(self, scene: Scene) -> Target:
+    def fit(self, scene: TargetContext) -> Target:
         return self
 
-    def resolve(self, reading: Reading, model: Model) -> Target:
+    def resolve(self, reading: Interpretation, model: Model) -> Target:
         return self
 
     def score(self, output: Any, samples: Tensor, model: Model) -> Scores:

@@ -9,13 +9,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from pellucid.contracts import Box, Frame, Model, Prediction, Scores
 from pellucid.errors import BadOption, BadOutput, Refused
 from pellucid.numerics import full_precision
-from pellucid.targets.base import Reading, Scene, Target
+from pellucid.targets.base import Interpretation, Target, TargetContext
 from pellucid.targets.classes import Logit, class_index, fit_classes, listed
 from pellucid.targets.outputs import described, picked
 from pellucid.targets.places import boxes, written
-from pellucid.types import Box, Frame, Model, Prediction, Scores
 
 OVERLAP = 0.5
 """Intersection over union from which a candidate counts as one for the box."""
@@ -24,7 +24,7 @@ REPORTED = 0.05
 
 
 @dataclass(frozen=True)
-class Found:
+class DetectedObjects:
     """What a detector reports about one picture, after suppression, most probable first.
 
     Attributes:
@@ -57,7 +57,7 @@ class Candidates:
     chances: Sequence[Tensor]
     boxes: Sequence[Tensor]
     background: int | None = None
-    report: Callable[[], Sequence[Found]] | None = None
+    report: Callable[[], Sequence[DetectedObjects]] | None = None
 
     def best(self, row: int, index: int, box: Tensor) -> int:
         """The candidate of a class that stands for a box `[4]`.
@@ -138,7 +138,7 @@ class Detection:
         if self.classes is not None:
             object.__setattr__(self, "classes", listed(self.classes))
 
-    def fit(self, scene: Scene) -> Target:
+    def fit(self, scene: TargetContext) -> Target:
         frames, count = scene.frames, len(scene.frames)
         classes = None if self.classes is None else fit_classes(self.classes, scene)
         if self.box is None:
@@ -146,7 +146,7 @@ class Detection:
         pairs = zip(boxes(self.box, count), frames, strict=True)
         return Detection(classes and classes * (count // len(classes)), None, tuple(f.into(box) for box, f in pairs))
 
-    def resolve(self, reading: Reading, model: Model) -> Target:
+    def resolve(self, reading: Interpretation, model: Model) -> Target:
         if self.classes is not None and self.places is not None:
             return self
         if self.places is None:
@@ -180,7 +180,7 @@ class Detection:
 class _OfPicture:
     """Reading of one picture: what is reported with the scores behind it, and each class's most probable candidate."""
 
-    found: Found
+    found: DetectedObjects
     scores: Tensor
     best: Tensor
     finite: bool
@@ -277,7 +277,7 @@ class Detections:
         return tuple(of_picture(self.pictures[k], frame) for k, frame in enumerate(frames))
 
 
-def _read(output: Candidates, row: int, found: Found) -> _OfPicture:
+def _read(output: Candidates, row: int, found: DetectedObjects) -> _OfPicture:
     scores, chances = full_precision(output.scores[row].detach()), output.chances[row].detach()
     pairs = [(c, _made(output, row, c, box)) for c, box in zip(found.classes.tolist(), found.boxes, strict=True)]
     behind = torch.stack([scores[k, c] for c, k in pairs]) if pairs else scores.new_empty(0)
@@ -292,7 +292,7 @@ def _made(output: Candidates, row: int, index: int, box: Tensor) -> int:
     return int(output.chances[row][:, index].detach().masked_fill(distance > distance.min() + 1e-3, -1).argmax())
 
 
-def _suppressed(output: Candidates, row: int) -> Found:
+def _suppressed(output: Candidates, row: int) -> DetectedObjects:
     """Class by class, the most probable candidates that do not overlap a more probable one by half."""
     chances = output.chances[row].detach()
     kept: list[tuple[float, int, Tensor]] = []
@@ -307,7 +307,7 @@ def _suppressed(output: Candidates, row: int) -> Found:
             covered = overlaps(own[left], own[best]) > OVERLAP if left else ()
             left = [k for k, gone in zip(left, covered, strict=True) if not gone]
     kept.sort(key=lambda entry: -entry[0])
-    return Found(
+    return DetectedObjects(
         torch.stack([box for _, _, box in kept]) if kept else chances.new_empty(0, 4),
         torch.tensor([index for _, index, _ in kept], dtype=torch.int64),
         torch.tensor([chance for chance, _, _ in kept]),

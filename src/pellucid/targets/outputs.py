@@ -9,9 +9,9 @@ from typing import Any
 
 from torch import Tensor
 
+from pellucid.contracts import Model
 from pellucid.errors import BadOutput, unknown
 from pellucid.numerics import full_precision
-from pellucid.types import Model
 
 _USUAL = ("logits", "out")
 """Names under which model outputs carry their scores, at Hugging Face and in torchvision's segmentation networks."""

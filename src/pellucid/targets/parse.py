@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from pellucid.contracts import Model
 from pellucid.errors import BadOption
-from pellucid.targets.base import Reading, Target, TargetLike
+from pellucid.targets.base import Interpretation, Target, TargetLike
 from pellucid.targets.classes import (
     Against,
     ClassScores,
@@ -23,8 +24,7 @@ from pellucid.targets.custom import Custom
 from pellucid.targets.detections import Detection
 from pellucid.targets.regions import Region
 from pellucid.targets.similarity import Similarity
-from pellucid.targets.somewhere import Somewhere
-from pellucid.types import Model
+from pellucid.targets.somewhere import ClassAt
 
 FORMS = {
     "281, tabby, n02123045": "the score of a class, by number, name or synset",
@@ -53,7 +53,7 @@ def asks_for_all(target: TargetLike, model: Model) -> bool:
     return not model.classes or ALL not in map(str.lower, model.classes.names)
 
 
-def all_targets(reading: Reading, model: Model) -> tuple[Target, ...]:
+def all_targets(reading: Interpretation, model: Model) -> tuple[Target, ...]:
     """The score of every class, for a network that gives scores of classes.
 
     Raises:
@@ -122,9 +122,9 @@ def _of_text(text: str, model: Model) -> Target:
 def _placed(name: str, numbers: list[float], text: str, model: Model) -> Target:
     classes: Any = None if name.lower() in ("", "top") else class_index(name, model)
     if len(numbers) == 4:
-        return Somewhere(Region(classes, box=tuple(numbers)), Detection(classes, tuple(numbers)))
+        return ClassAt(Region(classes, box=tuple(numbers)), Detection(classes, tuple(numbers)))
     if len(numbers) == 2:
-        return Somewhere(Region(classes, point=tuple(numbers)), None)
+        return ClassAt(Region(classes, point=tuple(numbers)), None)
     raise BadOption(
         f"Expected a box (left,top,right,bottom) or a point (x,y) behind the @ of {text.strip()!r}, "
         f"got {len(numbers)} number{'s' * (len(numbers) > 1)}."

@@ -10,8 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from pellucid.contracts import Box, Frame
 from pellucid.errors import BadOption
-from pellucid.types import Box, Frame
 
 
 def boxes(given: Any, count: int) -> list[Box]:

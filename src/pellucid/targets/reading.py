@@ -9,16 +9,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from pellucid.contracts import Frame, Model, Prediction
 from pellucid.errors import BadOutput
-from pellucid.targets.base import Reading, Target
+from pellucid.targets.base import Interpretation, Target
 from pellucid.targets.classes import ClassScores
 from pellucid.targets.detections import Candidates, Detections
 from pellucid.targets.outputs import class_scores, scores_of
 from pellucid.targets.regions import PixelClasses
-from pellucid.types import Frame, Model, Prediction
 
 
-def read(output: Any, model: Model) -> Reading:
+def read(output: Any, model: Model) -> Interpretation:
     """What an output says, row by row."""
     with torch.no_grad():
         scores = scores_of(output, model)
@@ -29,23 +29,23 @@ def read(output: Any, model: Model) -> Reading:
             return ClassScores(classes)
         if isinstance(scores, Tensor) and scores.ndim == 4 and scores.is_floating_point():
             return PixelClasses.of_scores(scores, model)
-        return Unread(classes)
+        return NotUnderstood(classes)
 
 
 @dataclass(frozen=True)
-class Unread:
+class NotUnderstood:
     """Reading of an output that is not understood: it says nothing, and why."""
 
     why: str = "nobody asked the model what it sees"
     leading = "the top class of each picture"
 
-    def first(self, count: int) -> Unread:
+    def first(self, count: int) -> NotUnderstood:
         return self
 
-    def placed(self, samples: Tensor) -> Unread:
+    def placed(self, samples: Tensor) -> NotUnderstood:
         return self
 
-    def join(self, others: Sequence[Unread]) -> Unread:
+    def join(self, others: Sequence[NotUnderstood]) -> NotUnderstood:
         return self
 
     def finite(self) -> bool:

@@ -10,14 +10,14 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from pellucid.contracts import Frame, Model, Prediction, Scores
 from pellucid.errors import BadOption, BadOutput
 from pellucid.numerics import full_precision
 from pellucid.targets.answers import has_probabilities, probabilities
-from pellucid.targets.base import Reading, Scene, Target
+from pellucid.targets.base import Interpretation, Target, TargetContext
 from pellucid.targets.classes import Logit, class_index, fit_classes, listed
 from pellucid.targets.outputs import described, scores_of
 from pellucid.targets.places import boxes, masks, points, written
-from pellucid.types import Frame, Model, Prediction, Scores
 
 BACKGROUND = ("background", "__background__")
 """Names of the class that stands for none of the others; it is never the top class."""
@@ -66,7 +66,7 @@ class Region:
         if self.classes is not None:
             object.__setattr__(self, "classes", listed(self.classes))
 
-    def fit(self, scene: Scene) -> Target:
+    def fit(self, scene: TargetContext) -> Target:
         frames, count = scene.frames, len(scene.frames)
         classes = None if self.classes is None else fit_classes(self.classes, scene)
         found = masks(self.mask, self.box, self.point, frames)
@@ -79,7 +79,7 @@ class Region:
             where = tuple(f"at {written(point)}" for point in points(self.point, count))
         return Region(classes and classes * (count // len(classes)), found, where=where)
 
-    def resolve(self, reading: Reading, model: Model) -> Target:
+    def resolve(self, reading: Interpretation, model: Model) -> Target:
         if self.classes is not None and self.mask is not None:
             return self
         if self.classes is None and self.mask is None:

@@ -8,14 +8,14 @@ from typing import Any
 
 from torch import Tensor
 
+from pellucid.contracts import Frame, Model, Scores
 from pellucid.targets.answers import has_probabilities
-from pellucid.targets.base import Reading, Scene, Target
+from pellucid.targets.base import Interpretation, Target, TargetContext
 from pellucid.targets.classes import Against, Logit, Probability
-from pellucid.types import Frame, Model, Scores
 
 
 @dataclass(frozen=True, eq=False)
-class OfRows:
+class Reindexed:
     """A resolved target whose pictures come in another order, some of them several times.
 
     Attributes:
@@ -26,10 +26,10 @@ class OfRows:
     target: Target
     pictures: Tensor
 
-    def fit(self, scene: Scene) -> Target:
+    def fit(self, scene: TargetContext) -> Target:
         return self
 
-    def resolve(self, reading: Reading, model: Model) -> Target:
+    def resolve(self, reading: Interpretation, model: Model) -> Target:
         return self
 
     def score(self, output: Any, samples: Tensor, model: Model) -> Scores:
@@ -46,7 +46,7 @@ def of_rows(target: Target, pictures: Tensor) -> Target:
         return target if len(own) == 1 else type(target)(tuple(own[k] for k in pictures.tolist()))
     if isinstance(target, Against):
         return Against(of_rows(target.target, pictures))
-    return OfRows(target, pictures)
+    return Reindexed(target, pictures)
 
 
 def as_probability(target: Target, model: Model) -> Target:

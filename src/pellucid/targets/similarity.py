@@ -10,11 +10,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from pellucid.contracts import Frame, Model, Scores
 from pellucid.errors import BadOption, BadOutput
 from pellucid.numerics import full_precision
-from pellucid.targets.base import Reading, Scene, Target
+from pellucid.targets.base import Interpretation, Target, TargetContext
 from pellucid.targets.outputs import described, scores_of
-from pellucid.types import Frame, Model, Scores
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,7 +33,7 @@ class Similarity:
     name: str = ""
     embedding: Tensor | None = None
 
-    def fit(self, scene: Scene) -> Target:
+    def fit(self, scene: TargetContext) -> Target:
         count = len(scene.frames)
         if isinstance(self.reference, Tensor) and self.reference.is_floating_point() and self.reference.ndim in (1, 2):
             found = self.reference.detach().reshape(-1, self.reference.shape[-1])
@@ -45,7 +45,7 @@ class Similarity:
             raise BadOption("Expected a reference whose embedding is finite and not zero: it has no direction.")
         return replace(self, embedding=found, name=self.name or _name(self.reference))
 
-    def resolve(self, reading: Reading, model: Model) -> Target:
+    def resolve(self, reading: Interpretation, model: Model) -> Target:
         return self
 
     def score(self, output: Any, samples: Tensor, model: Model) -> Scores:

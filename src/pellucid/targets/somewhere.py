@@ -8,15 +8,15 @@ from typing import Any
 
 from torch import Tensor
 
+from pellucid.contracts import Frame, Model, Scores
 from pellucid.errors import BadOption, BadOutput
-from pellucid.targets.base import Reading, Scene, Target
+from pellucid.targets.base import Interpretation, Target, TargetContext
 from pellucid.targets.detections import Detections
 from pellucid.targets.regions import PixelClasses
-from pellucid.types import Frame, Model, Scores
 
 
 @dataclass(frozen=True, eq=False)
-class Somewhere:
+class ClassAt:
     """What `CLASS@PLACE` stands for.
 
     Attributes:
@@ -27,10 +27,10 @@ class Somewhere:
     region: Target
     detection: Target | None
 
-    def fit(self, scene: Scene) -> Target:
-        return Somewhere(self.region.fit(scene), self.detection and self.detection.fit(scene))
+    def fit(self, scene: TargetContext) -> Target:
+        return ClassAt(self.region.fit(scene), self.detection and self.detection.fit(scene))
 
-    def resolve(self, reading: Reading, model: Model) -> Target:
+    def resolve(self, reading: Interpretation, model: Model) -> Target:
         if isinstance(reading, PixelClasses):
             return self.region.resolve(reading, model)
         if not isinstance(reading, Detections):

@@ -1,6 +1,6 @@
 """Training the networks of the zoo on pictures, and what is worth seeing of it."""
 
 from pellucid.training.data import Examples, read_examples
-from pellucid.training.loop import Pass, Settings, Trained, train
+from pellucid.training.loop import Settings, Trained, TrainingPass, train
 
-__all__ = ["Examples", "Pass", "Settings", "Trained", "read_examples", "train"]
+__all__ = ["Examples", "Settings", "Trained", "TrainingPass", "read_examples", "train"]

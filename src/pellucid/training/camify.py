@@ -14,17 +14,17 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from pellucid.contracts import Model
 from pellucid.errors import BadOption
 from pellucid.inspection import layers
 from pellucid.models.camified import Camified, pooled_at
 from pellucid.models.load import FAMILIES
 from pellucid.models.preprocessing import preprocessing_of
-from pellucid.models.trained import CAMIFIED, TRAINED, Card, read_card
+from pellucid.models.trained import CAMIFIED, TRAINED, ModelCard, read_card
 from pellucid.training.data import Examples, Progress
 from pellucid.training.loop import predict
 from pellucid.training.right import Right, right
 from pellucid.training.study import TEST_SHARE
-from pellucid.types import Model
 
 _BATCH = 16
 
@@ -47,7 +47,7 @@ class CamifiedResult:
     """
 
     module: nn.Module
-    card: Card
+    card: ModelCard
     site: str
     before: float | None
     after: float
@@ -94,7 +94,7 @@ def camify(
     notes = (*examples.notes, *notes, *([found.note] if found.note else []))
     facts = {"data": examples.name, "seed": seed, "accuracy": found.share}
     stated = preprocess if preprocess.transform is None else None  # a function stays with the network that it came with
-    card = Card(CAMIFIED, options, examples.classes, stated, facts)
+    card = ModelCard(CAMIFIED, options, examples.classes, stated, facts)
     before = _before(model, inputs[held], truth, examples.classes)
     counts = (len(learn), len(held))
     seconds = time.perf_counter() - start

@@ -17,11 +17,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from pellucid.contracts import Preprocess
 from pellucid.errors import BadOption, BadPicture, OutOfMemory
 from pellucid.pictures import Source, prepare
 from pellucid.pictures.samples import pictures_in
 from pellucid.seeds import seeded
-from pellucid.types import Preprocess
 
 DIGITS = tuple(str(digit) for digit in range(10))
 CLOTHES = ("T-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot")

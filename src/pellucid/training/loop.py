@@ -79,7 +79,7 @@ def usual_settings(count: int) -> Settings:
 
 
 @dataclass(frozen=True)
-class Pass:
+class TrainingPass:
     """What one pass over the examples came to; losses are means per example.
 
     Attributes:
@@ -108,7 +108,7 @@ class Trained:
     """
 
     module: nn.Module
-    history: list[Pass] = field(default_factory=list)
+    history: list[TrainingPass] = field(default_factory=list)
     best: int = 0
     ended: str = ""
     seconds: float = 0.0
@@ -242,7 +242,7 @@ class _Run:
         held, held_right = evaluate(self.module, *validation, loss)
         classes = not labels.is_floating_point()
         self.trained.history.append(
-            Pass(total, held, right / len(inputs) if classes else None, held_right if classes else None)
+            TrainingPass(total, held, right / len(inputs) if classes else None, held_right if classes else None)
         )
         if held <= min(each.validation_loss for each in self.trained.history):
             self.trained.best = number
@@ -274,7 +274,7 @@ class _Run:
         """Go on from what was kept; whether it could be."""
         first = self.weights
         try:
-            history = [Pass(**each) for each in content["history"]]
+            history = [TrainingPass(**each) for each in content["history"]]
             earlier, best = float(content["seconds"]), range(len(history))[content["best"]]
             self.module.load_state_dict(content["weights"])  # whether they fit
             self.module.load_state_dict(content["module"])

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from pellucid.api import explain
+from pellucid.contracts import Model
 from pellucid.errors import BadOption
 from pellucid.evaluation import CONTROLS, Score, column_of, evaluate
-from pellucid.types import Model
 from pellucid.zoo.self_explaining import SelfExplaining
 
 MOST = 100
@@ -23,7 +23,7 @@ _STEPS = 10
 
 
 @dataclass(frozen=True, eq=False)
-class Comparison:
+class MaskComparison:
     """The network's own mask, Grad-CAM and the controls, judged alike.
 
     Attributes:
@@ -54,7 +54,7 @@ def own_masks(model: Model, pictures: Tensor) -> Tensor:
         return torch.cat([model.module.mask(rows) for rows in torch.split(pictures, 256)])
 
 
-def compare_masks(model: Model, pictures: Tensor, seed: int = 0) -> Comparison:
+def compare_masks(model: Model, pictures: Tensor, seed: int = 0) -> MaskComparison:
     """Judge the network's own mask beside Grad-CAM and the controls.
 
     Args:
@@ -75,4 +75,4 @@ def compare_masks(model: Model, pictures: Tensor, seed: int = 0) -> Comparison:
         "Grad-CAM": cam,
         **{control: {name: cam[name].controls[control] for name in options} for control in CONTROLS},
     }
-    return Comparison(pictures, scores, {"own mask": own, "Grad-CAM": explained["grad-cam"].values.float()})
+    return MaskComparison(pictures, scores, {"own mask": own, "Grad-CAM": explained["grad-cam"].values.float()})

@@ -16,8 +16,8 @@ from pellucid.report import facts
 from pellucid.report.charts import curves
 from pellucid.report.document import document
 from pellucid.report.packing import photograph
-from pellucid.training.loop import Pass, Settings, Trained
-from pellucid.training.masks import Comparison
+from pellucid.training.loop import Settings, Trained, TrainingPass
+from pellucid.training.masks import MaskComparison
 from pellucid.training.study import Study
 from pellucid.training.waves import FITTED, Waves
 
@@ -25,7 +25,7 @@ _SHOWN_MISTAKES = 24
 _SHOWN_MASKS = 12
 
 
-def study_page(study: Study, settings: Settings, *, own: Comparison | None = None, command: str = "") -> str:
+def study_page(study: Study, settings: Settings, *, own: MaskComparison | None = None, command: str = "") -> str:
     """The page about a network that was trained on pictures, as HTML; `own` is of a self-explaining one."""
     history, card = study.trained.history, study.card
     learned, checked, tested = study.counts
@@ -71,7 +71,7 @@ def _percents(interval: tuple[float, float]) -> str:
     return " to ".join(map(facts.percent, interval))
 
 
-def _own(own: Comparison) -> dict[str, Any]:
+def _own(own: MaskComparison) -> dict[str, Any]:
     """Curves and a sheet of the masks that the network draws itself."""
     charts = [
         (
@@ -175,7 +175,7 @@ def _ending(trained: Trained) -> str:
     return f"{len(trained.history)} passes ({trained.ended}) took"
 
 
-def _history_chart(history: list[Pass], learned: str, checked: str, up: str, **options: Any) -> Any:
+def _history_chart(history: list[TrainingPass], learned: str, checked: str, up: str, **options: Any) -> Any:
     series = {
         name: [(number + 1, getattr(each, field)) for number, each in enumerate(history)]
         for name, field in (("training", learned), ("validation", checked))

@@ -10,14 +10,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from pellucid.contracts import Preprocess
 from pellucid.errors import BadOption, unknown
 from pellucid.models.preprocessing import nominal_size
-from pellucid.models.trained import Card
+from pellucid.models.trained import ModelCard
 from pellucid.seeds import seeded
 from pellucid.training.data import Examples
 from pellucid.training.loop import Progress, Settings, Trained, predict, task_loss, train, usual_settings
 from pellucid.training.right import Right, right
-from pellucid.types import Preprocess
 from pellucid.zoo.architectures import SELF_EXPLAINING, Architecture, build, find_architecture
 from pellucid.zoo.self_explaining import preserving
 
@@ -56,7 +56,7 @@ class Study:
     """
 
     trained: Trained
-    card: Card
+    card: ModelCard
     test: Examples
     inputs: Tensor
     confusion: Tensor
@@ -144,7 +144,7 @@ def study(
         notes.append(f"Learned random labels, {by_heart:.0%} of them by heart; on held-out pictures it can only guess.")
     elif found.note and trained.history:
         notes.append(found.note)
-    card = Card(name, options, examples.classes, preprocess, facts)
+    card = ModelCard(name, options, examples.classes, preprocess, facts)
     counts = (len(learn), len(pairs[1][0]), len(held))
     card = replace(card, facts={**facts, "accuracy": found.share})
     return Study(trained, card, test, inputs[held], confusion, mistakes, found, counts, trained.seconds, notes)

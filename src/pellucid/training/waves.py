@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from pellucid.models.trained import Card
+from pellucid.models.trained import ModelCard
 from pellucid.training.loop import Progress, Settings, Trained, predict, train
 from pellucid.zoo.architectures import build
 
@@ -37,7 +37,7 @@ class Waves:
     """
 
     trained: Trained
-    card: Card
+    card: ModelCard
     curve: Tensor
     errors: dict[int, list[float]]
     order: list[int]
@@ -68,7 +68,7 @@ def learn_waves(settings: Settings | None = None, *, progress: Progress | None =
 
     trained = train(module, (x, y), (between, between_y), settings, progress=progress, watch=watch)
     curve = torch.stack([x[:, 0], y[:, 0], predict(module, x)[:, 0]])
-    return Waves(trained, Card(NETWORK, options), curve, errors, order_of(errors), trained.seconds)
+    return Waves(trained, ModelCard(NETWORK, options), curve, errors, order_of(errors), trained.seconds)
 
 
 def order_of(errors: dict[int, list[float]]) -> list[int]:

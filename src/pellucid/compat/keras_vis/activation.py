@@ -9,13 +9,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from pellucid.capture.sensing import sensing
+from pellucid.capture.differentiable import differentiable_forward
 from pellucid.compat.keras_vis.modifiers import EPSILON, Array, on_gradients
 from pellucid.compat.keras_vis.modifiers import rule as rule_of
 from pellucid.compat.keras_vis.network import Filters, Layer, as_array, as_input, ask, from_array, site_of
+from pellucid.contracts import Model, Preprocess
 from pellucid.errors import BadOption, Refused
 from pellucid.models import wrap
-from pellucid.types import Model, Preprocess
 
 _WHOLE, _DECAY, _POWER, _SPREAD = 255, 0.95, 6, 0.05
 _MORE = ("max_iter", "input_modifiers", "callbacks", "verbose")
@@ -150,7 +150,7 @@ class _Descent:
             raise BadOption(f"Expected max_iter of 1 or more, got {max_iter!r}.")
         cache: Array | None = None
         best, least = as_array(values), np.inf
-        with sensing(self.model, [self.site], scores=False) as eyes:
+        with differentiable_forward(self.model, [self.site], scores=False) as eyes:
             eyes.check(values)
             for number in range(max_iter):
                 for each in input_modifiers or ():

@@ -9,12 +9,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from pellucid.capture.sensing import Answer, Sensing
-from pellucid.capture.walk import paths
+from pellucid.capture.differentiable import DifferentiableForward, ForwardResult
+from pellucid.capture.running import paths
+from pellucid.contracts import Model, Site
 from pellucid.errors import BadOption, BadSite, Refused, unknown
 from pellucid.models.preprocessing import preprocessing_of
 from pellucid.pictures import prepare
-from pellucid.types import Model, Site
 
 Layer = int | str
 Filters = int | Sequence[int] | None
@@ -77,7 +77,9 @@ def filters_of(value: Tensor, wanted: Filters, site: Site) -> Tensor:
     return torch.stack([value[:, k : k + 1].flatten(1).mean(1) for k in chosen]).sum(0)
 
 
-def ask(eyes: Sensing, given: Tensor, site: Site, wanted: Filters, rule: str, at: Site | None = None) -> Answer:
+def ask(
+    eyes: DifferentiableForward, given: Tensor, site: Site, wanted: Filters, rule: str, at: Site | None = None
+) -> ForwardResult:
     """The activation of some filters, and its gradient at the input or at a layer.
 
     Raises:

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 from torch.nn.modules import conv, pooling
 
-from pellucid.capture.sensing import sensing
+from pellucid.capture.differentiable import differentiable_forward
 from pellucid.compat.keras_vis.modifiers import EPSILON, Array, on_gradients
 from pellucid.compat.keras_vis.modifiers import rule as rule_of
 from pellucid.compat.keras_vis.network import (
@@ -23,10 +23,10 @@ from pellucid.compat.keras_vis.network import (
     normalised,
     site_of,
 )
+from pellucid.contracts import Model, Site
 from pellucid.errors import BadSite
 from pellucid.models import wrap
 from pellucid.numerics import resize
-from pellucid.types import Model, Site
 
 _SPATIAL = (conv._ConvNd, pooling._MaxPoolNd, pooling._AvgPoolNd)
 
@@ -67,7 +67,7 @@ def visualize_saliency(
     site = site_of(model, layer_idx)
     wrt = None if wrt_tensor is None else site_of(model, wrt_tensor)
     given = as_input(model, seed_input)
-    with sensing(model, [site] if wrt is None else [site, wrt], scores=False) as eyes:
+    with differentiable_forward(model, [site] if wrt is None else [site, wrt], scores=False) as eyes:
         eyes.check(given)
         found = ask(eyes, given, site, filter_indices, rule, wrt).gradient
     changed = modify(as_array(found))
@@ -108,7 +108,7 @@ def visualize_cam(
     site = site_of(model, layer_idx)
     maps = _penultimate(model, site) if penultimate_layer_idx is None else site_of(model, penultimate_layer_idx)
     given = as_input(model, seed_input)
-    with sensing(model, [site, maps], scores=False) as eyes:
+    with differentiable_forward(model, [site, maps], scores=False) as eyes:
         shape = eyes.check(given)[maps]
         if len(shape) != 4:
             raise BadSite(

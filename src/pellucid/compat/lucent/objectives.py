@@ -14,12 +14,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from pellucid.capture.sensing import sensing
-from pellucid.capture.walk import paths
-from pellucid.dreaming.catalogue import Blur, smoothed
-from pellucid.dreaming.objectives import Objective, Seen, rebuilt
+from pellucid.capture.differentiable import differentiable_forward
+from pellucid.capture.running import paths
+from pellucid.contracts import Model, Site
 from pellucid.errors import BadOption, BadSite, unknown
-from pellucid.types import Model, Site
+from pellucid.feature_visualisation.catalogue import Blur, smoothed
+from pellucid.feature_visualisation.objectives import Objective, ObjectiveContext, rebuilt
 
 Layers = Callable[[str], Tensor]
 INPUT, LABELS = "input", "labels"
@@ -50,11 +50,11 @@ class OfBatch(Objective):
         """Whether it asks for the labels."""
         return LABELS in self.places
 
-    def value(self, seen: Seen) -> Tensor:
+    def value(self, seen: ObjectiveContext) -> Tensor:
         """The number, once for each picture."""
         return self._asked(seen).expand(len(seen.pictures))
 
-    def _asked(self, seen: Seen) -> Tensor:
+    def _asked(self, seen: ObjectiveContext) -> Tensor:
         def give(name: str) -> Tensor:
             site = self.places[name]
             if site is not None:
@@ -90,7 +90,7 @@ def _places(part: OfBatch, model: Model, pictures: Tensor) -> dict[str, Site | N
         scores: Tensor | None = None
         sites = [site for site in places.values() if site is not None]
         if sites or LABELS in places:
-            with sensing(model, sites, scores=LABELS in places) as eyes:
+            with differentiable_forward(model, sites, scores=LABELS in places) as eyes:
                 eyes.check(pictures)
                 layers, scores = eyes.see(pictures)
 

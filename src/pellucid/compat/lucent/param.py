@@ -11,9 +11,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pellucid.dreaming.colours import correlate
-from pellucid.dreaming.images import Coloured, Fourier, Image, Pattern, Pixels
 from pellucid.errors import Refused
+from pellucid.feature_visualisation.colours import correlate
+from pellucid.feature_visualisation.images import Coloured, Fourier, Image, Pattern, Pixels
 from pellucid.numerics import resize
 
 Drawn = tuple[list[Tensor], Callable[[], Tensor]]

@@ -14,12 +14,12 @@ from torch import Tensor, nn
 from pellucid.compat.lucent import param
 from pellucid.compat.lucent.objectives import Layers, as_objective, bind
 from pellucid.compat.lucent.transform import IMAGENET_MEAN, IMAGENET_STD, Chain, Move, standard_transforms
-from pellucid.dreaming.images import Image
-from pellucid.dreaming.objectives import Objective
-from pellucid.dreaming.optimise import Climb, climb
+from pellucid.contracts import Model, Preprocess
 from pellucid.errors import BadOption, MissingExtra
+from pellucid.feature_visualisation.images import Image
+from pellucid.feature_visualisation.objectives import Objective
+from pellucid.feature_visualisation.optimise import OptimisationResult, optimise
 from pellucid.models import wrap
-from pellucid.types import Model, Preprocess
 
 _LEAST = 224
 """Rows and columns below which pictures are enlarged before the network sees them."""
@@ -110,7 +110,7 @@ def render_vis(
                 _show_inline(kept[-1])
 
     with says:
-        made = climb(
+        made = optimise(
             model,
             image,
             objective,
@@ -179,7 +179,7 @@ class _Says:
             self.console.print(f"Loss at step {step + 1}: {loss:.3f}", highlight=False)
 
 
-def _present(made: Climb, save: bool, name: str | None, *, inline: bool, view: bool) -> None:
+def _present(made: OptimisationResult, save: bool, name: str | None, *, inline: bool, view: bool) -> None:
     if save:
         try:
             _side_by_side(made.pictures).save(Path(name or "image.jpg"))
@@ -192,7 +192,7 @@ def _present(made: Climb, save: bool, name: str | None, *, inline: bool, view: b
 
 
 def _side_by_side(pictures: Tensor) -> Any:
-    from pellucid.dreaming.drawing import as_image
+    from pellucid.feature_visualisation.drawing import as_image
 
     return as_image(torch.cat(list(pictures), 2))
 

@@ -15,8 +15,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from pellucid.dreaming.transforms import NONE, Transform
 from pellucid.errors import BadOption
+from pellucid.feature_visualisation.transforms import NONE, Transform
 
 Move = Callable[[Tensor], Tensor]
 

@@ -1,0 +1,215 @@
+"""Biases: a pass that takes the plain gradient and notes what every constant of the network adds to the score.
+
+For a network of affine operations and rectifiers, S(x) = sum_i x_i dS/dx_i + sum_l b_l . dS/db_l (Srinivas & Fleuret,
+arXiv:1905.00780, eq. 3), where b_l runs over all biases: of convolutions and dense layers, the shift of batch norm,
+added constants, and the implicit biases f(z) - z f'(z) of activations that are no rectifiers (section 4.1) and -x y of
+products x * y, such as gates. The gradient with respect to a bias is that at the operation's output.
+
+Norms over a sample and attention have no rule on purpose. A layer norm does not change with the scale of its input, so
+all that lies below it adds up to nothing and the decomposition, though exact, says nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from pellucid.capture.backward_rules.base import Rewriting
+from pellucid.capture.backward_rules.relu import OTHER_ACTIVATIONS, as_rectifier
+from pellucid.capture.operators import (
+    ACTIVATIONS,
+    ADDING,
+    CHOOSING,
+    COMPOSITE,
+    FACTORS,
+    LINEAR,
+    NORMALISING,
+    Call,
+    constant_batch_norm,
+    depends,
+    is_linear,
+    made_by,
+    nodes,
+    plain_name,
+    product_of_two,
+    stepwise,
+    strangers,
+    summands,
+    weighted,
+)
+from pellucid.contracts import Canvas, Model
+from pellucid.numerics import full_precision, rescaled_map, sums_up
+
+# Operations whose node does not tell whether they add a constant: they must have been seen by the pass.
+_BIASED = frozenset(
+    """
+    add addmm convolution convolutionoverrideable cudnnbatchnorm cudnnconvolution linear miopenbatchnorm
+    mkldnnconvolution nativebatchnorm rsub slowconv2d sub
+    """.split()  # noqa: SIM905
+)
+_JOINS_CONSTANTS = frozenset({"cat", "maximum", "minimum", "stack"})
+_WORDS = OTHER_ACTIVATIONS | dict.fromkeys(("CatBackward", "StackBackward"), "constants joined to values")
+
+
+class Biases(Rewriting):
+    """The gradient, and beside it the share of every bias in the score."""
+
+    gives_to_constants = True
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.rows = torch.zeros(0)
+        self.canvas = Canvas((0, 0), (0, 0))
+        self.seen: set[Any] = set()
+        self.axes: dict[Any, int] = {}  # of channels, in what operations with weights gave
+        self.lost: set[Any] = set()  # what has four axes, of which none is known to be that of channels
+        self.parts: list[Tensor] = []
+        self.maps: list[Tensor] = []
+        self.sums: list[Tensor] = []
+
+    def feed(self, rows: Tensor, model: Model) -> Tensor:
+        """The rows themselves; notes their size."""
+        self.rows = full_precision(rows.detach())
+        self.canvas = model.canvas_of((rows.shape[2], rows.shape[3]))
+        return rows
+
+    def collected(self, number: int) -> Mapping[str, Tensor]:  # noqa: ARG002
+        """`parts` `[n, bias]` in the order of the backward pass, `map` `[n, row, column]` of those with a grid."""
+        parts, maps, self.parts, self.maps = self.parts, self.maps, [], []
+        together = torch.stack(parts, 1) if parts else self.rows.new_zeros(len(self.rows), 0)
+        self.sums.append(together.sum(1))
+        return {
+            "parts": together,
+            "map": sum(maps, torch.zeros_like(self.rows[:, 0])),
+        }
+
+    def holds(self, rows: Tensor, signal: Tensor, score: Tensor, number: int) -> bool:
+        """Whether pixels and biases together give the score, but for rounding."""
+        pixels = (signal * rows).flatten(1).sum(1)
+        return sums_up(torch.stack([pixels, self.sums[number]], 1), score, score)
+
+    def uncovered(self, made: Collection[Any]) -> tuple[str, ...]:
+        """Operations that are neither affine nor rectifiers, and those whose bias was out of sight."""
+        return strangers(made, self._knows, _WORDS) + (_LOST,) * (not self.lost.isdisjoint(made))
+
+    def _knows(self, node: Any) -> bool:
+        name = plain_name(node)
+        live = [below is not None for below, _ in node.next_functions].count(True)
+        if name in _JOINS_CONSTANTS and live < len(node.next_functions):
+            return False
+        if node in self.seen or (made_by(node) is None and name in CHOOSING):
+            return True
+        return made_by(node) is None and is_linear(node) and not (name in _BIASED and live == 1)
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        call = (func, args, kwargs or {})
+        if func in COMPOSITE and torch.is_grad_enabled():
+            with self:
+                return stepwise(func)(*args, **call[2])
+        bias, inputs = _bias(call) if torch.is_grad_enabled() else _NONE
+        below = [x.grad_fn for x in inputs]
+        result = func(*args, **call[2])
+        if inputs:
+            self.seen.update(nodes(result, *below))
+        if inputs and (func in LINEAR or func in NORMALISING):
+            self.axes[result.grad_fn] = result.ndim - 1 if func is F.linear else 1
+        if callable(bias):
+            bias = bias(result)
+        if bias is not None:
+            axis = self._channel_axis(result.grad_fn)
+            if result.ndim == 4 and not axis:
+                self.lost.add(result.grad_fn)
+            result.register_hook(lambda signal: self._note(signal, bias, axis))
+        return result
+
+    def _channel_axis(self, node: Any) -> int:
+        """Of a tensor with four axes: that of the nearest operation with weights below it, followed through turns.
+
+        0 where a turn of another number of axes, or one of the pictures' own axis, stands in between.
+        """
+        turns = []
+        while node is not None and node not in self.axes:
+            turns.append(node)
+            node = next((below for below, _ in node.next_functions if below is not None), None)
+        axis = self.axes.get(node, 1)  # 1 is that of the picture itself
+        for turn in reversed(turns):
+            axis = _turned(turn, axis) if axis else 0
+        return axis
+
+    def _note(self, signal: Tensor, bias: Tensor, axis: int) -> None:
+        part = full_precision(signal) * bias
+        if len(part) != len(self.rows):  # rows are not pictures here, so no picture can be given its share
+            part = part.new_full((len(self.rows), 1), torch.nan)
+        self.parts.append(part.flatten(1).sum(1))
+        if part.ndim == 4 and axis:
+            pixels = (self.rows.shape[2], self.rows.shape[3])
+            self.maps.append(rescaled_map(part.movedim(axis, 1), pixels, self.canvas))
+
+
+def _turned(node: Any, axis: int) -> int:
+    """Where an axis of four comes to lie behind a node that permutes them; 0 if it permutes others."""
+    name = plain_name(node)
+    if name == "permute":
+        if len(node._saved_dims) != 4:
+            return 0
+        return [_signed(dim) for dim in node._saved_dims].index(axis)
+    if name == "transpose":
+        swapped = (_signed(node._saved_dim0), _signed(node._saved_dim1))
+        return swapped[1 - swapped.index(axis)] if axis in swapped else axis
+    return axis
+
+
+def _signed(dim: int) -> int:
+    """Torch hands out negative numbers of axes as unsigned ones of 64 bits."""
+    return (dim - 2**64 if dim >= 2**63 else dim) % 4
+
+
+_LOST = "a turn behind which channels cannot be told from places"
+
+_NONE: tuple[None, tuple[Tensor, ...]] = (None, ())
+
+
+def _bias(call: Call) -> tuple[Any, tuple[Tensor, ...]]:
+    """What a call adds (a tensor, or a function of its result), and its inputs; nothing for all other calls."""
+    func, args, _ = call
+    if func in LINEAR:
+        found = weighted(call)
+        return (_per_channel(found[1].bias, found[1].kind), (found[0],)) if found else _NONE
+    if func in NORMALISING:
+        norm = constant_batch_norm(call)
+        return (lambda y: norm[2].reshape(-1, *[1] * (y.ndim - 2)), (norm[0],)) if norm else _NONE
+    if func in ADDING and [depends(t) for t in args].count(True) == 1:
+        both = summands(call)
+        which = int(depends(args[0]))
+        return (both[which], (args[1 - which],)) if both else _NONE
+    if func in FACTORS:
+        product = product_of_two(call)
+        return (lambda y: -full_precision(y.detach()), product[:2]) if product else _NONE
+    return _implicit(call)
+
+
+def _per_channel(bias: Tensor | None, kind: str) -> Any:
+    if bias is None or kind == "dense":
+        return bias
+    return lambda y: bias.reshape(-1, *[1] * (y.ndim - 2))
+
+
+def _implicit(call: Call) -> tuple[Any, tuple[Tensor, ...]]:
+    """f(z) - z f'(z) of an activation."""
+    func, args, kwargs = call
+    found = as_rectifier(func, args, kwargs)
+    x = found[0] if found else args[0] if args and func in ACTIVATIONS else None
+    if not isinstance(x, Tensor) or not depends(x):
+        return _NONE
+    if found and found[1] == float("inf"):
+        return None, (x,)
+    with torch.enable_grad():
+        z = x.detach().clone().requires_grad_()
+        y = func(*[z.clone() if a is x else a for a in args], **kwargs)
+        return full_precision(y.detach() - z.detach() * torch.autograd.grad(y.sum(), z)[0]), (x,)

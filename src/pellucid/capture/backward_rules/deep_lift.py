@@ -1,0 +1,220 @@
+"""Differences: a rewriting under which every operation sends back a finite difference quotient instead of a derivative.
+
+Picture x and reference r go through the network in one batch. With y the output of an elementwise operation,
+
+    m_x = m_y (y(x) - y(r)) / (x - r)          the rescale rule (Shrikumar et al., arXiv:1704.02685, section 3.5.1)
+
+and m_x = m_y y'(x) where the two inputs agree. In max pooling the larger of both outputs decides who is responsible:
+the winner of that window in its own half. A product of two values that both depend on the picture sends back what its
+derivative is half-way between picture and reference: its two factors' Shapley values (Lundberg & Lee,
+arXiv:1705.07874, section 4.2). Quotients and softmax have rules that stay bounded; `difference_steps.py` has all
+formulas. Norms over a sample and attention are computed in steps of these kinds. Linear operations need nothing: their
+derivative is the quotient. Then sum m (x - r) = S(x) - S(r), but for rounding, which `holds` watches.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from pellucid.capture.backward_rules.base import Rewriting
+from pellucid.capture.backward_rules.deep_lift_steps import (
+    DifferenceStep,
+    MaxPoolStep,
+    MidpointStep,
+    QuotientStep,
+    SoftmaxStep,
+    in_pairs,
+    inverse_of,
+)
+from pellucid.capture.backward_rules.in_steps import IN_STEPS
+from pellucid.capture.backward_rules.relu import OTHER_ACTIVATIONS, as_rectifier
+from pellucid.capture.operators import (
+    ELEMENTWISE,
+    FACTORS,
+    MATRIX_PRODUCTS,
+    SAMPLE_NORMS,
+    SOFTMAX,
+    Call,
+    attend,
+    attention_weights,
+    bind,
+    depends,
+    functions,
+    is_linear,
+    made_by,
+    product_of_two,
+    quotient,
+    sample_norm,
+    strangers,
+)
+from pellucid.contracts import Model
+from pellucid.errors import BadOption
+from pellucid.numerics import full_precision, sums_up
+from pellucid.targets import Target
+
+
+class Differences(Rewriting):
+    """Multipliers with respect to a reference: one value, or a tensor that broadcasts over a picture."""
+
+    def __init__(self, baseline: float | Tensor = 0.0) -> None:
+        super().__init__()
+        if isinstance(baseline, bool) or not isinstance(baseline, (int, float, Tensor)):
+            raise BadOption(f"expected a number as baseline of the method, got {baseline!r}.")
+        if isinstance(baseline, Tensor) and baseline.ndim == 1:
+            baseline = baseline[:, None, None]  # a colour
+        if isinstance(baseline, Tensor) and not (
+            baseline.ndim in (0, 3) or (baseline.ndim == 4 and len(baseline) == 1)
+        ):
+            raise BadOption(
+                "expected a tensor [channel] or [channel, row, column] as baseline, the same for all pictures, got "
+                f"{list(baseline.shape)}."
+            )
+        self.baseline = baseline
+        self.reference_scores: list[Tensor] = []
+
+    def feed(self, rows: Tensor, model: Model) -> Tensor:  # noqa: ARG002
+        """The pictures and, behind them, as many references."""
+        reference = torch.as_tensor(self.baseline, dtype=rows.dtype, device=rows.device)
+        return torch.cat([rows, reference.expand_as(rows)])
+
+    def score(self, target: Target, output: Any, samples: Tensor, model: Model) -> Tensor:
+        """The pictures' scores."""
+        both = target.score(output, torch.cat([samples, samples]), model)
+        self.reference_scores.append(full_precision(both[len(samples) :].detach()))
+        return both[: len(samples)]
+
+    def holds(self, rows: Tensor, signal: Tensor, score: Tensor, number: int) -> bool:
+        """Whether the contributions sum to the difference of the scores, but for rounding."""
+        others = self.reference_scores[number]
+        return sums_up(full_precision(signal * (rows - self.baseline)), score - others, score, others)
+
+    def collected(self, number: int) -> Mapping[str, Tensor]:
+        """The references' scores."""
+        return {"reference_score": self.reference_scores[number]}
+
+    def uncovered(self, made: Collection[Any]) -> tuple[str, ...]:
+        """Operations that are neither linear nor rewritten here."""
+        known = (DifferenceStep, MaxPoolStep, MidpointStep, QuotientStep, SoftmaxStep)
+        return strangers(made, lambda n: made_by(n) in known if made_by(n) else is_linear(n), OTHER_ACTIVATIONS)
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        call = (func, args, kwargs or {})
+        replaced = self._replace(call) if torch.is_grad_enabled() else None
+        return func(*args, **call[2]) if replaced is None else replaced
+
+    def _replace(self, call: Call) -> Any:
+        func = call[0]
+        in_steps = _IN_STEPS.get(func)
+        if in_steps:
+            with self:
+                found = in_steps(call)
+            if found is not None:
+                return found
+        if func in _MAXIMA | _MINIMA:
+            return _largest(call)
+        if func in _MAX_POOLS:
+            return _max_pool(call)
+        if func in SOFTMAX:
+            return SoftmaxStep.run(call)
+        if func in FACTORS | MATRIX_PRODUCTS:
+            return _product(call)
+        return _elementwise(call)
+
+
+def _product(call: Call) -> Tensor | None:
+    product, fraction = product_of_two(call), quotient(call)
+    if fraction:
+        return QuotientStep.run(*fraction, call)
+    if product is None:
+        return None
+    factors = product[0], product[1]
+    side = None if call[0] in MATRIX_PRODUCTS else inverse_of(factors)
+    if side is None:
+        return MidpointStep.run(*product, call)
+    return QuotientStep.run(factors[1 - side], factors[side], call, inverse=True)
+
+
+def _elementwise(call: Call) -> Tensor | None:
+    func, args, kwargs = call
+    found = as_rectifier(func, args, kwargs)
+    x = found[0] if found else args[0] if args and func in ELEMENTWISE else None
+    if not in_pairs(x) or any(map(depends, (*args[1:], *kwargs.values()))):
+        return None
+    result: Tensor = DifferenceStep.apply(x, call)
+    return result
+
+
+def _norm(call: Call) -> Tensor | None:
+    norm = sample_norm(call)
+    if norm is None:
+        return None
+    groups = norm.centre(norm.x)
+    spread = (groups * groups).mean(norm.axes, keepdim=True) + norm.eps
+    return norm.finish(groups / torch.sqrt(spread), norm.weight, norm.bias)
+
+
+def _attention(call: Call) -> Tensor:
+    _, args, kwargs = call
+    return attend(attention_weights(*args, **kwargs), kwargs["value"] if "value" in kwargs else args[2])
+
+
+_IN_STEPS: Mapping[Any, Callable[[Call], Any]] = {
+    **IN_STEPS,
+    F.scaled_dot_product_attention: _attention,
+    **dict.fromkeys(SAMPLE_NORMS, _norm),
+}
+
+
+def _max_pool(call: Call) -> Tensor | None:
+    func, args, kwargs = call
+    x, *window, with_indices = bind(args, kwargs, ("input", None), *_MAX_POOLS[func], ("return_indices", False))
+    axes = _AXES[func]
+    if with_indices or not depends(x) or x.ndim != axes + 2 or len(x) % 2:
+        return None
+    pool = _WITH_INDICES[len(window) > 1, axes]
+    result: Tensor = MaxPoolStep.apply(x, lambda t: pool(t, *window, return_indices=True))
+    return result
+
+
+def _largest(call: Call) -> Any:
+    """Maxima or minima along axes that are not that of the rows, with their places if the call gives them."""
+    func, args, kwargs = call
+    x, dim, _ = bind(args, kwargs, ("input", None), ("dim", None), ("keepdim", False))
+    if dim is None or isinstance(dim, Tensor) or not in_pairs(x):
+        return None
+    axes = sorted({axis % x.ndim for axis in ([dim] if isinstance(dim, int) else dim)})
+    if not axes or axes[0] == 0:
+        return None
+    with torch.no_grad():
+        whole = func(*args, **kwargs)
+    kept = [axis for axis in range(x.ndim) if axis not in axes]
+    flat = x.permute(*kept, *axes).flatten(len(kept)).flatten(1, -2)
+    lines = flat if len(kept) > 1 else flat[:, None]
+    sign = -1 if func in _MINIMA else 1
+    found = sign * MaxPoolStep.apply(sign * lines, lambda t: t.max(-1, keepdim=True))
+    values = found.reshape((whole if isinstance(whole, Tensor) else whole[0]).shape)
+    return values if isinstance(whole, Tensor) else type(whole)((values, whole[1]))
+
+
+_MAXIMA, _MINIMA = functions("amax", "max"), functions("amin", "min")
+_WINDOW: tuple[tuple[str, Any], ...] = (
+    ("kernel_size", None), ("stride", None), ("padding", 0), ("dilation", 1), ("ceil_mode", False),
+)  # fmt: skip
+_SIZE: tuple[tuple[str, Any], ...] = (("output_size", None),)
+_WITH_INDICES: Mapping[tuple[bool, int], Callable[..., tuple[Tensor, Tensor]]] = {
+    (True, 1): F.max_pool1d, (True, 2): F.max_pool2d, (True, 3): F.max_pool3d,
+    (False, 1): F.adaptive_max_pool1d, (False, 2): F.adaptive_max_pool2d, (False, 3): F.adaptive_max_pool3d,
+}  # fmt: skip
+_NAMED = {
+    (windowed, axes): functions(f"{'' if windowed else 'adaptive_'}max_pool{axes}d") | {pool}
+    for (windowed, axes), pool in _WITH_INDICES.items()
+}
+_MAX_POOLS = {f: _WINDOW if windowed else _SIZE for (windowed, _), group in _NAMED.items() for f in group}
+_AXES = {f: axes for (_, axes), group in _NAMED.items() for f in group}

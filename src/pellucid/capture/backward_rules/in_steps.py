@@ -1,0 +1,127 @@
+"""Operations that a rewriting sees only whole, written as steps of simpler ones that it has rules for.
+
+Each gives the values of the call that it stands for, and is called with the rewriting in force:
+
+    |x| = sqrt(sum x^2)                   norms, cosine similarity, distances
+    var x = mean (x - mean x)^2           variance and standard deviation
+    log sum exp x = x_0 - log softmax(x)_0
+    max(a, b) = amax of both, side by side
+
+What is left whole, such as other powers than 2, is None.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from pellucid.capture.operators import COMPOSITE, Call, bind, depends, functions, stepwise
+
+_EUCLIDEAN = (2, 2.0, "fro", None)
+
+
+def _glu(call: Call) -> Tensor:
+    x, dim = bind(*call[1:], ("input", None), ("dim", -1))
+    a, b = x.chunk(2, dim)
+    product: Tensor = a * b.sigmoid()
+    return product
+
+
+def _norm(call: Call) -> Tensor | None:
+    named = {"p": "ord"} if call[0] in functions("norm") else {}
+    kwargs = {named.get(name, name): value for name, value in call[2].items()}
+    x, order, dim, keepdim, dtype = bind(
+        call[1], kwargs, ("input", None), ("ord", 2), ("dim", None), ("keepdim", False), ("dtype", None)
+    )
+    if dim is None or order not in _EUCLIDEAN or dtype is not None or not depends(x):
+        return None
+    return _length(x, dim, keepdim=keepdim)
+
+
+def _length(x: Tensor, dim: Any, *, keepdim: bool) -> Tensor:
+    return torch.sqrt((x * x).sum(dim, keepdim=keepdim))
+
+
+def _cosine(call: Call) -> Tensor | None:
+    a, b, dim, eps = bind(*call[1:], ("x1", None), ("x2", None), ("dim", 1), ("eps", 1e-8))
+    if a.ndim != b.ndim or a.shape[dim] != b.shape[dim]:
+        return None
+    a, b = (t / _length(t, dim, keepdim=True).clamp_min(eps) for t in (a, b))
+    similarity: Tensor = (a * b).sum(dim)
+    return similarity
+
+
+def _distance(call: Call) -> Tensor | None:
+    a, b, order, eps, keepdim = bind(
+        *call[1:], ("x1", None), ("x2", None), ("p", 2.0), ("eps", 1e-6), ("keepdim", False)
+    )
+    return _length(a - b + eps, -1, keepdim=keepdim) if order in _EUCLIDEAN else None
+
+
+def _variance(call: Call) -> Tensor | None:
+    named = {name: value for name, value in call[2].items() if name != "correction"}
+    x, dim, unbiased, keepdim = bind(
+        call[1], named, ("input", None), ("dim", None), ("unbiased", True), ("keepdim", False)
+    )
+    if dim is None or isinstance(dim, bool) or not depends(x):
+        return None
+    correction = call[2].get("correction", int(unbiased))
+    count = math.prod(x.shape[axis] for axis in ([dim] if isinstance(dim, int) else dim))
+    centred = x - x.mean(dim, keepdim=True)
+    variance: Tensor = (centred * centred).sum(dim, keepdim=keepdim) * (1 / (count - correction))
+    return torch.sqrt(variance) if call[0] in functions("std") else variance
+
+
+def _log_sum_exp(call: Call) -> Tensor | None:
+    x, dim, keepdim = bind(*call[1:], ("input", None), ("dim", None), ("keepdim", False))
+    axes = sorted({axis % x.ndim for axis in ([dim] if isinstance(dim, int) else dim)})
+    for axis in axes:
+        x = x.narrow(axis, 0, 1) - x.log_softmax(axis).narrow(axis, 0, 1)
+    for axis in () if keepdim else axes[::-1]:
+        x = x.squeeze(axis)
+    result: Tensor = x
+    return result
+
+
+def _larger(call: Call) -> Tensor | None:
+    if len(call[1]) != 2 or call[2] or not all(isinstance(value, Tensor) for value in call[1]):
+        return None  # max along an axis
+    a, b = call[1]
+    both = torch.stack([a + torch.zeros_like(b), b + torch.zeros_like(a)], -1)
+    return both.amin(-1) if call[0] in _SMALLER else both.amax(-1)
+
+
+def _add_product(call: Call) -> Tensor:
+    x, a, b, value = bind(*call[1:], ("input", None), ("tensor1", None), ("tensor2", None), ("value", 1))
+    total: Tensor = x + a * b * value
+    return total
+
+
+def _between(call: Call) -> Tensor:
+    a, b, weight = bind(*call[1:], ("input", None), ("end", None), ("weight", None))
+    point: Tensor = a + (b - a) * weight
+    return point
+
+
+def _composite(call: Call) -> Any:
+    return stepwise(call[0])(*call[1], **call[2])
+
+
+_SMALLER = functions("minimum", "fmin", "min")
+IN_STEPS: Mapping[Any, Callable[[Call], Any]] = {
+    **dict.fromkeys(functions("glu"), _glu),
+    **dict.fromkeys(functions("norm") | {torch.linalg.vector_norm, torch.linalg.norm}, _norm),
+    **dict.fromkeys(functions("cosine_similarity"), _cosine),
+    **dict.fromkeys(functions("pairwise_distance"), _distance),
+    **dict.fromkeys(functions("var", "std"), _variance),
+    **dict.fromkeys(functions("logsumexp") | {torch.special.logsumexp}, _log_sum_exp),
+    **dict.fromkeys(functions("maximum", "fmax", "max") | _SMALLER, _larger),
+    **dict.fromkeys(functions("addcmul"), _add_product),
+    **dict.fromkeys(functions("lerp"), _between),
+    **dict.fromkeys(COMPOSITE | {F.local_response_norm, F.normalize, F.softmin}, _composite),
+}

@@ -1,0 +1,170 @@
+"""Rules for joining and cutting channels, for turning axes, and for what sums up a whole map."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from pellucid.capture.incremental.passes import IncrementalPass, rule, together
+from pellucid.capture.incremental.value import IncrementalTensor, at, cut, paste
+from pellucid.capture.operators import bind, functions
+from pellucid.numerics import full_precision
+
+
+@rule(functions("cat", "concat", "concatenate"))
+def joining(run: IncrementalPass, func: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:  # noqa: ARG001
+    """Joining along an axis that is not spatial: the surroundings of all parts are fetched at once."""
+    parts, axis = bind(args, {k: v for k, v in kwargs.items() if k != "out"}, ("tensors", ()), ("dim", 0))
+    first = next(p for p in parts if isinstance(p, IncrementalTensor))
+    axis %= first.ndim
+    alike = all(isinstance(p, IncrementalTensor) and p.axes == first.axes and p.ndim == first.ndim for p in parts)
+    if kwargs.get("out") is not None or not alike or axis in (0, *first.axes):
+        return NotImplemented
+    if any(p.spans[k].length != first.spans[k].length for p in parts for k in (0, 1)):
+        return NotImplemented
+    spans, stills = together(parts), [p.still for p in parts]
+    still = run.still(lambda: torch.cat([s.get() for s in stills], axis))
+    corner, size = [s.first for s in spans], [s.size for s in spans]
+    fits = [all(p.spans[k].size == spans[k].size for k in (0, 1)) and at_once(p, corner) for p in parts]
+    if all(fits) or first_is_whole(spans):
+        patch = torch.cat([at(p, spans) for p in parts], axis)
+    else:
+        patch = cut(still.get(), first.axes, corner, size)
+        for part, piece in zip(parts, torch.split(patch, [p.patch.shape[axis] for p in parts], axis), strict=True):
+            paste(part, piece, corner)
+    step = run.note(tuple(p.step for p in parts), None, patch, first.axes, spans)
+    return IncrementalTensor(run, still, patch, first.axes, spans, step)
+
+
+def at_once(value: IncrementalTensor, corner: Sequence[Any]) -> bool:
+    """Whether the boxes begin at these places."""
+    return all(bool((s.first == c).all()) for s, c in zip(value.spans, corner, strict=True))
+
+
+def first_is_whole(spans: Sequence[Any]) -> bool:
+    """Whether the boxes are the whole map."""
+    return all(s.is_whole for s in spans)
+
+
+@rule(functions("permute", "transpose", "swapaxes", "unsqueeze", "squeeze"))
+def turning(run: IncrementalPass, func: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+    """Axes in another order, or more or fewer of them: followed by what becomes of a small example."""
+    x, rest = args[0], args[1:]
+    if not isinstance(x, IncrementalTensor):
+        return NotImplemented
+    sizes = [2 if a in (0, *x.axes) else min(x.shape[a], 2) for a in range(x.ndim)]
+    marks = torch.zeros(sizes)
+    before = marks.stride()
+    after = func(marks, *rest, **kwargs)
+    places = [
+        [a for a in range(after.ndim) if after.shape[a] > 1 and after.stride(a) == before[b]] for b in (0, *x.axes)
+    ]
+    if any(len(p) != 1 for p in places) or places[0][0] != 0:
+        return NotImplemented
+    patch = func(x.patch, *rest, **kwargs)
+    if patch.ndim != after.ndim:
+        return NotImplemented  # a squeeze that removed an axis of the boxes
+    return _turned(run, x, patch, (places[1][0], places[2][0]), lambda still: func(still, *rest, **kwargs))
+
+
+def _turned(
+    run: IncrementalPass, x: IncrementalTensor, patch: Tensor, axes: tuple[int, int], make: Callable[[Tensor], Tensor]
+) -> IncrementalTensor:
+    parent, x.aliased = x.still, True
+    step = run.note((x.step,), None, patch, axes, x.spans)
+    return IncrementalTensor(run, run.still(lambda: make(parent.get())), patch, axes, x.spans, step, aliased=True)
+
+
+@rule(functions("view", "reshape"))
+def folding(run: IncrementalPass, func: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:  # noqa: ARG001
+    """Other channel axes in front of rows and columns, as channel shuffling does it."""
+    x, shape = args[0], args[1:] or (kwargs.get("shape"),)
+    if not isinstance(x, IncrementalTensor) or x.axes != (x.ndim - 2, x.ndim - 1):
+        return NotImplemented
+    shape = tuple(shape[0]) if len(shape) == 1 and isinstance(shape[0], (tuple, list)) else shape
+    if not all(isinstance(s, int) for s in shape) or len(shape) < 3:
+        return NotImplemented
+    meta = torch.empty(x.shape, device="meta").reshape(shape).shape
+    if meta[0] != x.shape[0] or meta[-2:] != x.shape[-2:]:
+        return NotImplemented
+    middle = meta[1:-2]
+    patch = x.patch.reshape(meta[0], *middle, *x.patch.shape[-2:])
+    return _turned(
+        run, x, patch, (len(meta) - 2, len(meta) - 1), lambda still: still.reshape(1, *middle, *still.shape[-2:])
+    )
+
+
+@rule(functions("chunk", "split", "tensor_split"))
+def cutting(run: IncrementalPass, func: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+    """Parts along an axis that is not spatial."""
+    x, parts, axis = bind(args, {("split" if k.startswith("split") else k): v for k, v in kwargs.items()},
+                          ("input", None), ("split", kwargs.get("chunks")), ("dim", 0))  # fmt: skip
+    if not isinstance(x, IncrementalTensor) or axis % x.ndim in (0, *x.axes):
+        return NotImplemented
+    pieces = func(x.patch, parts, dim=axis)
+    ends = torch.tensor([p.shape[axis] for p in pieces]).cumsum(0).tolist()
+    return tuple(
+        _piece(run, x, piece, axis, end - piece.shape[axis], k)
+        for k, (piece, end) in enumerate(zip(pieces, ends, strict=True))
+    )
+
+
+def _piece(
+    run: IncrementalPass, x: IncrementalTensor, piece: Tensor, axis: int, begin: int, number: int
+) -> IncrementalTensor:
+    parent, x.aliased, length = x.still, True, piece.shape[axis]
+    still = run.still(lambda: parent.get().narrow(axis, begin, length), f"piece {number}")
+    step = run.note((x.step,), None, piece, x.axes, x.spans)
+    return IncrementalTensor(run, still, piece, x.axes, x.spans, step, aliased=True)
+
+
+@rule(frozenset({Tensor.__getitem__}))
+def choosing(run: IncrementalPass, func: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:  # noqa: ARG001
+    """Some channels, all places: `x[:, :k]`, `x[:, k]`."""
+    x, wanted = args
+    if not isinstance(x, IncrementalTensor):
+        return NotImplemented
+    wanted = wanted if isinstance(wanted, tuple) else (wanted,)
+    everything = slice(None)
+    if len(wanted) > x.ndim or not all(isinstance(w, (int, slice)) for w in wanted) or wanted[0] != everything:
+        return NotImplemented
+    if any(a < len(wanted) and wanted[a] != everything for a in x.axes):
+        return NotImplemented
+    gone = [a for a, w in enumerate(wanted) if isinstance(w, int)]
+    axes = tuple(a - sum(g < a for g in gone) for a in x.axes)
+    return _turned(run, x, x.patch[wanted], (axes[0], axes[1]), lambda still: still[wanted])
+
+
+@rule(functions("mean", "sum"))
+def averaging(run: IncrementalPass, func: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+    """Sum or mean over all places: what the boxes change about the unchanged picture's."""
+    x, dim, keepdim = bind(
+        args, {("dim" if k == "axis" else k): v for k, v in kwargs.items() if k not in ("dtype", "out")},
+        ("input", None), ("dim", None), ("keepdim", False),
+    )  # fmt: skip
+    if (
+        kwargs.get("dtype") is not None
+        or kwargs.get("out") is not None
+        or not isinstance(x, IncrementalTensor)
+        or dim is None
+    ):
+        return NotImplemented
+    dims = {d % x.ndim for d in (dim if isinstance(dim, (tuple, list)) else [dim])}
+    if 0 in dims or not dims >= set(x.axes):
+        return NotImplemented
+    total = _sum(run, x, sorted(dims), bool(keepdim))
+    count = 1 if func.__name__ == "sum" else torch.Size(x.shape[d] for d in dims).numel()
+    return (total / count).to(x.dtype)
+
+
+def _sum(run: IncrementalPass, x: IncrementalTensor, dims: list[int], keepdim: bool) -> Tensor:
+    """In float32 or better: what the boxes change may be little beside the whole."""
+    if x.is_whole:
+        return full_precision(x.patch).sum(dims, keepdim=keepdim)
+    parent = x.still
+    still = run.still(lambda: full_precision(parent.get()).sum(dims, keepdim=keepdim))
+    before = cut(parent.get(), x.axes, [s.first for s in x.spans], [s.size for s in x.spans])
+    return still.get() + (full_precision(x.patch) - full_precision(before)).sum(dims, keepdim=keepdim)

@@ -1,0 +1,260 @@
+"""How a network takes batches: measured once, by a few passes over noise, before anything is built on it.
+
+- *Rows do not influence each other.* Every batch, every sum of scores and every chunk rests on it. Where it does not
+  hold, what a picture gets alone is the answer, and pictures go through the network one by one.
+- *It repeats itself.* A random network is run one picture at a time too, from the same random state in every pass, so
+  that one seed stands for one network; one that answers by how often it is called is refused.
+- *Channels last* is the order of memory in which CPUs run convolutions a quarter to a third faster. The numbers are the
+  same but for rounding, except in networks that look at strides (`view` fails, `as_strided` reads something else).
+
+Three passes tell all this of almost every network: two different rows, the same rows in other company and in the faster
+order of memory, and one of them alone. Only where these disagree, more passes find out why.
+"""
+
+from __future__ import annotations
+
+import math
+import weakref
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import torch
+from torch import Tensor, nn
+
+from pellucid.capture.running.batch_size import is_out_of_memory
+from pellucid.capture.running.modules import walk
+from pellucid.capture.running.random_state import same, state_now
+from pellucid.capture.running.randomness import drawn_anew, drawn_freely
+from pellucid.errors import OutOfMemory, Refused, said
+from pellucid.targets import leaves
+
+Run: TypeAlias = Callable[[Tensor], Any]
+_Rows: TypeAlias = "list[list[Tensor | None]]"
+"""What each part of a network's output holds for each row; None where a part has no axis for rows."""
+
+_COMPANY = (1, 0, 0, 1, 1)
+"""Two rows once more, in company of another size: what moves or ranks rows may leave each of a pair where it is."""
+_DRAWS = 8
+"""Rows of a pass that shows whether what a network draws matters: it may do so now and then only."""
+_MANY = 8
+"""Shapes and manners to remember of each network."""
+_known: weakref.WeakKeyDictionary[nn.Module, dict[Any, Conduct]] = weakref.WeakKeyDictionary()
+
+
+@dataclass(frozen=True)
+class Conduct:
+    """How a network takes batches of one shape.
+
+    Attributes:
+        last: whether channels last gives the same answers.
+        mixes: by how much the other rows change a row's answer, as a share of the largest value; 0 when they do not.
+        random: by how much two passes over one row were seen to differ, likewise.
+        single: what the network says to two rows, if it takes only one.
+    """
+
+    last: bool = False
+    mixes: float = 0.0
+    random: float = 0.0
+    single: str = ""
+
+    @property
+    def alone(self) -> bool:
+        """Whether pictures must go through the network one by one."""
+        return bool(self.mixes or self.random or self.single)
+
+    @property
+    def why(self) -> str:
+        """The reason for that, a sentence about the network; empty where there is none."""
+        if self.random:
+            return f"is random: two passes over one picture differ by {_share(self.random)} of its largest score"
+        if self.mixes:
+            return f"lets the pictures of a batch influence each other, by {_share(self.mixes)} of its largest score"
+        return f"takes one picture at a time ({self.single})" if self.single else ""
+
+    def note(self, name: str, seed: int) -> tuple[str, ...]:
+        """What readers of a map must know of the network called `name`: how it was run therefore."""
+        if self.random:
+            how = f"Every pass drew the same numbers, by seed {seed}: the map is of one of the networks that it may be."
+        else:
+            how = "Each picture was given to it alone, in every pass."
+        return (f"{name} {self.why}. {how}",) if self.random or self.mixes else ()
+
+
+def conduct_of(
+    module: nn.Module, image: Tensor, kind: torch.dtype, manner: tuple[Any, ...], run: Run, *, name: str, plain: bool
+) -> Conduct:
+    """How the network takes inputs of this shape; remembered.
+
+    Args:
+        module: the network.
+        image: what it is to be given, `[batch, channel, row, column]`.
+        kind: in which number type.
+        manner: how it is run; what was found holds for runs of equal manner.
+        run: runs it on any number of rows.
+        name: of the network, for people.
+        plain: leave channels last untried.
+
+    Raises:
+        Refused: it does not repeat itself, even from the same random state.
+    """
+    key = (*image.shape[1:], kind, image.device, plain, *manner, *map(id, walk(module)))
+    known = _known.setdefault(module, {})
+    if key not in known:
+        if len(known) >= _MANY:
+            known.clear()
+        faster = not plain and any(isinstance(part, nn.Conv2d) for part in walk(module))
+        with torch.no_grad(), drawn_freely(module):
+            known[key] = _Trial(module, name, _noise(image, kind), run).conduct(faster=faster)
+    return known[key]
+
+
+def _noise(image: Tensor, kind: torch.dtype) -> Tensor:
+    """Two rows that differ in all that a row can bring along: values, mean and spread."""
+    generator = torch.Generator("cpu").manual_seed(0)
+    noise = torch.randn(2, *image.shape[1:], generator=generator, dtype=torch.float32, device="cpu")
+    return torch.stack([noise[0], 2 * noise[1] + 1]).to(image.device, kind)
+
+
+@dataclass(frozen=True)
+class _Trial:
+    """Runs a network on `rows` `[2, channel, row, column]`, or some of them, to see how it takes them."""
+
+    module: nn.Module
+    name: str
+    rows: Tensor
+    run: Run
+
+    def conduct(self, *, faster: bool) -> Conduct:
+        """The findings; `faster` says whether channels last is worth trying."""
+        devices = [self.rows.device] if self.rows.is_cuda else []
+        before = state_now(devices)
+        try:
+            pair = self._answers([0, 1])
+        except Exception as error:
+            single = self._single()  # what is not about their number is raised here again
+            if self._tried([0, 1], last=False):
+                raise error  # nor is what comes once
+            return self._slowly([], single, faster=faster, said=_first_line(error))
+        other, single = self._tried(_COMPANY, last=faster), self._tried([0], last=faster)
+        if not same(state_now(devices), before) and (found := self._drawing()):
+            return found
+        if _agree(pair[:1], single) and _agree([pair[k] for k in _COMPANY], other):
+            return Conduct(last=faster)
+        return self._slowly(pair, self._answers([0]), faster=faster)
+
+    def _drawing(self) -> Conduct | None:
+        """Of a network that draws: by how much its answers differ; None where they never do, as far as can be seen."""
+        several = [0] * _DRAWS if self._tried([0] * _DRAWS, last=False) else [0]
+        first, *others = (self._answers(several) for _ in range(3))
+        gap = self._tamed(max(_gap(first, other) for other in others))
+        return Conduct(random=gap) if gap else None
+
+    def _single(self) -> _Rows:
+        try:
+            return self._answers([0])
+        except Exception as error:
+            if not is_out_of_memory(error):
+                raise
+            raise OutOfMemory(
+                f"Not even one sample fits into the memory of {self.rows.device}. Use a smaller input, a smaller model "
+                "or another device."
+            ) from error
+
+    def _slowly(self, pair: _Rows, single: _Rows, *, faster: bool, said: str = "") -> Conduct:
+        """The same, one question after the other, where the first passes disagree."""
+        if (gap := _gap(single, self._answers([0]))) > 0:
+            return Conduct(random=self._tamed(gap))
+        last = faster and _agree(single, self._tried([0], last=True))
+        if said:
+            return Conduct(last=last, single=said)
+        company = _COMPANY if self._tried(_COMPANY, last=False) else (1, 0)  # so many may be more than fit into memory
+        mixes = max(_gap(pair[:1], single), _gap([pair[k] for k in company], self._answers(company)))
+        if mixes:
+            return Conduct(last=last, mixes=mixes)
+        return Conduct(last=last and _agree(pair, self._tried([0, 1], last=True)))
+
+    def _tamed(self, gap: float) -> float:
+        """The gap, if passes from one random state agree."""
+        drawn_anew.add(self.module)
+        again = _gap(self._answers([0]), self._answers([0]))
+        if again == 0:
+            return gap
+        gap = max(gap, again)
+        drawn_anew.discard(self.module)
+        raise Refused(
+            f"{self.name} does not repeat itself: two passes over one picture differ by {_share(gap)} of its largest "
+            "score, also with the same random numbers. Does it count its calls, remember pictures, or draw from a "
+            "generator of its own? Its maps would be accidents."
+        )
+
+    def _answers(self, numbers: Sequence[int], *, last: bool = False) -> _Rows:
+        order = torch.channels_last if last else torch.contiguous_format
+        rows = self.rows[list(numbers)].to(memory_format=order, copy=True)
+        return _by_row(self.run(rows), len(rows))
+
+    def _tried(self, numbers: Sequence[int], *, last: bool) -> _Rows:
+        """The answers; none where the network does not take the rows so."""
+        try:
+            return self._answers(numbers, last=last)
+        except Exception:  # noqa: BLE001 - whatever a network does when strides, or so many rows, are new to it
+            return []
+
+
+def _by_row(output: Any, count: int) -> _Rows:
+    parts = list(leaves(output))
+    return [[_row(part, k, count) for part in parts] for k in range(count)]
+
+
+def _row(part: Tensor, k: int, count: int) -> Tensor | None:
+    if not _has_values(part) or not part.ndim or not part.numel() or len(part) % count:
+        return None
+    length = len(part) // count
+    return part[k * length : (k + 1) * length]
+
+
+def _has_values(part: Tensor) -> bool:
+    return part.layout == torch.strided and not part.is_meta
+
+
+def _pairs(rows: _Rows, others: _Rows) -> Iterator[tuple[Tensor, Tensor]]:
+    """What can be compared: detectors that list what they see of each picture have other parts for two."""
+    for row, other in zip(rows, others, strict=True):
+        if len(row) == len(other):
+            yield from ((a, b) for a, b in zip(row, other, strict=True) if a is not None and b is not None)
+
+
+def _agree(rows: _Rows, others: _Rows) -> bool:
+    """Whether there are finite answers, the same twice."""
+    pairs = list(_pairs(rows, others)) if len(rows) == len(others) else []
+    return bool(pairs) and all(close(a, b) for a, b in pairs)
+
+
+def _gap(rows: _Rows, others: _Rows) -> float:
+    """The largest difference beyond rounding, as a share of the largest value there is; 0 where there is none."""
+    return max((_apart(a, b) for a, b in _pairs(rows, others)), default=0.0)
+
+
+def _apart(a: Tensor, b: Tensor) -> float:
+    if a.shape != b.shape:
+        return math.inf
+    tolerance = torch.finfo(a.dtype).eps ** 0.5
+    a, b = a.double().nan_to_num(), b.double().nan_to_num()
+    most, gap = a.abs().amax(), (a - b).abs().amax()
+    return 0.0 if gap <= tolerance * most else float(gap / most)
+
+
+def close(a: Tensor, b: Tensor) -> bool:
+    """Whether two outputs agree but for rounding, which is more than another batch size or order of memory changes."""
+    if a.shape != b.shape or a.dtype != b.dtype or not a.is_floating_point():
+        return False
+    tolerance = torch.finfo(a.dtype).eps ** 0.5 * a.abs().amax() if a.numel() else 0
+    return bool(a.isfinite().all()) and bool(((a - b).abs() <= tolerance).all())
+
+
+def _share(gap: float) -> str:
+    return f"{gap:.1%}" if 0.001 <= gap < 10 else f"{gap:.2g} times the size"
+
+
+def _first_line(error: Exception) -> str:
+    return said(error).splitlines()[0][:120]

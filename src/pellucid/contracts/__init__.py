@@ -1,0 +1,69 @@
+"""The vocabulary: frozen values and protocols that every other part of Pellucid speaks in.
+
+Shapes are written `[batch, channel, row, column]`. A larger score is always better.
+"""
+
+from pellucid.contracts.axes import Box, Map, Maps, Scores
+from pellucid.contracts.evidence import Attentions, Evidence
+from pellucid.contracts.geometry import Canvas, Frame
+from pellucid.contracts.layers import Grid, Layout, Site
+from pellucid.contracts.method import Method, Reference, RegistryEntry
+from pellucid.contracts.metric import (
+    NO_PROBABILITY,
+    ROUNDING,
+    STILL,
+    TRUTH,
+    Metric,
+    MetricResult,
+    Reattribution,
+    ScoreQueries,
+)
+from pellucid.contracts.model import Classes, Model, Preprocess, kind_of
+from pellucid.contracts.probe import LocalPerturbation, Noise, Perturbation, ProbeLike, SamplesDone, VariantScores
+from pellucid.contracts.regions import DEFAULT, Regions
+from pellucid.contracts.result import Attribution, Cost, Evaluation, Provenance, Score
+from pellucid.contracts.sample import Picture, Prediction
+
+__all__ = [
+    "DEFAULT",
+    "NO_PROBABILITY",
+    "ROUNDING",
+    "STILL",
+    "TRUTH",
+    "Attentions",
+    "Attribution",
+    "Box",
+    "Canvas",
+    "Classes",
+    "Cost",
+    "Evaluation",
+    "Evidence",
+    "Frame",
+    "Grid",
+    "Layout",
+    "LocalPerturbation",
+    "Map",
+    "Maps",
+    "Method",
+    "Metric",
+    "MetricResult",
+    "Model",
+    "Noise",
+    "Perturbation",
+    "Picture",
+    "Prediction",
+    "Preprocess",
+    "ProbeLike",
+    "Provenance",
+    "Reattribution",
+    "Reference",
+    "Regions",
+    "RegistryEntry",
+    "SamplesDone",
+    "Score",
+    "ScoreQueries",
+    "Scores",
+    "Site",
+    "VariantScores",
+    "kind_of",
+]

@@ -1,0 +1,120 @@
+"""The records of the registries, and that of an explanation method."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+if TYPE_CHECKING:
+    pass
+
+
+@dataclass(frozen=True)
+class Reference:
+    """Where a method is defined: `arXiv:...` or a venue, and the equation or section."""
+
+    where: str
+    equation: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.where}, {self.equation}" if self.equation else self.where
+
+
+_FOUND = {
+    "activation",
+    "assumed",
+    "attention_evidence",
+    "attention_sensitivity",
+    "attentions",
+    "collected",
+    "curvature",
+    "enlarge",
+    "gradient",
+    "head",
+    "image_gradient",
+    "relevance",
+    "score",
+    "uncovered",
+}
+
+
+RESERVED = frozenset({*_FOUND, "image", "probe", "rng"})
+"""Names of a method's parameters that the engine fills in; all others are the user's options."""
+
+
+@dataclass(frozen=True)
+class RegistryEntry:
+    """A function of a registry and the facts about it: what methods and metrics share.
+
+    Attributes:
+        function: its parameters name what it needs (`reserved`); keyword-only parameters are the user's options.
+        id: as on the command line.
+        title: for people.
+        reference: paper and equation.
+        caveat: one sentence on when it misleads.
+        kind: what such an entry is called.
+        reserved: names of parameters that are filled in; all others are the user's options.
+    """
+
+    function: Callable[..., Any]
+    id: str
+    title: str
+    reference: Reference
+    caveat: str = ""
+    kind: ClassVar[str]
+    reserved: ClassVar[frozenset[str]]
+
+    @cached_property
+    def needs(self) -> frozenset[str]:
+        """The reserved names that the function asks for."""
+        return frozenset(inspect.signature(self.function).parameters) & self.reserved
+
+    @cached_property
+    def options(self) -> Mapping[str, Any]:
+        """Option names with their default values."""
+        parameters = inspect.signature(self.function).parameters.values()
+        return {p.name: p.default for p in parameters if p.name not in self.reserved}
+
+    @property
+    def summary(self) -> str:
+        """The first line of the function's docstring."""
+        return (inspect.getdoc(self.function) or "").partition("\n")[0]
+
+
+@dataclass(frozen=True)
+class Method(RegistryEntry):
+    """One explanation method: its function returns a map, or `Evidence`.
+
+    Attributes:
+        rule: backward rule of `image_gradient` and `relevance`: a name in `capture/backward_rules/registry.py`.
+        reduce: how `raw` loses its channel axis: `sum` (evidence that adds up) or `max-abs` (sensitivity, Simonyan et
+            al.); `of` takes the rule of the method named by the option `of`; "" for maps without channels.
+        fuse: how the method joins its maps of several layers, a rule of `fusing.py`; "" for methods that look at one.
+        optimised: whether the map is what an optimisation found, which may have fooled the network: it is judged beside
+            the same method's map for another class.
+    """
+
+    rule: str = "plain"
+    reduce: Literal["", "sum", "max-abs", "of"] = ""
+    fuse: Literal["", "max", "mean", "product"] = ""
+    optimised: bool = False
+    kind: ClassVar[str] = "method"
+    reserved: ClassVar[frozenset[str]] = RESERVED
+
+    @property
+    def at_site(self) -> bool:
+        """Whether the method looks at a layer, so that the choice of layer changes its map."""
+        return bool({"activation", "curvature", "gradient", "head", "relevance"} & self.needs)
+
+    @property
+    def at_attention(self) -> bool:
+        """Whether the method reads attention layers, which only transformers have."""
+        return bool({"attention_evidence", "attention_sensitivity", "attentions"} & self.needs)
+
+    @property
+    def is_gradient(self) -> bool:
+        """Whether the raw map is a gradient at the input, under some backward rule, and nothing else."""
+        return "image_gradient" in self.needs and self.needs <= {"image_gradient", "uncovered"}

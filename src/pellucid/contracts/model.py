@@ -1,0 +1,141 @@
+"""A network with what is needed to feed it and to read it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from torch import Tensor, nn
+
+from pellucid.errors import UnknownName, unknown
+
+if TYPE_CHECKING:
+    pass
+from pellucid.contracts.geometry import Canvas
+from pellucid.contracts.layers import Site
+
+
+def kind_of(function: Any) -> str:
+    """A function's name, or the name of an object's class."""
+    return getattr(function, "__qualname__", None) or type(function).__name__
+
+
+@dataclass(frozen=True)
+class Preprocess:
+    """What turns a decoded picture into the model's input.
+
+    Attributes:
+        size: rows and columns of the model input, in pixels; None keeps the whole picture in its own shape.
+        resize: length of the picture's shorter side before the central crop, in pixels; None squeezes the whole
+            picture into `size` without a crop, or without a size leaves it as large as it is.
+        interpolation: `bicubic`, `bilinear`, `lanczos` or `nearest`.
+        mean, std: per channel, for values between 0 and 1; one channel means a grey model.
+        transform: a function of the user's own that does all this in one: from a PIL image in RGB to the model's input
+            `[channel, row, column]`. The other values are then what was measured of it; see `pictures.transforms`.
+    """
+
+    size: tuple[int, int] | None = (224, 224)
+    resize: int | None = 256
+    interpolation: str = "bicubic"
+    mean: tuple[float, ...] = (0.5, 0.5, 0.5)
+    std: tuple[float, ...] = (0.5, 0.5, 0.5)
+    transform: Callable[..., Any] | None = field(default=None, repr=False)
+
+    @property
+    def known(self) -> dict[str, Any]:
+        """The values by name, for files: a function stands there as the name of its kind."""
+        values = {name: value for name, value in vars(self).items() if name != "transform"}
+        return values if self.transform is None else {**values, "transform": kind_of(self.transform)}
+
+
+@dataclass(frozen=True)
+class Classes:
+    """Class names, in the order of the model's output, with WordNet synset ids where known."""
+
+    names: tuple[str, ...]
+    synsets: tuple[str, ...] = ()
+
+    def name(self, index: int) -> str:
+        """The display name of a class, or its number when the list is shorter than the model's output."""
+        return self.names[index] if 0 <= index < len(self.names) else f"class {index}"
+
+    def find(self, text: str) -> int:
+        """Index of the class named by number, synset id, exact name or any unambiguous part of its name.
+
+        Raises:
+            UnknownName: nothing matches, or several do; the message lists the near or matching names.
+        """
+        wanted = text.strip().lower()
+        if wanted.isdecimal() and len(wanted) < 10:
+            if int(wanted) < len(self.names):
+                return int(wanted)
+            raise UnknownName(f"Class {wanted} is out of range: the model names {len(self.names)} classes.")
+        if wanted in self.synsets:
+            return self.synsets.index(wanted)
+        lowered = [name.lower() for name in self.names]
+        exact = [i for i, name in enumerate(lowered) if wanted in (name, *(p.strip() for p in name.split(",")))]
+        word = [i for i, name in enumerate(lowered) if f" {wanted} " in f" {name.replace(',', ' ')} "]
+        part = [i for i, name in enumerate(lowered) if wanted and wanted in name]
+        for matches in (exact, word, part):
+            if len(matches) == 1:
+                return matches[0]
+            if matches:
+                listed = ", ".join(f"{i} {self.names[i]!r}" for i in matches[:6])
+                more = f" and {len(matches) - 6} more" if len(matches) > 6 else ""
+                raise UnknownName(f"The class {text!r} is ambiguous: {listed}{more}. Give its number or its full name.")
+        raise unknown("class", text, (p.strip() for name in self.names for p in name.split(",")))
+
+
+@dataclass(frozen=True, eq=False)
+class Model:
+    """A network with what is needed to feed it and to read it. Made by `pellucid.load` or `pellucid.wrap`.
+
+    Attributes:
+        module: the user's own module; Pellucid never changes it.
+        name: short name for people.
+        source: the text that loads it again (`efficientnet-lite0`, `torchvision:resnet50`, ...), or "".
+        preprocess: None when only tensors can be explained.
+        classes: None when the output's classes have no names.
+        site: the default site when it is known beforehand; otherwise one pass finds it.
+        output: picks the scores out of the module's output, when that is not a plain tensor.
+        call: runs the module on pictures `[batch, channel, row, column]`, when that is not `module(pictures)`.
+        canvas: for networks that resize and pad pictures themselves: the plane that a picture of so many rows and
+            columns becomes.
+        inputs: what it takes besides the pictures of a call, one row for each, by position or by name.
+        answers: what one number of its output is, a key of `targets.KINDS`; "" when nobody has said so.
+        mask: of self-explaining networks: runs the module on the same pictures for the mask that it draws itself,
+            `[batch, row, column]`, instead of for scores; None for all others.
+    """
+
+    module: nn.Module
+    name: str = "model"
+    source: str = ""
+    preprocess: Preprocess | None = None
+    classes: Classes | None = None
+    site: Site | None = None
+    output: Callable[[Any], Any] | None = None
+    call: Callable[..., Any] | None = None
+    canvas: Callable[[tuple[int, int]], Canvas] | None = None
+    inputs: tuple[Tensor, ...] | Mapping[str, Tensor] = ()
+    answers: str = ""
+    mask: Callable[..., Any] | None = None
+
+    def __repr__(self) -> str:
+        return f"<Model {self.name}{f' ({self.source})' if self.source else ''}>"
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """First 16 hex digits of a SHA-256 over every parameter's and buffer's name, type, shape and bytes."""
+        from pellucid.contracts.fingerprint import fingerprint
+
+        return fingerprint(self.module)
+
+    def canvas_of(self, size: tuple[int, int]) -> Canvas:
+        """The plane that its layers see of a picture of so many rows and columns; the picture itself for most."""
+        return self.canvas(size) if self.canvas else Canvas(size, size)
+
+    def class_name(self, index: int) -> str:
+        """The display name of an output class."""
+        return self.classes.name(index) if self.classes else f"class {index}"

@@ -1,0 +1,67 @@
+"""What is explained, and what the model says to it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+from pellucid.contracts.axes import Box
+from pellucid.contracts.geometry import Frame
+
+
+@dataclass(frozen=True, eq=False)
+class Picture:
+    """A decoded image, what the model sees of it, and the way back.
+
+    Attributes:
+        name: file name or sample name, for people; untrusted text.
+        image: RGB or grey `PIL.Image`, upright (EXIF rotation applied), at its own size.
+        tensor: float32 `[channel, row, column]`, the model's input.
+        box: the part of `image` that the model sees: left, top, right, bottom in its pixels. Together with the
+            tensor's size this is the affine map between the two.
+        notes: what was done on the way that a user may not expect ("first of 12 frames").
+    """
+
+    name: str
+    image: Image
+    tensor: Tensor
+    box: Box
+    notes: tuple[str, ...] = ()
+
+    @property
+    def frame(self) -> Frame:
+        """How its pixels lie in the model's input."""
+        rows, columns = self.tensor.shape[-2:]
+        return Frame((self.image.height, self.image.width), self.box, (rows, columns))
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """One class of a picture's prediction.
+
+    Attributes:
+        index: of the class.
+        name: of the class.
+        score: as the network gives it.
+        probability: 0 to 1, as the kind of output has it; None where nothing says that there is one.
+        share: of the picture that the class fills, for networks that score every pixel; score and probability are then
+            means over that part.
+        box: of the object, in pixels of the picture, for detectors.
+    """
+
+    index: int
+    name: str
+    score: float
+    probability: float | None
+    share: float | None = None
+    box: Box | None = None
+
+    @property
+    def known(self) -> dict[str, Any]:
+        """What there is to say, by name."""
+        return {name: value for name, value in vars(self).items() if value is not None}

@@ -1,6 +1,0 @@
-"""Pictures changed so little that people do not see it and so cleverly that a network does."""
-
-from pellucid.fooling.attack import ATTACKS, Fooled, fool, smallest
-from pellucid.fooling.noise import from_noise
-
-__all__ = ["ATTACKS", "Fooled", "fool", "from_noise", "smallest"]
