@@ -101,7 +101,7 @@ def test_w7_one_number_is_grey(mean):
 
 def test_newcomer_5_a_mean_of_one_and_a_std_of_three():
     with pytest.raises(BadOption, match="one number per channel, 1 or 3 each; got 1 and 3"):
-        pellucid.wrap(network(1), size=28, mean=0.5)
+        pellucid.wrap(network(1), size=28, mean=0.5, std=[0.2, 0.3, 0.4])
 
 
 @pytest.mark.parametrize(

@@ -507,7 +507,7 @@ from torch import nn
 
 class Ends(nn.Sequential):
     def forward(self, x):
-        if len(x) > 2:  # only perturbations come in such chunks
+        if len(x) > 5:  # only perturbations come in such chunks
             os.kill(os.getpid(), signal.{signal})
         return super().forward(x)
 

@@ -265,6 +265,7 @@ def response(x, r, d):
 
 MULTIPLIERS = {  # an operation, and the difference of its output as a sum of differences d of its input
     "amax": (lambda x: x.amax((2, 3)), largest),
+    "max of a row": (lambda x: torch.stack([x.flatten(1).amax(1), x.flatten(1).amin(1)], 1), None),
     "max along axes": (lambda x: x.max(3).values.max(dim=2)[0], None),
     "amin": (lambda x: x.flatten(2).amin(-1), lambda x, r, d: -largest(-x, -r, -d)),
     "maximum": (lambda x: torch.maximum(*x.chunk(2, 1)), None),

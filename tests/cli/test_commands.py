@@ -25,7 +25,7 @@ def test_methods_as_json(run):
     assert set(found) == set(methods())
     assert found["occlusion"]["options"]["window"] == {
         "flag": "--occlusion.window",
-        "kind": "whole number|RxC|None",
+        "kind": "whole number|RxC|none",
         "default": None,
         "help": "side of the square, in pixels of the model's input, or rows and columns, as in `8x4`; None is a "
         "seventh of each side of the picture (32 of 224), at least 1.",
@@ -111,7 +111,7 @@ def test_options_of_a_method_are_told_with_the_method(run):
         shown = "".join(run("methods", method.id).out.split())
         assert all(f"--{method.id}.{name.replace('_', '-')}" in shown for name in method.options)
     told = run("methods", "occlusion").out
-    assert "whole number|RxC|None" in "".join(told.split()).replace("wholenumber", "whole number")
+    assert "whole number|RxC|none" in "".join(told.split()).replace("wholenumber", "whole number")
     assert "a seventh of each side" in " ".join(told.split())
 
 

@@ -66,7 +66,7 @@ def graph_of(net, image, rule, **options):
     model = pellucid.wrap(net)
     with frozen(net) if rewriting.freezes else torch.enable_grad(), rewriting:
         output = net(rewriting.feed(image.clone().requires_grad_().clone(), model))
-        return list(nodes(output[: len(image)].amax(1).sum()))
+        return list(nodes(output[: len(image)].sum()))
 
 
 class Steered(torch.autograd.Function):

@@ -93,7 +93,7 @@ def test_misuse_that_depends_on_the_picture_is_the_picture_s(command, tmp_path):
         .replace("3, padding=1", "5")
         .replace("size=8, resize=None", "preprocess=Preprocess(None, None)")
     )
-    (tmp_path / "net.py").write_text(f"from pellucid.types import Preprocess\n{free}")
+    (tmp_path / "net.py").write_text(f"from pellucid.contracts import Preprocess\n{free}")
     Image.new("RGB", (3, 3), (200, 0, 0)).save(tmp_path / "photos" / "1.png")
     code, out, err = command("--json")
     found = json.loads(out)

@@ -195,8 +195,8 @@ def _largest(call: Call) -> Any:
     with torch.no_grad():
         whole = func(*args, **kwargs)
     kept = [axis for axis in range(x.ndim) if axis not in axes]
-    flat = x.permute(*kept, *axes).flatten(len(kept)).flatten(1, -2)
-    lines = flat if len(kept) > 1 else flat[:, None]
+    flat = x.permute(*kept, *axes).flatten(len(kept))
+    lines = flat.flatten(1, -2) if len(kept) > 1 else flat[:, None]
     sign = -1 if func in _MINIMA else 1
     found = sign * MaxPoolStep.apply(sign * lines, lambda t: t.max(-1, keepdim=True))
     values = found.reshape((whole if isinstance(whole, Tensor) else whole[0]).shape)
