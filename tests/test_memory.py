@@ -1,5 +1,6 @@
 """Freed memory goes back to the system, or stays, as the process was told; measured in processes of their own."""
 
+import os
 import subprocess
 import sys
 
@@ -20,11 +21,21 @@ print(full - resident())
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="glibc only")
-@pytest.mark.parametrize(("first", "least", "most"), [("", 400, 600), ("memory.keep_freed_memory()", -5, 50)])
-def test_what_lies_idle_is_returned_unless_it_shall_be_kept(first, least, most):
-    """500 MB in 5,000 blocks."""
+@pytest.mark.parametrize(
+    ("first", "environment", "least", "most"),
+    [
+        ("", {}, 400, 600),
+        ("memory.keep_freed_memory()", {}, -5, 50),
+        ("memory.keep_freed_memory(configure=False)", {}, -5, 50),
+        ("", {"MALLOC_TOP_PAD_": "4096"}, -5, 50),
+        ("", {"GLIBC_TUNABLES": "glibc.malloc.top_pad=4096"}, -5, 50),
+    ],
+)
+def test_what_lies_idle_is_returned_unless_it_shall_be_kept(first, environment, least, most):
+    """500 MB in 5,000 blocks; the settings of the environment say how memory grows and would not keep it themselves."""
     code = HOLES.format(first=first)
-    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    named = os.environ | environment
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True, env=named)
     assert least <= int(done.stdout) <= most
 
 
