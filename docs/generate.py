@@ -58,7 +58,7 @@ def recipes_table() -> str:
     needs = {"layer": "a layer", "layers": "layers", "units": "units", "picture": "`--start PICTURE`"}
     rows = ["| `--recipe` | what it draws | needs | misleads |", "|---|---|---|---|"]
     for recipe in recipes().values():
-        wanted = ", ".join(needs[name] for name in recipe.needs if name not in recipe.spared)
+        wanted = ", ".join(needs[name] for name in recipe.needs if name not in recipe.optional)
         rows.append(f"| `{recipe.id}` | {recipe.summary} | {wanted} | {recipe.caveat} |")
     return "\n".join(rows)
 

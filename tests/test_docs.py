@@ -121,11 +121,11 @@ def test_the_page_of_feature_visualisation_is_current(generate):
     assert page == generate.visualisation(), "run `make docs`"
     assert (ROOT / "docs/pictures/dreams.png").stat().st_size < 400_000
     with torch.random.fork_rng(devices=[]):
-        assert run_code("docs/feature-visualisation.md")["made"].titles == [
+        assert run_code("docs/feature-visualisation.md")["made"].titles == (
             "100% of 1, 0% of 5",
             "50% of 1, 50% of 5",
             "0% of 1, 100% of 5",
-        ]
+        )
 
 
 def test_changelog_names_every_method_and_metric():

@@ -23,6 +23,10 @@ MODULES: Mapping[str, str] = {
     "judging": "contracts",
     "localise": "localisation",
     "regions": "masking.regions",
+    "feature_visualisation.catalogue": "feature_visualisation.objectives",
+    "feature_visualisation.grouping": "feature_visualisation.factorisation",
+    "feature_visualisation.keeping": "feature_visualisation.checkpoint",
+    "feature_visualisation.looking": "feature_visualisation.layer_activations",
     "types": "contracts",
 }
 """Former module below `pellucid`: where its content is now. Modules below it moved with it."""
@@ -35,12 +39,21 @@ NAMES: Mapping[str, str] = {
     "Entry": "RegistryEntry",
     "Explaining": "Reattribution",
     "Judgement": "MetricResult",
+    "Keeping": "CheckpointFolder",
     "Local": "LocalPerturbation",
     "Paper": "Reference",
     "Question": "Provenance",
     "Tally": "SamplesDone",
 }
 """Former name of a class in one of these modules: its name now."""
+
+
+def place_now(path: str) -> str:
+    """Where a module below `pellucid` is now; it may have moved more than once."""
+    parts = path.split(".")
+    heads = (".".join(parts[:count]) for count in range(len(parts), 0, -1))
+    former = next((head for head in heads if head in MODULES), None)
+    return path if former is None else place_now(MODULES[former] + path[len(former) :])
 
 
 class FormerPaths:
@@ -53,11 +66,11 @@ class FormerPaths:
         target: ModuleType | None = None,  # noqa: ARG004
     ) -> ModuleSpec | None:
         """The module that has moved, if this is its former path."""
-        head, _, rest = name.removeprefix("pellucid.").partition(".")
-        if not name.startswith("pellucid.") or head not in MODULES:
+        head, _, path_below = name.partition(".")
+        now = place_now(path_below)
+        if head != "pellucid" or now == path_below:
             return None
-        now = ".".join(filter(None, ["pellucid", MODULES[head], rest]))
-        return importlib.util.spec_from_loader(name, _Former(now), is_package=True)
+        return importlib.util.spec_from_loader(name, _Former(f"pellucid.{now}"), is_package=True)
 
 
 class _Former(Loader):

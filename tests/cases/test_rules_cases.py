@@ -14,7 +14,7 @@ from pellucid.capture.differentiable import differentiable_forward
 from pellucid.contracts import Preprocess
 from pellucid.errors import Refused
 from pellucid.feature_visualisation import parse
-from pellucid.feature_visualisation.optimise import ObjectiveEvaluator
+from pellucid.feature_visualisation.evaluator import ObjectiveEvaluator
 
 METHODS = ["guided-backprop", "deconvnet"]
 

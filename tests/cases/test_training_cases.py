@@ -19,7 +19,7 @@ from pellucid.compat.keras_vis import visualize_activation
 from pellucid.compat.lucent import transform
 from pellucid.errors import BadOption
 from pellucid.feature_visualisation.atlas import atlas
-from pellucid.feature_visualisation.keeping import Keeping
+from pellucid.feature_visualisation.checkpoint import CheckpointFolder
 from pellucid.jobs.tensors import packed, unpacked
 from pellucid.report.charts import curves
 from pellucid.seeds import seed_below, seeded
@@ -348,7 +348,7 @@ def test_c3_a_full_disk_is_said_by_atlas_and_ends_no_dream(net, photos, tmp_path
     line = ["dream", net, "--class", "1", "--steps", "4"]
     assert main([*line, "--out", str(tmp_path / "whole.png")]) == 0
     capsys.readouterr()
-    monkeypatch.setattr("pellucid.feature_visualisation.keeping._SECONDS", 0.0)
+    monkeypatch.setattr("pellucid.feature_visualisation.checkpoint._SECONDS", 0.0)
     monkeypatch.setattr("pellucid.jobs.store.write_bytes", lambda path, _: (_ for _ in ()).throw(BadOption("Full.")))
     assert main([*line, "--out", str(tmp_path / "d.png")]) == 0
     assert capsys.readouterr().err.count("cannot be kept") == 1
@@ -420,7 +420,7 @@ def test_kept_climbs_of_any_shape(net, tmp_path):
     model = pellucid.load(net)
     call = {"model": model, "objective": "logit(1)", "steps": 3}
     fresh = pellucid.dream(**call)
-    kept = Keeping(tmp_path)
+    kept = CheckpointFolder(tmp_path)
     calls = iter([len, lambda _: stop()])
     assert pellucid.dream(**call, keep=kept, progress=lambda *_: next(calls)(())).stopped
     (path,) = tmp_path.glob("*.kept")

@@ -15,7 +15,7 @@ from pellucid.cli import main
 from pellucid.errors import BadOption, MissingExtra
 from pellucid.feature_visualisation.atlas import Atlas as Map
 from pellucid.feature_visualisation.atlas import _binned, _pca, atlas
-from pellucid.feature_visualisation.catalogue import along_each
+from pellucid.feature_visualisation.objectives import along_each
 
 QUICK = {"steps": 1, "transform": "none", "icon": 16}
 

@@ -1,6 +1,7 @@
 """Dreams: they climb, each picture by itself, leave no trace, and say how they came about."""
 
 import json
+from dataclasses import FrozenInstanceError, replace
 
 import pytest
 import torch
@@ -206,8 +207,7 @@ def test_snapshots_watch_and_files(tmp_path):
     )
     assert [step for step, _ in made.snapshots] == [2, 4, 6]
     assert len(seen) == 6
-    made.titles = ["bee"]
-    files = save_dream(made, tmp_path / "bee.png")
+    files = save_dream(replace(made, titles=("bee",)), tmp_path / "bee.png")
     assert sorted(f.name for f in files) == ["bee.gif", "bee.html", "bee.json", "bee.png"]
     written = json.loads((tmp_path / "bee.json").read_text())
     assert written["objective"] == "logit(1)"
@@ -244,3 +244,12 @@ def test_units_as_they_are_typed():
     for text in ("", "3..1", "a", "-1", "1.."):
         with pytest.raises(BadOption, match="Expected units"):
             units(text)
+
+
+def test_a_result_is_frozen():
+    made = pellucid.dream(small(), "probability(1)", steps=1)
+    with pytest.raises(FrozenInstanceError):
+        made.titles = ("bee",)
+    assert (made.titles, replace(made, titles=("bee",)).titles) == ((), ("bee",))
+    assert "the logit is the better objective" in made.notes[-1]
+    assert not any("better objective" in note for note in pellucid.dream(small(), "logit(1)", steps=1).notes)

@@ -1,6 +1,7 @@
 """The trust panel: photographs say the same as themselves, noise does not, and the page shows it."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,9 +14,10 @@ import pellucid
 from pellucid.cli import main
 from pellucid.contracts import Site
 from pellucid.errors import BadOption
-from pellucid.feature_visualisation.dream import spectrum_slope
 from pellucid.feature_visualisation.saving import save_dream
-from pellucid.feature_visualisation.trust import Path, VisualisationTrust, chosen, rank_correlation, trust
+from pellucid.feature_visualisation.spectrum import spectrum_slope
+from pellucid.feature_visualisation.trust import chosen, rank_correlation, trust
+from pellucid.feature_visualisation.trust_panel import Path, VisualisationTrust
 
 
 @pytest.fixture
@@ -83,7 +85,7 @@ def test_a_photograph_of_the_unit_is_treated_as_one(folder):
     first = trust(made, [str(folder)], top=6)[0]
     source = first.top[0].source
     pixels = torch.from_numpy(np.asarray(Image.open(source)).copy()).permute(2, 0, 1)[None] / 255
-    made.pictures = pixels
+    made = replace(made, pictures=pixels)
     as_itself = trust(made, [str(folder)], top=6)[0]
     last = as_itself.paths[-1]
     assert last.natural > last.others, "the unit tells the two kinds apart"
@@ -91,7 +93,7 @@ def test_a_photograph_of_the_unit_is_treated_as_one(folder):
     assert "All the way" in as_itself.verdict
     other = next(k for k in range(12) if str(folder / f"{k}.png") not in [each.source for each in first.top])
     pixels = np.asarray(Image.open(folder / f"{other}.png")).copy()
-    made.pictures = torch.from_numpy(pixels).permute(2, 0, 1)[None] / 255
+    made = replace(made, pictures=torch.from_numpy(pixels).permute(2, 0, 1)[None] / 255)
     as_other = trust(made, [str(folder)], top=6)[0]
     assert as_other.paths[-1].share < 0.5
     assert "read it with care" in as_other.verdict
@@ -107,14 +109,14 @@ def test_layers_are_taken_evenly_outer_ones_first():
 
 
 def test_verdicts():
-    panel = VisualisationTrust("logit(1)", 6.0, 3.0, 1.0, 40, [], -2.0, -2.0, [Path("a", 0.5, 0.9, 0.1)])
+    panel = VisualisationTrust("logit(1)", 6.0, 3.0, 1.0, 40, (), -2.0, -2.0, (Path("a", 0.5, 0.9, 0.1),))
     assert panel.ratio == 2
     assert panel.paths[0].share == pytest.approx(0.5)
     assert panel.verdict.startswith("It reaches 2.0 times the most of 40 photographs. All the way")
-    panel.achieved, panel.above, panel.paths = 1.0, 0.25, [Path("a", 0.5, 0.5, 0.5)]
+    panel = replace(panel, achieved=1.0, above=0.25, paths=(Path("a", 0.5, 0.5, 0.5),))
     assert "exceeds 25%" in panel.verdict
     assert "too alike or too few" in panel.verdict
-    assert VisualisationTrust("", 1.0, -1.0, 1.0, 4, [], 0, 0).ratio is None
+    assert VisualisationTrust("", 1.0, -1.0, 1.0, 4, (), 0, 0).ratio is None
 
 
 def test_what_cannot_be_compared(folder, tmp_path):
@@ -127,7 +129,7 @@ def test_what_cannot_be_compared(folder, tmp_path):
 
 def test_page_and_manifest(folder, tmp_path, capsys):
     made = pellucid.dream(small(), "logit((1, 2))", count=2, steps=3)
-    made.titles, made.trust = ["<bee>", "cat"], trust(made, [str(folder)])
+    made = replace(made, titles=("<bee>", "cat"), trust=trust(made, [str(folder)]))
     save_dream(made, tmp_path / "d.png", command="pellucid dream <x>")
     page, record = (tmp_path / "d.html").read_text(), json.loads((tmp_path / "d.json").read_text())
     assert "&lt;bee&gt;" in page and "<bee>" not in page

@@ -7,8 +7,8 @@ from torch import nn
 
 import pellucid
 from pellucid.errors import BadSite
-from pellucid.feature_visualisation.catalogue import along_each
-from pellucid.feature_visualisation.grouping import channel_groups
+from pellucid.feature_visualisation.factorisation import channel_groups
+from pellucid.feature_visualisation.objectives import along_each
 from pellucid.pictures import prepare
 from tiny import ChannelsLast, Tokens
 

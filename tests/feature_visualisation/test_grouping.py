@@ -6,9 +6,9 @@ from dreaming_nets import noise_photo, small
 
 import pellucid
 from pellucid.errors import BadOption
-from pellucid.feature_visualisation.catalogue import along_each
 from pellucid.feature_visualisation.drawing import as_sheet
-from pellucid.feature_visualisation.grouping import channel_groups
+from pellucid.feature_visualisation.factorisation import channel_groups
+from pellucid.feature_visualisation.objectives import along_each
 from pellucid.feature_visualisation.recipes.neuron_groups import COLOURS, coloured
 from pellucid.pictures import prepare
 
@@ -56,7 +56,7 @@ def test_a_grid_has_an_icon_for_each_place(photo):
     maps, model = maps_of_photo(photo)
     made = pellucid.dream(model, recipe="activation-grid", layer="conv2", start=photo, most=3, **QUICK)
     assert len(made.pictures) == 9
-    assert made.titles[:2] == ["row 1, column 1", "row 1, column 4"]
+    assert made.titles[:2] == ("row 1, column 1", "row 1, column 4")
     assert "every 3" in made.notes[-1]
     sheet = as_sheet(made)
     assert sheet.width > 3 * sheet.height / 2, "the photograph, and the icons in one picture beside it"

@@ -10,8 +10,8 @@ import pellucid
 from pellucid.capture.differentiable import differentiable_forward
 from pellucid.errors import BadOption, BadSite, UnknownName
 from pellucid.feature_visualisation import described, parse
-from pellucid.feature_visualisation.catalogue import L2, Channel, ClassLogit, Facet, Neuron, TotalVariation
-from pellucid.feature_visualisation.optimise import ObjectiveEvaluator
+from pellucid.feature_visualisation.evaluator import ObjectiveEvaluator
+from pellucid.feature_visualisation.objectives import L2, Channel, ClassLogit, Facet, Neuron, TotalVariation
 
 
 def values(text, pictures, model=None):

@@ -84,7 +84,7 @@ def test_an_interrupted_octave_is_the_last(photo):
 def test_inversion_finds_the_photograph_from_an_early_layer(photo):
     wishes = {"layer": ("conv1", "conv2"), "start": photo}
     made = pellucid.dream(small(), recipe="inversion", steps=150, **wishes)
-    assert made.titles == ["conv1", "conv2"]
+    assert made.titles == ("conv1", "conv2")
     assert made.final[0] > -0.1
     own = made.beside[0][0]
     goal = torch.from_numpy(np.asarray(own).copy()).permute(2, 0, 1) / 255
@@ -111,7 +111,7 @@ def test_kernels_of_the_first_layer_prefer_their_own_weights():
     best = 2 * weights.abs().sum((1, 2, 3)) + model.module.conv1.bias  # pictures reach -2 to 2 for the network
     assert (made.final > 0.9 * best).all()
     some = pellucid.dream(model, recipe="kernels", layer="conv2", units=(7, 2), steps=2)
-    assert some.titles == ["7", "2"]
+    assert some.titles == ("7", "2")
     assert some.pictures.shape == (2, 3, 5, 5)
     assert "receptive field, 5 x 5" in some.notes[-1]
 

@@ -8,7 +8,7 @@ from PIL import Image
 
 import pellucid
 from pellucid.cli import main
-from pellucid.feature_visualisation.keeping import Checkpoint
+from pellucid.feature_visualisation.checkpoint import Checkpoint
 
 NET = """
 import torch
@@ -87,7 +87,7 @@ def test_a_damaged_state_is_begun_anew(tmp_path):
 
 
 def test_the_state_is_written_on_the_way(tmp_path, monkeypatch):
-    monkeypatch.setattr("pellucid.feature_visualisation.keeping._SECONDS", 0.0)
+    monkeypatch.setattr("pellucid.feature_visualisation.checkpoint._SECONDS", 0.0)
     written = []
     monkeypatch.setattr(Checkpoint, "write", lambda self: written.append(len(self.latest[0]["history"])))
     pellucid.dream(small(), "logit(1)", steps=3, keep=tmp_path)

@@ -37,14 +37,14 @@ def atlas(ctx: click.Context, /, pictures: tuple[str, ...], spec: str | None, as
     mean. Thousands of pictures make a good map; of a few hundred, --places 8 and --grid 6 show something.
     """
     from pellucid.feature_visualisation.atlas import atlas as make
-    from pellucid.feature_visualisation.keeping import Keeping
+    from pellucid.feature_visualisation.checkpoint import CheckpointFolder
     from pellucid.feature_visualisation.saving import save_atlas
 
     call: Invocation = ctx.obj
     out = usable_path(given["out"], "--out")
     model = load_model(spec, given)
     own = {name: given[name] for name in ("layout", "grid", "places", "least", "icon", "seed", "chunk", "steps")}
-    kept = Keeping(unfinished(out / "atlas"))
+    kept = CheckpointFolder(unfinished(out / "atlas"))
     with Bar(1) as bar:
         made = make(model, pictures, given["layer"], out, progress=bar.tick, keep=kept, **own)
     files = save_atlas(made, out, command=call.command)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,8 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from pellucid.contracts import Model
-    from pellucid.feature_visualisation.dream import Visualisation
-    from pellucid.feature_visualisation.keeping import Keeping
+    from pellucid.feature_visualisation.checkpoint import CheckpointFolder
+    from pellucid.feature_visualisation.visualisation import Visualisation
     from pellucid.registry import HasOptions
 
 _choices = together(
@@ -61,7 +62,7 @@ class _Dream(CommandWithMethods):
         with formatter.section("Composed recipes"):
             formatter.write_dl(
                 [
-                    (r.id, f"{r.summary} Needs {', '.join(flags[n] for n in r.needs if n not in r.spared)}.")
+                    (r.id, f"{r.summary} Needs {', '.join(flags[n] for n in r.needs if n not in r.optional)}.")
                     for r in recipes().values()
                 ]
             )
@@ -99,7 +100,7 @@ def dream(ctx: click.Context, /, spec: str, as_json: bool, **given: Any) -> int:
 
     pellucid dream efficientnet-lite0 --recipe deep-dream --layer blocks.4 --start sample:cat
     """
-    from pellucid.feature_visualisation.dream import RECIPES
+    from pellucid.feature_visualisation.recipe import RECIPES
     from pellucid.feature_visualisation.recipes import find_composite
 
     options = given_options(ctx)
@@ -143,9 +144,11 @@ def sheet(ctx: click.Context, /, spec: str, as_json: bool, **given: Any) -> int:
     """
     model = load_model(spec, given)
     if given["units"].strip() == "all":
-        from pellucid.feature_visualisation.dream import Renderer
+        from pellucid.feature_visualisation.renderer import Renderer
+        from pellucid.feature_visualisation.settings import RunSettings
 
-        given["units"] = f"0..{Renderer(model, given['side']).shape(given['layer'])[1] - 1}"
+        shape = Renderer(model, RunSettings(size=given["side"])).shape(given["layer"])
+        given["units"] = f"0..{shape[1] - 1}"
     wanted, titles = _wanted(model, given)
     given |= {"start": None, "snapshot": None, "animation": None, "count": 1}
     return _run(ctx, model, wanted, titles, given, as_json=as_json)
@@ -169,7 +172,7 @@ def units(text: str) -> list[int]:
 def _wanted(model: Model, given: dict[str, Any]) -> tuple[Any, list[str]]:
     """The objective, and a title for each picture."""
     from pellucid.feature_visualisation import parse
-    from pellucid.feature_visualisation.catalogue import Channel, ClassLogit
+    from pellucid.feature_visualisation.objectives import Channel, ClassLogit
     from pellucid.targets.classes import class_index
 
     if given.get("objective"):
@@ -191,15 +194,15 @@ def _run(
     as_json: bool,
     **own: Any,
 ) -> int:
+    from pellucid.feature_visualisation.checkpoint import CheckpointFolder
     from pellucid.feature_visualisation.dream import dream as make
-    from pellucid.feature_visualisation.keeping import Keeping
     from pellucid.feature_visualisation.saving import manifest, save_dream
     from pellucid.feature_visualisation.trust import trust as compare
 
     out = png_file(given["out"])
     call: Invocation = ctx.obj
     own |= {k: given[k] for k in _FIELDS if given[k] is not None}
-    kept = Keeping(unfinished(out))
+    kept = CheckpointFolder(unfinished(out))
     with Bar(1) as bar:
         made = make(
             model,
@@ -216,8 +219,8 @@ def _run(
             **own,
         )
         if given["trust"] and not made.stopped:
-            made.trust = compare(made, given["trust"], progress=bar.tick)
-    made.titles = made.titles or titles[: len(made.pictures)]
+            made = replace(made, trust=compare(made, given["trust"], progress=bar.tick))
+    made = replace(made, titles=made.titles or tuple(titles[: len(made.pictures)]))
     files = save_dream(made, out, animation=given["animation"] or "gif", command=call.command)
     finish(kept, stopped=made.stopped)
     if as_json:
@@ -233,7 +236,7 @@ def unfinished(out: Path) -> Path:
     return out.with_name(f"{out.stem}.unfinished")
 
 
-def finish(kept: Keeping, *, stopped: bool) -> None:
+def finish(kept: CheckpointFolder, *, stopped: bool) -> None:
     """Clear away what was kept of this work when it is done; say where it is when it is not."""
     if not stopped:
         kept.forget()

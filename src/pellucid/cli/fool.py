@@ -149,7 +149,7 @@ def _made(model: Any, picture: str | None, target: int | None, given: dict[str, 
     """The pictures before and after, and what was done, in words."""
     from pellucid.adversarial import fool as attack
     from pellucid.adversarial import from_noise, smallest
-    from pellucid.feature_visualisation.optimise import photograph
+    from pellucid.feature_visualisation.photograph import photograph
     from pellucid.models.preprocessing import preprocessing_of
 
     if picture is None:

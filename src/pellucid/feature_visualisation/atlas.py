@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,10 +15,12 @@ from torch import Tensor
 
 from pellucid.contracts import Model
 from pellucid.errors import BadOption, MissingExtra, TraceLeft
-from pellucid.feature_visualisation.catalogue import Stored
-from pellucid.feature_visualisation.dream import Renderer, Visualisation
-from pellucid.feature_visualisation.keeping import Keeping
-from pellucid.feature_visualisation.optimise import photograph
+from pellucid.feature_visualisation.checkpoint import CheckpointFolder
+from pellucid.feature_visualisation.objectives import Stored
+from pellucid.feature_visualisation.photograph import photograph
+from pellucid.feature_visualisation.renderer import Renderer
+from pellucid.feature_visualisation.settings import RunSettings
+from pellucid.feature_visualisation.visualisation import Visualisation
 from pellucid.jobs import Failure, over
 from pellucid.models.preprocessing import preprocessing_of
 from pellucid.pictures import find_pictures
@@ -35,34 +37,34 @@ class AtlasCell:
     """One cell of the map.
 
     Attributes:
-        row, column: on the map.
-        count: points in it.
+        row, column: place on the map, counted from 0.
+        count: number of points in it.
         nearest: sources of the pictures whose points lie closest to the mean of the cell's values.
     """
 
     row: int
     column: int
     count: int
-    nearest: list[str]
+    nearest: tuple[str, ...]
 
 
-@dataclass
+@dataclass(frozen=True, eq=False)
 class Atlas:
     """A map of what a layer gives for many pictures.
 
     Attributes:
-        model: the network.
-        layer: of it.
-        layout: how points were laid out: `pca` or `umap`.
-        grid: cells along each side.
+        model: network that was asked.
+        layer: path of the layer.
+        layout: way in which points were laid out: `pca` or `umap`.
+        grid: number of cells along each side.
         points: places on the map, 0 to 1, `[point, 2]`: down and across.
-        sources: which picture each point is of.
+        sources: path of the picture that each point is of.
         failed: pictures that could not be read, and why.
-        cells: those that have enough points, in the order of `directions`.
+        cells: cells that have enough points, in the order of `directions`.
         directions: mean values of each cell, `[cell, channel]`.
-        shares: of the variance that the two axes hold, for `pca`.
+        shares: shares of the variance that the two axes hold, 0 to 1, for `pca`.
         dream: the icons, one for each cell; None until they are drawn.
-        notes: what the reader must know.
+        notes: sentences that the reader must know.
     """
 
     model: Model
@@ -70,13 +72,13 @@ class Atlas:
     layout: str
     grid: int
     points: Tensor
-    sources: list[str]
-    failed: dict[str, str]
-    cells: list[AtlasCell]
+    sources: tuple[str, ...]
+    failed: Mapping[str, str]
+    cells: tuple[AtlasCell, ...]
     directions: Tensor
     shares: tuple[float, ...] = ()
     dream: Visualisation | None = None
-    notes: list[str] = field(default_factory=list)
+    notes: tuple[str, ...] = ()
 
     def draw(self) -> Image.Image:
         """The map: an icon in each cell that has one, white elsewhere.
@@ -111,7 +113,7 @@ def atlas(
     seed: int = 0,
     chunk: int = 16,
     progress: Callable[[str, int, int], None] | None = None,
-    keep: str | Path | Keeping | None = None,
+    keep: str | Path | CheckpointFolder | None = None,
     **changes: Any,
 ) -> Atlas:
     """Lay out what a layer gives at random places of many pictures, and draw the mean of each neighbourhood.
@@ -119,20 +121,20 @@ def atlas(
     Carter et al., "Activation atlas", Distill (2019), doi:10.23915/distill.00015.
 
     Args:
-        model: the network.
-        pictures: folders and files.
-        layer: with a grid.
-        folder: where `directions.safetensors` goes, to which the icons' objective refers.
+        model: network that is asked; afterwards exactly as it was.
+        pictures: paths of folders and files.
+        layer: path of a layer with a grid.
+        folder: path of the folder where `directions.safetensors` goes, to which the icons' objective refers.
         layout: `pca`, the two directions of most variance; or `umap`, if umap-learn is installed.
-        grid: cells along each side.
-        places: random places per picture; one keeps points independent.
-        least: points that a cell needs to be drawn.
+        grid: number of cells along each side.
+        places: number of random places per picture; one keeps points independent.
+        least: number of points that a cell needs to be drawn.
         icon: side of an icon in pixels, where the network takes pictures of other sizes than its own.
-        power: how much the direction counts against the strength.
-        seed: of the places, the layout and the icons.
-        chunk: icons that are drawn together.
-        progress: called with what is going on, steps done and steps in all.
-        keep: see `dream`.
+        power: exponent of the cosine, by which the direction counts against the strength.
+        seed: integer that starts all random draws: places, layout and icons.
+        chunk: number of icons that are drawn together.
+        progress: function that is called with what is going on, steps done and steps in all.
+        keep: folder from which an interrupted call goes on; see `dream`.
         **changes: fields of `Recipe` for the icons.
 
     Raises:
@@ -146,7 +148,9 @@ def atlas(
         )
     values, sources, failed = _gather(model, list(pictures), layer, places, seed, progress)
     points, shares = _LAYOUTS[layout](values, seed)
-    made = _binned(Atlas(model, layer, layout, grid, points, sources, failed, [], values[:0], shares), values, least)
+    made = _binned(
+        Atlas(model, layer, layout, grid, points, tuple(sources), failed, (), values[:0], shares), values, least
+    )
     if not made.cells:
         raise BadOption(
             f"None of the {grid} x {grid} cells has {least} of the {len(values)} points. Give more pictures or places, "
@@ -156,10 +160,9 @@ def atlas(
     write_bytes(path, save({"directions": made.directions, "points": made.points, "values": values}))
     wanted = Stored(layer, str(path), tuple(range(len(made.cells))), power)
     titles = [f"row {cell.row}, column {cell.column}: {cell.count} points" for cell in made.cells]
-    own = {"steps": 100, **changes}
-    icons = Renderer(model, Renderer(model).small(icon), seed, chunk, progress=progress, keep=keep, changes=own)
-    made.dream = icons(wanted, count=len(made.cells), titles=titles)
-    return made
+    run = RunSettings(Renderer(model).small(icon), seed, chunk, progress=progress, keep=keep)
+    icons = Renderer(model, run, {"steps": 100, **changes})
+    return replace(made, dream=icons(wanted, count=len(made.cells), titles=titles))
 
 
 def _gather(
@@ -251,23 +254,27 @@ def _binned(made: Atlas, values: Tensor, least: int) -> Atlas:
     """Places from 0 to 1, outermost ones on the rim; cells with their mean values."""
     low, high = (made.points.quantile(q, dim=0) for q in (_OUTER, 1 - _OUTER))
     edge = _MARGIN / 2 * (high - low)
-    made.points = ((made.points - low + edge) / (high - low + 2 * edge).clamp(min=1e-12)).clamp(0, 1)
-    which = (made.points * made.grid).long().clamp(max=made.grid - 1)
-    directions = []
+    points = ((made.points - low + edge) / (high - low + 2 * edge).clamp(min=1e-12)).clamp(0, 1)
+    which = (points * made.grid).long().clamp(max=made.grid - 1)
+    cells, directions = [], []
     for row in range(made.grid):
         for column in range(made.grid):
             inside = ((which[:, 0] == row) & (which[:, 1] == column)).nonzero().flatten()
             if len(inside) >= least:
                 mean = values[inside].mean(0)
                 closest = (values[inside] - mean).norm(dim=1).argsort()[:3]
-                nearest = [made.sources[int(inside[k])] for k in closest]
-                made.cells.append(AtlasCell(row, column, len(inside), nearest))
+                nearest = tuple(made.sources[int(inside[k])] for k in closest)
+                cells.append(AtlasCell(row, column, len(inside), nearest))
                 directions.append(mean)
-    left = len(values) - sum(cell.count for cell in made.cells)
-    if left:
-        made.notes.append(f"{left} of {len(values)} points lie in cells with fewer than {least} and are not drawn.")
-    made.directions = torch.stack(directions) if directions else values[:0]
-    return made
+    left = len(values) - sum(cell.count for cell in cells)
+    note = f"{left} of {len(values)} points lie in cells with fewer than {least} and are not drawn."
+    return replace(
+        made,
+        points=points,
+        cells=tuple(cells),
+        directions=torch.stack(directions) if directions else values[:0],
+        notes=(*made.notes, note) if left else made.notes,
+    )
 
 
 def _digest(values: Tensor) -> str:

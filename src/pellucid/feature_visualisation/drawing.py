@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from pellucid.feature_visualisation.dream import Visualisation
+from pellucid.feature_visualisation.visualisation import Visualisation
 from pellucid.pictures import sheet
 
 _LEAST = 96  # pixels of a picture on a sheet

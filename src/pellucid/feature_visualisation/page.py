@@ -11,8 +11,8 @@ from markupsafe import Markup
 from PIL import Image
 
 from pellucid.feature_visualisation.drawing import as_images, as_sheet
-from pellucid.feature_visualisation.dream import Visualisation
-from pellucid.feature_visualisation.trust import Natural, VisualisationTrust
+from pellucid.feature_visualisation.trust_panel import Natural, VisualisationTrust
+from pellucid.feature_visualisation.visualisation import Visualisation
 from pellucid.pictures import decode, sheet
 from pellucid.report import facts
 from pellucid.report.charts import curves

@@ -10,8 +10,8 @@ from typing import Any
 from pellucid.errors import BadOption, unknown
 from pellucid.feature_visualisation.atlas import Atlas
 from pellucid.feature_visualisation.drawing import as_sheet
-from pellucid.feature_visualisation.dream import Visualisation
 from pellucid.feature_visualisation.page import dream_page
+from pellucid.feature_visualisation.visualisation import Visualisation
 from pellucid.report import facts
 from pellucid.report.manifest import as_json
 from pellucid.storage.atomic import complete, encode

@@ -24,7 +24,7 @@ from pellucid.report import facts
 from pellucid.storage.atomic import complete
 
 
-@dataclass
+@dataclass(frozen=True)
 class SpectrumCard:
     """What has to be known about a spectrum.
 
@@ -98,7 +98,12 @@ def build_spectrum(
     total[:, 0, 0] = total[:, [0, 1, -1], [1, 0, 0]].mean(1)  # the mean was taken off; its neighbours stand for it
     magnitude = (total / total.max()).float()
     card = SpectrumCard(
-        len(names) - len(failed), (side, side), len(magnitude), _slope(magnitude), list(sources), failed=failed
+        len(names) - len(failed),
+        (side, side),
+        len(magnitude),
+        _slope_of_magnitude(magnitude),
+        list(sources),
+        failed=failed,
     )
     return magnitude, card
 
@@ -177,14 +182,26 @@ def _array(name: str, side: int) -> Tensor:
     return decorrelate(grown[:, :, top : top + side, left : left + side])[0]
 
 
-def _slope(magnitude: Tensor) -> float:
-    """Of log power over log frequency, by least squares over rings, from 2 cycles to half of the resolution."""
+def spectrum_slope(picture: Tensor) -> float:
+    """Slope of log power over log frequency of a picture `[channel, row, column]`; photographs have about -2."""
+    grey = picture.mean(0) - picture.mean()
+    down, across = (torch.fft.fftfreq(n) * n for n in grey.shape)
+    power = torch.fft.fft2(grey).abs().square()
+    return _slope(power, torch.hypot(down[:, None], across[None]), min(grey.shape) // 4)
+
+
+def _slope_of_magnitude(magnitude: Tensor) -> float:
+    """The same of the magnitude of square pictures' spectra, `[channel, row, column // 2 + 1]`."""
     rows = magnitude.shape[1]
     down = torch.fft.fftfreq(rows) * rows
-    radius = torch.hypot(down[:, None], torch.arange(magnitude.shape[2])[None]).round()
-    power = magnitude.square().mean(0)
-    rings = range(2, rows // 4 + 1)
+    radius = torch.hypot(down[:, None], torch.arange(magnitude.shape[2])[None])
+    return _slope(magnitude.square().mean(0), radius, rows // 4)
+
+
+def _slope(power: Tensor, radius: Tensor, most: int) -> float:
+    """By least squares over rings, from 2 cycles to half of the resolution, `most`."""
+    rings, ring = range(2, most + 1), radius.round()
     x = torch.tensor([math.log(r) for r in rings])
-    y = torch.stack([power[radius == r].mean() for r in rings]).clamp(min=1e-30).log()
+    y = torch.tensor([math.log(max(float(power[ring == r].mean()), 1e-30)) for r in rings])
     x = x - x.mean()
     return float((x * (y - y.mean())).sum() / x.square().sum())

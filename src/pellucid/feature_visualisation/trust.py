@@ -10,7 +10,6 @@ other. The paper correlates whole layers; channel means are used here, since thi
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -24,11 +23,13 @@ from pellucid.capture.passes import activations
 from pellucid.capture.running import guarded
 from pellucid.contracts import Model, Preprocess, Site
 from pellucid.errors import BadOption, BadPicture
-from pellucid.feature_visualisation.catalogue import Channel
-from pellucid.feature_visualisation.dream import Visualisation, of_pictures, spectrum_slope
-from pellucid.feature_visualisation.looking import layer_field, layer_maps
-from pellucid.feature_visualisation.objectives import Objective, parse
-from pellucid.feature_visualisation.optimise import ObjectiveEvaluator, photograph, sized
+from pellucid.feature_visualisation.evaluator import ObjectiveEvaluator
+from pellucid.feature_visualisation.layer_activations import layer_field, layer_maps
+from pellucid.feature_visualisation.objectives import Channel, Objective, of_pictures, parse
+from pellucid.feature_visualisation.photograph import photograph, sized
+from pellucid.feature_visualisation.spectrum import spectrum_slope
+from pellucid.feature_visualisation.trust_panel import Natural, Path, VisualisationTrust
+from pellucid.feature_visualisation.visualisation import Visualisation
 from pellucid.inspection.units import part_seen
 from pellucid.models.preprocessing import preprocessing_of
 from pellucid.numerics import full_precision
@@ -36,97 +37,6 @@ from pellucid.pictures import find_pictures, prepare
 
 _LAYERS = 8
 _AT_ONCE = 8
-_ROOM = 0.05
-"""Where photographs of the unit are hardly more alike than any others, a share of the difference would be noise."""
-
-
-@dataclass(frozen=True)
-class Path:
-    """How alike one layer's answers are, mean Spearman rank correlations over the layer's channels.
-
-    Attributes:
-        layer: where.
-        synthetic: between the synthetic picture and the unit's top photographs.
-        natural: between the top photographs themselves.
-        others: between the top photographs and photographs that the unit does not care for.
-    """
-
-    layer: str
-    synthetic: float
-    natural: float
-    others: float
-
-    @property
-    def share(self) -> float | None:
-        """0: no more alike than any photographs; 1: as alike as photographs of the unit. None where these are one."""
-        room = self.natural - self.others
-        return (self.synthetic - self.others) / room if room > _ROOM else None
-
-
-@dataclass(frozen=True)
-class Natural:
-    """A photograph that a unit likes.
-
-    Attributes:
-        source: its path or sample name.
-        value: of the unit.
-        box: the part that the unit could see where it answered most, in the original's pixels: left, top, right,
-            bottom. All that the network sees for classes, and where a layer has no such part.
-    """
-
-    source: str
-    value: float
-    box: tuple[float, float, float, float]
-
-
-@dataclass
-class VisualisationTrust:
-    """What stands beside one picture of a dream.
-
-    Attributes:
-        unit: the part of the objective that was compared.
-        achieved: of the synthetic picture, untransformed.
-        most: the largest among the photographs.
-        above: share of the photographs that it exceeds.
-        pictures: how many there were.
-        top: those with the largest values.
-        slope: of the synthetic picture's power spectrum.
-        natural_slope: mean of the top photographs'.
-        paths: layer by layer, from the first to the unit's own.
-    """
-
-    unit: str
-    achieved: float
-    most: float
-    above: float
-    pictures: int
-    top: list[Natural]
-    slope: float
-    natural_slope: float
-    paths: list[Path] = field(default_factory=list)
-
-    @property
-    def ratio(self) -> float | None:
-        """Achieved over the most among photographs; None unless that is positive."""
-        return self.achieved / self.most if self.most > 0 else None
-
-    @property
-    def verdict(self) -> str:
-        """A sentence."""
-        known = [path.share for path in self.paths if path.share is not None]
-        times = f"{self.ratio:.1f} times the most" if self.ratio else "beyond the most"
-        if self.achieved <= self.most:
-            times = f"less than the most (it exceeds {self.above:.0%})"
-        head = f"It reaches {times} of {self.pictures} photographs."
-        if not known:
-            return f"{head} These are too alike or too few to tell whether the network treats it as one of them."
-        low = sum(share < 0.5 for share in known)
-        if low:
-            return (
-                f"{head} In {low} of the {len(known)} layers that tell this unit's photographs from any "
-                "others it is processed less like them than halfway from these: read it with care."
-            )
-        return f"{head} All the way the network treats it much as it treats photographs of this unit."
 
 
 def trust(
@@ -135,7 +45,7 @@ def trust(
     *,
     top: int = 9,
     progress: Callable[[str, int, int], None] | None = None,
-) -> list[VisualisationTrust]:
+) -> tuple[VisualisationTrust, ...]:
     """Compare each picture of a dream with photographs.
 
     Args:
@@ -164,7 +74,7 @@ def trust(
         panels.append(_panel(made, k, unit, sources, natural, preprocess, min(top, len(sources) // 2)))
         if progress:
             progress("comparing with photographs", k + 1, count)
-    return panels
+    return tuple(panels)
 
 
 def _read(names: list[str], preprocess: Preprocess) -> tuple[list[str], Tensor]:
@@ -194,10 +104,10 @@ def _panel(
         float(found.max()),
         float((found < achieved).double().mean()),
         len(sources),
-        _tops(model, unit, [(sources[j], float(found[j])) for j in best.tolist()], natural[best], preprocess),
+        tuple(_tops(model, unit, [(sources[j], float(found[j])) for j in best.tolist()], natural[best], preprocess)),
         spectrum_slope(own[0]),
         sum(slopes) / len(slopes),
-        [_path(layer, table, top) for layer, table in answers.items()],
+        tuple(_path(layer, table, top) for layer, table in answers.items()),
     )
 
 

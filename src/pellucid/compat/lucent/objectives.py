@@ -18,8 +18,7 @@ from pellucid.capture.differentiable import differentiable_forward
 from pellucid.capture.running import paths
 from pellucid.contracts import Model, Site
 from pellucid.errors import BadOption, BadSite, unknown
-from pellucid.feature_visualisation.catalogue import Blur, smoothed
-from pellucid.feature_visualisation.objectives import Objective, ObjectiveContext, rebuilt
+from pellucid.feature_visualisation.objectives import Blur, Objective, ObjectiveContext, rebuilt, smoothed
 
 Layers = Callable[[str], Tensor]
 INPUT, LABELS = "input", "labels"

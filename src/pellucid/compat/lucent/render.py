@@ -19,6 +19,7 @@ from pellucid.errors import BadOption, MissingExtra
 from pellucid.feature_visualisation.images import Image
 from pellucid.feature_visualisation.objectives import Objective
 from pellucid.feature_visualisation.optimise import OptimisationResult, optimise
+from pellucid.feature_visualisation.settings import RunSettings
 from pellucid.models import wrap
 
 _LEAST = 224
@@ -119,9 +120,8 @@ def render_vis(
             optimiser=optimizer or (lambda numbers: torch.optim.Adam(numbers, lr=0.05)),
             transform=Chain(standard_transforms if transforms is None else transforms),
             fed=fed,
-            seed=torch.initial_seed() % 2**31,
             numbers=range(len(first)),
-            watch=watch,
+            run=RunSettings(seed=torch.initial_seed() % 2**31, watch=watch),
         )
     if made.stopped:
         kept.append(made.pictures)

@@ -1,4 +1,4 @@
-"""Transforms under lucent's names. Those that move pictures are joined into one sampling, see `dreaming.transforms`.
+"""Transforms under lucent's names. Those that move pictures are joined into one sampling, see `Transform`.
 
 Two things differ from lucent, where they darken the edge: pictures that are moved keep their size, and what comes in
 from outside is the picture's mirror image. So a rim that makes room for a move is left out where pictures are rendered.

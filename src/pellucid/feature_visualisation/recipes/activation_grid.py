@@ -5,11 +5,12 @@ from typing import Any
 
 from pellucid.contracts import Reference
 from pellucid.errors import BadOption
-from pellucid.feature_visualisation.catalogue import Spot
 from pellucid.feature_visualisation.drawing import as_image
-from pellucid.feature_visualisation.dream import Renderer, Visualisation
-from pellucid.feature_visualisation.optimise import name_of
+from pellucid.feature_visualisation.objectives import Spot
+from pellucid.feature_visualisation.photograph import name_of
 from pellucid.feature_visualisation.recipes.registry import CompositeRecipe
+from pellucid.feature_visualisation.renderer import Renderer
+from pellucid.feature_visualisation.visualisation import Visualisation
 
 
 def activation_grid(
@@ -37,17 +38,20 @@ def activation_grid(
     step = max(-(-rows // most), -(-columns // most))
     places = [(row, column) for row in range(step // 2, rows, step) for column in range(step // 2, columns, step)]
     down, across = zip(*places, strict=True)
-    made = replace(draw, size=draw.small(icon) or draw.size)(
+    made = draw.at(draw.small(icon))(
         Spot(layer, name_of(picture), down, across, power, draw.fed()[1]),
         count=len(places),
         titles=[f"row {row}, column {column}" for row, column in places],
         steps=100,
     )
-    made.columns, made.mosaic = len(set(across)), True
-    made.beside = [(as_image(seen[0]), "the photograph")]
-    if step > 1:
-        made.notes.append(f"Of {rows} x {columns} places every {step} along both sides are drawn.")
-    return made
+    left_out = (f"Of {rows} x {columns} places every {step} along both sides are drawn.",) if step > 1 else ()
+    return replace(
+        made,
+        columns=len(set(across)),
+        mosaic=True,
+        beside=((as_image(seen[0]), "the photograph"),),
+        notes=(*made.notes, *left_out),
+    )
 
 
 RECIPE = CompositeRecipe(

@@ -1,14 +1,16 @@
 """What layers see in a photograph, exaggerated."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from pellucid.contracts import Reference
-from pellucid.feature_visualisation.catalogue import Caricature
 from pellucid.feature_visualisation.drawing import as_image
-from pellucid.feature_visualisation.dream import Renderer, Visualisation, gathered
-from pellucid.feature_visualisation.optimise import name_of
+from pellucid.feature_visualisation.objectives import Caricature
+from pellucid.feature_visualisation.photograph import name_of
 from pellucid.feature_visualisation.recipes.registry import CompositeRecipe
+from pellucid.feature_visualisation.renderer import Renderer
+from pellucid.feature_visualisation.visualisation import Visualisation, gathered
 
 
 def caricature(draw: Renderer, layers: Sequence[str], picture: Any, *, power: float = 1.0) -> Visualisation:
@@ -26,8 +28,8 @@ def caricature(draw: Renderer, layers: Sequence[str], picture: Any, *, power: fl
         draw(Caricature(layer, name_of(picture), power), titles=[layer], transform="lucid", steps=150)
         for layer in layers
     )
-    made.beside, made.columns = [(as_image(draw.seen(picture)[0]), "the photograph")], min(6, len(layers) + 1)
-    return made
+    beside = ((as_image(draw.seen(picture)[0]), "the photograph"),)
+    return replace(made, beside=beside, columns=min(6, len(layers) + 1))
 
 
 RECIPE = CompositeRecipe(

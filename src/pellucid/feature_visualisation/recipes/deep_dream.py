@@ -8,10 +8,11 @@ from torch.nn import functional as F
 
 from pellucid.contracts import Reference
 from pellucid.errors import BadOption
-from pellucid.feature_visualisation.catalogue import DeepDream
-from pellucid.feature_visualisation.dream import Renderer, Visualisation
-from pellucid.feature_visualisation.looking import takes
+from pellucid.feature_visualisation.layer_activations import takes
+from pellucid.feature_visualisation.objectives import DeepDream
 from pellucid.feature_visualisation.recipes.registry import CompositeRecipe
+from pellucid.feature_visualisation.renderer import Renderer
+from pellucid.feature_visualisation.visualisation import Visualisation
 
 
 def deep_dream(
@@ -54,12 +55,11 @@ def deep_dream(
         own = F.interpolate(whole, size, mode="bilinear", antialias=True, align_corners=False)
         carried = F.interpolate(change, size, mode="bilinear", align_corners=False) * detail
         begin = (own + carried).clamp(0, 1)
-        made = replace(draw, size=size)(DeepDream(layer), start=begin, image="pixels", steps=20)
+        made = draw.at(size)(DeepDream(layer), start=begin, image="pixels", steps=20)
         change = made.pictures - own
         if made.stopped:
             break
-    made.notes += notes
-    return made
+    return replace(made, notes=(*made.notes, *notes))
 
 
 RECIPE = CompositeRecipe(

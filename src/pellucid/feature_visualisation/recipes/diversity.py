@@ -4,9 +4,10 @@ from collections.abc import Sequence
 
 from pellucid.contracts import Reference
 from pellucid.errors import BadOption
-from pellucid.feature_visualisation.catalogue import Channel, Diversity
-from pellucid.feature_visualisation.dream import Renderer, Visualisation
+from pellucid.feature_visualisation.objectives import Channel, Diversity
 from pellucid.feature_visualisation.recipes.registry import CompositeRecipe
+from pellucid.feature_visualisation.renderer import Renderer
+from pellucid.feature_visualisation.visualisation import Visualisation
 
 
 def diversity(

@@ -1,13 +1,14 @@
 """From one unit to another."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from pellucid.contracts import Reference
 from pellucid.errors import BadOption
-from pellucid.feature_visualisation.catalogue import Alignment, Channel
-from pellucid.feature_visualisation.dream import Renderer, Visualisation
-from pellucid.feature_visualisation.objectives import Objective
+from pellucid.feature_visualisation.objectives import Alignment, Channel, Objective
 from pellucid.feature_visualisation.recipes.registry import CompositeRecipe
+from pellucid.feature_visualisation.renderer import Renderer
+from pellucid.feature_visualisation.visualisation import Visualisation
 
 
 def interpolation(
@@ -35,9 +36,7 @@ def interpolation(
     if alignment:
         wanted = wanted - alignment * Alignment(layer)
     titles = [f"{1 - t:.0%} of {first}, {t:.0%} of {last}" for t in shares]
-    made = draw(wanted, count=frames, titles=titles)
-    made.columns = frames
-    return made
+    return replace(draw(wanted, count=frames, titles=titles), columns=frames)
 
 
 RECIPE = CompositeRecipe(

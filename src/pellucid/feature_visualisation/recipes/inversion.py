@@ -1,13 +1,15 @@
 """What is left of a photograph at each layer."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from pellucid.contracts import Reference
-from pellucid.feature_visualisation.catalogue import Inversion, TotalVariation
 from pellucid.feature_visualisation.drawing import as_image
-from pellucid.feature_visualisation.dream import Renderer, Visualisation, gathered
+from pellucid.feature_visualisation.objectives import Inversion, TotalVariation
 from pellucid.feature_visualisation.recipes.registry import CompositeRecipe
+from pellucid.feature_visualisation.renderer import Renderer
+from pellucid.feature_visualisation.visualisation import Visualisation, gathered
 
 
 def inversion(draw: Renderer, layers: Sequence[str], picture: Any, *, smooth: float = 2e-6) -> Visualisation:
@@ -25,8 +27,8 @@ def inversion(draw: Renderer, layers: Sequence[str], picture: Any, *, smooth: fl
         draw(Inversion(layer, str(picture)) - smooth * TotalVariation(), titles=[layer], transform="none", steps=200)
         for layer in layers
     )
-    made.beside, made.columns = [(as_image(draw.seen(picture)[0]), "the photograph")], min(6, len(layers) + 1)
-    return made
+    beside = ((as_image(draw.seen(picture)[0]), "the photograph"),)
+    return replace(made, beside=beside, columns=min(6, len(layers) + 1))
 
 
 RECIPE = CompositeRecipe(

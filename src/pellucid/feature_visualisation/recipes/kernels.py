@@ -7,10 +7,11 @@ import torch
 
 from pellucid.contracts import Reference
 from pellucid.errors import BadOption
-from pellucid.feature_visualisation.catalogue import Neuron
-from pellucid.feature_visualisation.dream import Renderer, Visualisation
-from pellucid.feature_visualisation.looking import layer_field
+from pellucid.feature_visualisation.layer_activations import layer_field
+from pellucid.feature_visualisation.objectives import Neuron
 from pellucid.feature_visualisation.recipes.registry import CompositeRecipe
+from pellucid.feature_visualisation.renderer import Renderer
+from pellucid.feature_visualisation.visualisation import Visualisation
 
 
 def kernels(draw: Renderer, layer: str, units: Sequence[int] = ()) -> Visualisation:
@@ -37,8 +38,15 @@ def kernels(draw: Renderer, layer: str, units: Sequence[int] = ()) -> Visualisat
     if len(box) == 2 and box[0][1] >= box[0][0] and box[1][1] >= box[1][0]:
         (top, bottom), (left, right) = box
         cut = (..., slice(top, bottom + 1), slice(left, right + 1))
-        made = replace(made, pictures=made.pictures[cut], alpha=None if made.alpha is None else made.alpha[cut])
-        made.notes.append(f"Pictures are cut to the receptive field, {bottom - top + 1} x {right - left + 1} pixels.")
+        made = replace(
+            made,
+            pictures=made.pictures[cut],
+            alpha=None if made.alpha is None else made.alpha[cut],
+            notes=(
+                *made.notes,
+                f"Pictures are cut to the receptive field, {bottom - top + 1} x {right - left + 1} pixels.",
+            ),
+        )
     return made
 
 

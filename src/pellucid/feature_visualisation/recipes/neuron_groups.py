@@ -1,5 +1,6 @@
 """Groups of channels in a photograph."""
 
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -7,11 +8,12 @@ from torch import Tensor
 
 from pellucid.contracts import Reference
 from pellucid.errors import BadOption
-from pellucid.feature_visualisation.catalogue import ChannelGroup
 from pellucid.feature_visualisation.drawing import as_image
-from pellucid.feature_visualisation.dream import Renderer, Visualisation
-from pellucid.feature_visualisation.grouping import channel_groups
+from pellucid.feature_visualisation.factorisation import channel_groups
+from pellucid.feature_visualisation.objectives import ChannelGroup
 from pellucid.feature_visualisation.recipes.registry import CompositeRecipe
+from pellucid.feature_visualisation.renderer import Renderer
+from pellucid.feature_visualisation.visualisation import Visualisation
 from pellucid.numerics import resize
 
 COLOURS = {
@@ -53,9 +55,8 @@ def neuron_groups(draw: Renderer, layer: str, picture: Any, *, groups: int = 4, 
         titles=[f"{name}: {share:.0%}" for name, share in zip(names, shares, strict=True)],
         steps=150,
     )
-    made.beside = [(as_image(seen[0]), "the photograph"), (as_image(coloured(seen[0], where)), layer)]
-    made.columns = groups + 2
-    return made
+    beside = ((as_image(seen[0]), "the photograph"), (as_image(coloured(seen[0], where)), layer))
+    return replace(made, beside=beside, columns=groups + 2)
 
 
 def coloured(picture: Tensor, where: Tensor) -> Tensor:

@@ -13,7 +13,9 @@ from typing import Any, ClassVar
 
 from pellucid.contracts import Reference
 from pellucid.errors import BadOption, unknown
-from pellucid.feature_visualisation.dream import RECIPES, Recipe, Renderer, Visualisation
+from pellucid.feature_visualisation.recipe import RECIPES, Recipe
+from pellucid.feature_visualisation.renderer import Renderer
+from pellucid.feature_visualisation.visualisation import Visualisation
 
 _WISHES = {
     "layer": "a layer",
@@ -52,7 +54,7 @@ class CompositeRecipe:
         return tuple(name for name in inspect.signature(self.function).parameters if name in _WISHES)
 
     @cached_property
-    def spared(self) -> frozenset[str]:
+    def optional(self) -> frozenset[str]:
         """Wishes that need not be met."""
         parameters = inspect.signature(self.function).parameters
         return frozenset(name for name in self.needs if parameters[name].default is not inspect.Parameter.empty)
@@ -108,7 +110,7 @@ def run_composite(name: str, draw: Renderer, picture: Any, given: Mapping[str, A
     if "layers" in recipe.needs and "layer" in rest:
         rest["layers"] = rest.pop("layer")
     wishes = {key: _wish(key, rest.pop(key)) for key in recipe.needs if key in rest}
-    missing = [_WISHES[key] for key in recipe.needs if key not in wishes and key not in recipe.spared]
+    missing = [_WISHES[key] for key in recipe.needs if key not in wishes and key not in recipe.optional]
     if missing:
         raise BadOption(f"The recipe {name!r} needs {' and '.join(missing)}.")
     options = {key: rest.pop(key) for key in recipe.options if key in rest}

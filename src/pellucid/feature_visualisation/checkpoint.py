@@ -60,11 +60,11 @@ class Checkpoint:
         self.written = time.monotonic()
 
 
-class Keeping:
+class CheckpointFolder:
     """The folder where the climbs of one call are kept.
 
     Args:
-        folder: None keeps nothing.
+        folder: path of the folder, made where there is none; None keeps nothing.
     """
 
     def __init__(self, folder: str | Path | None) -> None:
@@ -84,9 +84,9 @@ class Keeping:
             store.forget()
 
 
-def keeping(where: str | Path | Keeping | None) -> Keeping:
+def checkpoint_folder(where: str | Path | CheckpointFolder | None) -> CheckpointFolder:
     """A folder of climbs, by its path or as it is."""
-    return where if isinstance(where, Keeping) else Keeping(where)
+    return where if isinstance(where, CheckpointFolder) else CheckpointFolder(where)
 
 
 def kept_in(store: Store | None, image: Image, objective: Objective, numbers: Sequence[int]) -> Checkpoint | None:
