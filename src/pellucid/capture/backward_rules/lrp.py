@@ -70,7 +70,7 @@ from pellucid.capture.operators import (
     nearest,
     nodes,
     plain_name,
-    pooling,
+    pooled,
     product_of_two,
     quotient,
     sample_norm,
@@ -230,7 +230,7 @@ class Relevance(Rewriting):
         return found[0], replace(found[1], rule=self.of_layers[inside[-1]])
 
     def _pooling(self, call: Call) -> Tensor | None:
-        return self._affine(pooling(call), call)
+        return self._affine(pooled(call), call)
 
     def _matrix_product(self, call: Call) -> Tensor | None:
         found = matrix_product(call)

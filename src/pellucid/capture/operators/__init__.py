@@ -1,6 +1,7 @@
-"""Operations as torch knows them: functions, nodes of the graph, what they do to their arguments, what they cost."""
+"""Operations as torch knows them: one record for each, `op.MAX_POOL`; nodes of the graph; what calls do, and cost."""
 
-from pellucid.capture.operators.binding import bind, depends, functions
+from pellucid.capture.operators import families as op
+from pellucid.capture.operators.binding import bind, depends
 from pellucid.capture.operators.calls import (
     ACTIVATIONS,
     ADDING,
@@ -18,7 +19,7 @@ from pellucid.capture.operators.calls import (
     factor,
     held,
     matrix_product,
-    pooling,
+    pooled,
     product_of_two,
     quotient,
     scaling,
@@ -46,6 +47,15 @@ from pellucid.capture.operators.graph import (
 )
 from pellucid.capture.operators.linear import Affine
 from pellucid.capture.operators.norms import SAMPLE_NORMS, sample_norm
+from pellucid.capture.operators.vocabulary import (
+    Operator,
+    behind,
+    called,
+    computed_by,
+    every_operator,
+    functions,
+    of,
+)
 
 __all__ = [
     "ACTIVATIONS",
@@ -65,13 +75,18 @@ __all__ = [
     "SQUASHING",
     "Affine",
     "Call",
+    "Operator",
     "Product",
     "attend",
     "attention_weights",
+    "behind",
     "between",
     "bind",
+    "called",
+    "computed_by",
     "constant_batch_norm",
     "depends",
+    "every_operator",
     "factor",
     "functions",
     "held",
@@ -83,9 +98,11 @@ __all__ = [
     "nearest",
     "nodes",
     "nodes_below",
+    "of",
+    "op",
     "operations",
     "plain_name",
-    "pooling",
+    "pooled",
     "product_of_two",
     "quotient",
     "sample_norm",

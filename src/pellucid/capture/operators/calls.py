@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from pellucid.capture.operators.binding import bind, depends, functions
+from pellucid.capture.operators.binding import bind, depends
 from pellucid.capture.operators.linear import Affine
+from pellucid.capture.operators.vocabulary import functions
 
 Call = tuple[Any, tuple[Any, ...], dict[str, Any]]
 Product = tuple[Tensor, Tensor, Callable[[Tensor, Tensor], Tensor]]
@@ -133,7 +134,7 @@ def softmax_of(call: Call) -> tuple[Tensor, int, torch.dtype | None, bool] | Non
     return None if not isinstance(dim, int) else (x, dim, dtype, "log" in func.__name__)
 
 
-def pooling(call: Call) -> tuple[Tensor, Affine] | None:
+def pooled(call: Call) -> tuple[Tensor, Affine] | None:
     """Input and operation of a mean, a sum or a resizing."""
     func, args, kwargs = call
     x, more, named = _first_argument(args, kwargs)

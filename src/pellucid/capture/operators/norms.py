@@ -13,9 +13,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pellucid.capture.operators.binding import bind, depends, functions
+from pellucid.capture.operators.binding import bind, depends
 from pellucid.capture.operators.calls import Call
 from pellucid.capture.operators.linear import Affine
+from pellucid.capture.operators.vocabulary import functions
 
 _LAYER = functions("layer_norm")
 _GROUP = functions("group_norm")
