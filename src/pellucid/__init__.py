@@ -14,6 +14,7 @@ from pellucid.moved import install
 if TYPE_CHECKING:
     from pellucid import arithmetic as arithmetic
     from pellucid.api import explain as explain
+    from pellucid.api import plan as plan
     from pellucid.comparison import Comparison as Comparison
     from pellucid.comparison import compare as compare
     from pellucid.contracts import Attribution as Attribution
@@ -110,6 +111,7 @@ _HOME = {
     "locate": "localisation",
     "look": "inspection",
     "mosaics": "data",
+    "plan": "api",
     "samples": "data",
     "top_pictures": "inspection",
     "wrap": "models",
@@ -164,6 +166,7 @@ __all__ = [
     "methods",
     "metrics",
     "mosaics",
+    "plan",
     "samples",
     "top_pictures",
     "wrap",

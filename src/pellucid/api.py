@@ -5,37 +5,21 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from itertools import chain
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from pellucid import arguments
-from pellucid.capture.passes import first_reading
+from pellucid.call import Call, call_of
 from pellucid.capture.probe import ProgressMeter
-from pellucid.capture.running import Budget, answered, bound, guarded, network_seed, outputs
-from pellucid.choices import AUTO, choice_of
-from pellucid.contracts import Frame, Maps, Model, Picture, Site
-from pellucid.engine.engine import Engine, plan
-from pellucid.engine.fusion import check_fuse
-from pellucid.errors import BadOption, Cancelled, Refused
+from pellucid.capture.running import guarded, network_seed
+from pellucid.contracts import Choice, Model, Site
+from pellucid.engine.plan import Plan
+from pellucid.engine.run import RunResult, run
+from pellucid.errors import Cancelled
 from pellucid.evaluation import judge_trust, left_out
 from pellucid.explanation import Explanation
-from pellucid.models import wrap
-from pellucid.models.preprocessing import preprocessing_of
-from pellucid.pictures import expanded, names_apart, prepare
-from pellucid.registry import default_methods
-from pellucid.targets import (
-    ClassScores,
-    TargetContext,
-    TargetLike,
-    all_targets,
-    asks_for_all,
-    assumption,
-    notes_on,
-    parse_targets,
-)
+from pellucid.targets import ClassScores, TargetLike, assumption, notes_on
 
 _TOP = 5
 
@@ -100,57 +84,57 @@ def explain(
         Cancelled: stopped by the caller or by Ctrl-C.
     """
     start = time.perf_counter()
-    model = wrap(model)
-    names = list(default_methods(model)) if methods is None else arguments.method_names(methods)
-    given, picked = arguments.method_options(options), "the default set" if methods is None else "chosen by you"
-    if names == [AUTO]:
-        choice = choice_of(model)
-        names, picked = [choice.method], f"found best for this model: {choice.why}"
-        given = {choice.method: choice.options, **given}
-    steps = plan(names, given)
-    seed = arguments.whole_number(seed, "seed", "an integer")
     if chunk is not None:
         chunk = arguments.whole_number(chunk, "chunk", "a positive number of samples", least=1)
     arguments.function(progress, "progress")
     arguments.function(cancel, "cancel")
     arguments.function(each, "each")
-    auto = arguments.is_auto(layer)
-    layers = [] if auto else arguments.sites(layer)
-    check_fuse(fuse, len(set(layers)))
-    image, decoded = _read_pictures(model, pictures)
-    model = model if inputs is None else bound(model, inputs, image)
-    frames = tuple(p.frame for p in decoded) or (Frame.whole((image.shape[2], image.shape[3])),) * len(image)
-    wanted = () if asks_for_all(target, model) else parse_targets(target, model)
-    budget, meter = Budget(image.device, chunk), ProgressMeter(progress, cancel)
-    choices = {
-        "class": "chosen by you",
-        "methods": picked,
-        **({"fuse": fuse} if fuse else {}),
-    }
-
-    def so_far(engine: Engine) -> Explanation:
-        return _pack(engine, decoded, choices, target, time.perf_counter() - start)
-
-    engine: Engine | None = None
+    call = call_of(model, pictures, methods, target, layer, options, seed, inputs, fuse)
+    made: Plan | None = None
+    result = RunResult()
     try:
-        with guarded(model.module), network_seed(seed):
-            model = answered(model, image)
-            scene = TargetContext(model, frames, lambda others: outputs(model, _read_pictures(model, others)[0]))
-            targets = [each.fit(scene) for each in wanted or all_targets(first_reading(model, image), model)]
-            strict = methods is not None
-            engine = Engine(
-                model, image, frames, targets, steps, seed=seed, budget=budget, meter=meter, strict=strict, fuse=fuse,
-                each=lambda at_work: each(so_far(at_work)) if each else None,
-            )  # fmt: skip
-            choices["layer"] = engine.choose_sites(layers, auto=auto)
-            engine.run()
+        with guarded(call.model.module), network_seed(call.seed):
+            batch = call.batch(chunk, ProgressMeter(progress, cancel))
+            made = call.plan(batch)
+            for _ in run(made, batch, result):
+                if each:
+                    each(_pack(call, batch.model, made, result, time.perf_counter() - start))
     except KeyboardInterrupt as stop:
-        if engine is None:
+        if made is None:
             raise Cancelled(str(stop) or "Interrupted before the first pass.") from stop
-        partial = so_far(engine)
-        raise Cancelled(_stopped(str(stop), partial, engine.total), partial) from stop
-    found = so_far(engine)
+        partial = _pack(call, batch.model, made, result, time.perf_counter() - start)
+        raise Cancelled(_stopped(str(stop), partial, result.total(made)), partial) from stop
+    found = _pack(call, batch.model, made, result, time.perf_counter() - start)
     return with_trust(found, chunk=chunk, progress=progress, cancel=cancel) if trust else found
+
+
+def plan(
+    model: Model | nn.Module,
+    pictures: Any,
+    methods: str | Sequence[str] | None = None,
+    target: TargetLike = None,
+    layer: str | Site | Sequence[str | Site] | None = None,
+    options: Mapping[str, Mapping[str, Any]] | None = None,
+    seed: int = 0,
+    *,
+    inputs: Tensor | Sequence[Tensor] | Mapping[str, Tensor] | None = None,
+    fuse: str | None = None,
+    chunk: int | None = None,
+) -> Plan:
+    """What `explain` would do with the same arguments, which mean the same, and what it would cost; no map is made.
+
+    The network is looked at as far as choosing layers takes: `layer="auto"` tries them on the pictures. It is left
+    exactly as it was.
+
+    Returns:
+        A `Plan`: printed, it says which methods run, where they look and why, and how many passes that takes.
+
+    Raises:
+        UnknownName, BadOption, BadPicture, BadSite, Refused: as `explain`, before the first map.
+    """
+    call = call_of(model, pictures, methods, target, layer, options, seed, inputs, fuse)
+    with guarded(call.model.module), network_seed(call.seed):
+        return call.plan(call.batch(chunk, ProgressMeter()))
 
 
 def with_trust(
@@ -199,73 +183,26 @@ def _stopped(why: str, explanation: Explanation, total: int) -> str:
     return " ".join(said)
 
 
-def _read_pictures(model: Model, pictures: Any) -> tuple[Maps, tuple[Picture, ...]]:
-    """The batch on the model's device, and the decoded pictures unless tensors were given."""
-    weight = next(chain(model.module.parameters(), model.module.buffers()), None)
-    device = torch.device("cpu") if weight is None else weight.device
-    if device.type == "meta":
-        raise Refused(f"{model.name} has no weights: they are on the device 'meta', which holds no values.")
-    if isinstance(pictures, Tensor):
-        return _check_tensor(pictures).to(device), ()
-    preprocess = preprocessing_of(model)
-    given = expanded(pictures if isinstance(pictures, (list, tuple)) else [pictures])
-    names = names_apart(given)
-    decoded = tuple(
-        p if isinstance(p, Picture) else prepare(p, preprocess, name) for p, name in zip(given, names, strict=True)
-    )
-    if not decoded:
-        raise BadOption("Expected at least one picture, got an empty list.")
-    shapes = list(dict.fromkeys(tuple(picture.tensor.shape[-2:]) for picture in decoded))
-    if len(shapes) > 1:
-        listed = " and ".join(f"{rows} x {columns}" for rows, columns in shapes[:2])
-        raise BadOption(
-            f"{model.name} takes pictures of any shape, but those of one call must share one; got {listed}. Explain "
-            "them one by one, or give them a common size with pellucid.wrap(model, size=...) (--size)."
-        )
-    return torch.stack([picture.tensor for picture in decoded]).to(device), decoded
-
-
-def _check_tensor(tensor: Tensor) -> Maps:
-    if tensor.layout != torch.strided or tensor.is_nested or tensor.is_meta:
-        kind = "nested" if tensor.is_nested else "meta" if tensor.is_meta else str(tensor.layout).removeprefix("torch.")
-        hint = "Take pictures with values." if tensor.is_meta else "Convert it with tensor.to_dense()."
-        raise BadOption(f"Expected a dense tensor of pictures to explain, got a {kind} one. {hint}")
-    if tensor.ndim != 4 or not tensor.is_floating_point() or len(tensor) == 0:
-        single = tensor.ndim == 3 and tensor.is_floating_point()
-        hint = (
-            " Add the batch axis with tensor[None] if it is one picture [channel, row, column]; what has no rows and "
-            "columns cannot be explained."
-            if single
-            else ""
-        )
-        raise BadOption(
-            "Expected a float tensor [batch, channel, row, column] in the model's own space, got "
-            f"{list(tensor.shape)} of {tensor.dtype}.{hint}"
-        )
-    if not bool(tensor.isfinite().all()):
-        raise BadOption("Expected finite numbers in the tensor to explain, got NaN or infinity.")
-    return tensor.detach().clone()  # results hold their input, which the caller may go on writing to
-
-
-def _pack(
-    engine: Engine, decoded: tuple[Picture, ...], choices: Mapping[str, str], target: Any, seconds: float
-) -> Explanation:
-    notes = engine.conduct.note(engine.model.name, engine.seed)
-    if engine.model.inputs:
+def _pack(call: Call, model: Model, plan: Plan, found: RunResult, seconds: float) -> Explanation:
+    notes = found.conduct.note(model.name, plan.seed)
+    chosen = dict(plan.chosen)
+    if model.inputs:
         notes += ("The other inputs were held as they are: no map shows what they contribute to the score.",)
-    if isinstance(engine.reading, ClassScores):
-        notes += notes_on(engine.model, engine.reading.scores)
-        if taken := assumption(engine.model):
-            choices = {**choices, "answers": taken}
+    if isinstance(found.reading, ClassScores):
+        notes += notes_on(model, found.reading.scores)
+        if taken := assumption(model):
+            chosen["answers"] = Choice(None, "default", taken)
+    if call.target is None:
+        chosen["class"] = Choice(None, "default", found.reading.leading)
     return Explanation(
-        model=engine.model,
-        pictures=decoded,
-        predictions=engine.reading.predictions(engine.model, engine.frames, _TOP),
-        attributions=tuple(engine.done),
-        refused=dict(engine.refused),
+        model=model,
+        pictures=call.pictures,
+        predictions=found.reading.predictions(model, call.frames, _TOP),
+        attributions=tuple(found.done),
+        refused={**plan.refused, **found.refused},
         notes=notes,
-        choices={**choices, "class": engine.reading.leading} if target is None else choices,
-        target=target if isinstance(target, int | str) else None,
-        seed=engine.seed,
+        chosen=chosen,
+        target=call.target if isinstance(call.target, int | str) else None,
+        seed=plan.seed,
         seconds=seconds,
     )

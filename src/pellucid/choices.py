@@ -21,7 +21,7 @@ VARIABLE = "PELLUCID_DATA"
 
 
 @dataclass(frozen=True)
-class Choice:
+class BestMethod:
     """What is remembered.
 
     Attributes:
@@ -39,7 +39,7 @@ class Choice:
     created: str
 
 
-def choice_of(model: Model) -> Choice:
+def choice_of(model: Model) -> BestMethod:
     """What is remembered for a model.
 
     Raises:
@@ -47,7 +47,7 @@ def choice_of(model: Model) -> Choice:
     """
     try:
         record = json.loads(file_of(model).read_text("utf-8"))
-        found = Choice(**{name: record[name] for name in Choice.__dataclass_fields__})
+        found = BestMethod(**{name: record[name] for name in BestMethod.__dataclass_fields__})
         if not (isinstance(found.method, str) and isinstance(found.options, dict) and isinstance(found.why, str)):
             raise TypeError("it was not written by `pellucid compare`")
         return found
@@ -73,6 +73,6 @@ def data_folder() -> Path:
     return user_data_path("pellucid", appauthor=False)
 
 
-def as_record(choice: Choice) -> dict[str, Any]:
+def as_record(choice: BestMethod) -> dict[str, Any]:
     """Plain values for the file."""
     return asdict(choice)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pellucid.contracts import Attribution, Model, Picture, Prediction
+from pellucid.contracts import Attribution, Choice, Model, Picture, Prediction
 from pellucid.errors import UnknownName
 from pellucid.results import Result
 
@@ -29,7 +29,7 @@ class Explanation(Result):
             the first, then all of the next.
         refused: methods of the default set that would be wrong for this model, with the reason.
         notes: what the reader must know about all of it ("the output already is a probability").
-        choices: what was picked on the user's behalf and why, by name (`class`, `layer`, `methods`).
+        chosen: what was chosen, by whom and why, by name (`class`, `layer`, `methods`).
         target: as it was asked for, if that was a number or a text.
         seed: of all random draws.
         seconds: wall-clock time of the call.
@@ -42,11 +42,16 @@ class Explanation(Result):
     attributions: tuple[Attribution, ...]
     refused: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
-    choices: Mapping[str, str] = field(default_factory=dict)
+    chosen: Mapping[str, Choice] = field(default_factory=dict)
     target: int | str | None = None
     seed: int = 0
     seconds: float = 0.0
     evaluation: Evaluation | None = None
+
+    @property
+    def choices(self) -> Mapping[str, str]:
+        """Why what was chosen was chosen, in words, by name."""
+        return {name: choice.words for name, choice in self.chosen.items()}
 
     def __getitem__(self, method: str) -> Attribution:
         """The first attribution of a method.

@@ -111,20 +111,13 @@ def part_of(module):
     return (*module.split("."), "")[1]
 
 
-NOT_YET = {
-    "pellucid.engine.engine": {"pellucid.pictures", "pellucid.pictures.prepare"},
-    "pellucid.engine.trial": {"pellucid.methods.grad_cam"},
-}
-"""Imports that still have to go: pictures read for options, and the method that layers are tried with."""
-
-
 def test_the_engine_knows_no_kind_of_input_and_no_feature():
     found = {
         module: {below for below in GRAPH[module] if part_of(below) in FEATURES}
         for module in PATHS
         if part_of(module) in ("capture", "engine")
     }
-    assert {module: features for module, features in found.items() if features} == NOT_YET
+    assert {module: features for module, features in found.items() if features} == {}
 
 
 def test_no_two_public_classes_share_a_name():

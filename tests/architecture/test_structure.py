@@ -60,6 +60,7 @@ LAYERS = (  # each may import from its own row and those above it
     {"engine"},
     {"evaluation", "report"},
     {"inspection"},
+    {"call"},
     {"api"},
     {"adversarial", "comparison", "feature_visualisation", "localisation", "training"},
     {"data"},

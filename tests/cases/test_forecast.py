@@ -9,7 +9,7 @@ from torch import nn
 import pellucid
 from pellucid.cli import forecast, main
 from pellucid.cli.forecast import Forecast, planned
-from pellucid.engine.engine import plan
+from pellucid.engine.planned import planned_methods
 
 NET = """
 import torch
@@ -41,7 +41,7 @@ def test_the_passes_that_are_planned_are_those_that_are_made(method, option, cou
     """Beside what the attribution itself counted, one backwards as two; a few more for references and the picture."""
     torch.manual_seed(0)
     net = nn.Sequential(nn.Conv2d(3, 2, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(2, 3))
-    (step,) = plan([method], {method: {option: count}})
+    (step,) = planned_methods([method], {method: {option: count}})
     cost = pellucid.explain(net, torch.rand(1, 3, 8, 8), method, options={method: {option: count}})[method].cost
     made = cost.forward + 2 * cost.backward
     assert planned(step) == pytest.approx(made, rel=0.25)

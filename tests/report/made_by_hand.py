@@ -6,7 +6,7 @@ from PIL import Image
 from torch import nn
 
 import pellucid
-from pellucid.contracts import Attribution, Cost, Method, Model, Prediction, Preprocess, Reference, Site
+from pellucid.contracts import Attribution, Choice, Cost, Method, Model, Prediction, Preprocess, Reference, Site
 from pellucid.explanation import Explanation
 from pellucid.pictures import prepare
 
@@ -69,6 +69,7 @@ def explanation(names=("cat.png",), classes=("tabby", "tiger", "lynx"), *, tenso
     )  # fmt: skip
     chances = (0.6, 0.3, 0.1)
     predictions = tuple(Prediction(k, name, 1.0 - k, chances[k]) for k, name in enumerate(classes))
-    fields = {"choices": {"class": "the top class of each picture", "layer": "the last one", "methods": "default"}}
+    why = {"class": "the top class of each picture", "layer": "the last one", "methods": "default"}
+    fields = {"chosen": {name: Choice(None, "default", reason) for name, reason in why.items()}}
     fields |= {"refused": {"cam": "This head is not linear."}, "notes": ("The output is a probability.",), **changes}
     return Explanation(model, pictures, (predictions,) * count, tuple(found), **fields)

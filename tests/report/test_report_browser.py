@@ -10,7 +10,7 @@ from made_by_hand import GRAD, HOSTILE, OCCLUSION, attribution, explanation, gri
 from PIL import Image
 
 from browsing import Opened
-from pellucid.contracts import Preprocess
+from pellucid.contracts import Choice, Preprocess
 from pellucid.pictures import overlay, prepare, scale
 from pellucid.report import notebook_frame, write_report
 
@@ -167,7 +167,7 @@ def test_hostile_names_are_only_text(show):
         (HOSTILE, "tiger", "lynx"),
         notes=(HOSTILE,),
         refused={HOSTILE: HOSTILE},
-        choices={HOSTILE: HOSTILE},
+        chosen={HOSTILE: Choice(None, "default", HOSTILE)},
     )
     seen = show(found, command=HOSTILE)
     seen.page.locator(".chip:visible").nth(1).click()

@@ -15,7 +15,7 @@ from made_by_hand import GRAD, HOSTILE, OCCLUSION, attribution, explanation, gri
 
 import pellucid
 import tiny
-from pellucid.contracts import Prediction, Preprocess, Site
+from pellucid.contracts import Choice, Prediction, Preprocess, Site
 from pellucid.report import facts, notebook_frame, write_report
 from pellucid.report.classes import classes_grid
 from pellucid.report.packing import half, photograph, script_json
@@ -133,7 +133,7 @@ def test_several_pictures_share_a_page(tmp_path):
     assert len(Tags(page).of("article")) == 2
 
 
-@pytest.mark.parametrize("changes", [{"tensors": 1}, {"attributions": lambda m: []}, {"choices": {}, "refused": {}}])
+@pytest.mark.parametrize("changes", [{"tensors": 1}, {"attributions": lambda m: []}, {"chosen": {}, "refused": {}}])
 def test_pages_with_parts_missing(tmp_path, changes):
     assert "Pellucid" in written(tmp_path, explanation(**changes))
 
@@ -239,14 +239,14 @@ def test_the_snippet_names_every_choice():
 )
 def test_the_snippet_names_the_target(targets, expected):
     found = explanation(
-        choices={"class": "chosen by you"},
+        chosen={"class": Choice.of_user(2)},
         attributions=lambda m: [attribution(m, GRAD, smooth(), target=(name,)) for name in targets],
     )
     assert called(snippet(subjects(found)))[0]["target"] == expected
 
 
 def test_the_snippet_stays_a_program_whatever_the_names():
-    found = explanation((HOSTILE,), (HOSTILE + "\nimport os", "b", "c"), choices={"class": "chosen by you"})
+    found = explanation((HOSTILE,), (HOSTILE + "\nimport os", "b", "c"), chosen={"class": Choice.of_user(2)})
     assert called(snippet(subjects(found)))[1] == HOSTILE
     assert called(snippet(subjects(explanation(tensors=2))))[1] is ...
 

@@ -22,6 +22,7 @@ from pellucid.contracts import (
     Maps,
     Method,
     Model,
+    NamedInputs,
     Perturbation,
     SamplesDone,
     Site,
@@ -88,8 +89,7 @@ class Probe:
         target: resolved; the same class for all variants of a picture.
         site: the layer in question, None when the method does not look at one.
         base: the method named by the option `of`, if there is that option.
-        read_picture: turns a file or sample name into the model's input.
-        read_labels: turns a file into a label map `[row, column]` of the model's input.
+        named: reads other inputs that options name; None where none can be read.
         together: all targets of the call, this one among them, which each pass is read for at once; None reads it for
             this one alone.
     """
@@ -102,8 +102,7 @@ class Probe:
     meter: ProgressMeter = field(default_factory=ProgressMeter)
     attribute: Attribute | None = None
     base: Method | None = None
-    read_picture: Callable[[str], Maps] | None = None
-    read_labels: Callable[[str], Tensor] | None = None
+    named: NamedInputs | None = None
     together: Together | None = None
 
     def __post_init__(self) -> None:
@@ -329,9 +328,9 @@ class Probe:
             BadOption: it has another size or number of channels than the explained ones.
             BadPicture: it cannot be read.
         """
-        if self.read_picture is None:
+        if self.named is None:
             raise RuntimeError("this probe was made without the means to read pictures")
-        found = self.read_picture(name).to(self.image)
+        found = self.named.picture(name).to(self.image)
         if found.shape[1:] != self.image.shape[1:]:
             raise BadOption(
                 f"The picture {name!r} is {list(found.shape[1:])} to the model, not {list(self.image.shape[1:])}."
@@ -345,9 +344,9 @@ class Probe:
             BadOption: its size is neither that of all pictures nor that of the model's input.
             BadPicture: it cannot be read, or has too many regions.
         """
-        if self.read_labels is None:
+        if self.named is None:
             raise RuntimeError("this probe was made without the means to read label maps")
-        return self.read_labels(name)[None]
+        return self.named.labels(name)[None]
 
     def _need_site(self) -> Site:
         if self.site is None:

@@ -24,7 +24,7 @@ from pellucid.cli.show import plain
 from pellucid.errors import BadOption, Cancelled, PellucidError, Refused, exit_code
 
 if TYPE_CHECKING:
-    from pellucid.choices import Choice
+    from pellucid.choices import BestMethod
     from pellucid.comparison import Comparison
     from pellucid.evaluation import Metric
     from pellucid.registry import HasOptions
@@ -111,7 +111,7 @@ def compare(ctx: click.Context, /, pictures: tuple[str, ...], as_json: bool, **g
     code = code if full is None else max(code, full.exit_code)
     if not as_json:
         _print(comparison, out if full is None else None)
-    chosen: Choice | None = None
+    chosen: BestMethod | None = None
     unkept: PellucidError | None = None
     if given["best"] and comparison.pictures and stopped is None:
         try:

@@ -13,7 +13,7 @@ from pellucid.choices import AUTO
 from pellucid.cli.progress import LONG, minutes
 from pellucid.cli.request import Work, chosen_methods
 from pellucid.contracts import Picture
-from pellucid.engine.engine import PlannedMethod
+from pellucid.engine.planned import PlannedMethod
 from pellucid.registry import default_methods
 from pellucid.targets import asks_for_all, parse_targets
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pellucid.choices import AUTO, choice_of
 from pellucid.contracts import Model, Site
-from pellucid.engine.engine import PlannedMethod, plan
+from pellucid.engine.planned import PlannedMethod, planned_methods
 from pellucid.errors import BadOption
 from pellucid.jobs import question
 from pellucid.registry import DEFAULT_METHODS, default_methods
@@ -47,7 +47,7 @@ class Work:
         choice = choice_of(self.model) if self.methods == [AUTO] else None
         names = self.methods or default_methods(self.model)
         return question(
-            "explain", self.model, methods=[_written(step) for step in chosen_methods(names, self.options)],
+            "explain", self.model, methods=[step.written for step in chosen_methods(names, self.options)],
             named=self.methods is not None, choice=choice and (choice.method, choice.options), options=self.options,
             target=self.target, layers=list(self.layers), seed=self.seed, fuse=self.fuse, trust=self.trust,
         )  # fmt: skip
@@ -66,10 +66,6 @@ class Work:
             Site.parse(layer)
 
 
-def _written(step: PlannedMethod) -> tuple[Any, ...]:
-    return step.method.id, dict(step.options), _written(step.base) if step.base else None
-
-
 def chosen_methods(names: Sequence[str] | None, options: Mapping[str, Mapping[str, Any]]) -> tuple[PlannedMethod, ...]:
     """The methods that will run.
 
@@ -79,7 +75,7 @@ def chosen_methods(names: Sequence[str] | None, options: Mapping[str, Mapping[st
     """
     if names == [AUTO]:  # known when the model is
         return ()
-    steps = plan(names or DEFAULT_METHODS, options)
+    steps = planned_methods(names or DEFAULT_METHODS, options)
     run = {step.method.id for step in steps} | {step.base.method.id for step in steps if step.base}
     for method, given in options.items():
         if method not in run:

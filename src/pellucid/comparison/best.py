@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
-from pellucid.choices import Choice, as_record, file_of
+from pellucid.choices import BestMethod, as_record, file_of
 from pellucid.comparison.comparison import Comparison, Place
 from pellucid.errors import Refused
 from pellucid.report import facts
@@ -13,7 +13,7 @@ from pellucid.report.manifest import as_json
 from pellucid.storage.atomic import write_text
 
 
-def best(comparison: Comparison) -> Choice:
+def best(comparison: Comparison) -> BestMethod:
     """The method with the best mean rank; of equals, the faster one.
 
     Methods that fail the sanity check are left out, and those of which by no metric the mean is better than those of
@@ -35,10 +35,12 @@ def best(comparison: Comparison) -> Choice:
         )
     first = min(worth, key=lambda place: (place.rank, comparison.seconds_of(place.method)))
     given = comparison.options.get(first.method, {})
-    return Choice(first.method, dict(given), _why(comparison, first, ranked), len(comparison.pictures), facts.created())
+    return BestMethod(
+        first.method, dict(given), _why(comparison, first, ranked), len(comparison.pictures), facts.created()
+    )
 
 
-def remember(comparison: Comparison, choice: Choice) -> Path:
+def remember(comparison: Comparison, choice: BestMethod) -> Path:
     """Keep a choice for `--method auto`, in place of the one that was kept for this model; returns the file.
 
     Raises:

@@ -96,6 +96,7 @@ def _score_record(score: Score) -> dict[str, Any]:
         "seed": score.seed,
         "cost": vars(score.cost),
         "notes": list(score.notes),
+        "asked": score.asked,
         "controls": {name: _score_record(control) for name, control in score.controls.items()},
     }
 
@@ -115,6 +116,7 @@ def _score(record: Mapping[str, Any]) -> Score:
         seed=record["seed"],
         cost=Cost(**record["cost"]),
         notes=tuple(record["notes"]),
+        asked=record["asked"],
         controls={name: _score(control) for name, control in record["controls"].items()},
     )
 

@@ -15,7 +15,7 @@ from pellucid.api import explain
 from pellucid.comparison import records
 from pellucid.comparison.comparison import Compared, Comparison, NotCompared
 from pellucid.contracts import Model, Picture, Site
-from pellucid.engine.engine import PlannedMethod, plan
+from pellucid.engine.planned import PlannedMethod, planned_methods
 from pellucid.errors import BadOption, Cancelled, Refused, unknown
 from pellucid.evaluation import Evaluation, Metric, evaluate
 from pellucid.evaluation.trust import SANITY
@@ -133,7 +133,7 @@ class _Plan:
         return question(
             records.KIND,
             self.model,
-            methods=[_written(step) for step in self.steps],
+            methods=[step.written for step in self.steps],
             metrics=[[metric.id, dict(filled)] for metric, filled in self.metrics],
             strict=self.strict,
             target=self.target,
@@ -157,10 +157,6 @@ class _Plan:
         )
 
 
-def _written(step: PlannedMethod) -> list[Any]:
-    return [step.method.id, dict(step.options), _written(step.base) if step.base else None]
-
-
 def _plan(model: Model, methods: Any, metrics: Any, target: TargetLike, layer: Any, options: Any, seed: Any) -> _Plan:
     strict = methods is not None
     names = list(dict.fromkeys(arguments.method_names(methods))) if strict else list(default_methods(model))
@@ -176,7 +172,7 @@ def _plan(model: Model, methods: Any, metrics: Any, target: TargetLike, layer: A
             )
     by_metric = {metric.id for metric in judged_by}
     of_methods = {name: dict(each) for name, each in given.items() if name not in by_metric}
-    steps = plan(names, of_methods)
+    steps = planned_methods(names, of_methods)
     names += [step.base.method.id for step in steps if step.base]
     for name in given:
         if name not in by_metric and name not in names:

@@ -4,9 +4,10 @@ Shapes are written `[batch, channel, row, column]`. A larger score is always bet
 """
 
 from pellucid.contracts.axes import Box, Map, Maps, Scores
+from pellucid.contracts.choice import Choice, ChosenBy
 from pellucid.contracts.evidence import Attentions, Evidence
 from pellucid.contracts.geometry import Canvas, Frame
-from pellucid.contracts.layers import Grid, Layout, Site
+from pellucid.contracts.layers import Grid, JoinedSites, Layout, Site
 from pellucid.contracts.method import Method, Reference, RegistryEntry
 from pellucid.contracts.metric import (
     NO_PROBABILITY,
@@ -19,7 +20,15 @@ from pellucid.contracts.metric import (
     ScoreQueries,
 )
 from pellucid.contracts.model import Classes, Model, Preprocess, kind_of
-from pellucid.contracts.probe import LocalPerturbation, Noise, Perturbation, ProbeLike, SamplesDone, VariantScores
+from pellucid.contracts.probe import (
+    LocalPerturbation,
+    NamedInputs,
+    Noise,
+    Perturbation,
+    ProbeLike,
+    SamplesDone,
+    VariantScores,
+)
 from pellucid.contracts.regions import DEFAULT, Regions
 from pellucid.contracts.result import Attribution, Cost, Evaluation, Provenance, Score
 from pellucid.contracts.sample import Picture, Prediction
@@ -34,12 +43,15 @@ __all__ = [
     "Attribution",
     "Box",
     "Canvas",
+    "Choice",
+    "ChosenBy",
     "Classes",
     "Cost",
     "Evaluation",
     "Evidence",
     "Frame",
     "Grid",
+    "JoinedSites",
     "Layout",
     "LocalPerturbation",
     "Map",
@@ -48,6 +60,7 @@ __all__ = [
     "Metric",
     "MetricResult",
     "Model",
+    "NamedInputs",
     "Noise",
     "Perturbation",
     "Picture",

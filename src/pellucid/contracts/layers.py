@@ -63,9 +63,24 @@ class Site:
             raise BadOption(f"Expected a call number from 0 after ':' in the layer {text!r}, got {call!r}.")
         return cls(path, int(call) if call else None, "input" if port == "input" else "output", grid)
 
+    @property
+    def sites(self) -> tuple[Site, ...]:
+        """Itself, as of several layers each."""
+        return (self,)
+
     def __str__(self) -> str:
         call = "" if self.call is None else f":{self.call}"
         return f"{self.path}{call}{'@input' if self.port == 'input' else ''}{'#' if self.grid else ''}{self.grid}"
+
+
+@dataclass(frozen=True)
+class JoinedSites:
+    """Several places whose maps were joined into one. Written as text: `layer3 + layer4`."""
+
+    sites: tuple[Site, ...]
+
+    def __str__(self) -> str:
+        return " + ".join(map(str, self.sites))
 
 
 Layout: TypeAlias = Literal["channels-first", "channels-last", "tokens", "tokens-last"]

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 from torch import Tensor
 
-if TYPE_CHECKING:
-    pass
 from pellucid.contracts.axes import Map, Maps
+from pellucid.contracts.geometry import Frame
 from pellucid.contracts.layers import Site
 from pellucid.contracts.method import Method
 
@@ -56,6 +55,19 @@ class LocalPerturbation:
     def __call__(self, rows: Tensor, samples: Tensor, numbers: Tensor) -> Tensor:
         """Change whole pictures."""
         return self.paint(rows, samples, numbers, numbers.new_zeros(len(numbers), 2))
+
+
+class NamedInputs(Protocol):
+    """Reads other inputs that an option names: the engine knows no kind of input."""
+
+    def picture(self, name: str) -> Maps:
+        """A file or a sample, as the model's input `[1, channel, row, column]`."""
+
+    def labels(self, name: str) -> Tensor:
+        """A label map from a file, as the model sees the pictures of the batch, int64 `[row, column]`."""
+
+    def of_frames(self, frames: Sequence[Frame]) -> NamedInputs:
+        """The same for a batch whose pictures lie so in the model's input."""
 
 
 @dataclass

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from torch import Tensor
@@ -20,9 +20,9 @@ from collections.abc import Sequence
 
 from pellucid.contracts.axes import Map, Maps, Scores
 from pellucid.contracts.geometry import Frame
-from pellucid.contracts.layers import Site
+from pellucid.contracts.layers import JoinedSites, Site
 from pellucid.contracts.method import Method
-from pellucid.contracts.metric import NO_PROBABILITY, ROUNDING, Metric
+from pellucid.contracts.metric import ROUNDING, Metric
 from pellucid.contracts.model import Model
 
 
@@ -51,7 +51,7 @@ class Provenance:
         target: the resolved `targets.Target`.
         sites: where the method looked; none for methods that look at the input only.
         fuse: how the maps at these sites were joined, None if there was one.
-        step: the method with all options filled in, also those of a method that it builds on (`engine.Step`).
+        step: the method with all options filled in, also those of a method that it builds on (`PlannedMethod`).
     """
 
     image: Maps
@@ -70,7 +70,8 @@ class Attribution(Result):
         method: the method's record.
         values: float `[batch, row, column]`: signed map at model-input resolution, on the model's device.
         raw: before resizing or reduction; see `Evidence.raw`.
-        site: where it looked; None for methods that look at the input only.
+        site: where it looked, one layer or the several whose maps were joined; None for methods that look at the input
+            only.
         target: what was explained, one text per picture.
         options: every option, defaults included.
         seed, cost, model: how it was made.
@@ -83,7 +84,7 @@ class Attribution(Result):
     method: Method
     values: Map
     raw: Tensor
-    site: Site | None
+    site: Site | JoinedSites | None
     target: tuple[str, ...]
     options: Mapping[str, Any]
     seed: int
@@ -135,6 +136,7 @@ class Score:
         cost: passes that these numbers rest on, shared ones counted in full; the seconds are an equal share of those
             that it took to judge all maps together.
         notes: what the reader must know.
+        asked: what its curves show: "probability", or "score" where the target has none.
         controls: the scores of a random map, a hill in the centre and an edge detector, by name, and for maps that an
             optimisation found that of the same method's map for another class, `wrong target`; empty for controls.
     """
@@ -153,11 +155,7 @@ class Score:
     cost: Cost
     notes: tuple[str, ...] = ()
     controls: Mapping[str, Score] = field(default_factory=dict)
-
-    @property
-    def asked(self) -> str:
-        """What its curves show: "probability", or "score" where the target has none."""
-        return "score" if NO_PROBABILITY in self.notes else "probability"
+    asked: Literal["probability", "score"] = "probability"
 
     @property
     def judged(self) -> int:

@@ -12,7 +12,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from pellucid.contracts import Attribution, Canvas, Cost, Map, Site
+from pellucid.contracts import Attribution, Canvas, Cost, JoinedSites, Map
 from pellucid.errors import BadOption
 from pellucid.numerics import onto_picture, safe_divide
 
@@ -46,7 +46,7 @@ def fused(parts: Sequence[Attribution], how: str) -> Attribution:
         parts[0],
         values=values,
         raw=values.clone(),
-        site=Site(" + ".join(names)),
+        site=JoinedSites(tuple(site for a in parts if a.site for site in a.site.sites)),
         cost=Cost(sum(c.seconds for c in costs), sum(c.forward for c in costs), sum(c.backward for c in costs)),
         extras={"layers": layers},
         notes=(*notes, f"The {how} of the maps at {', '.join(names)}, {SCALING[how]}."),

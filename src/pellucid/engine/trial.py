@@ -27,8 +27,8 @@ from pellucid.capture.running import Budget, Draws, nothing_to_look_at
 from pellucid.contracts import Canvas, Map, Maps, Model, Site
 from pellucid.errors import BadOption, BadSite
 from pellucid.masking import fill_of
-from pellucid.methods.grad_cam import grad_cam
 from pellucid.numerics import onto_picture, ranks, safe_divide
+from pellucid.registry import find_method
 from pellucid.targets import NotUnderstood, Target
 
 _CELLS = 14
@@ -159,6 +159,7 @@ def _maps(
     model: Model, image: Maps, tried: Sequence[Candidate], targets: Sequence[Target], budget: Budget
 ) -> dict[Site, Maps]:
     """Grad-CAM before its ReLU, by layer: `[batch, class, row, column]`; a few layers at once, as memory allows."""
+    tried_with = find_method("grad-cam").function
     bytes_per_layer = max(prod(c.shape) for c in tried) * 4 * (2 + len(targets))
 
     def run(start: int, stop: int) -> dict[Site, Maps]:
@@ -169,7 +170,8 @@ def _maps(
             found = run_passes(model, image[k : k + 1], samples, targets, PassRequest(sites=sites, gradients=True))
             for row, site in zip(rows, sites, strict=True):
                 gradients = [found.gradient[number, site] for number in range(len(targets))]
-                row.append(torch.stack([grad_cam(found.activation[site], g, rectify=False) for g in gradients], 1))
+                maps = [tried_with(found.activation[site], gradient, rectify=False) for gradient in gradients]
+                row.append(torch.stack(maps, 1))
         return {site: torch.cat(row) for site, row in zip(sites, rows, strict=True)}
 
     parts = budget.chunks(len(tried), bytes_per_layer, run, most=len(tried))

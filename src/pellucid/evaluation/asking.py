@@ -35,10 +35,14 @@ from pellucid.contracts import (
     Regions,
     VariantScores,
 )
-from pellucid.engine.engine import Engine
+from pellucid.engine.batch import Batch, wide
+from pellucid.engine.layers import ChosenLayers
+from pellucid.engine.plan import Plan
+from pellucid.engine.run import run
 from pellucid.errors import BadModel, BadOption, Refused
 from pellucid.masking import regions_of
 from pellucid.models.weights import read_weights
+from pellucid.pictures import NamedPictures
 from pellucid.targets import ClassScores, Interpretation, Logit, Probability, Sigmoid, Target, of_rows
 
 _ROUNDING = 1e-6
@@ -56,6 +60,7 @@ class BatchedQueries:
         sure: asks for its probability.
         maps: how many maps of each picture are judged.
         certain: whether `sure` gives a probability, as it does for the scores of classes only.
+        unsure: whether a probability was asked for where there is none.
         shared: passes that all maps rest on.
         own: passes that each map rests on alone.
         notes: what the reader of the numbers must know.
@@ -67,6 +72,7 @@ class BatchedQueries:
     maps: int
     certain: bool = True
     notes: tuple[str, ...] = ()
+    unsure: bool = False
     shared: int = 0
     own: int = 0
     ranges: dict[int, tuple[Tensor, Tensor]] = field(default_factory=dict)
@@ -87,7 +93,7 @@ class BatchedQueries:
     def probability(self, count: int, change: Perturbation, *, shared: bool = False) -> VariantScores:
         """The probability of variants."""
         if not self.certain:
-            self.notes = (NO_PROBABILITY,)
+            self.unsure, self.notes = True, (NO_PROBABILITY,)
         return self._ask(self.sure, count, change, shared=shared)
 
     def picture(self, name: str) -> Maps:
@@ -249,9 +255,7 @@ class Reattributor:
         found: dict[int, Map] = {}
         asked = [(k, m, m.question) for k, m in enumerate(self.makers) if isinstance(m, Attribution) and m.question]
         for group in _groups(asked):
-            engine = self._engine(rows, samples, group, model or self.model, target)
-            engine.run()
-            by_method = {a.method.id: a for a in engine.done}
+            by_method = {a.method.id: a for a in self._run(rows, samples, group, model or self.model, target)}
             for number, old, _ in group:
                 new = by_method[old.method.id]
                 found[number] = new.values
@@ -262,26 +266,33 @@ class Reattributor:
                 found[number] = maker(rows, Draws(self.seed))
         return [found[number] for number in range(len(self.makers))]
 
-    def _engine(
+    def _run(
         self, rows: Maps, samples: Tensor, group: Sequence[_Asked], model: Model, target: Target | None
-    ) -> Engine:
-        question, pictures = group[0][2], self.pictures[samples]
-        targets = [of_rows(target or question.target, pictures)]
+    ) -> Iterator[Attribution]:
+        """The attributions of a group anew, by one plan."""
+        _, first, question = group[0]
+        pictures = self.pictures[samples]
         frames = tuple(question.frames[k] for k in pictures.tolist())
-        engine = Engine(
-            with_rows(model, samples), rows, frames, targets, [q.step.for_pictures(pictures) for _, _, q in group],
-            seed=group[0][1].seed, budget=self.budget, meter=ProgressMeter(None, self.meter.cancel), strict=True,
-            fuse=question.fuse,
+        own = with_rows(model, samples)
+        batch = Batch(
+            own, wide(own, rows), frames, self.budget, ProgressMeter(None, self.meter.cancel),
+            NamedPictures(own, frames),
         )  # fmt: skip
-        engine.sites = engine.stages = question.sites
-        return engine
+        plan = Plan(
+            methods=tuple(q.step.for_pictures(pictures) for _, _, q in group),
+            targets=(of_rows(target or question.target, pictures),),
+            layers=ChosenLayers(question.sites, question.sites),
+            fuse=question.fuse,
+            seed=first.seed,
+        )
+        return run(plan, batch)
 
 
 _Asked = tuple[int, Attribution, Provenance]
 
 
 def _groups(asked: Sequence[_Asked]) -> list[list[_Asked]]:
-    """Those that one engine answers together: the same target, layers and seed, and each method once."""
+    """Those that one plan answers together: the same target, layers and seed, and each method once."""
     groups: list[tuple[Any, list[_Asked]]] = []
     for each in sorted(asked, key=lambda a: not a[2].sites):  # those without a layer join whoever has one
         _, attribution, question = each

@@ -60,6 +60,7 @@ def _joined(found: Sequence[Score | None], sizes: Sequence[int]) -> Score:
         cost=_total(score.cost for score in known),
         notes=tuple(dict.fromkeys(note for score in known for note in score.notes)),
         controls=controls,
+        asked="score" if any(score.asked == "score" for score in known) else "probability",
     )
 
 

@@ -31,8 +31,7 @@ from pellucid.errors import BadOption, BadSite, Cancelled, Refused
 from pellucid.evaluation.asking import BatchedQueries, Reattributor
 from pellucid.evaluation.bootstrap import mean_and_interval
 from pellucid.evaluation.controls import CONTROLS, WRONG_TARGET
-from pellucid.models.preprocessing import preprocessing_of
-from pellucid.pictures import prepare, read_labels
+from pellucid.pictures import NamedPictures
 from pellucid.registry import fill_options, find_metric
 from pellucid.targets import as_probability, is_probability, of_rows
 
@@ -277,21 +276,17 @@ class _Judge:
         question, maps = case.question, len(subjects)
         image, model = question.image[pictures], with_rows(case.attributions[0].model, pictures)
         budget = Budget(image.device, self.chunk)
-        readers = (
-            None,
-            None,
-            lambda name: prepare(name, preprocessing_of(model)).tensor[None],
-            lambda name: torch.from_numpy(read_labels(name, [question.frames[k] for k in pictures.tolist()])),
-        )
+        frames = tuple(question.frames[k] for k in pictures.tolist())
         targets = [of_rows(target, pictures) for target in (question.target, as_probability(question.target, model))]
-        plain, sure = (Probe(model, image, target, None, budget, self.meter, *readers) for target in targets)
+        named = NamedPictures(model, frames)
+        plain, sure = (Probe(model, image, target, None, budget, self.meter, named=named) for target in targets)
         asker = BatchedQueries(plain, sure, maps, certain=is_probability(sure.target))
         makers = [each.maker for each in subjects if each.maker is not None]
         remaker = Reattributor(model, image, pictures, makers, self.seed, budget, self.meter)
         available = {
             "values": torch.cat([each.values[pictures] for each in subjects]),
             "image": image.repeat(maps, 1, 1, 1),
-            "frames": [question.frames[k] for k in pictures.tolist()] * maps,
+            "frames": [*frames] * maps,
             "probe": asker,
             "explain": remaker,
             "rng": Draws(self.seed),
@@ -330,6 +325,7 @@ class _Judge:
             seed=self.seed,
             cost=Cost(seconds, sum(c[0] for c in costs), sum(c[1] for c in costs)),
             notes=(*notes, *left_out, *of_network),
+            asked="score" if any(block.asker.unsure for block in blocks) else "probability",
         )
 
 

@@ -3,6 +3,7 @@
 from pellucid.pictures.colour import ColourScale, colour_table, scale
 from pellucid.pictures.decode import MAX_PIXELS, Source, decode
 from pellucid.pictures.labels import read_labels
+from pellucid.pictures.named import NamedPictures
 from pellucid.pictures.overlay import heat, overlay
 from pellucid.pictures.prepare import prepare
 from pellucid.pictures.samples import SAMPLES, PictureRef, expanded, find_pictures, names_apart, sample_path
@@ -12,6 +13,7 @@ __all__ = [
     "MAX_PIXELS",
     "SAMPLES",
     "ColourScale",
+    "NamedPictures",
     "PictureRef",
     "Source",
     "colour_table",

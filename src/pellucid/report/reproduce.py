@@ -53,7 +53,8 @@ def _pictures(subjects: Sequence[PictureView]) -> str:
 
 
 def _target(subjects: Sequence[PictureView]) -> str:
-    if subjects[0].explanation.choices.get("class", "").startswith("the "):  # picked by the model, not by anyone
+    asked = subjects[0].explanation.chosen.get("class")
+    if asked is not None and asked.by == "default":
         return ""
     if subjects[0].explanation.target is not None:
         return f"target={subjects[0].explanation.target!r}"
@@ -78,10 +79,11 @@ def _class(model: Model, names: Sequence[str]) -> int | None:
 
 
 def _layer(explanation: Explanation) -> str:
-    fuse = explanation.choices.get("fuse")
-    chosen = explanation.choices.get("layer") == "chosen by you"  # else methods that join layers find theirs again
-    looked = [a for a in explanation if a.site and (chosen or not a.method.fuse)]
-    sites = list(dict.fromkeys(s for a in looked for s in str(a.site).split(" + " if fuse or a.method.fuse else "\0")))
+    chosen = explanation.chosen
+    fuse = chosen["fuse"].value if "fuse" in chosen else None
+    named = "layer" in chosen and chosen["layer"].by == "user"  # else methods that join layers find theirs again
+    looked = [a.site for a in explanation if a.site and (named or not a.method.fuse)]
+    sites = list(dict.fromkeys(str(site) for each in looked for site in each.sites))
     layer = f"layer={(sites[0] if len(sites) == 1 else sites)!r}" if sites else ""
     return f"{layer}, fuse={fuse!r}" if fuse else layer
 

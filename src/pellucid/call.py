@@ -1,0 +1,182 @@
+"""What one call asks: its arguments checked, its methods looked up, its pictures read, and the plan that answers it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from pellucid import arguments
+from pellucid.capture.passes import first_reading
+from pellucid.capture.probe import ProgressMeter
+from pellucid.capture.running import Budget, answered, bound, outputs
+from pellucid.choices import AUTO, choice_of
+from pellucid.contracts import Choice, Frame, Maps, Model, Picture, Site
+from pellucid.engine.batch import Batch, wide
+from pellucid.engine.fusion import check_fuse
+from pellucid.engine.layers import choose_layers
+from pellucid.engine.plan import Plan
+from pellucid.engine.planned import PlannedMethod, planned_methods
+from pellucid.errors import BadOption, Refused
+from pellucid.models import wrap
+from pellucid.models.preprocessing import preprocessing_of
+from pellucid.pictures import NamedPictures, expanded, names_apart, prepare
+from pellucid.registry import default_methods
+from pellucid.targets import TargetContext, TargetLike, all_targets, asks_for_all, parse_targets
+
+
+@dataclass(frozen=True, eq=False)
+class Call:
+    """A call of `explain` or `plan`, ready to be planned.
+
+    Attributes:
+        model: with what it takes besides the pictures.
+        image: the model's input, on the model's device.
+        pictures: as decoded; empty when tensors were given.
+        frames: how each picture lies in that input.
+        methods: with all options filled in.
+        picked: who chose the methods.
+        strict: whether they were named, so that none may be left out.
+        target: what to explain, as it was given.
+        layers: that were named.
+        auto: whether layers are to be tried.
+        fuse: how the maps of several layers become one.
+        seed: of all random draws.
+    """
+
+    model: Model
+    image: Maps
+    pictures: tuple[Picture, ...]
+    frames: tuple[Frame, ...]
+    methods: tuple[PlannedMethod, ...]
+    picked: Choice
+    strict: bool
+    target: TargetLike
+    layers: tuple[Site, ...]
+    auto: bool
+    fuse: str | None
+    seed: int
+
+    def batch(self, chunk: int | None, meter: ProgressMeter) -> Batch:
+        """The pictures as a batch. Must run inside `guarded`."""
+        model = answered(self.model, self.image)
+        named = NamedPictures(model, self.frames)
+        return Batch(model, wide(model, self.image), self.frames, Budget(self.image.device, chunk), meter, named)
+
+    def plan(self, batch: Batch) -> Plan:
+        """What will be done, layers chosen. Must run inside `guarded`.
+
+        Raises:
+            BadOption: no class scores to choose layers by, or a target that does not fit.
+            BadSite: no layer has a grid, and the methods were named.
+        """
+        top = Choice(None, "default", "what the model is most sure of, picture by picture")
+        return Plan(
+            methods=self.methods,
+            targets=self._targets(batch),
+            layers=choose_layers(batch, self.methods, self.layers, auto=self.auto, strict=self.strict),
+            fuse=self.fuse,
+            seed=self.seed,
+            strict=self.strict,
+            picked={"class": top if self.target is None else Choice.of_user(self.target), "methods": self.picked},
+        )
+
+    def _targets(self, batch: Batch) -> tuple[Any, ...]:
+        """What is explained, fit to the pictures."""
+        model = batch.model
+        scene = TargetContext(model, self.frames, lambda others: outputs(model, read_pictures(model, others)[0]))
+        everything = asks_for_all(self.target, self.model)
+        wanted = all_targets(first_reading(model, self.image), model) if everything else self._named_targets()
+        return tuple(each.fit(scene) for each in wanted)
+
+    def _named_targets(self) -> Sequence[Any]:
+        return parse_targets(self.target, self.model)
+
+
+def call_of(
+    model: Model | nn.Module,
+    pictures: Any,
+    methods: str | Sequence[str] | None,
+    target: TargetLike,
+    layer: str | Site | Sequence[str | Site] | None,
+    options: Mapping[str, Mapping[str, Any]] | None,
+    seed: int,
+    inputs: Any,
+    fuse: str | None,
+) -> Call:
+    """Check the arguments of a call, see `pellucid.explain`, and read its pictures.
+
+    Raises:
+        UnknownName, BadOption, BadPicture, Refused: as `explain`.
+    """
+    model = wrap(model)
+    strict, given = methods is not None, arguments.method_options(options)
+    names = list(default_methods(model)) if methods is None else arguments.method_names(methods)
+    picked = Choice.of_user(tuple(names)) if strict else Choice(tuple(names), "default", "the default set")
+    if names == [AUTO]:
+        best = choice_of(model)
+        names, picked = [best.method], Choice((best.method,), "trial", f"found best for this model: {best.why}")
+        given = {best.method: best.options, **given}
+    steps = planned_methods(names, given)
+    seed = arguments.whole_number(seed, "seed", "an integer")
+    auto = arguments.is_auto(layer)
+    layers = () if auto else tuple(arguments.sites(layer))
+    check_fuse(fuse, len(set(layers)))
+    image, decoded = read_pictures(model, pictures)
+    model = model if inputs is None else bound(model, inputs, image)
+    frames = tuple(p.frame for p in decoded) or (Frame.whole((image.shape[2], image.shape[3])),) * len(image)
+    if not asks_for_all(target, model):
+        parse_targets(target, model)  # misuse is said before the first pass
+    return Call(model, image, decoded, frames, steps, picked, strict, target, layers, auto, fuse, seed)
+
+
+def read_pictures(model: Model, pictures: Any) -> tuple[Maps, tuple[Picture, ...]]:
+    """The batch on the model's device, and the decoded pictures unless tensors were given."""
+    weight = next(chain(model.module.parameters(), model.module.buffers()), None)
+    device = torch.device("cpu") if weight is None else weight.device
+    if device.type == "meta":
+        raise Refused(f"{model.name} has no weights: they are on the device 'meta', which holds no values.")
+    if isinstance(pictures, Tensor):
+        return _check_tensor(pictures).to(device), ()
+    preprocess = preprocessing_of(model)
+    given = expanded(pictures if isinstance(pictures, (list, tuple)) else [pictures])
+    names = names_apart(given)
+    decoded = tuple(
+        p if isinstance(p, Picture) else prepare(p, preprocess, name) for p, name in zip(given, names, strict=True)
+    )
+    if not decoded:
+        raise BadOption("Expected at least one picture, got an empty list.")
+    shapes = list(dict.fromkeys(tuple(picture.tensor.shape[-2:]) for picture in decoded))
+    if len(shapes) > 1:
+        listed = " and ".join(f"{rows} x {columns}" for rows, columns in shapes[:2])
+        raise BadOption(
+            f"{model.name} takes pictures of any shape, but those of one call must share one; got {listed}. Explain "
+            "them one by one, or give them a common size with pellucid.wrap(model, size=...) (--size)."
+        )
+    return torch.stack([picture.tensor for picture in decoded]).to(device), decoded
+
+
+def _check_tensor(tensor: Tensor) -> Maps:
+    if tensor.layout != torch.strided or tensor.is_nested or tensor.is_meta:
+        kind = "nested" if tensor.is_nested else "meta" if tensor.is_meta else str(tensor.layout).removeprefix("torch.")
+        hint = "Take pictures with values." if tensor.is_meta else "Convert it with tensor.to_dense()."
+        raise BadOption(f"Expected a dense tensor of pictures to explain, got a {kind} one. {hint}")
+    if tensor.ndim != 4 or not tensor.is_floating_point() or len(tensor) == 0:
+        single = tensor.ndim == 3 and tensor.is_floating_point()
+        hint = (
+            " Add the batch axis with tensor[None] if it is one picture [channel, row, column]; what has no rows and "
+            "columns cannot be explained."
+            if single
+            else ""
+        )
+        raise BadOption(
+            "Expected a float tensor [batch, channel, row, column] in the model's own space, got "
+            f"{list(tensor.shape)} of {tensor.dtype}.{hint}"
+        )
+    if not bool(tensor.isfinite().all()):
+        raise BadOption("Expected finite numbers in the tensor to explain, got NaN or infinity.")
+    return tensor.detach().clone()  # results hold their input, which the caller may go on writing to
