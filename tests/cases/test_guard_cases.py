@@ -9,6 +9,8 @@ import threading
 import time
 import types
 import warnings
+from contextlib import contextmanager
+from itertools import cycle
 
 import numpy as np
 import pytest
@@ -18,6 +20,7 @@ from torch import nn
 import pellucid
 import tiny
 from pellucid.capture.running import guarded, thorough
+from pellucid.capture.running.random_state import Drawing
 from pellucid.cli import app, process
 from pellucid.errors import Cancelled, Refused, TraceLeft
 
@@ -438,13 +441,21 @@ def test_t4_two_threads_that_explain_each_others_model_do_not_hang():
 # S10: random numbers of other threads.
 
 
-def while_another_draws(net):
-    """Explain while another thread draws until it has 200 numbers; those, and the state behind it all."""
-    drawn, begun = [], threading.Event()
+NUMBERS = 60
+
+
+def numbers():
+    return torch.rand(1).item(), random.random(), np.random.rand()
+
+
+@contextmanager
+def another_draws(drawn):
+    """Let another thread draw, from the same seeds each time, until it has enough numbers and this one is done."""
+    begun, over = threading.Event(), threading.Event()
 
     def draw():
-        while len(drawn) < 200:
-            drawn.append((torch.rand(1).item(), random.random(), np.random.rand()))
+        while len(drawn) < NUMBERS or not over.is_set():
+            drawn.append(numbers())
             begun.set()
             time.sleep(0.0005)
 
@@ -452,21 +463,52 @@ def while_another_draws(net):
     thread = threading.Thread(target=draw)
     thread.start()
     begun.wait(30)
-    while thread.is_alive():
-        pellucid.explain(net, tiny.images(1), "saliency", 0)
-    return drawn
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join(60)
 
 
 def test_s10_numbers_that_another_thread_draws_are_never_drawn_again():
-    """Drawn alone from the same seeds the numbers are these 200, so what the thread got must be them, in order."""
+    """Drawn alone from the same seeds the numbers are these, so what the thread got must be them, in order."""
     state = torch.get_rng_state(), random.getstate(), np.random.get_state()
-    net = tiny.build(Does)
-    pellucid.explain(net, tiny.images(1), "saliency", 0)
-    drawn = while_another_draws(net)
+    drawn, nets = [], cycle([tiny.build(tiny.Pooled) for _ in range(4)])
+    with another_draws(drawn):
+        while len(drawn) < NUMBERS:
+            pellucid.explain(next(nets), tiny.images(1), "saliency", 0)
     torch.manual_seed(1), random.seed(1), np.random.seed(1)
-    expected = [(torch.rand(1).item(), random.random(), np.random.rand()) for _ in range(200)]
+    expected = [numbers() for _ in drawn]
     torch.set_rng_state(state[0]), random.setstate(state[1]), np.random.set_state(state[2])
     assert drawn == expected
+
+
+DRAWS = {
+    "torch": lambda x: torch.rand(3),
+    "torch ": lambda x: x.clone().uniform_(),
+    "torch  ": lambda x: torch.nn.functional.dropout(x),
+    "torch   ": lambda x: torch.manual_seed(3),
+    "torch    ": lambda x: torch.nn.functional.scaled_dot_product_attention(x, x, x, dropout_p=0.5),
+    "python": lambda x: random.gauss(0, 1),
+    "numpy": lambda x: np.random.rand(3),
+    "": lambda x: torch.rand(3, generator=torch.Generator()),
+    " ": lambda x: torch.nn.functional.scaled_dot_product_attention(x, x, x),
+    "  ": lambda x: (torch.nn.functional.dropout(x, training=False), random.Random(0).random()),
+    "   ": lambda x: (random.getstate(), torch.get_rng_state()),
+    "    ": lambda x: np.zeros(3),
+}
+
+
+def test_s10_what_a_pass_draws_from_is_told_from_what_another_thread_draws():
+    net = tiny.build(tiny.Pooled)
+    with another_draws([]):
+        found = {}
+        for deed in DRAWS:
+            with guarded(net), Drawing(net, deed) as drawing:
+                DRAWS[deed](tiny.images(1))
+                time.sleep(0.02)
+            found[deed] = " ".join(drawing.drawn)
+    assert found == {deed: deed.strip() for deed in DRAWS}
 
 
 @pytest.mark.parametrize("first_out", [0, 1])

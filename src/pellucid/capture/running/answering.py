@@ -21,6 +21,7 @@ from torch.utils._pytree import tree_leaves
 from pellucid.capture.running.batch_size import is_out_of_memory
 from pellucid.capture.running.feeding import feed, forward, manner
 from pellucid.capture.running.modules import walk
+from pellucid.capture.running.random_state import drawn_apart
 from pellucid.contracts import Model
 from pellucid.errors import BadModel, BadOption
 from pellucid.targets import NUMBER, Candidates, scores_of
@@ -110,7 +111,7 @@ def _measured(model: Model, image: Tensor) -> _Found | None:
     key = (*manner(model), *map(id, walk(model.module)))
     known = _known.get(model.module)
     if known is None or known[0] != key:
-        with torch.random.fork_rng(devices=[]):  # what a random network draws here shall change no later draw
+        with drawn_apart():
             found = _try(model, image[:1])
         if found is None:
             return None

@@ -24,7 +24,7 @@ from torch import Tensor, nn
 
 from pellucid.capture.running.batch_size import is_out_of_memory
 from pellucid.capture.running.modules import walk
-from pellucid.capture.running.random_state import same, state_now
+from pellucid.capture.running.random_state import may_have_drawn, moved_between, state_now
 from pellucid.capture.running.randomness import drawn_anew, drawn_freely
 from pellucid.errors import OutOfMemory, Refused, said
 from pellucid.targets import leaves
@@ -137,7 +137,8 @@ class _Trial:
                 raise error  # nor is what comes once
             return self._slowly([], single, faster=faster, said=_first_line(error))
         other, single = self._tried(_COMPANY, last=faster), self._tried([0], last=faster)
-        if not same(state_now(devices), before) and (found := self._drawing()):
+        moved = moved_between(before, state_now(devices)) and may_have_drawn()
+        if moved and (found := self._drawing()):
             return found
         if _agree(pair[:1], single) and _agree([pair[k] for k in _COMPANY], other):
             return Conduct(last=faster)

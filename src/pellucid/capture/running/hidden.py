@@ -24,6 +24,7 @@ from pellucid.capture.operators import ADDING, FACTORS, depends
 from pellucid.capture.running.feeding import feed, forward, input_type, manner
 from pellucid.capture.running.modules import walk
 from pellucid.capture.running.parameters import frozen
+from pellucid.capture.running.random_state import drawn_apart, draws
 from pellucid.contracts import Model
 
 _known: weakref.WeakKeyDictionary[nn.Module, tuple[Any, bool]] = weakref.WeakKeyDictionary()
@@ -96,8 +97,9 @@ def _meetings(model: Model, rows: Tensor, samples: Tensor) -> _Meetings:
     """What met values of the graph in one pass, in order."""
     own = {id(t) for part in walk(model.module) for t in (*part._parameters.values(), *part._buffers.values())}
     leaf = feed(model, rows)
-    with torch.random.fork_rng(devices=[]), frozen(model.module), torch.enable_grad(), _Meetings(own) as met:
-        torch.manual_seed(0)
+    with drawn_apart(), frozen(model.module), torch.enable_grad(), _Meetings(own) as met:
+        if draws(model.module):
+            torch.manual_seed(0)
         forward(model, leaf.requires_grad_().clone(), samples)
     found: _Meetings = met
     return found

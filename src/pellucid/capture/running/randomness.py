@@ -13,6 +13,8 @@ from contextvars import ContextVar
 import torch
 from torch import Tensor, nn
 
+from pellucid.capture.running.random_state import note_drawing
+
 drawn_anew: weakref.WeakSet[nn.Module] = weakref.WeakSet()
 """Networks that draw random numbers; each of their passes begins at the same random state."""
 _seed: ContextVar[int] = ContextVar("seed", default=0)
@@ -44,6 +46,7 @@ def begin_drawing(module: nn.Module) -> None:
     """Before each pass: if the network draws, it draws what it drew in the last one. Must run inside `guarded`."""
     if module not in drawn_anew:
         return
+    note_drawing(("python", "numpy", "torch"))
     number = _seed_of(f"{_seed.get()}/network")
     random.seed(number)
     torch.manual_seed(number)
