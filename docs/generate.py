@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pellucid
+from pellucid.plugins import origin_of
 
 ROOT = Path(__file__).parent.parent
 START, END = "<!-- methods: written by make docs -->", "<!-- end of methods -->"
@@ -15,10 +18,15 @@ RECIPES, END_RECIPES = "<!-- recipes: written by make docs -->", "<!-- end of re
 SHOWN = ("grad-cam", "guided-backprop", "occlusion", "smoothgrad")
 
 
+def own(records: Mapping[str, Any]) -> list[Any]:
+    """Those of a registry that no other package has added here."""
+    return [record for record in records.values() if origin_of(record) is None]
+
+
 def methods_table() -> str:
     """One row per registered method."""
     rows = ["| id | what it shows | looks at | source |", "|---|---|---|---|"]
-    for method in pellucid.methods().values():
+    for method in own(pellucid.methods()):
         place = "layer" if method.at_site else "attention" if method.at_attention else "input"
         rows.append(f"| `{method.id}` | {method.summary} | {place} | {method.reference} |")
     return "\n".join(rows)
@@ -27,7 +35,7 @@ def methods_table() -> str:
 def metrics_table() -> str:
     """One row per registered metric."""
     rows = ["| id | what it measures | better | asks | source |", "|---|---|---|---|---|"]
-    for metric in pellucid.metrics().values():
+    for metric in own(pellucid.metrics()):
         asks = [words for name, words in ASKS.items() if name in metric.needs]
         rows.append(
             f"| `{metric.id}` | {metric.summary} | {metric.better} | {', '.join(asks) or 'the map alone'} | "

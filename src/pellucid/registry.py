@@ -1,4 +1,7 @@
-"""Methods and metrics, found by looking: a module in `methods/` with a `METHOD`, in `metrics/` with a `METRIC`."""
+"""Methods and metrics, found by looking: a module in `methods/` with a `METHOD`, in `metrics/` with a `METRIC`.
+
+Those of other packages are found by entry points, see `plugins.py`, and come after Pellucid's own.
+"""
 
 from __future__ import annotations
 
@@ -6,11 +9,12 @@ import importlib
 import inspect
 import math
 import pkgutil
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from functools import cache
 from types import MappingProxyType
 from typing import Any, Protocol
 
+from pellucid import plugins
 from pellucid.contracts import Method, Metric, Model, RegistryEntry
 from pellucid.errors import BadOption, unknown
 from pellucid.held import Held, held_tensor, is_tensor
@@ -45,16 +49,28 @@ class HasOptions(Protocol):
         """Option names with their default values."""
 
 
+TAKEN = frozenset({"auto", "centre", "edges", "random"})
+"""Ids that would be read as something else: the method that was found best, and the maps of the controls."""
+
+
 @cache
 def methods() -> Mapping[str, Method]:
-    """All methods by id, in alphabetical order."""
-    return _found("methods", "METHOD")
+    """All methods by id, in alphabetical order.
+
+    Warns:
+        UserWarning: one of another package cannot be used; a line for each.
+    """
+    return _with_plugins("methods", _found("methods", "METHOD"), Method, _names("metrics"))
 
 
 @cache
 def metrics() -> Mapping[str, Metric]:
-    """All metrics by id, in alphabetical order."""
-    return _found("metrics", "METRIC")
+    """All metrics by id, in alphabetical order.
+
+    Warns:
+        UserWarning: one of another package cannot be used; a line for each.
+    """
+    return _with_plugins("metrics", _found("metrics", "METRIC"), Metric, methods())
 
 
 def default_methods(model: Model) -> tuple[str, ...]:
@@ -73,6 +89,46 @@ def _found(folder: str, constant: str) -> Mapping[str, Any]:
             raise RuntimeError(f"two {folder} are called {entry.id!r}; the second is in {info.name}.py")
         found[entry.id] = entry
     return MappingProxyType(dict(sorted(found.items())))
+
+
+def _names(folder: str) -> frozenset[str]:
+    """Ids as the files of a folder spell them, which imports none of them."""
+    package = importlib.import_module(f"pellucid.{folder}")
+    return frozenset(info.name.replace("_", "-") for info in pkgutil.iter_modules(package.__path__))
+
+
+def _with_plugins(
+    group: plugins.Group, own: Mapping[str, Any], kind: type[RegistryEntry], others: Container[str]
+) -> Mapping[str, Any]:
+    """Pellucid's own records and those of other packages, none of which has the id of another.
+
+    Args:
+        group: of entry points.
+        own: Pellucid's records.
+        kind: what a record must be.
+        others: ids of the other kind of record; options of both kinds share the command line.
+    """
+
+    def accept(record: Any) -> Any:
+        plugins.check_record(record, kind)
+        if record.id in own or record.id in others or record.id in TAKEN:
+            raise plugins.Unusable(f"the id {record.id!r} is taken by Pellucid itself.")
+        _check_options(record)
+        return plugins.with_checked_result(record)
+
+    return MappingProxyType(dict(sorted({**own, **plugins.records_of(group, accept)}.items())))
+
+
+def _check_options(record: RegistryEntry) -> None:
+    """Whether all options of a record have types that can be given, and defaults of these types."""
+    for name in record.options:
+        kinds = _kinds(record, name)
+        if strange := [kind for kind in kinds if kind not in _WORDS and not kind.startswith(_FUNCTION)]:
+            known = ", ".join(_WORDS)
+            raise plugins.Unusable(
+                f"its option {name!r} is of type {strange[0]}; expected {known} or a union of these."
+            )
+    fill_options(record, {})
 
 
 def find_method(name: str) -> Method:

@@ -53,7 +53,7 @@ LAYERS = (  # each may import from its own row and those above it
     {"_version", "digests", "errors", "memory", "moved", "results", "seeds"},
     {"arithmetic", "held", "paths", "storage", "zoo"},
     {"contracts"},
-    {"arguments", "choices", "numerics", "registry"},
+    {"arguments", "choices", "numerics", "plugins", "registry"},
     {"masking", "targets"},
     {"capture", "methods", "metrics", "models", "pictures"},
     {"explanation", "jobs"},

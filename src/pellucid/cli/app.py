@@ -27,7 +27,7 @@ from pellucid.cli.inspect import inspect
 from pellucid.cli.layers import layers
 from pellucid.cli.locate import locate
 from pellucid.cli.look import look
-from pellucid.cli.methods import methods
+from pellucid.cli.methods import methods, metrics
 from pellucid.cli.models import models
 from pellucid.cli.samples import samples
 from pellucid.cli.spectrum import spectrum
@@ -73,6 +73,7 @@ for each in (
     train,
     camify,
     methods,
+    metrics,
     models,
     layers,
     samples,

@@ -27,15 +27,19 @@ def doctor(ctx: click.Context, as_json: bool) -> int:
     from pellucid.cli.selftest import selftest
 
     call: Invocation = ctx.obj
-    versions, devices = _versions(), _devices(call)
+    versions, devices, packages = _versions(), _devices(call), _packages()
     if not as_json:
         show.table(("part", "version"), versions.items())
         show.table(("device", "state"), devices.items())
+        if packages:
+            show.table(("package", "adds", "state"), [tuple(map(show.plain, each.values())) for each in packages])
     findings = selftest()
     failed = any(finding.ok is False for finding in findings)
     if as_json:
         tests = [vars(finding) for finding in findings]
-        show.document({"versions": versions, "devices": devices, "selftest": tests, "ok": not failed})
+        show.document(
+            {"versions": versions, "devices": devices, "packages": packages, "selftest": tests, "ok": not failed}
+        )
     else:
         show.table(("promise", "test", "result", "found"), [_row(finding) for finding in findings])
         show.line("Something is wrong: a promise does not hold here." if failed else "All is well.")
@@ -68,6 +72,22 @@ def _devices(call: Invocation) -> dict[str, str]:
         "mps": "there" if torch.backends.mps.is_available() else "not there",
         "freed memory": "kept in the process" if call.keeps_memory else "returned to the system",
     }
+
+
+def _packages() -> list[dict[str, str]]:
+    """What other packages add to Pellucid, and what of them cannot be used."""
+    from pellucid import registry
+    from pellucid.models.recognisers import recognisers
+    from pellucid.plugins import origin_of, problems
+
+    found = {"method": registry.methods(), "metric": registry.metrics(), "model": recognisers()}
+    used = [
+        {"package": str(origin), "adds": f"{kind} {name}", "state": "ok"}
+        for kind, records in found.items()
+        for name, record in records.items()
+        if (origin := origin_of(record))
+    ]
+    return [*used, *({"package": str(each.origin), "adds": each.what, "state": each.why} for each in problems())]
 
 
 def _row(finding: TestResult) -> tuple[Any, ...]:

@@ -1,18 +1,20 @@
-"""`pellucid methods`: all methods, or all about one."""
+"""`pellucid methods` and `pellucid metrics`: all of them, or all about one."""
 
 from __future__ import annotations
 
 import inspect
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from pellucid._version import __version__
 from pellucid.cli import show
 from pellucid.cli.flags import json_flag
 from pellucid.cli.options import default_text, described_arguments, flag, value_kind
 
 if TYPE_CHECKING:
-    from pellucid.contracts import Method
+    from pellucid.contracts import Method, Metric, RegistryEntry
 
 
 @click.command()
@@ -22,25 +24,66 @@ def methods(name: str | None, as_json: bool) -> int:
     """List the explanation methods, or tell all about one."""
     from pellucid import registry
 
-    if name is None:
-        _list(list(registry.methods().values()), as_json)
+    if name is not None:
+        _one(registry.find_method(name), as_json)
     elif as_json:
-        show.document(_record(registry.find_method(name)))
+        show.document({"methods": [_record(method) for method in registry.methods().values()]})
     else:
-        _details(registry.find_method(name))
+        _list_methods(list(registry.methods().values()))
     return 0
 
 
-def _list(found: list[Method], as_json: bool) -> None:
+@click.command()
+@click.argument("name", metavar="[ID]", required=False)
+@json_flag
+def metrics(name: str | None, as_json: bool) -> int:
+    """List the metrics that judge maps, or tell all about one."""
+    from pellucid import registry
+
+    if name is not None:
+        _one(registry.find_metric(name), as_json)
+    elif as_json:
+        show.document({"metrics": [_record(metric) for metric in registry.metrics().values()]})
+    else:
+        _list_metrics(list(registry.metrics().values()))
+    return 0
+
+
+def _one(entry: Method | Metric, as_json: bool) -> None:
     if as_json:
-        show.document({"methods": [_record(method) for method in found]})
-        return
-    rows = [
-        (m.id, m.summary, looks_at(m), "\n".join(f"{o} {default_text(m, o)}" for o in m.options), m.reference.where)
-        for m in found
-    ]
+        show.document(_record(entry))
+    else:
+        _details(entry)
+
+
+def _list_methods(found: Sequence[Method]) -> None:
+    rows = [(m.id, _summary(m), looks_at(m), _options(m), m.reference.where) for m in found]
     show.table(("id", "what it shows", "looks at", "options", "reference"), rows)
     show.line("More about one: pellucid methods ID. Options are given as in --occlusion.window 16.")
+
+
+def _list_metrics(found: Sequence[Metric]) -> None:
+    rows = [(m.id, _summary(m), m.better, _options(m), m.reference.where) for m in found]
+    show.table(("id", "what it measures", "better", "options", "reference"), rows)
+    show.line("More about one: pellucid metrics ID. compare takes them with --metric, as in --metric deletion,road.")
+
+
+def _options(entry: RegistryEntry) -> str:
+    return "\n".join(f"{option} {default_text(entry, option)}" for option in entry.options)
+
+
+def _summary(entry: RegistryEntry) -> str:
+    """What it shows, and whose it is if it is not Pellucid's own."""
+    from pellucid.plugins import origin_of
+
+    return f"{entry.summary} Of {origin}." if (origin := origin_of(entry)) else entry.summary
+
+
+def package_of(entry: RegistryEntry) -> str:
+    """The package that a record comes from, with its version."""
+    from pellucid.plugins import origin_of
+
+    return str(origin_of(entry) or f"pellucid {__version__}")
 
 
 def looks_at(method: Method) -> str:
@@ -56,35 +99,43 @@ def looks_at(method: Method) -> str:
     return "a layer and the input" if "image_gradient" in method.needs else "a layer"
 
 
-def _record(method: Method) -> dict[str, Any]:
+def _record(entry: Method | Metric) -> dict[str, Any]:
     return {
-        "id": method.id,
-        "title": method.title,
-        "summary": method.summary,
-        "looks_at": looks_at(method),
+        "id": entry.id,
+        "title": entry.title,
+        "summary": entry.summary,
+        **_facts(entry),
         "options": {
             name: {
-                "flag": flag(method, name),
-                "kind": value_kind(method, name),
+                "flag": flag(entry, name),
+                "kind": value_kind(entry, name),
                 "default": default,
-                "help": described_arguments(method).get(name, ""),
+                "help": described_arguments(entry).get(name, ""),
             }
-            for name, default in method.options.items()
+            for name, default in entry.options.items()
         },
-        "caveat": method.caveat,
-        "reference": str(method.reference),
+        "caveat": entry.caveat,
+        "reference": str(entry.reference),
+        "package": package_of(entry),
     }
 
 
-def _details(method: Method) -> None:
-    show.line(f"{method.title} ({method.id})", style="bold")
-    show.line(f"\n{inspect.getdoc(method.function) or ''}\n")
-    show.line(f"Caveat: {method.caveat}")
-    show.line(f"Reference: {method.reference}")
-    if method.options:
-        help_of = described_arguments(method)
+def _facts(entry: Method | Metric) -> dict[str, str]:
+    """What only methods, or only metrics have."""
+    from pellucid.contracts import Method
+
+    return {"looks_at": looks_at(entry)} if isinstance(entry, Method) else {"better": entry.better}
+
+
+def _details(entry: Method | Metric) -> None:
+    show.line(f"{entry.title} ({entry.id})", style="bold")
+    show.line(f"\n{inspect.getdoc(entry.function) or ''}\n")
+    show.line(f"Caveat: {entry.caveat}")
+    show.line(f"Reference: {entry.reference}")
+    show.line(f"Package: {package_of(entry)}")
+    if entry.options:
+        help_of = described_arguments(entry)
         rows = [
-            (flag(method, o), value_kind(method, o), default_text(method, o), help_of.get(o, ""))
-            for o in method.options
+            (flag(entry, o), value_kind(entry, o), default_text(entry, o), help_of.get(o, "")) for o in entry.options
         ]
         show.table(("option", "value", "default", "meaning"), rows)

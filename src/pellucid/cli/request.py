@@ -12,7 +12,8 @@ from pellucid.contracts import Model, Site
 from pellucid.engine.planned import PlannedMethod, planned_methods
 from pellucid.errors import BadOption
 from pellucid.jobs import question
-from pellucid.registry import DEFAULT_METHODS, default_methods
+from pellucid.plugins import identity_of
+from pellucid.registry import DEFAULT_METHODS, default_methods, find_method
 from pellucid.targets import asks_for_all, parse_targets
 
 if TYPE_CHECKING:
@@ -45,10 +46,11 @@ class Work:
     def question(self) -> str:
         """A digest of all that decides what becomes of a picture."""
         choice = choice_of(self.model) if self.methods == [AUTO] else None
+        chosen = choice and (choice.method, choice.options, *identity_of(find_method(choice.method)))
         names = self.methods or default_methods(self.model)
         return question(
             "explain", self.model, methods=[step.written for step in chosen_methods(names, self.options)],
-            named=self.methods is not None, choice=choice and (choice.method, choice.options), options=self.options,
+            named=self.methods is not None, choice=chosen, options=self.options,
             target=self.target, layers=list(self.layers), seed=self.seed, fuse=self.fuse, trust=self.trust,
         )  # fmt: skip
 

@@ -24,6 +24,7 @@ from pellucid.jobs import Failure, Outcome, Store, content_of, over, question
 from pellucid.models import wrap
 from pellucid.models.preprocessing import preprocessing_of
 from pellucid.pictures import find_pictures, prepare
+from pellucid.plugins import identity_of
 from pellucid.registry import default_methods, fill_options, find_metric
 from pellucid.targets import TargetLike, parse_targets
 
@@ -134,7 +135,7 @@ class _Plan:
             records.KIND,
             self.model,
             methods=[step.written for step in self.steps],
-            metrics=[[metric.id, dict(filled)] for metric, filled in self.metrics],
+            metrics=[[metric.id, dict(filled), *identity_of(metric)] for metric, filled in self.metrics],
             strict=self.strict,
             target=self.target,
             layer=None if self.layer is None else str(self.layer),

@@ -15,6 +15,7 @@ from pellucid.capture.passes import PassRequest
 from pellucid.contracts import Method, Site
 from pellucid.errors import BadOption
 from pellucid.held import of_pictures
+from pellucid.plugins import identity_of
 from pellucid.registry import fill_options, find_method
 
 
@@ -67,7 +68,8 @@ class PlannedMethod:
     @property
     def written(self) -> tuple[Any, ...]:
         """Id and options, and those of the method that it builds on: equal for equal work."""
-        return self.method.id, dict(self.options), self.base.written if self.base else None
+        base = self.base.written if self.base else None
+        return self.method.id, dict(self.options), base, *identity_of(self.method)
 
     def for_pictures(self, pictures: Tensor) -> PlannedMethod:
         """For a batch of which row i is picture `pictures[i]`: options that are tensors of one row each go along."""

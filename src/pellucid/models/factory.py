@@ -1,4 +1,4 @@
-"""Models made by the user's own code: `python:package.module:factory` and `path/to/file.py:factory`."""
+"""Models made by other people's code: `python:package.module:factory`, `path/to/file.py:factory`, and by packages."""
 
 from __future__ import annotations
 
@@ -17,8 +17,10 @@ from torch import nn
 
 from pellucid.contracts import Model
 from pellucid.errors import BadModel, PellucidError, said, unknown
+from pellucid.models.recognisers import ModelRecogniser
 from pellucid.models.weights import load_weights
 from pellucid.models.wrap import wrap
+from pellucid.plugins import origin_of
 
 DEFAULT_FACTORY = "model"
 FILE_SPEC = re.compile(r"(?P<file>.+\.py)(?::(?P<factory>\w*))?")
@@ -49,6 +51,18 @@ def from_file(spec: str, weights: Path | None) -> Model:
     with _importable(path.parent):
         module = _execute(path)
         return _make(module, (match and match["factory"]) or DEFAULT_FACTORY, path.name, weights)
+
+
+def from_package(recogniser: ModelRecogniser, rest: str, weights: Path | None) -> Model:
+    """A model by the name that an installed package gives it: `id:rest`."""
+    spec, whose = f"{recogniser.id}:{rest}", origin_of(recogniser)
+    if recogniser.load is None:
+        raise BadModel(f"The package {whose} loads no models by name. Make the module, and give it to pellucid.wrap.")
+    with _reported(f"{spec}, which the package {whose} loads,"):
+        made: object = recogniser.load(rest)
+    if not isinstance(made, nn.Module | Model):
+        raise BadModel(f"{spec} is a {type(made).__name__} by the package {whose}, expected a torch.nn.Module.")
+    return _ready(made, weights)
 
 
 @contextmanager
@@ -91,6 +105,11 @@ def _make(module: ModuleType, name: str, where: str, weights: Path | None) -> Mo
             made = factory()
     if not isinstance(made, nn.Module | Model):
         raise BadModel(f"{where}:{name} returned a {type(made).__name__}, expected a torch.nn.Module.")
+    return _ready(made, weights)
+
+
+def _ready(made: nn.Module | Model, weights: Path | None) -> Model:
+    """With a file's weights, and in evaluation mode."""
     model = wrap(made)
     (load_weights(model.module, weights) if weights else model.module).eval()
     return model

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,13 +15,16 @@ from pellucid.contracts import Classes, Model, Preprocess, Site
 from pellucid.errors import BadModel, BadOption, UnknownName, unknown
 from pellucid.models import embedded as _embedded
 from pellucid.models.efficientnet_lite import WEIGHTS_PACKAGE
-from pellucid.models.factory import DEFAULT_FACTORY, FILE_SPEC, from_file, from_python
+from pellucid.models.factory import DEFAULT_FACTORY, FILE_SPEC, from_file, from_package, from_python
 from pellucid.models.libraries import from_timm, from_torchvision, knows
 from pellucid.models.preprocessing import Auto
+from pellucid.models.recognisers import family as family_of
+from pellucid.models.recognisers import recognisers
 from pellucid.models.trained import TRAINED, from_trained, from_zoo, holds_head, with_head
 from pellucid.models.weights import SUFFIXES
 from pellucid.models.wrap import wrap
 from pellucid.paths import usable_path
+from pellucid.plugins import origin_of
 
 
 def _from_trained(path: Path, weights: Path | None) -> Model:
@@ -76,9 +80,9 @@ def load(
     Args:
         spec: `efficientnet-lite0[:FILE]` (comes with Pellucid), `torchvision:NAME[:WEIGHTS]`, `timm:NAME[:FILE]`,
             `zoo:NAME[:FILE]`, a `.safetensors` file that `pellucid train` wrote, `python:package.module:factory` or
-            `path/to/file.py:factory`. WEIGHTS is one of torchvision's names
-            (`DEFAULT`, `IMAGENET1K_V2`; torchvision downloads them) or a file. A factory is a function without
-            arguments that returns a module; without a name it is called `model`.
+            `path/to/file.py:factory`, or `ID:NAME` of an installed package, see docs/plugins.md. WEIGHTS is one of
+            torchvision's names (`DEFAULT`, `IMAGENET1K_V2`; torchvision downloads them) or a file. A factory is a
+            function without arguments that returns a module; without a name it is called `model`.
         weights: a `.safetensors` or `.pth` file with a state dict; read without running code.
         classes: names in the order of the output, or a text file with one per line (`n02123045 tabby` is fine too).
         preprocess: replaces the model's own, also by a function; see `wrap`. Or replace single values:
@@ -107,13 +111,12 @@ def load(
         raise unknown("model", str(spec).replace("\0", "\\0"), [_embedded.NAME], HOW_TO_NAME)
     where = pick_device(device)
     file = None if weights is None else usable_path(weights, "weights")
-    if str(spec).endswith(TRAINED) and str(spec).partition(":")[0] not in FAMILIES:
+    if str(spec).endswith(TRAINED) and not _is_family(str(spec).partition(":")[0]):
         family, rest = "", str(spec)
         model = _from_trained(Path(spec).expanduser(), file)
     else:
         family, rest, file = _split(str(spec), file)
-        made = from_file if not family else from_python if family == "python" else None
-        model = FAMILIES[family](rest, file) if made is None else _from_code(made, rest, file)
+        model = _maker(family, rest)(rest, file)
     model = wrap(
         model,
         preprocess=preprocess,
@@ -131,13 +134,30 @@ def load(
     return replace(model, source=model.source or _source(family, rest, file))
 
 
+def _maker(family: str, rest: str) -> Callable[[str, Path | None], Model]:
+    """Who makes a model of this family; called by `load` itself, since warnings name the line that called that."""
+    if not family or family == "python":
+        return partial(_from_code, from_python if family else from_file)
+    if family in FAMILIES:
+        return FAMILIES[family]
+    recogniser = family_of(family)
+    if recogniser is None:
+        raise _unknown_model(f"{family}:{rest}")
+    return partial(_from_code, partial(from_package, recogniser))
+
+
+def _is_family(name: str) -> bool:
+    return name in FAMILIES or family_of(name) is not None
+
+
 def _split(spec: str, weights: Path | None) -> tuple[str, str, Path | None]:
     """Take a spec apart into family ("" for a Python file), the family's own text, and a weights file."""
     spec = f"embedded:{spec}" if spec.partition(":")[0] == _embedded.NAME else spec
     family, _, rest = spec.partition(":")
-    if FILE_SPEC.fullmatch(spec) and family not in FAMILIES:
+    known = _is_family(family)
+    if FILE_SPEC.fullmatch(spec) and not known:
         return "", spec, weights
-    if family not in FAMILIES or not rest:
+    if not known or not rest:
         raise _unknown_model(spec)
     name, _, last = rest.partition(":")
     if family == "python" or Path(last).suffix.lower() not in SUFFIXES:
@@ -157,12 +177,13 @@ def _unknown_model(spec: str) -> UnknownName:
     homes = [f"{family}:{spec}" for family in ("torchvision", "timm", "zoo") if knows(family, spec.partition(":")[0])]
     if homes:
         return UnknownName(f"There is no model {spec!r}. Did you mean {' or '.join(homes)}? {HOW_TO_NAME}")
-    return unknown("model", spec, [_embedded.NAME], HOW_TO_NAME)
+    packages = "".join(f" Installed packages add {each}:NAME." for each in recognisers())
+    return unknown("model", spec, [_embedded.NAME], HOW_TO_NAME + packages)
 
 
 def _source(family: str, rest: str, weights: Path | None) -> str:
     spec = f"{family}:{rest}" if family else rest
-    return f"{spec}:{weights}" if weights and family in ("torchvision", "timm", "zoo") else spec
+    return f"{spec}:{weights}" if weights and family not in ("", "embedded", "python") else spec
 
 
 _COUNTS: Mapping[str, Callable[[], int]] = {
@@ -204,7 +225,7 @@ class Available(NamedTuple):
 
 
 def available() -> list[Available]:
-    """What `load` understands. Imports nothing, so it is quick."""
+    """What `load` understands. Imports no library of models, so it is quick; what other packages add comes last."""
     return [
         Available(
             _embedded.NAME, "EfficientNet-Lite0, ImageNet, 1000 classes; comes with Pellucid", _has(WEIGHTS_PACKAGE)
@@ -220,6 +241,11 @@ def available() -> list[Available]:
         Available("python:PACKAGE.MODULE:FACTORY", "what a function of yours returns", True),
         Available(
             "PATH/FILE.py:FACTORY", f"the same from a file; the function is called {DEFAULT_FACTORY!r} by default", True
+        ),
+        *(
+            Available(f"{each.id}:NAME", f"{each.title}; of the package {origin_of(each)}", True)
+            for each in recognisers().values()
+            if each.load
         ),
     ]
 

@@ -15,6 +15,7 @@ from pellucid.contracts import Canvas, Classes, Model, Preprocess, Site
 from pellucid.errors import BadModel, BadOption
 from pellucid.models.labels import read_classes
 from pellucid.models.preprocessing import Auto, preprocess_with
+from pellucid.models.recognisers import recognised
 from pellucid.pictures.transforms import measured
 from pellucid.targets import Part, checked_answers
 from pellucid.zoo.self_explaining import mask_of
@@ -39,7 +40,8 @@ def wrap(
 ) -> Model:
     """Make a `Model` of a module, which stays as it is: its mode, gradients and hooks are not touched.
 
-    torchvision's detectors are recognised: their targets are boxes and classes, before suppression.
+    torchvision's detectors are recognised: their targets are boxes and classes, before suppression. Installed packages
+    may recognise others, see docs/plugins.md; what is given here comes first.
     A module from `torch.compile` is replaced by the one it was made from. A `Model` comes back as it is, or as a
     copy with what else is given put in its place.
 
@@ -130,7 +132,7 @@ def _bare(module: object) -> Model:
     plain = _uncompiled(module)
     bare, manner = Model(plain, name=type(plain).__name__, mask=mask_of(plain)), manner_of(plain)
     if manner is None:
-        return bare
+        return recognised(plain, lambda told: wrap(bare, **told)) or bare
     own = Preprocess(None, None, "bilinear", (0.0,) * 3, (1.0,) * 3)  # it resizes and normalises by itself
     return replace(bare, preprocess=own, call=manner.call, canvas=manner.canvas, site=manner.site)
 

@@ -15,6 +15,7 @@ import torch
 from pellucid._version import __version__
 from pellucid.contracts import Prediction, Preprocess, Reference, kind_of
 from pellucid.explanation import Explanation
+from pellucid.plugins import origins
 from pellucid.report.subjects import PictureView
 
 _SURE = 0.5
@@ -34,6 +35,7 @@ def versions() -> dict[str, str]:
         "numpy": np.__version__,
         "pillow": PIL.__version__,
         "python": platform.python_version(),
+        **{origin.package: origin.version for origin in origins()},
     }
 
 
