@@ -11,10 +11,11 @@ FUSED_ATTENTION = _attention(
     aten="""
         _scaled_dot_product_flash_attention_for_cpu _scaled_dot_product_flash_attention
         _scaled_dot_product_efficient_attention _scaled_dot_product_cudnn_attention
+        _scaled_dot_product_fused_attention_overrideable
     """,
     node="""
         scaleddotproductflashattentionforcpu scaleddotproductflashattention scaleddotproductefficientattention
-        scaleddotproductcudnnattention
+        scaleddotproductcudnnattention scaleddotproductfusedattentionoverrideable
     """,
     bind="query key value attn_mask=None dropout_p=0.0 is_causal=False scale=None enable_gqa=False",
 )

@@ -6,6 +6,9 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from pellucid.capture.operators import families as op
+from pellucid.capture.operators.vocabulary import Operator, computed_by, declined, of
+
 Shape = tuple[int, ...]
 
 
@@ -20,11 +23,10 @@ def multiply_adds(func: Any, named: Mapping[str, Any], outputs: Sequence[Shape])
     Returns:
         None for operations that multiply inside and have no rule here.
     """
-    name = func._schema.name.removeprefix("aten::").rstrip("_")
-    rule = _RULES.get(name)
-    if rule is not None:
-        return rule(named, outputs)
-    return None if name in _OPAQUE else 0
+    operator = computed_by(func._schema.name.removeprefix("aten::"))
+    if operator is None:
+        return 0
+    return None if operator in DECLINED else RULES[operator](named, outputs)
 
 
 def _convolution(named: Mapping[str, Any], outputs: Sequence[Shape]) -> int:
@@ -33,28 +35,24 @@ def _convolution(named: Mapping[str, Any], outputs: Sequence[Shape]) -> int:
     return int(positions[0] * math.prod(positions[2:]) * math.prod(named["weight"].shape))
 
 
-def _product(left: str, right: str) -> Callable[[Mapping[str, Any], Sequence[Shape]], int]:
-    def rule(named: Mapping[str, Any], _: Sequence[Shape]) -> int:
-        return int(math.prod(named[left].shape) * named[right].shape[-1])
+def _product(named: Mapping[str, Any], _: Sequence[Shape]) -> int:
+    """Every number of the left operand meets every column of the right one; a vector is one column."""
+    left, right = next(pair for pair in _OPERANDS if set(pair) <= set(named))
+    columns = named[right].shape[-1] if named[right].ndim > 1 else 1
+    if right == "weight":  # of a dense layer, which is turned
+        columns = len(named[right])
+    return int(math.prod(named[left].shape) * columns)
 
-    return rule
 
-
-def _every_number(name: str) -> Callable[[Mapping[str, Any], Sequence[Shape]], int]:
-    """A product with a vector, or of two: every number of the argument is used once."""
-
-    def rule(named: Mapping[str, Any], _: Sequence[Shape]) -> int:
-        return int(math.prod(named[name].shape))
-
-    return rule
+_OPERANDS = (
+    ("mat1", "mat2"), ("batch1", "batch2"), ("mat", "vec"), ("self", "mat2"), ("self", "vec"), ("self", "tensor"),
+    ("self", "other"), ("input", "weight"),
+)  # fmt: skip
+"""Names of both factors, by operation; what is added comes first where a name is in two rows."""
 
 
 def _outer(named: Mapping[str, Any], _: Sequence[Shape]) -> int:
     return int(math.prod(named["vec1"].shape) * math.prod(named["vec2"].shape))
-
-
-def _summed_products(named: Mapping[str, Any], _: Sequence[Shape]) -> int:
-    return int(math.prod(named["batch1"].shape) * named["batch2"].shape[-1])
 
 
 def _bilinear(named: Mapping[str, Any], _: Sequence[Shape]) -> int:
@@ -62,8 +60,13 @@ def _bilinear(named: Mapping[str, Any], _: Sequence[Shape]) -> int:
     return int(math.prod(named["i1"].shape[:-1]) * math.prod(named["i2"].shape))
 
 
-def _recurrent(named: Mapping[str, Any], _: Sequence[Shape]) -> int:
-    """One layer of an LSTM, one way: every weight is used once per sample and step, at the first step too."""
+def _recurrent(named: Mapping[str, Any], _: Sequence[Shape]) -> int | None:
+    """One layer of an LSTM, one way: every weight is used once per sample and step, at the first step too.
+
+    None for kernels that take the whole stack of layers at once.
+    """
+    if "weight0" not in named:
+        return None
     weights = math.prod(named["weight0"].shape) + math.prod(named["weight1"].shape)
     return int(math.prod(named["input"].shape[:-1]) * weights)
 
@@ -75,34 +78,33 @@ def _attention(named: Mapping[str, Any], _: Sequence[Shape]) -> int:
     return int(math.prod(batch) * length * keys * (width + values))
 
 
-_RULES: dict[str, Callable[[Mapping[str, Any], Sequence[Shape]], int]] = {
-    **dict.fromkeys(("convolution", "_convolution", "cudnn_convolution", "convolution_overrideable"), _convolution),
-    "mm": _product("self", "mat2"),
-    "bmm": _product("self", "mat2"),
-    "addmm": _product("mat1", "mat2"),
-    "baddbmm": _product("batch1", "batch2"),
-    "addbmm": _summed_products,
-    "_int_mm": _product("self", "mat2"),
-    "mv": _every_number("self"),
-    "addmv": _every_number("mat"),
-    **dict.fromkeys(("dot", "vdot"), _every_number("self")),
-    "addr": _outer,
-    "_trilinear": _bilinear,
-    "mkldnn_rnn_layer": _recurrent,
+def _nothing(_: Mapping[str, Any], __: Sequence[Shape]) -> int:
+    return 0
+
+
+CostRule = Callable[[Mapping[str, Any], Sequence[Shape]], "int | None"]
+RULES: dict[Operator, CostRule] = {
+    **dict.fromkeys(
+        of(kinds=("activations", "arithmetic", "moving", "norms", "pooling", "reductions", "recurrent")), _nothing
+    ),
+    **dict.fromkeys((op.CONVOLUTION, op.TRANSPOSED_CONVOLUTION), _convolution),
     **dict.fromkeys(
         (
-            "_scaled_dot_product_efficient_attention",
-            "_scaled_dot_product_flash_attention",
-            "_scaled_dot_product_flash_attention_for_cpu",
-            "_scaled_dot_product_cudnn_attention",
+            op.MATMUL, op.LINEAR, op.SHORT_MATMUL, op.EINSUM, op.ADDMM, op.ADDMV, op.BADDBMM, op.ADDBMM, op.DOT,
+            op.TENSORDOT,
         ),
-        _attention,
+        _product,
     ),
+    op.ADDR: _outer,
+    op.OUTER: _nothing,
+    op.BILINEAR: _bilinear,
+    op.LSTM: _recurrent,
+    op.FUSED_ATTENTION: _attention,
+}  # fmt: skip
+"""By operator; norms, activations, pooling and what moves values count nothing. Operators of Python alone count as the
+operations that they are made of."""
+DECLINED: dict[Operator, str] = {
+    **declined("multiplies inside, out of sight", op.GRU, op.RNN, op.NATIVE_ATTENTION, op.FFT, op.CDIST),
+    **declined("scales inside, in short numbers", op.SCALED_MATMUL),
+    **declined("a kernel of other processors with other arguments", op.SLOW_CONVOLUTION),
 }
-_OPAQUE = frozenset(
-    """
-    _cdist_forward _cudnn_rnn _fft_c2c _fft_c2r _fft_r2c _native_multi_head_attention _scaled_mm
-    _transformer_encoder_layer_fwd cudnn_rnn gru lstm quantized_gru quantized_lstm rnn_relu rnn_tanh slow_conv3d
-    slow_conv_transpose2d
-    """.split()  # noqa: SIM905
-)

@@ -212,3 +212,8 @@ def behind(node: str) -> Operator | None:
 def of(*traits: str, kinds: tuple[str, ...] = ()) -> Iterator[Operator]:
     """Operators with any of these traits, or of one of these families."""
     return (each for each in _OPERATORS if not each.traits.isdisjoint(traits) or each.kind in kinds)
+
+
+def declined(reason: str, *operators: Operator) -> dict[Operator, str]:
+    """Operators that a transformation has no rule for, each with the reason, for its table `DECLINED`."""
+    return dict.fromkeys(operators, reason)

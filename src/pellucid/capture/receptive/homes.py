@@ -8,15 +8,25 @@ query is. Homes follow from the operations alone, not from weights or pictures, 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import reduce
 from types import MappingProxyType
 
 import torch
 from torch import Tensor
 
+from pellucid.capture.operators import Operator, op
 from pellucid.capture.receptive.propagation import Reach
-from pellucid.capture.receptive.rules import Doubt, OperatorCall, around, elementwise, lean, rule_for
+from pellucid.capture.receptive.rules import (
+    Doubt,
+    OperatorCall,
+    around,
+    elementwise,
+    factors_of,
+    lean,
+    matrix_product,
+    rule_for,
+)
 
 
 class Homes(Reach):  # type: ignore[no-untyped-call]
@@ -35,7 +45,7 @@ class Homes(Reach):  # type: ignore[no-untyped-call]
 
     def rule(self, call: OperatorCall) -> tuple[Tensor | None, frozenset[Doubt]]:
         """As of `Reach`, but for operations at which the more local operand decides."""
-        own = _RULES.get(call.name)
+        own = _RULES.get(call.operator) if call.operator else None
         if own is None and elementwise(call):
             own = _nearest_operand
         return rule_for(call) if own is None else (own(call), frozenset())
@@ -65,19 +75,20 @@ def _nearest_operand(call: OperatorCall) -> Tensor:
     return nearest(call.tracked())
 
 
-def _own(name: str) -> Callable[[OperatorCall], Tensor]:
+def _own(*names: str) -> Callable[[OperatorCall], Tensor]:
     """What normalises, or adds up what came before, leaves every value where it is."""
-    return lambda call: call.boxes(name)
+    return lambda call: call.boxes(next(name for name in names if name in call.given))
 
 
-def _product(first: str, second: str, *added: str) -> Callable[[OperatorCall], Tensor]:
-    def rule(call: OperatorCall) -> Tensor:
-        a, b = call.boxes(first), call.boxes(second)
-        rows, columns = around(a, [-1]), around(b, [-2 if b.ndim > 2 else -1])
-        parts = [rows.squeeze(-1) if b.ndim == 2 else rows, columns.squeeze(-1) if b.ndim == 2 else columns]
-        return nearest([*parts, *(call.boxes(name) for name in added)])
-
-    return rule
+def _product(call: OperatorCall) -> Tensor:
+    named = factors_of(call)
+    if named is None or named[1] == "vec":
+        return matrix_product(call)
+    first, second, added = named
+    a, b = call.boxes(first), call.boxes(second)
+    rows, columns = around(a, [-1]), around(b, [-2 if b.ndim > 2 else -1])
+    parts = [rows.squeeze(-1) if b.ndim == 2 else rows, columns.squeeze(-1) if b.ndim == 2 else columns]
+    return nearest([*parts, *(call.boxes(name) for name in added)])
 
 
 def _attention(call: OperatorCall) -> Tensor:
@@ -101,32 +112,13 @@ def _common(call: OperatorCall) -> Tensor:
     return torch.where(real, shared, every)
 
 
-_RULES = MappingProxyType(
+_RULES: Mapping[Operator, Callable[[OperatorCall], Tensor]] = MappingProxyType(
     {
-        "mm": _product("self", "mat2"),
-        "bmm": _product("self", "mat2"),
-        "addmm": _product("mat1", "mat2", "self"),
-        "_addmm_activation": _product("mat1", "mat2", "self"),
-        "baddbmm": _product("batch1", "batch2", "self"),
-        **dict.fromkeys(
-            (
-                "_scaled_dot_product_flash_attention_for_cpu", "_scaled_dot_product_flash_attention",
-                "_scaled_dot_product_efficient_attention", "_scaled_dot_product_cudnn_attention",
-                "_scaled_dot_product_fused_attention_overrideable",
-            ),
-            _attention,
-        ),
-        **dict.fromkeys(("_softmax", "_safe_softmax", "_log_softmax"), _common),
-        **dict.fromkeys(
-            (
-                "native_layer_norm", "native_group_norm", "native_batch_norm", "cudnn_batch_norm",
-                "miopen_batch_norm", "_native_batch_norm_legit", "_native_batch_norm_legit_no_training",
-                "_batch_norm_no_update",
-            ),
-            _own("input"),
-        ),
-        **dict.fromkeys(("cumsum", "cumprod", "logcumsumexp", "cummax", "cummin"), _own("self")),
-        "_native_multi_head_attention": _own("query"),
-        "_transformer_encoder_layer_fwd": _own("src"),
+        **dict.fromkeys((op.MATMUL, op.LINEAR, op.EINSUM, op.TENSORDOT, op.ADDMM, op.BADDBMM), _product),
+        op.FUSED_ATTENTION: _attention,
+        **dict.fromkeys((op.SOFTMAX, op.LOG_SOFTMAX), _common),
+        **dict.fromkeys((op.LAYER_NORM, op.RMS_NORM, op.GROUP_NORM, op.BATCH_NORM), _own("input")),
+        **dict.fromkeys((op.CUMSUM, op.CUMPROD, op.LOGCUMSUMEXP, op.CUMMAX, op.CUMMIN), _own("self")),
+        op.NATIVE_ATTENTION: _own("query", "src"),
     }
-)  # fmt: skip
+)

@@ -1,4 +1,4 @@
-"""What each operation does to boxes of pixels; see `reach.py`.
+"""What each operation does to boxes of pixels; see `propagation.py`.
 
 Operations are named as ATen names them, so that modules, functions, tensor methods and TorchScript all meet the same
 rule. An operation without a rule may use everything that it is given: its results get the box around all of that, which
@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import reduce
 from typing import Any, Literal
 
 import torch
 from torch import Tensor
 from torch.utils._pytree import tree_leaves, tree_map
+
+from pellucid.capture.operators import Operator, computed_by, declined, of, op
 
 _NOWHERE = -(2**40)
 """In place of a position: this tap does not exist, even beyond the edge."""
@@ -44,6 +46,11 @@ class OperatorCall:
         """The operation's name without overload and without the underscore of its in-place form."""
         space, _, name = self.func._schema.name.partition("::")
         return name.rstrip("_") if space == "aten" else f"{space}::{name}"
+
+    @property
+    def operator(self) -> Operator | None:
+        """Which of the vocabulary computes it; None for operations that are not in it."""
+        return computed_by(self.name)
 
     @property
     def shape(self) -> torch.Size:
@@ -76,20 +83,25 @@ Rule = Callable[[OperatorCall], Tensor]
 
 def rule_for(call: OperatorCall) -> tuple[Tensor | None, frozenset[Doubt]]:
     """Boxes of the call's first result, None if it is a constant; and new doubts about them."""
-    if call.name in _CONSTANT or call.name.startswith("new_") or call.name.endswith("_like"):
+    operator = call.operator
+    if operator is op.MAKE or call.name.startswith("new_") or call.name.endswith("_like"):
         return None, frozenset()
-    chosen = _CHOOSING.get(call.name)
-    if chosen and call.tracks(*chosen):
+    places = _PLACES.get(operator) if operator else _PLACES_ELSEWHERE.get(call.name)
+    if places and call.tracks(*places):
         return _everything(call), frozenset({Doubt("data", f"{call.name} chooses pixels by their values")})
-    rule = _elementwise if elementwise(call) else _RULES.get(call.name)
+    rule = _elementwise if elementwise(call) else _rule(operator)
     if rule is None:
         return _everything(call), frozenset({Doubt("bound", f"no rule for {call.name}")})
     return rule(call), frozenset(call.doubts)
 
 
+def _rule(operator: Operator | None) -> Rule | None:
+    return RULES.get(operator) if operator else None
+
+
 def elementwise(call: OperatorCall) -> bool:
     """Whether each value is made of those at its own position, operands broadcast."""
-    rule = _RULES.get(call.name)
+    rule = _rule(call.operator)
     joins_two = rule is _reduce and "other" in call.given
     return joins_two or rule is _elementwise or (rule is None and torch.Tag.pointwise in call.func.tags)
 
@@ -325,15 +337,32 @@ def _pad_from_inside(call: OperatorCall) -> Tensor:
     return join([_move()(call), beyond])
 
 
-def _matrix_product(first: str, second: str, *added: str) -> Rule:
-    def rule(call: OperatorCall) -> Tensor:
-        a, b = call.boxes(first), call.boxes(second)
-        rows = around(a, [-1])
-        columns = around(b, [-2 if b.ndim > 2 else -1])
-        parts = [rows.squeeze(-1) if b.ndim == 2 else rows, columns.squeeze(-1) if b.ndim == 2 else columns]
-        return join([*parts, *(call.boxes(name) for name in added)])
+def factors_of(call: OperatorCall) -> tuple[str, str, tuple[str, ...]] | None:
+    """Names of a matrix product's factors, and of what is added to it."""
+    found = (row for row in _FACTORS if {row[0], row[1], *row[2]} <= set(call.given))
+    return next(found, None)
 
-    return rule
+
+_FACTORS = (
+    ("mat1", "mat2", ("self",)), ("batch1", "batch2", ("self",)), ("mat", "vec", ("self",)), ("self", "mat2", ()),
+    ("self", "vec", ()),
+)  # fmt: skip
+
+
+def matrix_product(call: OperatorCall) -> Tensor:
+    """Rows of the left factor meet columns of the right one."""
+    if "weight" in call.given:
+        return _dense(call)
+    named = factors_of(call)
+    if named is None:
+        call.doubts.add(Doubt("bound", f"no rule for {call.name}"))
+        return _everything(call)
+    first, second, added = named
+    a, b = call.boxes(first), call.boxes(second)
+    rows = around(a, [-1])
+    columns = around(b, [-2 if b.ndim > 2 else -1])
+    parts = [rows.squeeze(-1) if b.ndim == 2 else rows, columns.squeeze(-1) if b.ndim == 2 else columns]
+    return join([*parts, *(call.boxes(name) for name in added)])
 
 
 def _dense(call: OperatorCall) -> Tensor:
@@ -413,37 +442,97 @@ def _columns(call: OperatorCall) -> Tensor:
     )
 
 
-_CONSTANT = frozenset({"empty", "zeros", "ones", "full", "arange", "eye", "rand", "randn", "randint", "linspace"})
-_REDUCING = """
-    mean sum amax amin max min prod argmax argmin var std var_mean std_mean norm linalg_vector_norm logsumexp any all
-    median nanmedian nansum nanmean mode count_nonzero aminmax
-"""
-_MIXING = """
-    _native_multi_head_attention _transformer_encoder_layer_fwd _fft_r2c _fft_c2c _fft_c2r
-"""
-_UNTOUCHED = """
-    _prelu_kernel clone _to_copy contiguous hardswish hardtanh native_dropout dropout lift lift_fresh rrelu_with_noise
-    tril triu _conj_physical
-"""
-_CHOOSING = {
-    "index": ("indices",),
-    "_unsafe_index": ("indices",),
-    "index_put": ("indices",),
-    "index_select": ("index",),
-    "gather": ("index",),
-    "scatter": ("index",),
-    "take": ("index",),
-    "embedding": ("indices",),
-    "masked_select": ("mask",),
-    "masked_scatter": ("mask",),
+def _copied(call: OperatorCall) -> Tensor:
+    return _overwrite("src")(call) if "src" in call.given else _elementwise(call)
+
+
+def _filled(call: OperatorCall) -> Tensor:
+    return _overwrite("value" if call.name == "fill" else "")(call)
+
+
+def _put(call: OperatorCall) -> Tensor:
+    """Values put into places told by number, which replace what was there."""
+    added = call.given.get("accumulate") or call.given.get("reduce") is not None
+    if call.name not in ("index_put", "scatter", "slice_scatter", "select_scatter") or added:
+        call.doubts.add(Doubt("bound", f"no rule for {call.name}{' that adds up' * bool(added)}"))
+        return _everything(call)
+    if isinstance(call.given.get("value"), (int, float)):  # a constant depends on nothing
+        call = replace(call, given={**call.given, "value": torch.inf})
+    return _move("indices", "index")(call)
+
+
+RULES: dict[Operator, Rule] = {
+    **dict.fromkeys(of("elementwise"), _elementwise),
+    **dict.fromkeys(
+        (
+            op.ADD, op.SUB, op.RSUB, op.MUL, op.DIV, op.RDIV, op.POW, op.RPOW, op.FLOAT_POW, op.ATAN2, op.HYPOT,
+            op.REMAINDER, op.FMOD, op.FLOOR_DIVIDE, op.COMPARISON, op.ADDCMUL, op.ADDCDIV, op.LERP, op.MAXIMUM,
+            op.MINIMUM, op.FMAX, op.FMIN, op.OUTER, op.DROPOUT, op.WHERE, op.MASKED_FILL, op.TRIANGLE,
+        ),
+        _elementwise,
+    ),
+    **dict.fromkeys((op.FFT, op.NATIVE_ATTENTION), _everything),
+    **dict.fromkeys(
+        (
+            op.MEAN, op.SUM, op.NANSUM, op.MAX, op.MIN, op.AMAX, op.AMIN, op.AMINMAX, op.MEDIAN, op.NANMEDIAN, op.MODE,
+            op.KTHVALUE, op.PROD, op.VAR, op.STD, op.VAR_MEAN, op.STD_MEAN, op.NORM, op.LOGSUMEXP, op.COUNTING,
+        ),
+        _reduce,
+    ),
+    op.COPY: _copied,
+    op.FILL: _filled,
+    **dict.fromkeys((op.CONVOLUTION, op.TRANSPOSED_CONVOLUTION), _convolution),
+    **dict.fromkeys((op.MAX_POOL, op.AVG_POOL), _pool),
+    **dict.fromkeys((op.ADAPTIVE_AVG_POOL, op.ADAPTIVE_MAX_POOL), _adaptive_pool),
+    op.INTERPOLATE: _resize,
+    op.PAD: lambda call: _pad(call) if call.name == "constant_pad_nd" else _pad_from_inside(call),
+    **dict.fromkeys(
+        (op.MATMUL, op.LINEAR, op.EINSUM, op.TENSORDOT, op.ADDMM, op.ADDMV, op.BADDBMM), matrix_product
+    ),
+    op.FUSED_ATTENTION: _attention,
+    **dict.fromkeys((op.SOFTMAX, op.LOG_SOFTMAX, op.SORT, op.TOPK), _along),
+    **dict.fromkeys((op.CUMSUM, op.CUMPROD, op.LOGCUMSUMEXP, op.CUMMAX, op.CUMMIN), _so_far),
+    op.GLU: _gated,
+    **dict.fromkeys((op.LAYER_NORM, op.RMS_NORM), _layer_norm),
+    op.GROUP_NORM: _group_norm,
+    op.BATCH_NORM: _batch_norm,
+    **dict.fromkeys(
+        (op.VIEW, op.CAT, op.STACK, op.ROLL, op.FLIP, op.REPEAT, op.PIXEL_SHUFFLE, op.CHANNEL_SHUFFLE), _move()
+    ),
+    op.GETITEM: _move("indices"),
+    **dict.fromkeys((op.INDEX_SELECT, op.GATHER, op.TAKE), _move("index")),
+    op.SCATTER: _put,
+    op.IM2COL: _columns,
+}  # fmt: skip
+SHARED = frozenset({op.EXPAND, op.PERMUTE, op.SQUEEZE, op.SPLIT, op.MAKE})
+"""Views share the boxes of the memory that they look at, and constants have none: no rule is asked."""
+DECLINED: dict[Operator, str] = {
+    **declined("its windows are drawn by chance", op.FRACTIONAL_MAX_POOL),
+    **declined("where values go, the picture says", op.MAX_UNPOOL, op.MASKED_SELECT, op.GRID_SAMPLE, op.EMBEDDING),
+    **declined("recurrence mixes all steps", op.LSTM, op.GRU, op.RNN),
+    **declined("adds up columns that overlap", op.COL2IM),
+    **declined(
+        "every value may meet every other: the box around all", op.ADDBMM, op.ADDR, op.DOT, op.BILINEAR, op.CDIST,
+        op.SHORT_MATMUL, op.SCALED_MATMUL,
+    ),
+    **declined("a kernel of other processors with other arguments", op.SLOW_CONVOLUTION),
+}  # fmt: skip
+_PLACES: Mapping[Operator, tuple[str, ...]] = {
+    op.GETITEM: ("indices",),
+    op.SCATTER: ("indices", "index", "mask"),
+    op.INDEX_SELECT: ("index",),
+    op.GATHER: ("index",),
+    op.TAKE: ("index",),
+    op.EMBEDDING: ("indices",),
+    op.MASKED_SELECT: ("mask",),
+    op.GRID_SAMPLE: ("grid",),
+    op.MAX_UNPOOL: ("indices",),
+}
+"""Arguments that say which pixels are chosen."""
+_PLACES_ELSEWHERE: Mapping[str, tuple[str, ...]] = {
     "nonzero": ("self",),
     "bincount": ("self",),
     "multinomial": ("self",),
-    "grid_sampler_2d": ("grid",),
-    "grid_sampler_3d": ("grid",),
-    "cudnn_grid_sampler": ("grid",),
-    "max_unpool2d": ("indices",),
-    "max_unpool3d": ("indices",),
     "torchvision::deform_conv2d": ("offset", "mask"),
     "torchvision::roi_align": ("rois",),
     "torchvision::roi_pool": ("rois",),
@@ -451,79 +540,4 @@ _CHOOSING = {
     "torchvision::ps_roi_pool": ("rois",),
     "torchvision::nms": ("dets",),
 }
-_RULES: Mapping[str, Rule] = {
-    **dict.fromkeys(_UNTOUCHED.split(), _elementwise),
-    **dict.fromkeys(_MIXING.split(), _everything),
-    **dict.fromkeys(_REDUCING.split(), _reduce),
-    **dict.fromkeys(("zero", "normal", "uniform", "bernoulli", "exponential", "random"), _overwrite("")),
-    "fill": _overwrite("value"),
-    "copy": _overwrite("src"),
-    **dict.fromkeys(("convolution", "_convolution", "convolution_overrideable"), _convolution),
-    **dict.fromkeys(
-        (
-            "max_pool1d", "max_pool2d_with_indices", "max_pool3d_with_indices",
-            "avg_pool1d", "avg_pool2d", "avg_pool3d",
-        ),
-        _pool,
-    ),
-    **dict.fromkeys(
-        (
-            "adaptive_avg_pool1d", "_adaptive_avg_pool2d", "_adaptive_avg_pool3d",
-            "adaptive_max_pool2d", "adaptive_max_pool3d",
-        ),
-        _adaptive_pool,
-    ),
-    **dict.fromkeys(
-        (
-            "upsample_nearest1d", "upsample_nearest2d", "upsample_nearest3d", "upsample_linear1d",
-            "upsample_bilinear2d", "upsample_bicubic2d", "upsample_trilinear3d",
-            "_upsample_nearest_exact1d", "_upsample_nearest_exact2d", "_upsample_nearest_exact3d",
-            "_upsample_bilinear2d_aa", "_upsample_bicubic2d_aa",
-        ),
-        _resize,
-    ),
-    "constant_pad_nd": _pad,
-    **dict.fromkeys([f"{kind}_pad{n}d" for kind in ("reflection", "replication") for n in (1, 2, 3)], _pad_from_inside),
-    "mm": _matrix_product("self", "mat2"),
-    "bmm": _matrix_product("self", "mat2"),
-    "addmm": _matrix_product("mat1", "mat2", "self"),
-    "_addmm_activation": _matrix_product("mat1", "mat2", "self"),
-    "baddbmm": _matrix_product("batch1", "batch2", "self"),
-    "mv": _matrix_product("self", "vec"),
-    "addmv": _matrix_product("mat", "vec", "self"),
-    "linear": _dense,
-    **dict.fromkeys(
-        (
-            "_scaled_dot_product_flash_attention_for_cpu", "_scaled_dot_product_flash_attention",
-            "_scaled_dot_product_efficient_attention", "_scaled_dot_product_cudnn_attention",
-        ),
-        _attention,
-    ),
-    **dict.fromkeys(("_softmax", "_safe_softmax", "_log_softmax", "sort", "topk"), _along),
-    **dict.fromkeys(("cumsum", "cumprod", "logcumsumexp", "cummax", "cummin"), _so_far),
-    "glu": _gated,
-    "native_layer_norm": _layer_norm,
-    "native_group_norm": _group_norm,
-    **dict.fromkeys(
-        (
-            "native_batch_norm", "cudnn_batch_norm", "miopen_batch_norm", "_native_batch_norm_legit",
-            "_native_batch_norm_legit_no_training", "_batch_norm_no_update",
-        ),
-        _batch_norm,
-    ),
-    **dict.fromkeys(
-        (
-            "cat", "stack", "roll", "flip", "rot90", "repeat", "pixel_shuffle", "pixel_unshuffle", "channel_shuffle",
-            "native_channel_shuffle", "_unsafe_view", "_reshape_copy", "slice_scatter", "select_scatter",
-        ),
-        _move(),
-    ),
-    "index": _move("indices"),
-    "_unsafe_index": _move("indices"),
-    "index_put": _move("indices"),
-    "index_select": _move("index"),
-    "gather": _move("index"),
-    "scatter": _move("index"),
-    "take": _move("index"),
-    "im2col": _columns,
-}  # fmt: skip
+"""The same of operations that are in no vocabulary."""

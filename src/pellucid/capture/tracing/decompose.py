@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from pellucid.capture.operators import Operator, computed_by, declined, of, op
 from pellucid.capture.tracing.tracer import KeptStep
 
 
@@ -69,14 +71,9 @@ def take_apart(step: KeptStep, unit: int, at: tuple[int, ...]) -> Pieces | None:
     Returns:
         None for other operations.
     """
-    name = step.func._schema.name.removeprefix("aten::")
-    if name in ("addmm", "mm"):
-        return _dense(step, name, unit, at)
-    if name in ("convolution", "_convolution", "cudnn_convolution"):
-        return _convolution(step, unit, at)
-    if name in _POOLING or name in ("mean", *_ADAPTIVE):
-        return _pooling(step, name, unit, at)
-    return None
+    operator = computed_by(step.func._schema.name.removeprefix("aten::"))
+    rule = RULES.get(operator) if operator else None
+    return None if rule is None else rule(step, unit, at)
 
 
 def take_pools_apart(layer: nn.Module, x: Tensor, unit: int, at: tuple[int, ...]) -> Pieces:
@@ -102,11 +99,10 @@ def take_pools_apart(layer: nn.Module, x: Tensor, unit: int, at: tuple[int, ...]
     return Pieces("sum", cells, weights, 0.0, weights, start, step, float(output.detach()))
 
 
-_POOLING = ("max_pool2d_with_indices", "max_pool3d_with_indices", "avg_pool1d", "avg_pool2d", "avg_pool3d")
-_ADAPTIVE = ("_adaptive_avg_pool2d", "_adaptive_avg_pool3d", "adaptive_max_pool2d", "adaptive_max_pool3d")
-
-
-def _dense(step: KeptStep, name: str, unit: int, at: tuple[int, ...]) -> Pieces:
+def _dense(step: KeptStep, unit: int, at: tuple[int, ...]) -> Pieces | None:
+    if step.output.ndim != 2 or "mat2" not in step.given:
+        return None  # batches of matrices, and vectors
+    name = "addmm" if "mat1" in step.given else "mm"
     row = at[0] if at else 0
     left, right = ("mat1", "mat2") if name == "addmm" else ("self", "mat2")
     cells, weights = step.given[left][row].cpu(), step.given[right][:, unit].cpu()
@@ -143,8 +139,10 @@ def _convolution(step: KeptStep, unit: int, at: tuple[int, ...]) -> Pieces:
     return Pieces("sum", cells, weight[unit].cpu(), bias, sent, start, dilation, value)
 
 
-def _pooling(step: KeptStep, name: str, unit: int, at: tuple[int, ...]) -> Pieces | None:
+def _pooling(step: KeptStep, unit: int, at: tuple[int, ...]) -> Pieces | None:
+    name = step.func._schema.name.removeprefix("aten::")
     given, x = step.given, step.given["self"][:1]
+    adaptive = computed_by(name) in (op.ADAPTIVE_AVG_POOL, op.ADAPTIVE_MAX_POOL)
     axes = x.ndim - 2
     keeps = step.output.ndim == x.ndim
     if name == "mean" and (axes < 1 or sorted(d % x.ndim for d in given["dim"] or ()) != list(range(2, x.ndim))):
@@ -152,7 +150,7 @@ def _pooling(step: KeptStep, name: str, unit: int, at: tuple[int, ...]) -> Piece
     at = at if keeps else ()
     value = float(step.output[0, unit, *at])
     backward = _gradient(step, "self", unit, at)[unit : unit + 1]
-    if name == "mean" or name in _ADAPTIVE:
+    if name == "mean" or adaptive:
         shape = x.shape[2:]
         grid = step.output.shape[2:] if name != "mean" else (1,) * axes
         place = at or (0,) * axes
@@ -216,3 +214,22 @@ def apply_alone(step: KeptStep, index: tuple[int, ...]) -> float:
         return number.double() if number.is_floating_point() else number
 
     return float(step.func(**{key: there(item) for key, item in step.given.items()})[0])
+
+
+PieceRule = Callable[[KeptStep, int, tuple[int, ...]], Pieces | None]
+RULES: dict[Operator, PieceRule] = {
+    **dict.fromkeys((op.CONVOLUTION, op.TRANSPOSED_CONVOLUTION), _convolution),
+    **dict.fromkeys((op.LINEAR, op.ADDMM, op.MATMUL), _dense),
+    **dict.fromkeys((op.MAX_POOL, op.AVG_POOL, op.ADAPTIVE_AVG_POOL, op.ADAPTIVE_MAX_POOL, op.MEAN), _pooling),
+}
+_ONE_NUMBER = "one number at a time: worked out alone, not taken apart"
+DECLINED: dict[Operator, str] = {
+    **declined("no weighted cells: more than one value decides each other's part", *of(kinds=("attention", "norms"))),
+    **declined("moves values only", *of(kinds=("moving",))),
+    **declined(_ONE_NUMBER, *of(kinds=("activations", "arithmetic"))),
+    **declined("products of rows that one matrix of weights does not give", *of(kinds=("products",))),
+    **declined("steps that follow one another", *of(kinds=("recurrent",))),
+    **declined("sums up more than a window", *of(kinds=("reductions",))),
+    **declined("its windows are not told by its arguments", *of(kinds=("pooling", "convolution"))),
+}
+DECLINED = {operator: reason for operator, reason in DECLINED.items() if operator not in RULES}
