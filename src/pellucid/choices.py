@@ -1,7 +1,7 @@
 """The method that was found best for a model, remembered for `--method auto`.
 
-A file per model, named by the fingerprint of its weights, in the user's data folder, or in the one that the
-environment variable `PELLUCID_DATA` names.
+A file per model, named by its weights, preprocessing and reading (`Model.computation`), in the user's data folder, or
+in the one that the environment variable `PELLUCID_DATA` names.
 """
 
 from __future__ import annotations
@@ -53,14 +53,14 @@ def choice_of(model: Model) -> BestMethod:
         return found
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise UnknownName(
-            f"No method has been found best for {model.name} with these weights yet: `pellucid compare PICTURES "
-            "--best`, with the same --model, finds one and remembers it."
+            f"No method has been found best for {model.name} with these weights and this preprocessing yet: `pellucid "
+            "compare PICTURES --best`, with the same --model and flags, finds one and remembers it."
         ) from error
 
 
 def file_of(model: Model) -> Path:
     """Where the choice for a model is kept."""
-    return data_folder() / "choices" / f"{model.fingerprint}.json"
+    return data_folder() / "choices" / f"{model.computation}.json"
 
 
 def data_folder() -> Path:

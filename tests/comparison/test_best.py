@@ -74,7 +74,7 @@ def test_of_equals_the_faster(compared, monkeypatch):
 def test_remembered_by_the_weights_and_used(compared, folder):
     choice = best(standing(compared, {"saliency": 2.0, "grad-cam": 1.0}, {}))
     file = remember(compared, choice)
-    assert file == folder / "choices" / f"{compared.model.fingerprint}.json"
+    assert file == folder / "choices" / f"{compared.model.computation}.json"
     assert json.loads(file.read_text())["model"]["name"] == compared.model.name
     assert choice_of(compared.model) == choice
     found = pellucid.explain(compared.model, tiny.images(1), "auto")

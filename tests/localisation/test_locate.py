@@ -144,7 +144,9 @@ def test_what_is_saved(tmp_path):
     manifest = json.loads((folder / "manifest.json").read_text())
     assert manifest["targets"][0]["objects"][0]["bbox"] == [15, 9, 12, 3]
     assert manifest["rule"]["mask"].startswith("above 0.2 of the map's maximum (arXiv:1512.04150")
-    assert json.loads((out / "localisation.json").read_text()) == found.coco()
+    written, coco = json.loads((out / "localisation.json").read_text()), found.coco()
+    assert {name: written.get(name) for name in coco} == coco
+    assert [each["name"] for each in written["inputs"]] == [each["file_name"] for each in coco["images"]]
     assert set(manifest["files"]) == {path.name for path in folder.iterdir()}
 
 

@@ -85,7 +85,10 @@ def test_the_manifest_says_how_it_was_made(tmp_path):
     record = read(tmp_path / "out")
     assert record["schema_version"] == 1
     assert record["command"] == "pellucid explain cat.png"
-    assert record["model"] == {"name": "tiny", "source": None, "fingerprint": found.model.fingerprint}
+    assert record["model"] == {
+        "name": "tiny", "source": None, "fingerprint": found.model.fingerprint,
+        "computation": found.model.computation, "device": "cpu",
+    }  # fmt: skip
     assert set(record["versions"]) == {"pellucid", "torch", "numpy", "pillow", "python"}
     assert record["device"] == "cpu"
     assert record["preprocessing"]["size"] == [24, 24]

@@ -126,5 +126,5 @@ def _run(call: Invocation) -> int:
 def _told(call: Invocation, kind: str, message: str, code: int) -> int:
     """The exit status; with --json the error stands on standard output too, so that it always holds a document."""
     if "--json" in call.arguments:
-        show.document({"error": kind, "message": message, "exit_code": code})
+        show.document({"error": kind, "message": message, "exit_code": code}, command=call.command)
     return code

@@ -54,7 +54,12 @@ def atlas(ctx: click.Context, /, pictures: tuple[str, ...], spec: str | None, as
         show.warning(show.plain(f"{source}: {reason}"))
     notes = [*made.notes, *(made.dream.notes if made.dream else [])]
     if as_json:
-        show.document({"files": [str(f) for f in files], "cells": [vars(c) for c in made.cells], "notes": notes})
+        from pellucid.storage.provenance import named_inputs
+
+        inputs = named_inputs(dict.fromkeys(made.sources))
+        cells = [vars(cell) for cell in made.cells]
+        document = {"files": [str(file) for file in files], "cells": cells, "failed": made.failed, "notes": notes}
+        show.document(document, model=model, inputs=inputs)
     else:
         for note in notes:
             show.note(note)

@@ -29,6 +29,7 @@ def camify(spec: str, as_json: bool, **given: Any) -> int:
     from pellucid.models.factory import FILE_SPEC
     from pellucid.models.trained import TRAINED, save_trained
     from pellucid.storage.atomic import writing
+    from pellucid.storage.provenance import named_inputs
     from pellucid.training import read_examples
     from pellucid.training.camify import camify as give_head
 
@@ -55,7 +56,9 @@ def camify(spec: str, as_json: bool, **given: Any) -> int:
                 "classes": list(made.card.classes),
                 "seconds": made.seconds,
                 "notes": list(made.notes),
-            }
+            },
+            model=model,
+            inputs=named_inputs([given["data"]]),
         )
         return 0
     for note in made.notes:

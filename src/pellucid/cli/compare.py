@@ -80,7 +80,6 @@ def compare(ctx: click.Context, /, pictures: tuple[str, ...], as_json: bool, **g
     from pellucid.comparison.run import DEFAULT_METRICS
     from pellucid.comparison.saving import document
     from pellucid.pictures import find_pictures
-    from pellucid.report import facts
 
     call: Invocation = ctx.obj
     out = results_folder(given["out"])
@@ -120,7 +119,7 @@ def compare(ctx: click.Context, /, pictures: tuple[str, ...], as_json: bool, **g
         except (BadOption, Refused) as error:
             unkept, code = error, max(code, error.exit_code)
     if as_json:
-        record = document(comparison, created=facts.created(), command=call.command)
+        record = document(comparison, command=call.command)
         why = unkept and {"error": type(unkept).__name__, "message": str(unkept)}
         last = {"out": str(out), "interrupted": stopped and str(stopped), "exit_code": code}
         show.document({**record, "best": chosen and as_record(chosen), "not_remembered": why, **last})

@@ -43,6 +43,7 @@ def dissect(
     """
     from pellucid.inspection import dissect as take_apart
     from pellucid.pictures import find_pictures
+    from pellucid.storage.provenance import named_inputs
 
     held = usable_path(masks, "--masks")
     if not held.is_dir():
@@ -57,7 +58,8 @@ def dissect(
         iou = {name: found.iou[:, k].tolist() for k, name in enumerate(found.concepts)}
         matches = [vars(match) for match in found.matches]
         covered = dict(zip(found.concepts, found.covered, strict=True))
-        show.document({"layer": str(found.site), "matches": matches, "iou": iou, "covered": covered})
+        document = {"layer": str(found.site), "matches": matches, "iou": iou, "covered": covered}
+        show.document(document, model=model, inputs=named_inputs(every))
         return 0
     title = f"{found.site} of {model.name}: {len(found.matches)} of {len(found.iou)} units match a concept"
     show.line(plain(title), style="bold")

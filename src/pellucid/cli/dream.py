@@ -198,6 +198,7 @@ def _run(
     from pellucid.feature_visualisation.dream import dream as make
     from pellucid.feature_visualisation.saving import manifest, save_dream
     from pellucid.feature_visualisation.trust import trust as compare
+    from pellucid.storage.provenance import named_inputs
 
     out = png_file(given["out"])
     call: Invocation = ctx.obj
@@ -224,7 +225,8 @@ def _run(
     files = save_dream(made, out, animation=given["animation"] or "gif", command=call.command)
     finish(kept, stopped=made.stopped)
     if as_json:
-        show.document({"files": [str(f) for f in files], **manifest(made, call.command)})
+        inputs = named_inputs([given["start"]] if given["start"] else [])
+        show.document({"files": [str(f) for f in files], **manifest(made, call.command, inputs)})
     else:
         _present(made)
         show.line("\n".join(map(show.plain, files)))

@@ -61,6 +61,8 @@ def fool(picture: str | None, spec: str | None, as_json: bool, **given: Any) -> 
     failed = saved is not None and not (saved.fools and (reached or not given["from_noise"]))
     code = NOTHING_FOUND if failed else 0
     if as_json:
+        from pellucid.storage.provenance import named_inputs
+
         show.document({
             "file": str(out), "changed": reached, "distance": float(made.distance[0]), "eps": float(made.eps[0]),
             "norm": made.norm, "attack": name, "before": answers[0][1], "after": answers[1][1],
@@ -69,7 +71,8 @@ def fool(picture: str | None, spec: str | None, as_json: bool, **given: Any) -> 
             },
             "notes": notes,
             "exit_code": code,
-        })  # fmt: skip
+        }, model=model, inputs=named_inputs([picture] if picture else []),
+        )  # fmt: skip
         return _ended(alone, code)
     show.table(
         ("", "answer", ("probability", "right")),

@@ -64,7 +64,7 @@ def inspect(
     found = look_into(model, picture, shape=wanted, layers=layers or None)
     folder = found.save(usable_path(out, "--out"), scale=scale, command=call.command) if out else None
     if as_json:
-        show.document({**record_of(found), "out": None if folder is None else str(folder)})
+        show.document({**record_of(found, command=call.command), "out": None if folder is None else str(folder)})
         return 0
     _table(found, whole)
     if folder is not None:

@@ -40,8 +40,9 @@ def compare(
     """
     from pellucid.localisation.annotations import read_annotations
     from pellucid.localisation.scoring import score
-    from pellucid.report.manifest import as_json as written
-    from pellucid.storage.atomic import write_text
+    from pellucid.storage.atomic import write_bytes
+    from pellucid.storage.plain_json import as_file
+    from pellucid.storage.provenance import head, named_inputs
 
     known = read_annotations(given["annotations"]).matched(model.classes)
     pairs, clashes = _pairs(pictures, known, given["annotations"])
@@ -64,9 +65,12 @@ def compare(
         *report.notes,
         *([f"{missing} pictures are not in the annotations."] if missing else []),
     ]
-    about = {"command": command, "model": model.name, "method": given["method"], "layout": known.layout}
-    document = {"schema_version": show.SCHEMA_VERSION, **about, **report.known, "notes": notes}
-    write_text(out / "scores.json", written(document))
+    inputs = named_inputs(source for source, _ in pairs)
+    about = {"method": given["method"], "layout": known.layout}
+    # Version 1 had the network's name alone as `model`.
+    document = {**head(command=command, model=model, inputs=inputs, schema_version=2), **about, **report.known}
+    document["notes"] = notes
+    write_bytes(out / "scores.json", as_file(document))
     if as_json:
         show.document(document)
         return status

@@ -40,7 +40,7 @@ def layers(spec: str, picture: str | None, whole: bool, as_json: bool, **given: 
     with Bar(1) as bar:
         found = look_for(model, picture, progress=bar.tick)
     if as_json:
-        show.document(_document(found))
+        show.document(_document(found), model=found.model, inputs=_inputs(found, picture), schema_version=2)
     elif not found.layers:
         raise BadSite(found.reason)
     else:
@@ -58,9 +58,15 @@ def _used(layer: Layer, found: Layers) -> bool:
     return layer.site == default if default else found.picture is None and layer.recommended
 
 
+def _inputs(found: Layers, source: str | None) -> list[dict[str, Any]]:
+    from pellucid.storage.provenance import input_record
+
+    return [input_record(found.picture, source=source)] if found.picture else []
+
+
 def _document(found: Layers) -> dict[str, Any]:
+    """What `--json` says besides the head; version 1 had the network's name alone as `model`."""
     return {
-        "model": found.model.name,
         "input": list(found.pixels),
         "picture": found.picture.name if found.picture else None,
         "recommended": None if found.recommended is None else str(found.recommended),

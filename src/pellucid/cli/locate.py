@@ -143,16 +143,13 @@ class _Loop:
 
     def finish(self) -> dict[str, Any]:
         """Write the document of all pictures, say what failed, and return the document with both."""
-        from pellucid._version import __version__
-        from pellucid.report.manifest import as_json
-        from pellucid.storage.atomic import write_text
+        from pellucid.localisation.saving import summary
+        from pellucid.storage.atomic import write_bytes
+        from pellucid.storage.plain_json import as_file
 
-        document = {
-            "info": {"description": "found by pellucid locate", "version": __version__, "command": self.command},
-            **self.found.as_dict(),
-        }
+        document = summary(self.model, self.found.as_dict(), command=self.command)
         if self.found.images:
-            write_text(self.out / "localisation.json", as_json(document))
+            write_bytes(self.out / "localisation.json", as_file(document))
         for _, error in self.failed:
             show.error(str(error))
         if self.interrupted:

@@ -45,7 +45,13 @@ def look(
         except BadSite as error:
             reason = str(error)
     if as_json:
-        show.document({**_record(found), "out": None if drawn is None else str(drawn)})
+        from pellucid.storage.provenance import named_inputs
+
+        show.document(
+            {**_record(found), "out": None if drawn is None else str(drawn)},
+            model=found.model,
+            inputs=named_inputs([picture]),
+        )
         return 0
     _print(found)
     if drawn is not None:

@@ -11,22 +11,15 @@ from pellucid.contracts import Attribution
 from pellucid.evaluation import trust_of
 from pellucid.explanation import Explanation
 from pellucid.report.manifest import partial
-
-SCHEMA_VERSION = 1
+from pellucid.storage.provenance import head, input_record
 
 
 def as_document(work: Work, result: CommandResult) -> dict[str, Any]:
     """The whole run as one JSON document."""
+    inputs = [inputs_of(each) for each in result.done]
     return {
-        "schema_version": SCHEMA_VERSION,
+        **head(command=work.command, model=work.model, inputs=inputs),
         "pellucid": __version__,
-        "command": work.command,
-        "model": {
-            "name": work.model.name,
-            "source": work.model.source,
-            "fingerprint": work.model.fingerprint,
-            "device": work.device,
-        },
         "seed": work.seed,
         "out": str(work.out),
         "pictures": [each.document if isinstance(each, Earlier) else of_picture(each) for each in result.done],
@@ -37,6 +30,14 @@ def as_document(work: Work, result: CommandResult) -> dict[str, Any]:
     }
 
 
+def inputs_of(done: Done | Earlier) -> dict[str, Any]:
+    """The head's entry of a picture that was explained, now or earlier."""
+    if isinstance(done, Done):
+        return input_record(done.picture, source=done.found.source)
+    known = done.document
+    return {**{name: known.get(name) for name in ("name", "source", "size", "box")}, "notes": known.get("decoding", [])}
+
+
 def of_picture(done: Done) -> dict[str, Any]:
     """What is said of a picture that was explained."""
     explanation = done.explanation
@@ -45,8 +46,10 @@ def of_picture(done: Done) -> dict[str, Any]:
         "name": done.found.name,
         "source": done.found.source,
         "size": {"rows": done.picture.image.height, "columns": done.picture.image.width},
+        "box": list(done.picture.box),
         "seen": list(done.picture.box),
         "notes": [*done.picture.notes, *explanation.notes],
+        "decoding": list(done.picture.notes),
         "predictions": [prediction.known for prediction in predictions],
         "choices": dict(explanation.choices),
         "attributions": [_attribution(attribution, explanation) for attribution in explanation],

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import os
 import sys
@@ -14,6 +13,7 @@ from typing import IO, TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
+    from pellucid.contracts import Model
     from pellucid.evaluation import Metric
 
 _WIDTH_OF_FILES = 120
@@ -109,15 +109,32 @@ def bar(share: float, width: int = 24) -> RenderableType:
     return ProgressBar(total=1.0, completed=min(max(share, 0.0), 1.0) if math.isfinite(share) else 0.0, width=width)
 
 
-SCHEMA_VERSION = 1
-"""Of documents that do not state their own: goes up when a name in them goes or means something else."""
+def document(
+    content: Mapping[str, Any],
+    *,
+    model: Model | None = None,
+    inputs: Iterable[Mapping[str, Any]] = (),
+    schema_version: int = 1,
+    command: str = "",
+) -> None:
+    """Print one JSON document on standard output.
 
+    Args:
+        content: what it says; a name of the head that stands in it replaces the head's own.
+        model: the network, where there is one.
+        inputs: what it was given, see `storage.provenance.input_record`.
+        schema_version: goes up when a name in the document goes or means something else.
+        command: the command line; "" is the one at work.
+    """
+    from pellucid.storage.plain_json import as_json
+    from pellucid.storage.provenance import head
 
-def document(content: Mapping[str, Any]) -> None:
-    """Print one JSON document on standard output, with its version; numbers that JSON lacks become null."""
-    versioned = {"schema_version": SCHEMA_VERSION, **content}
+    # What comes from a function that made the whole document has its head already.
+    own = {} if "inputs" in content else head(
+        command=command or _command(), model=model, inputs=inputs, schema_version=schema_version
+    )  # fmt: skip
     try:
-        sys.stdout.write(json.dumps(_finite(versioned), indent=2, allow_nan=False, default=str) + "\n")
+        sys.stdout.write(as_json({**own, **content}, indent=2, ascii_only=True))
     except BrokenPipeError:
         _unread(sys.stdout)
 
@@ -129,12 +146,12 @@ def _unread(stream: IO[str]) -> None:
     os.close(nowhere)
 
 
-def _finite(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {str(key): _finite(v) for key, v in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(v) for v in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+def _command() -> str:
+    """The command line that is at work."""
+    import click
+
+    context = click.get_current_context(silent=True)
+    return getattr(context and context.obj, "command", "")
 
 
 @contextmanager

@@ -35,12 +35,13 @@ def build(sources: tuple[str, ...], side: int, grey: bool, out: str, as_json: bo
     from dataclasses import asdict
 
     from pellucid.feature_visualisation.spectrum import build_spectrum, save_spectrum
+    from pellucid.storage.provenance import named_inputs
 
     with Bar(1) as bar:
         magnitude, card = build_spectrum(sources, side=side, grey=grey, progress=bar.tick)
     path = save_spectrum(magnitude, card, usable_path(out, "--out"))
     if as_json:
-        show.document({"file": str(path), **asdict(card)})
+        show.document({"file": str(path), **asdict(card)}, inputs=named_inputs(card.source))
         return 0
     for source, reason in card.failed.items():
         show.warning(f"{source}: {reason}")

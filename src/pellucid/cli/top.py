@@ -42,6 +42,7 @@ def top(
     from pellucid.cli.progress import Bar
     from pellucid.inspection import top_pictures
     from pellucid.storage.atomic import as_png, write_bytes
+    from pellucid.storage.provenance import named_inputs
 
     wanted = _numbers(units)
     folder = usable_path(out, "--out")
@@ -62,7 +63,8 @@ def top(
     write_bytes(folder / "top.png", as_png(sheet))
     if as_json:
         hits = {str(unit): [vars(hit) for hit in found.units[unit]] for unit in chosen}
-        show.document({"layer": str(found.site), "pictures": len(found.seen), "units": hits, "out": str(folder)})
+        said = {"layer": str(found.site), "pictures": len(found.seen), "failed": found.failed, "units": hits}
+        show.document({**said, "out": str(folder), "exit_code": code}, model=model, inputs=named_inputs(found.seen))
         return code
     best = [(str(unit), f"{found.units[unit][0].value:.4g}", plain(found.units[unit][0].source)) for unit in chosen]
     show.line(plain(f"{found.site} of {model.name}, {len(found.seen)} pictures"), style="bold")

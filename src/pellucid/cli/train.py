@@ -126,7 +126,7 @@ def _pictures(
     interrupted = made.trained.ended == "interrupted"
     if not interrupted:
         made.trained.kept.forget()
-    _tell(made, own, weights, out, as_json=as_json)
+    _tell(made, own, weights, out, data, as_json=as_json)
     if interrupted:
         show.note(show.plain(_of_interrupted(made, weights)))
         return Cancelled.exit_code
@@ -148,6 +148,7 @@ def _own_masks(made: Study, weights: Path, seed: int) -> MaskComparison:
 
 
 def _waves(architecture: str, given: dict[str, Any], out: Path, command: str, bar: Bar, *, as_json: bool) -> int:
+    from pellucid.models import wrap
     from pellucid.storage.atomic import write_text, writing
     from pellucid.training.report import waves_page
     from pellucid.training.waves import NETWORK, SETTINGS, learn_waves
@@ -166,7 +167,8 @@ def _waves(architecture: str, given: dict[str, Any], out: Path, command: str, ba
     write_text(out / "report.html", waves_page(made, settings, command=command))
     if as_json:
         show.document({"weights": str(weights), "order": made.order, "ended": made.trained.ended,
-                       "report": str(out / "report.html")})  # fmt: skip
+                       "report": str(out / "report.html")},
+                      model=wrap(made.trained.module, name=NETWORK))  # fmt: skip
     else:
         show.line(f"Frequencies were learned in the order {', '.join(map(str, made.order)) or 'none'}.")
         show.line(f"{made.trained.ended}, {made.seconds:.0f} s; {show.plain(out / 'report.html')}")
@@ -185,8 +187,11 @@ def _known(own: MaskComparison) -> dict[str, Any]:
     return {name: {metric: s.known for metric, s in each.items()} for name, each in own.scores.items()}
 
 
-def _tell(made: Study, own: MaskComparison | None, weights: Path, out: Path, *, as_json: bool) -> None:
+def _tell(made: Study, own: MaskComparison | None, weights: Path, out: Path, data: str, *, as_json: bool) -> None:
     from dataclasses import asdict
+
+    from pellucid.models import load
+    from pellucid.storage.provenance import named_inputs
 
     if as_json:
         show.document(
@@ -203,7 +208,9 @@ def _tell(made: Study, own: MaskComparison | None, weights: Path, out: Path, *, 
                 "seconds": made.seconds,
                 "notes": made.notes,
                 "masks": _known(own) if own else None,
-            }
+            },
+            model=load(weights),
+            inputs=named_inputs([data]),
         )
         return
     for note in made.notes:

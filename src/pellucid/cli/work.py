@@ -23,8 +23,8 @@ from pellucid.explanation import Explanation
 from pellucid.jobs import Failure, Store, content_of, over
 from pellucid.models.preprocessing import preprocessing_of
 from pellucid.pictures import PictureRef, prepare
-from pellucid.report.manifest import as_json
 from pellucid.report.names import picture_slug, unique
+from pellucid.storage.plain_json import as_file
 
 KEPT = ".explained"
 """Folder in the results' one for what is remembered until all pictures were reached; no picture's has such a name."""
@@ -171,7 +171,7 @@ class _Job:
     def _keep(self, done: Done, content: str) -> None:
         if self.store.folder is not None:
             record = {"files": {path.name: content_of(path) for path in done.files}, "document": of_picture(done)}
-            self.store.write(content, as_json(record).encode("utf-8", "backslashreplace"), done.folder.name)
+            self.store.write(content, as_file(record), done.folder.name)
 
 
 def _record(payload: bytes) -> dict[str, Any]:

@@ -9,8 +9,9 @@ from pellucid.choices import BestMethod, as_record, file_of
 from pellucid.comparison.comparison import Comparison, Place
 from pellucid.errors import Refused
 from pellucid.report import facts
-from pellucid.report.manifest import as_json
 from pellucid.storage.atomic import write_text
+from pellucid.storage.plain_json import as_json
+from pellucid.storage.provenance import head, now
 
 
 def best(comparison: Comparison) -> BestMethod:
@@ -35,9 +36,7 @@ def best(comparison: Comparison) -> BestMethod:
         )
     first = min(worth, key=lambda place: (place.rank, comparison.seconds_of(place.method)))
     given = comparison.options.get(first.method, {})
-    return BestMethod(
-        first.method, dict(given), _why(comparison, first, ranked), len(comparison.pictures), facts.created()
-    )
+    return BestMethod(first.method, dict(given), _why(comparison, first, ranked), len(comparison.pictures), now())
 
 
 def remember(comparison: Comparison, choice: BestMethod) -> Path:
@@ -47,7 +46,7 @@ def remember(comparison: Comparison, choice: BestMethod) -> Path:
         BadOption: it cannot be written.
     """
     model = comparison.model
-    record = {**as_record(choice), "model": {"name": model.name, "source": model.source or None}}
+    record = {**head(created=choice.created, model=model), **as_record(choice)}
     return write_text(file_of(model), as_json(record))
 
 

@@ -19,6 +19,7 @@ from pellucid.report import facts
 from pellucid.report.charts import curves
 from pellucid.report.document import document
 from pellucid.report.packing import photograph
+from pellucid.storage import provenance
 
 _FILM = 224  # pixels on a frame's longer side
 _OWN = "this method"
@@ -59,7 +60,7 @@ def page(comparison: Comparison, *, created: str, command: str = "") -> str:
         charts=_charts(comparison, metrics),
         films=[_film(comparison, picture) for picture in comparison.pictures if picture.maps],
         command=command,
-        versions=facts.versions(),
+        versions=provenance.versions(),
         facts=facts,
     )
 

@@ -16,7 +16,7 @@ from pellucid.comparison.comparison import Compared
 from pellucid.contracts import Cost, Prediction
 from pellucid.evaluation import Evaluation, Score
 from pellucid.registry import find_metric
-from pellucid.report.manifest import as_json
+from pellucid.storage.plain_json import as_json
 
 KIND = "compare 2"
 """Of the question; another number when what is written here changes."""

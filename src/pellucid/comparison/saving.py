@@ -11,12 +11,11 @@ from pellucid._version import __version__
 from pellucid.comparison.comparison import Comparison
 from pellucid.comparison.page import page
 from pellucid.evaluation import Score
-from pellucid.report import facts
-from pellucid.report.manifest import as_json
 from pellucid.report.tables import comma_separated
+from pellucid.storage import provenance
 from pellucid.storage.atomic import complete, encode
+from pellucid.storage.plain_json import as_file
 
-SCHEMA_VERSION = 1
 COLUMNS = ("picture", "target", "map", "control", "metric", "better", "value")
 
 
@@ -26,25 +25,21 @@ def save(comparison: Comparison, folder: Path, *, command: str = "") -> Path:
     Raises:
         BadOption: the folder cannot be written to; nothing is left behind.
     """
-    created = facts.created()
+    created = provenance.now()
     with complete(folder) as staging:
         (staging / "comparison.html").write_bytes(encode(page(comparison, created=created, command=command)))
-        record = as_json(document(comparison, created=created, command=command))
-        (staging / "comparison.json").write_bytes(record.encode("utf-8", "backslashreplace"))
+        (staging / "comparison.json").write_bytes(as_file(document(comparison, created=created, command=command)))
         (staging / "scores.csv").write_bytes(encode(table(comparison)))
     return folder
 
 
-def document(comparison: Comparison, *, created: str, command: str = "") -> dict[str, Any]:
+def document(comparison: Comparison, *, created: str = "", command: str = "") -> dict[str, Any]:
     """Everything that was found out, as plain values."""
     model = comparison.model
+    inputs = [provenance.input_record(p.picture, p.name, p.source or None) for p in comparison.pictures]
     return {
-        "schema_version": SCHEMA_VERSION,
+        **provenance.head(created=created, command=command, model=model, inputs=inputs),
         "pellucid": __version__,
-        "created": created,
-        "command": command or None,
-        "versions": facts.versions(),
-        "model": {"name": model.name, "source": model.source or None, "fingerprint": model.fingerprint},
         "seed": comparison.seed,
         "target": comparison.target,
         "layer": comparison.layer,

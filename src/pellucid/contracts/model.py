@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from itertools import chain
+from typing import Any
 
+import torch
 from torch import Tensor, nn
 
-from pellucid.errors import UnknownName, unknown
-
-if TYPE_CHECKING:
-    pass
 from pellucid.contracts.geometry import Canvas
 from pellucid.contracts.layers import Site
+from pellucid.digests import digest
+from pellucid.errors import UnknownName, unknown
 
 
 def kind_of(function: Any) -> str:
@@ -48,6 +48,44 @@ class Preprocess:
         """The values by name, for files: a function stands there as the name of its kind."""
         values = {name: value for name, value in vars(self).items() if name != "transform"}
         return values if self.transform is None else {**values, "transform": kind_of(self.transform)}
+
+    @property
+    def channels(self) -> int:
+        """Channels of the model's input: 3 is colour, 1 is grey."""
+        return len(self.mean)
+
+    @property
+    def value_range(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        """What black and white are in the model's input: (lowest, highest), one number per channel each."""
+        pairs = list(zip(self.mean, self.std, strict=True))
+        return tuple((0.0 - mean) / std for mean, std in pairs), tuple((1.0 - mean) / std for mean, std in pairs)
+
+    @property
+    def fingerprint(self) -> str:
+        """16 hex digits of everything that turns a picture into an input; a function counts by its code."""
+        return digest(self)[:16]
+
+    def normalise(self, pictures: Tensor) -> Tensor:
+        """Pictures as the model's input: `(pictures - mean) / std`.
+
+        Args:
+            pictures: `[..., channel, row, column]`, 0 to 1, of any float type and device, which the result keeps.
+        """
+        mean, std = self._per_channel(pictures)
+        return (pictures - mean) / std
+
+    def denormalise(self, inputs: Tensor) -> Tensor:
+        """The model's input as pictures: `inputs * std + mean`, 0 to 1 where it was made from a picture.
+
+        Args:
+            inputs: `[..., channel, row, column]`, of any float type and device, which the result keeps.
+        """
+        mean, std = self._per_channel(inputs)
+        return inputs * std + mean
+
+    def _per_channel(self, like: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and standard deviation, `[channel, 1, 1]`."""
+        return like.new_tensor(self.mean)[:, None, None], like.new_tensor(self.std)[:, None, None]
 
 
 @dataclass(frozen=True)
@@ -131,6 +169,33 @@ class Model:
         from pellucid.contracts.fingerprint import fingerprint
 
         return fingerprint(self.module)
+
+    @property
+    def reading(self) -> tuple[Any, ...]:
+        """What decides, besides the module itself, what an answer is: how it is fed, run and read."""
+        fed = (self.preprocess, self.call, self.canvas, self.inputs)
+        return (*fed, self.output, self.classes, self.site, self.answers)
+
+    @cached_property
+    def computation(self) -> str:
+        """16 hex digits of all that an answer rests on: the weights, the preprocessing and the reading of the output.
+
+        Two models with the same `fingerprint` that are fed or read in different ways differ here. Name and device play
+        no part.
+        """
+        return digest(self.fingerprint, *self.reading)[:16]
+
+    @property
+    def device(self) -> torch.device:
+        """Where the first of its weights is, or of its buffers if it has none; the CPU if there is neither."""
+        first = next(chain(self.module.parameters(), self.module.buffers()), None)
+        return torch.device("cpu") if first is None else first.device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Of the first of its weights that are real numbers, or of its buffers; float32 if there is neither."""
+        tensors = chain(self.module.parameters(), self.module.buffers())
+        return next((tensor.dtype for tensor in tensors if tensor.is_floating_point()), torch.float32)
 
     def canvas_of(self, size: tuple[int, int]) -> Canvas:
         """The plane that its layers see of a picture of so many rows and columns; the picture itself for most."""

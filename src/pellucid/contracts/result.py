@@ -39,6 +39,10 @@ class Cost:
     forward: int
     backward: int
 
+    def __add__(self, other: Cost) -> Cost:
+        """That of both, one after the other."""
+        return Cost(self.seconds + other.seconds, self.forward + other.forward, self.backward + other.backward)
+
 
 @dataclass(frozen=True, eq=False)
 class Provenance:

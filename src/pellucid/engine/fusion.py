@@ -41,13 +41,12 @@ def fused(parts: Sequence[Attribution], how: str) -> Attribution:
     values, layers = fuse_maps([a.raw if a.raw.ndim == 3 else a.values for a in parts], size, how, canvas)
     names = [str(a.site) for a in parts]
     notes = dict.fromkeys(note for a in parts for note in a.notes)
-    costs = [a.cost for a in parts]
     return replace(
         parts[0],
         values=values,
         raw=values.clone(),
         site=JoinedSites(tuple(site for a in parts if a.site for site in a.site.sites)),
-        cost=Cost(sum(c.seconds for c in costs), sum(c.forward for c in costs), sum(c.backward for c in costs)),
+        cost=sum((a.cost for a in parts), Cost(0.0, 0, 0)),
         extras={"layers": layers},
         notes=(*notes, f"The {how} of the maps at {', '.join(names)}, {SCALING[how]}."),
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 import torch
@@ -57,7 +57,7 @@ def _joined(found: Sequence[Score | None], sizes: Sequence[int]) -> Score:
         mean=mean,
         interval=interval,
         extras=extras,
-        cost=_total(score.cost for score in known),
+        cost=sum((score.cost for score in known), Cost(0.0, 0, 0)),
         notes=tuple(dict.fromkeys(note for score in known for note in score.notes)),
         controls=controls,
         asked="score" if any(score.asked == "score" for score in known) else "probability",
@@ -71,8 +71,3 @@ def _rows(tensors: Sequence[Tensor | None], sizes: Sequence[int]) -> Tensor:
         for tensor, size in zip(tensors, sizes, strict=True)
     ]
     return torch.cat(rows)
-
-
-def _total(costs: Iterable[Cost]) -> Cost:
-    every = list(costs)
-    return Cost(sum(c.seconds for c in every), sum(c.forward for c in every), sum(c.backward for c in every))

@@ -17,6 +17,7 @@ from pellucid.pictures import decode, sheet
 from pellucid.report import facts
 from pellucid.report.charts import curves
 from pellucid.report.document import document
+from pellucid.storage import provenance
 
 _CURVES = 6
 _SHOWN = 5
@@ -30,7 +31,7 @@ def dream_page(made: Visualisation, command: str = "") -> str:
     slopes, drawn = made.slope, as_sheet(made)
     return document(
         "dream.html",
-        created=facts.created(),
+        created=provenance.now(),
         name="Dream",
         headline=_headline(made),
         sentence=f"{facts.count(len(made.pictures), 'picture')} that {made.model.name} asks for; "
@@ -53,7 +54,7 @@ def dream_page(made: Visualisation, command: str = "") -> str:
             "Size": " x ".join(map(str, made.size)),
             "Model": f"{made.model.name}, {made.model.fingerprint}",
         },
-        versions=facts.versions(),
+        versions=provenance.versions(),
         command=command,
     )
 

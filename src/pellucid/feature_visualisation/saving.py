@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -12,9 +12,9 @@ from pellucid.feature_visualisation.atlas import Atlas
 from pellucid.feature_visualisation.drawing import as_sheet
 from pellucid.feature_visualisation.page import dream_page
 from pellucid.feature_visualisation.visualisation import Visualisation
-from pellucid.report import facts
-from pellucid.report.manifest import as_json
+from pellucid.storage import provenance
 from pellucid.storage.atomic import complete, encode
+from pellucid.storage.plain_json import as_file
 
 _FRAME = 80  # milliseconds of one frame of an animation
 
@@ -45,7 +45,7 @@ def save_dream(made: Visualisation, path: Path, *, animation: str = "gif", comma
     names = [path.name, f"{path.stem}.json", f"{path.stem}.html"]
     with complete(path.parent) as staging:
         whole.save(staging / names[0])
-        (staging / names[1]).write_bytes(encode(as_json(manifest(made, command))))
+        (staging / names[1]).write_bytes(as_file(manifest(made, command)))
         (staging / names[2]).write_bytes(encode(dream_page(made, command)))
         if made.snapshots:
             names.append(f"{path.stem}.{animation}")
@@ -71,13 +71,16 @@ def _on_the_way(made: Visualisation, *, flat: bool) -> Iterator[Visualisation]:
             yield replace(then, pictures=then.judged, alpha=None) if flat else then
 
 
-def manifest(made: Visualisation, command: str = "") -> dict[str, Any]:
-    """All that has to be known to make the same again, and what was reached."""
+def manifest(made: Visualisation, command: str = "", inputs: Iterable[Mapping[str, Any]] = ()) -> dict[str, Any]:
+    """All that has to be known to make the same again, and what was reached.
+
+    Args:
+        made: the pictures.
+        command: that made them.
+        inputs: what was given to the network, for those that show what it sees; see `storage.provenance`.
+    """
     return {
-        "schema_version": 1,
-        "created": facts.created(),
-        "command": command,
-        "model": {"name": made.model.name, "source": made.model.source, "fingerprint": made.model.fingerprint},
+        **provenance.head(command=command, model=made.model, inputs=inputs),
         "objective": made.objective,
         "made_by": {"recipe": made.made_by, "options": made.options} if made.made_by else None,
         "recipe": asdict(made.recipe),
@@ -93,7 +96,6 @@ def manifest(made: Visualisation, command: str = "") -> dict[str, Any]:
         "stopped": made.stopped,
         "seconds": made.seconds,
         "notes": made.notes,
-        "versions": facts.versions(),
     }
 
 
@@ -115,8 +117,9 @@ def save_atlas(made: Atlas, folder: Path, *, command: str = "") -> list[Path]:
         "failed": made.failed,
         "atlas_notes": made.notes,
     }
-    icons = manifest(made.dream, command) if made.dream else {}
+    inputs = provenance.named_inputs(dict.fromkeys(made.sources))
+    icons = manifest(made.dream, command, inputs) if made.dream else provenance.head(command=command, inputs=inputs)
     with complete(folder) as staging:
         page.save(staging / "atlas.png")
-        (staging / "atlas.json").write_bytes(encode(as_json({**icons, **about})))
+        (staging / "atlas.json").write_bytes(as_file({**icons, **about}))
     return [folder / "atlas.png", folder / "atlas.json"]

@@ -20,7 +20,7 @@ from pellucid.errors import BadOption, BadPicture
 from pellucid.feature_visualisation.colours import decorrelate
 from pellucid.numerics import resize_picture
 from pellucid.pictures import find_pictures, prepare
-from pellucid.report import facts
+from pellucid.storage import provenance
 from pellucid.storage.atomic import complete
 
 
@@ -44,8 +44,8 @@ class SpectrumCard:
     channels: int
     slope: float
     source: list[str]
-    created: str = field(default_factory=facts.created)
-    versions: dict[str, str] = field(default_factory=facts.versions)
+    created: str = field(default_factory=provenance.now)
+    versions: dict[str, str] = field(default_factory=provenance.versions)
     failed: dict[str, str] = field(default_factory=dict)
 
 

@@ -22,13 +22,13 @@ from pellucid.inspection.graph import GraphBox
 from pellucid.inspection.structure import SETTINGS
 from pellucid.report import facts
 from pellucid.report.document import document
-from pellucid.report.manifest import as_json
 from pellucid.report.names import slug, unique
 from pellucid.report.packing import half, photograph, script_json, tables
 from pellucid.report.tables import comma_separated
+from pellucid.storage import provenance
 from pellucid.storage.atomic import complete, encode, write_text
+from pellucid.storage.plain_json import as_file
 
-SCHEMA_VERSION = 1
 _UNITS, _CELLS = 24, 56  # of a layer on the page, and cells of a map along its longer side
 _BANKS, _KERNELS, _FIRST = 12, 16, 64
 _READS = 6
@@ -40,10 +40,9 @@ def save_inspection(found: Inspection, folder: Path, *, scale: Common = "unit", 
     Raises:
         BadOption: the folder cannot be written to; nothing is left behind.
     """
-    created = facts.created()
+    created = provenance.now()
     with complete(folder) as staging:
-        record = {**record_of(found), "created": created, "command": command or None}
-        (staging / "inspection.json").write_bytes(encode(as_json(record)))
+        (staging / "inspection.json").write_bytes(as_file(record_of(found, created=created, command=command)))
         (staging / "structure.csv").write_bytes(encode(table(found)))
         (staging / "graph.svg").write_bytes(encode(found.drawing()))
         (staging / "inspection.html").write_bytes(encode(page(found, created=created, command=command)))
@@ -60,7 +59,7 @@ def write_inspection(found: Inspection, path: Path, *, command: str = "") -> Pat
     Raises:
         BadOption: it cannot be written.
     """
-    return write_text(path, page(found, created=facts.created(), command=command))
+    return write_text(path, page(found, created=provenance.now(), command=command))
 
 
 def _write_filters(found: Inspection, folder: Path) -> None:
@@ -80,13 +79,12 @@ def _write_activations(found: Inspection, folder: Path, scale: Common) -> None:
         sheet(layer, drawn).save(folder / f"{name}.png")
 
 
-def record_of(found: Inspection) -> dict[str, Any]:
+def record_of(found: Inspection, *, created: str = "", command: str = "") -> dict[str, Any]:
     """The inspection without its pictures, for JSON."""
     structure, model = found.structure, found.model
+    inputs = [provenance.input_record(found.picture)] if found.picture else []
     return {
-        "schema_version": SCHEMA_VERSION,
-        "versions": facts.versions(),
-        "model": {"name": model.name, "source": model.source or None, "fingerprint": model.fingerprint},
+        **provenance.head(created=created, command=command, model=model, inputs=inputs),
         "input": list(structure.input),
         "picture": found.picture.name if found.picture else None,
         "output": structure.total.output,
@@ -180,7 +178,7 @@ def page(found: Inspection, *, created: str, command: str = "") -> str:
         dimensions=len(found.structure.input) - 2,
         data=script_json(data),
         command=command,
-        versions=facts.versions(),
+        versions=provenance.versions(),
         facts=facts,
         short=short,
         field=described,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,7 +23,8 @@ from pellucid.models import wrap
 from pellucid.models.preprocessing import preprocessing_of
 from pellucid.pictures import PictureRef, find_pictures, prepare, sheet
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+"""Version 1 had the network's name alone as `model`."""
 KEPT = "kept"
 _RESULT = "top.json"
 _SHOWN = 16
@@ -184,11 +184,12 @@ def part_seen(
 
 
 def _write(result: TopPictures, path: Path) -> None:
-    from pellucid.storage.atomic import write_text
+    from pellucid.storage.atomic import write_bytes
+    from pellucid.storage.plain_json import as_file
+    from pellucid.storage.provenance import head, named_inputs
 
     record = {
-        "schema_version": SCHEMA_VERSION,
-        "model": result.model.name,
+        **head(model=result.model, inputs=named_inputs(result.seen), schema_version=SCHEMA_VERSION),
         "fingerprint": result.model.fingerprint,
         "layer": str(result.site),
         "most": result.most,
@@ -196,4 +197,4 @@ def _write(result: TopPictures, path: Path) -> None:
         "failed": result.failed,
         "units": [[[hit.value, hit.source, hit.row, hit.column] for hit in hits] for hits in result.units],
     }
-    write_text(path, json.dumps(record))
+    write_bytes(path, as_file(record))

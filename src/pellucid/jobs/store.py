@@ -40,12 +40,9 @@ def question(kind: str, model: Model | None = None, **facts: Any) -> str:
             that names a file counts by the file's content too.
     """
     versions = (__version__, str(torch.__version__), np.__version__, PIL.__version__)
-    return digest(SCHEMA, versions, kind, None if model is None else _of_model(model), dict(sorted(facts.items())))
-
-
-def _of_model(model: Model) -> tuple[Any, ...]:
-    read = (model.output, model.classes, model.site, model.answers)
-    return (model.module, model.preprocess, model.call, model.canvas, model.inputs, *read)
+    return digest(
+        SCHEMA, versions, kind, None if model is None else (model.module, *model.reading), dict(sorted(facts.items()))
+    )
 
 
 def content_of(source: Any) -> str:

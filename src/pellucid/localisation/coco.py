@@ -102,7 +102,13 @@ class Document:
     def add(self, every: Sequence[Located], **more: Any) -> None:
         """Add all that was found in one picture, one entry for each target, and `more` to say about the picture."""
         first, number = every[0], len(self.images) + 1
-        known = {"id": number, "file_name": first.name, "width": first.size[1], "height": first.size[0]}
+        known = {
+            "id": number,
+            "file_name": first.name,
+            "width": first.size[1],
+            "height": first.size[0],
+            "box": list(first.seen),
+        }
         self.images.append({**known, **more})
         for located in every:
             category = self._category(located)

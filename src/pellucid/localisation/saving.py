@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image
 
+from pellucid._version import __version__
+from pellucid.contracts import Model
 from pellucid.localisation.coco import document
 from pellucid.numerics import Mask
 from pellucid.report import facts
-from pellucid.report.manifest import as_json
 from pellucid.report.names import picture_slug, slug, unique
-from pellucid.storage.atomic import complete, encode
+from pellucid.storage import provenance
+from pellucid.storage.atomic import complete
+from pellucid.storage.plain_json import as_file
 
 if TYPE_CHECKING:
     from pellucid.localisation.localisation import Localisation
     from pellucid.localisation.located import Located
 
-SCHEMA_VERSION = 1
 _COMPRESS = 1  # of the photographs, as in reports: a little larger, much faster
 
 
@@ -32,14 +35,44 @@ def save(found: Localisation, folder: Path, *, command: str = "", apart: bool = 
     folders = unique(picture_slug(every[0].name) for every in found.pictures)
     with complete(folder) as staging:
         if apart:
-            (staging / "localisation.json").write_bytes(encode(as_json(document(found.pictures))))
+            whole = summary(found.explanation.model, document(found.pictures), command=command)
+            (staging / "localisation.json").write_bytes(as_file(whole))
         for index, (every, name) in enumerate(zip(found.pictures, folders, strict=True)):
             inside = staging / name if apart else staging
             inside.mkdir(exist_ok=True)
             files = _pictures(every, inside)
             record = _manifest(found, index, files, command)
-            (inside / "manifest.json").write_bytes(as_json(record).encode("utf-8", "backslashreplace"))
+            (inside / "manifest.json").write_bytes(as_file(record))
     return folder
+
+
+def input_of(first: Located, source: str | None = None) -> dict[str, Any]:
+    """The head's entry of a picture, or of a sample of a tensor."""
+    rows, columns = first.size
+    known = {"name": first.name, "source": source, "size": {"rows": rows, "columns": columns}}
+    return {**known, "box": list(first.seen), "notes": []}
+
+
+def summary(model: Model, coco: Mapping[str, Any], *, command: str = "") -> dict[str, Any]:
+    """A COCO document with the head of all documents, which readers of COCO pass over.
+
+    Args:
+        model: that was asked.
+        coco: images, annotations and categories; an image may say where it is `from`.
+        command: the command line.
+    """
+    inputs = [
+        {
+            "name": image["file_name"],
+            "source": image.get("source"),
+            "size": {"rows": image["height"], "columns": image["width"]},
+            "box": image.get("box"),
+            "notes": [],
+        }
+        for image in coco["images"]
+    ]
+    info = {"description": "found by pellucid locate", "version": __version__, "command": command}
+    return {**provenance.head(command=command, model=model, inputs=inputs), "info": info, **coco}
 
 
 def _pictures(every: tuple[Located, ...], folder: Path) -> list[str]:
@@ -67,14 +100,15 @@ def _manifest(found: Localisation, index: int, files: list[str], command: str) -
     explanation, attribution, every = found.explanation, found.attribution, found.pictures[index]
     model = explanation.model
     return {
-        "schema_version": SCHEMA_VERSION,
-        "created": facts.created(),
-        "command": command or None,
-        "versions": facts.versions(),
+        **provenance.head(command=command, model=model, inputs=[input_of(every[0])]),
         "device": facts.device(explanation),
-        "model": {"name": model.name, "source": model.source or None, "fingerprint": model.fingerprint},
         "preprocessing": None if model.preprocess is None else model.preprocess.known,
-        "picture": {"name": every[0].name, "size": [every[0].size[1], every[0].size[0]], "seen": list(every[0].seen)},
+        "picture": {
+            "name": every[0].name,
+            "size": [every[0].size[1], every[0].size[0]],
+            "box": list(every[0].seen),
+            "seen": list(every[0].seen),
+        },
         "predictions": [each.known for each in explanation.predictions[index]] if explanation.predictions else [],
         "choices": dict(explanation.choices),
         "seed": explanation.seed,

@@ -1,50 +1,24 @@
-"""What the manifest and the page both say: versions, sentences, costs."""
+"""What the manifest and the page both say: sentences, costs."""
 
 from __future__ import annotations
 
 import math
-import platform
 import re
 from collections.abc import Sequence
-from datetime import UTC, datetime
 
-import numpy as np
-import PIL
-import torch
-
-from pellucid._version import __version__
 from pellucid.contracts import Prediction, Preprocess, Reference, kind_of
 from pellucid.explanation import Explanation
-from pellucid.plugins import origins
 from pellucid.report.subjects import PictureView
 
 _SURE = 0.5
 _NAMED = 3
 
 
-def created() -> str:
-    """Now, in ISO 8601, UTC."""
-    return datetime.now(UTC).isoformat(timespec="seconds")
-
-
-def versions() -> dict[str, str]:
-    """Versions of everything that can change a number."""
-    return {
-        "pellucid": __version__,
-        "torch": str(torch.__version__),
-        "numpy": np.__version__,
-        "pillow": PIL.__version__,
-        "python": platform.python_version(),
-        **{origin.package: origin.version for origin in origins()},
-    }
-
-
 def device(explanation: Explanation) -> str:
     """Where the model ran."""
     for attribution in explanation:
         return str(attribution.values.device)
-    weight = next(explanation.model.module.parameters(), None)
-    return "cpu" if weight is None else str(weight.device)
+    return str(explanation.model.device)
 
 
 def count(number: int, singular: str) -> str:

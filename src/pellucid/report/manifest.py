@@ -2,30 +2,22 @@
 
 from __future__ import annotations
 
-import json
-import math
-from collections.abc import Mapping
 from typing import Any
 
 from pellucid.contracts import Attribution
 from pellucid.report import facts
 from pellucid.report.subjects import MapView, PictureView
-
-SCHEMA_VERSION = 1
-"""Grows when a field changes its meaning or goes away; new fields do not count."""
+from pellucid.storage import provenance
 
 
 def manifest(subject: PictureView, *, created: str, command: str = "") -> dict[str, Any]:
     """Everything about one picture's explanation except the maps themselves."""
     explanation = subject.explanation
     model = explanation.model
+    seen = provenance.input_record(subject.picture, subject.name)
     return {
-        "schema_version": SCHEMA_VERSION,
-        "created": created,
-        "command": command or None,
-        "versions": facts.versions(),
+        **provenance.head(created=created, command=command, model=model, inputs=[seen]),
         "device": facts.device(explanation),
-        "model": {"name": model.name, "source": model.source or None, "fingerprint": model.fingerprint},
         "preprocessing": None if model.preprocess is None else model.preprocess.known,
         "picture": _picture(subject),
         "predictions": [prediction.known for prediction in subject.predictions],
@@ -37,21 +29,6 @@ def manifest(subject: PictureView, *, created: str, command: str = "") -> dict[s
         "methods": [_method(finding) for finding in subject.findings],
         "files": ["manifest.json", "maps.npz", "report.html", *(f"{f.key}.png" for f in subject.findings)],
     }
-
-
-def as_json(value: Any) -> str:
-    """JSON that every parser reads: values that are not finite become null, unknown objects their text."""
-    return json.dumps(_plain(value), ensure_ascii=False, allow_nan=False, indent=1) + "\n"
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    if isinstance(value, float):
-        return float(value) if math.isfinite(value) else None
-    return value if value is None or isinstance(value, str | int | bool) else str(value)
 
 
 def _picture(subject: PictureView) -> dict[str, Any]:

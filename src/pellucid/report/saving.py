@@ -12,11 +12,12 @@ from PIL.Image import Image
 
 from pellucid.explanation import Explanation
 from pellucid.pictures import heat, overlay
-from pellucid.report import facts
-from pellucid.report.manifest import array_name, as_json, manifest
+from pellucid.report.manifest import array_name, manifest
 from pellucid.report.page import page
 from pellucid.report.subjects import MapView, PictureView, as_numpy, subjects
+from pellucid.storage import provenance
 from pellucid.storage.atomic import complete, encode
+from pellucid.storage.plain_json import as_file
 
 _COMPRESS = 1  # of PNG: 12 % larger than the usual 6, a third of the time
 
@@ -39,7 +40,7 @@ def save(explanation: Explanation, folder: Path, *, command: str = "", apart: bo
     Raises:
         BadOption: the folder cannot be written to; nothing is left behind.
     """
-    every, created = subjects(explanation), facts.created()
+    every, created = subjects(explanation), provenance.now()
     with complete(folder) as staging:
         for subject in every:
             inside = staging / subject.folder if apart or len(every) > 1 else staging
@@ -68,9 +69,7 @@ def _write(subject: PictureView, folder: Path, created: str, command: str) -> No
     arrays = {name: array for finding in subject.findings for name, array in _arrays(finding).items()}
     with (folder / "maps.npz").open("wb") as file:
         np.savez(file, **arrays)  # type: ignore[arg-type]
-    record = as_json(manifest(subject, created=created, command=command))
-    # Lone surrogates of undecodable file names come out as the JSON escapes that they are read back from.
-    (folder / "manifest.json").write_bytes(record.encode("utf-8", "backslashreplace"))
+    (folder / "manifest.json").write_bytes(as_file(manifest(subject, created=created, command=command)))
     (folder / "report.html").write_bytes(encode(page([subject], created=created, command=command)))
 
 

@@ -1,1 +1,1 @@
-"""What leaves the program: files that appear completely or not at all."""
+"""What leaves the program: files that appear completely or not at all, one JSON, one head of all documents."""

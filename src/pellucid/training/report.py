@@ -16,6 +16,7 @@ from pellucid.report import facts
 from pellucid.report.charts import curves
 from pellucid.report.document import document
 from pellucid.report.packing import photograph
+from pellucid.storage import provenance
 from pellucid.training.loop import Settings, Trained, TrainingPass
 from pellucid.training.masks import MaskComparison
 from pellucid.training.study import Study
@@ -161,12 +162,12 @@ def _page(
 ) -> str:
     return document(
         "training.html",
-        created=facts.created(),
+        created=provenance.now(),
         name=name,
         headline=headline,
         sentence=sentence,
         settings={**asdict(settings), **network},
-        versions=facts.versions(),
+        versions=provenance.versions(),
         **more,
     )
 
