@@ -8,8 +8,7 @@ from torch import nn
 
 import pellucid
 from pellucid.cli import forecast, main
-from pellucid.cli.forecast import Forecast, planned
-from pellucid.engine.planned import planned_methods
+from pellucid.cli.forecast import Forecast
 
 NET = """
 import torch
@@ -41,14 +40,14 @@ def test_the_passes_that_are_planned_are_those_that_are_made(method, option, cou
     """Beside what the attribution itself counted, one backwards as two; a few more for references and the picture."""
     torch.manual_seed(0)
     net = nn.Sequential(nn.Conv2d(3, 2, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(2, 3))
-    (step,) = planned_methods([method], {method: {option: count}})
-    cost = pellucid.explain(net, torch.rand(1, 3, 8, 8), method, options={method: {option: count}})[method].cost
-    made = cost.forward + 2 * cost.backward
-    assert planned(step) == pytest.approx(made, rel=0.25)
+    given = {"options": {method: {option: count}}}
+    planned = pellucid.plan(net, torch.rand(1, 3, 8, 8), method, **given).cost
+    cost = pellucid.explain(net, torch.rand(1, 3, 8, 8), method, **given)[method].cost
+    assert planned.passes == pytest.approx(cost.forward + 2 * cost.backward, rel=0.25)
 
 
 def test_it_is_said_before_the_first_method_begins(tmp_path, monkeypatch, capsys):
-    """4,000 masks of one second each, for three targets and two pictures: 24,000 s, 400 minutes."""
+    """4,000 masks of one second each, which three targets share, for two pictures: 8,000 s, 133 minutes."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "net.py").write_text(NET)
     monkeypatch.setattr(forecast, "_seconds", lambda *_: 1.0)
@@ -72,10 +71,9 @@ def test_it_is_said_before_the_first_method_begins(tmp_path, monkeypatch, capsys
         "--json",
     ]
     assert main(command) == 130
-    sentence = "About 12,000 passes of small for each of 2 pictures: about 400 minutes in all."
-    assert sentence.replace("400 minutes", "7 hours") in said[0]
+    assert "About 4,000 passes of small for each of 2 pictures: about 2 hours in all." in said[0]
     document = json.loads(capsys.readouterr().out)
-    assert document["plan"] == {"passes_per_picture": 12000, "seconds_per_picture": 12000.0, "not_counted": []}
+    assert document["plan"] == {"passes_per_picture": 4000, "seconds_per_picture": 4000.0, "not_counted": []}
 
 
 def test_a_pass_is_measured_where_there_will_be_many_and_short_work_says_nothing(tmp_path, monkeypatch, capsys):

@@ -57,6 +57,7 @@ class _Explain(CommandWithMethods):
     help="Judge each map: hide and show what it names, beside maps that know nothing. It takes about as long as the "
     "maps do, a minute for each picture at most, and says what was left out; full leaves nothing out.",
 )
+@click.option("--dry-run", is_flag=True, help="Say what would be done, where and why, and what it costs; do nothing.")
 @run_flags
 @model_flags
 @json_flag
@@ -68,6 +69,7 @@ def explain(ctx: click.Context, /, pictures: tuple[str, ...], as_json: bool, **g
     and sample:rocket. Writes one folder per picture with a PNG per method, all maps, a manifest and report.html. Of
     several pictures, those that are finished when the work is stopped are not explained again by the same command.
     """
+    from pellucid.cli.dry_run import dry_run
     from pellucid.cli.outcome import as_document
     from pellucid.cli.present import Presenter
     from pellucid.cli.request import Work, chosen_methods
@@ -93,6 +95,9 @@ def explain(ctx: click.Context, /, pictures: tuple[str, ...], as_json: bool, **g
         command=call.command,
     )
     work.check()
+    if given["dry_run"]:
+        dry_run(work, find_pictures(pictures), as_json=as_json)
+        return 0
     presenter = Presenter(work, quiet=as_json)
     presenter.start()
     result = explain_all(work, find_pictures(pictures), presenter.picture)

@@ -13,7 +13,7 @@ from pellucid.choices import AUTO
 from pellucid.cli.progress import LONG, minutes
 from pellucid.cli.request import Work, chosen_methods
 from pellucid.contracts import Picture
-from pellucid.engine.planned import PlannedMethod
+from pellucid.engine.cost import PlannedCost, cost_of
 from pellucid.registry import default_methods
 from pellucid.targets import asks_for_all, parse_targets
 
@@ -21,16 +21,8 @@ _MANY = 500
 """Passes for one picture below which none is measured: the work is over soon, and measuring would show."""
 _ROWS = 4
 """Copies of the picture in the pass that is measured, since methods ask for batches."""
-_PLANNED = ("masks", "samples", "steps")
-"""Options that say how often a method asks for each map."""
-_EACH = {
-    "blur-ig": 3, "expected-gradients": 3, "extremal-perturbation": 9, "gradient-shap": 3, "guided-ig": 3,
-    "integrated-gradients": 3, "meaningful-perturbation": 3, "smooth-grad-cam++": 3, "smoothgrad": 3,
-    "squared-gradient": 3, "vargrad": 3, "xrai": 6,
-}  # fmt: skip
-"""Passes that each of these takes where it is not one: three forwards and backwards, for each area or start."""
-_FULL = 12
-"""How often `--trust full` makes each map, itself included: 6 times with other weights, 5 with changed pictures."""
+_JUDGED = 11
+"""How often `--trust full` makes each map anew: 6 times with other weights, 5 with changed pictures."""
 
 
 @dataclass(frozen=True)
@@ -74,11 +66,18 @@ class Forecast:
 def forecast(work: Work, picture: Picture) -> Forecast:
     """What `work` takes for a picture like this. A few passes are run to know the time, where it will be many."""
     names = None if work.methods == [AUTO] else work.methods or default_methods(work.model)
-    steps = chosen_methods(names, work.options) if names else ()
-    maps = _targets(work) * max(1, len(work.layers))
-    passes = sum(planned(step) for step in steps) * maps * (_FULL if work.trust == "full" else 1)
-    unsaid = tuple(step.method.id for step in steps if "probe" in step.method.needs and not _asks(step))
-    return Forecast(passes, passes * _seconds(work, picture) if passes >= _MANY else None, unsaid)
+    steps, layers = (chosen_methods(names, work.options) if names else ()), max(1, len(work.layers))
+    counted = [(step, layers if step.at_site else 1) for step in steps]
+    cost = cost_of(counted, _targets(work))
+    if work.trust == "full":  # judging makes the maps of each target alone
+        cost += cost_of(counted, 1) * (_JUDGED * _targets(work))
+    return priced(cost, work, picture)
+
+
+def priced(cost: PlannedCost, work: Work, picture: Picture, *, measured: bool = False) -> Forecast:
+    """The forecast of so many passes; `measured` times one even where they are few."""
+    long = measured or cost.passes >= _MANY
+    return Forecast(cost.passes, cost.passes * _seconds(work, picture) if long else None, cost.open)
 
 
 def _targets(work: Work) -> int:
@@ -86,17 +85,6 @@ def _targets(work: Work) -> int:
     if asks_for_all(work.target, work.model):
         return len(work.model.classes.names) if work.model.classes else 1
     return len(parse_targets(work.target, work.model))
-
-
-def planned(step: PlannedMethod) -> int:
-    """Passes that a method makes for one map, one backwards as two: those that its options name, or one."""
-    own = _asks(step) * _EACH.get(step.method.id, 1) or 1
-    return own if step.base is None or not step.base.asks else own * planned(step.base)
-
-
-def _asks(step: PlannedMethod) -> int:
-    """How often it asks the network by its options; 0 where they do not say."""
-    return next((int(step.options[name]) for name in _PLANNED if isinstance(step.options.get(name), int)), 0)
 
 
 def _seconds(work: Work, picture: Picture) -> float:

@@ -29,6 +29,13 @@ class Choice:
         return cls(value, "user", "chosen by you")
 
     @property
+    def known(self) -> dict[str, Any]:
+        """As JSON has it."""
+        several = isinstance(self.value, tuple | list)
+        value = None if self.value is None else [str(each) for each in self.value] if several else str(self.value)
+        return {"value": value, "by": self.by, "why": self.why}
+
+    @property
     def words(self) -> str:
         """The reason, or the value where there is none."""
         return self.why or str(self.value)

@@ -46,6 +46,22 @@ RESERVED = frozenset({*_FOUND, "image", "probe", "rng"})
 
 
 @dataclass(frozen=True)
+class Passes:
+    """How many passes over changed pictures a method makes for one map.
+
+    Attributes:
+        per: the option whose whole number they are counted by.
+        forward, backward: of these passes for each of that number.
+        shared: whether they are the same for every target, so that they are made once for all targets of a call.
+    """
+
+    per: str
+    forward: int = 1
+    backward: int = 0
+    shared: bool = True
+
+
+@dataclass(frozen=True)
 class RegistryEntry:
     """A function of a registry and the facts about it: what methods and metrics share.
 
@@ -95,12 +111,15 @@ class Method(RegistryEntry):
         fuse: how the method joins its maps of several layers, a rule of `fusing.py`; "" for methods that look at one.
         optimised: whether the map is what an optimisation found, which may have fooled the network: it is judged beside
             the same method's map for another class.
+        passes: that it makes over changed pictures, as far as its options say so; None for methods that make none, and
+            for those that find out on the way.
     """
 
     rule: str = "plain"
     reduce: Literal["", "sum", "max-abs", "of"] = ""
     fuse: Literal["", "max", "mean", "product"] = ""
     optimised: bool = False
+    passes: Passes | None = None
     kind: ClassVar[str] = "method"
     reserved: ClassVar[frozenset[str]] = RESERVED
 

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from pellucid.contracts import Choice, Site
+from pellucid.engine.cost import PlannedCost, cost_of
 from pellucid.engine.layers import ChosenLayers
 from pellucid.engine.planned import PlannedMethod
+from pellucid.held import Held
 from pellucid.targets import Target
 
 
@@ -18,6 +21,10 @@ class Job:
     step: PlannedMethod
     sites: tuple[Site | None, ...]
     fuse: str | None
+
+    def __str__(self) -> str:
+        where = (" at " + " + ".join(map(str, self.places))) if self.places else ""
+        return f"{self.step.method.id}{where}{f' ({self.fuse})' if self.fuse and self.places else ''}"
 
     @property
     def places(self) -> tuple[Site, ...]:
@@ -73,8 +80,69 @@ class Plan:
                     rounds[number].append(Job(step, (site,), None))
         return tuple(job for jobs in rounds for job in jobs)
 
+    @property
+    def cost(self) -> PlannedCost:
+        """Passes for each picture, without those in which layers are tried."""
+        return cost_of(((job.step, len(job.sites)) for job in self.jobs), len(self.targets))
+
+    @property
+    def known(self) -> dict[str, Any]:
+        """As JSON has it."""
+        return {
+            "targets": len(self.targets),
+            "choices": {name: choice.known for name, choice in self.chosen.items()},
+            "maps": [_known(job, len(self.targets)) for job in self.jobs],
+            "refused": dict(self.refused),
+            "cost": self.cost.known,
+        }
+
+    def __str__(self) -> str:
+        return "\n".join(self.lines)
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """For people: what was chosen and why, every map to come, and what all of them cost."""
+        cost, targets = self.cost, len(self.targets)
+        each = "" if targets == 1 else f" for each of {targets} targets"
+        least = "at least " if cost.open else ""
+        found_out = f"; not counted: what {', '.join(cost.open)} finds out on the way" if cost.open else ""
+        return (
+            *(f"{name.capitalize()}: {_said(choice)}" for name, choice in self.chosen.items()),
+            *(f"Left out: {method}. {why}" for method, why in self.refused.items()),
+            *(f"Map of {job}{each}: {_passes(job, targets)}" for job in self.jobs),
+            f"Cost: {least}{_counted(cost.passes)} for each picture, a backward one counted twice{found_out}",
+        )
+
     def sites_of(self, step: PlannedMethod) -> tuple[Site | None, ...]:
         """Where a method looks; None is the input."""
         if not step.at_site:
             return (None,)
         return self.layers.joined if step.method.fuse else self.layers.layers
+
+
+def _said(choice: Choice) -> str:
+    """The value and the reason."""
+    values = choice.value if isinstance(choice.value, tuple | list) else [choice.value]
+    what = ", ".join(str(value) for value in values if value is not None)
+    return f"{what} ({choice.why})" if what and choice.why else what or choice.why
+
+
+def _known(job: Job, targets: int) -> dict[str, Any]:
+    return {
+        "method": job.step.method.id,
+        "options": {
+            name: repr(value) if isinstance(value, Held) else value for name, value in job.step.options.items()
+        },
+        "layers": [str(site) for site in job.places],
+        "fuse": job.fuse if job.places else None,
+        "cost": cost_of([(job.step, len(job.sites))], targets).known,
+    }
+
+
+def _passes(job: Job, targets: int) -> str:
+    cost = cost_of([(job.step, len(job.sites))], targets)
+    return "as many passes as it finds to need" if cost.open else _counted(cost.passes)
+
+
+def _counted(passes: int) -> str:
+    return f"{passes:,} pass{'' if passes == 1 else 'es'}"

@@ -2,7 +2,7 @@
 
 import torch
 
-from pellucid.contracts import Evidence, Maps, Method, ProbeLike, Reference
+from pellucid.contracts import Evidence, Maps, Method, Passes, ProbeLike, Reference
 from pellucid.errors import BadOption
 from pellucid.methods._paths import completeness_gap, plain_gradient
 from pellucid.numerics import gaussian_blur
@@ -49,4 +49,5 @@ METHOD = Method(
     reference=Reference("arXiv:2004.03383", "definition of BlurIG"),
     caveat="Says at which scales the score comes into being as much as where; smooth areas can get nothing.",
     reduce="sum",
+    passes=Passes("steps", 1, 1, shared=False),
 )

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from pellucid.contracts import Evidence, Maps, Method, Noise, ProbeLike, Reference, Scores
+from pellucid.contracts import Evidence, Maps, Method, Noise, Passes, ProbeLike, Reference, Scores
 from pellucid.errors import BadOption
 from pellucid.methods._relevance import check_operations
 from pellucid.methods.deep_lift import deep_lift
@@ -76,4 +76,5 @@ METHOD = Method(
     caveat="The baselines are colours or noise, not pictures, so the network may treat them in ways of its own.",
     rule="differences",
     reduce="sum",
+    passes=Passes("baselines", 2, 1, shared=False),
 )

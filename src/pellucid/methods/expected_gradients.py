@@ -2,7 +2,7 @@
 
 import torch
 
-from pellucid.contracts import Evidence, Maps, Method, Noise, ProbeLike, Reference
+from pellucid.contracts import Evidence, Maps, Method, Noise, Passes, ProbeLike, Reference
 from pellucid.errors import BadOption
 from pellucid.methods._paths import along_random_lines, colour_range, unknown_colours
 
@@ -49,4 +49,5 @@ METHOD = Method(
     reference=Reference("arXiv:1906.10670", "definition of expected gradients"),
     caveat="A random estimate, relative to references that are no real pictures; few samples leave it grainy.",
     reduce="sum",
+    passes=Passes("samples", 1, 1, shared=False),
 )

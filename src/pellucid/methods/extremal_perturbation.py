@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor
 
-from pellucid.contracts import Evidence, Maps, Method, Noise, ProbeLike, Reference
+from pellucid.contracts import Evidence, Maps, Method, Noise, Passes, ProbeLike, Reference
 from pellucid.errors import BadOption
 from pellucid.methods._masks import Fade, MaskSearch, ends, fade_of, readings, score_and_slope
 from pellucid.numerics import product, resize, safe_divide
@@ -185,4 +185,5 @@ METHOD = Method(
     caveat="The best area that was found, not the only one; what would do twice is shown once, and the "
     "blur around it is like no photograph's.",
     optimised=True,
+    passes=Passes("steps", 3, 3, shared=False),
 )

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from pellucid.contracts import Evidence, Maps, Method, Noise, ProbeLike, Reference
+from pellucid.contracts import Evidence, Maps, Method, Noise, Passes, ProbeLike, Reference
 from pellucid.errors import BadOption
 from pellucid.methods._paths import along_random_lines, read_baselines
 
@@ -64,4 +64,5 @@ METHOD = Method(
     reference=Reference("arXiv:1705.07874", "SHAP; gradients at random points as in the authors' GradientExplainer"),
     caveat="A random estimate: maps with few samples are grainy, and the baselines decide what counts as nothing.",
     reduce="sum",
+    passes=Passes("samples", 1, 1, shared=False),
 )

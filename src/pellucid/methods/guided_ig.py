@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from pellucid.contracts import Evidence, Maps, Method, ProbeLike, Reference
+from pellucid.contracts import Evidence, Maps, Method, Passes, ProbeLike, Reference
 from pellucid.errors import BadOption
 from pellucid.methods._paths import completeness_gap, plain_gradient, read_baselines
 
@@ -105,4 +105,5 @@ METHOD = Method(
     caveat="The path itself depends on the network's gradients, so two networks with the same scores can differ; a gap "
     "that is not small asks for more steps.",
     reduce="sum",
+    passes=Passes("steps", 1, 1, shared=False),
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from pellucid.contracts import Evidence, Maps, Method, Noise, ProbeLike, Reference
+from pellucid.contracts import Evidence, Maps, Method, Noise, Passes, ProbeLike, Reference
 from pellucid.errors import BadOption
 from pellucid.masking import fill_of
 from pellucid.methods._estimates import precision
@@ -128,4 +128,5 @@ METHOD = Method(
     reference=Reference("arXiv:2206.06219", "eq. 3"),
     caveat="Says that a cell matters, not whether it speaks for or against the target; an effect that is small next to "
     "others drowns in the standard error.",
+    passes=Passes("masks"),
 )

@@ -2,7 +2,7 @@
 
 from torch import Tensor
 
-from pellucid.contracts import Evidence, Maps, Method, ProbeLike, Reference
+from pellucid.contracts import Evidence, Maps, Method, Passes, ProbeLike, Reference
 from pellucid.errors import BadOption
 from pellucid.methods._paths import along_lines, completeness_gap, read_baselines, what_is_missing
 
@@ -59,4 +59,5 @@ METHOD = Method(
     reference=Reference("arXiv:1703.01365", "eq. 1"),
     caveat="Relative to the baseline: whatever looks like the baseline (mid-grey by default) can get nothing.",
     reduce="sum",
+    passes=Passes("steps", 1, 1, shared=False),
 )

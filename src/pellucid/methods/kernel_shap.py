@@ -5,7 +5,7 @@ import math
 import torch
 from torch import Tensor
 
-from pellucid.contracts import Evidence, Maps, Method, Noise, ProbeLike, Reference
+from pellucid.contracts import Evidence, Maps, Method, Noise, Passes, ProbeLike, Reference
 from pellucid.errors import BadOption
 from pellucid.methods._estimates import precision
 from pellucid.methods._players import game_of
@@ -108,4 +108,5 @@ METHOD = Method(
     reference=Reference("arXiv:1705.07874", "theorem 2"),
     caveat="A random estimate unless all sets are asked for; most of its questions are pictures with many regions "
     "hidden, unlike any that the network was trained on.",
+    passes=Passes("samples"),
 )

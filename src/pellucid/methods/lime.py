@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from pellucid.contracts import Evidence, Maps, Method, Noise, ProbeLike, Reference
+from pellucid.contracts import Evidence, Maps, Method, Noise, Passes, ProbeLike, Reference
 from pellucid.errors import BadOption
 from pellucid.held import Own
 from pellucid.methods._players import game_of
@@ -174,4 +174,5 @@ METHOD = Method(
     reference=Reference("arXiv:1602.04938", "equation 2 and algorithm 1"),
     caveat="The map is of a linear stand-in for the network, worth as much as its fit, which stands beside it; the "
     "choice of regions, of the width and of what hides them changes it.",
+    passes=Passes("samples"),
 )

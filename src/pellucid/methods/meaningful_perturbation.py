@@ -8,7 +8,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from pellucid.contracts import Evidence, Maps, Method, Noise, ProbeLike, Reference
+from pellucid.contracts import Evidence, Maps, Method, Noise, Passes, ProbeLike, Reference
 from pellucid.errors import BadOption
 from pellucid.methods._masks import MaskSearch, ends, fade_of, readings, score_and_slope
 from pellucid.numerics import product
@@ -122,4 +122,5 @@ METHOD = Method(
     caveat="One of many masks that would do: the weights decide how much is hidden, and the network may be fooled by "
     "the outline of the blur.",
     optimised=True,
+    passes=Passes("steps", 1, 1, shared=False),
 )

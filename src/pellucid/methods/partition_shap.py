@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from pellucid.contracts import Evidence, Maps, Method, Noise, ProbeLike, Reference
+from pellucid.contracts import Evidence, Maps, Method, Noise, Passes, ProbeLike, Reference
 from pellucid.errors import BadOption
 from pellucid.methods._players import Game, game_of
 
@@ -202,4 +202,5 @@ METHOD = Method(
     reference=Reference("doi:10.1007/978-3-642-45494-3_7", "Owen's values, for nested unions"),
     caveat="Values depend on how the picture is halved, as a region shares first with its neighbours; most of its "
     "questions are pictures with large parts hidden.",
+    passes=Passes("samples", shared=False),
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from pellucid.contracts import Evidence, Map, Maps, Method, Noise, ProbeLike, Reference
+from pellucid.contracts import Evidence, Map, Maps, Method, Noise, Passes, ProbeLike, Reference
 from pellucid.errors import BadOption
 from pellucid.methods._estimates import precision
 from pellucid.methods._masks import cells_of, fade_of
@@ -128,4 +128,5 @@ METHOD = Method(
     reference=Reference("arXiv:1806.07421", "eq. 6"),
     caveat="An estimate: what is not well above its standard error is noise, and half a picture behind a soft mask is "
     "unlike any that the network was trained on.",
+    passes=Passes("masks"),
 )

@@ -2,7 +2,7 @@
 
 import torch
 
-from pellucid.contracts import Map, Maps, Method, Noise, ProbeLike, Reference
+from pellucid.contracts import Map, Maps, Method, Noise, Passes, ProbeLike, Reference
 from pellucid.methods._noise import noisy
 from pellucid.numerics import CHANNEL, SPACE, safe_divide
 
@@ -53,4 +53,5 @@ METHOD = Method(
     title="Smooth Grad-CAM++",
     reference=Reference("arXiv:1908.01224", "section 3"),
     caveat="Cubes of small gradients lose their digits; with few samples single copies can rule the map.",
+    passes=Passes("samples", 1, 1, shared=False),
 )

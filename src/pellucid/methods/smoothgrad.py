@@ -2,7 +2,7 @@
 
 import torch
 
-from pellucid.contracts import Maps, Method, Noise, ProbeLike, Reference
+from pellucid.contracts import Maps, Method, Noise, Passes, ProbeLike, Reference
 from pellucid.methods._noise import noisy_mean
 
 
@@ -44,4 +44,5 @@ METHOD = Method(
     reference=Reference("arXiv:1706.03825", "section 2"),
     caveat="Shows the network's behaviour around the picture, on noisy pictures that it was not trained on.",
     reduce="of",
+    passes=Passes("samples", 1, 1, shared=False),
 )

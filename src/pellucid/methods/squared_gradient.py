@@ -2,7 +2,7 @@
 
 import torch
 
-from pellucid.contracts import Maps, Method, Noise, ProbeLike, Reference
+from pellucid.contracts import Maps, Method, Noise, Passes, ProbeLike, Reference
 from pellucid.methods._noise import noisy_mean
 
 
@@ -42,4 +42,5 @@ METHOD = Method(
     reference=Reference("arXiv:1806.10758", "SmoothGrad-Squared"),
     caveat="Signs are lost: evidence for and against look alike.",
     reduce="sum",
+    passes=Passes("samples", 1, 1, shared=False),
 )

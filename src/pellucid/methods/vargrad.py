@@ -2,7 +2,7 @@
 
 import torch
 
-from pellucid.contracts import Maps, Method, Noise, ProbeLike, Reference
+from pellucid.contracts import Maps, Method, Noise, Passes, ProbeLike, Reference
 from pellucid.methods._noise import noisy
 
 
@@ -51,4 +51,5 @@ METHOD = Method(
     reference=Reference("arXiv:1810.03292", "section on VarGrad in its appendix"),
     caveat="Says how unsteady the gradient is, not in which direction a pixel counts.",
     reduce="sum",
+    passes=Passes("samples", 1, 1, shared=False),
 )

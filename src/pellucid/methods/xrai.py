@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from pellucid.contracts import Evidence, Maps, Method, ProbeLike, Reference
+from pellucid.contracts import Evidence, Maps, Method, Passes, ProbeLike, Reference
 from pellucid.errors import MissingExtra
 from pellucid.methods._paths import along_lines, plain_gradient, read_baselines
 from pellucid.numerics import CHANNEL, resize_picture
@@ -105,4 +105,5 @@ METHOD = Method(
     title="XRAI",
     reference=Reference("arXiv:1906.02825", "algorithm 1"),
     caveat="Regions come from the picture's colours alone: an object that the segmentation does not see has no region.",
+    passes=Passes("steps", 2, 2, shared=False),
 )
