@@ -8,7 +8,7 @@ import pytest
 import torch
 
 import pellucid
-from pellucid.contracts import Frame
+from pellucid.contracts import Classes, Frame
 from pellucid.errors import BadOption, BadOutput, UnknownName
 from pellucid.models import wrap
 from pellucid.targets import (
@@ -71,6 +71,7 @@ def test_names():
     assert one(["tiger cat", 0], NAMED) == Logit((1, 0))
     with pytest.raises(UnknownName, match=r"'cat' is ambiguous: 0 'tabby cat', 1 'tiger cat'"):
         one("cat", NAMED)
+    assert Classes(("projectile, missile", "missile")).find("missile") == 1  # the full name of one, part of another's
     with pytest.raises(UnknownName, match=r"no class 'tabbi cat'. Did you mean 'tabby cat'"):
         one("tabbi cat", NAMED)
     with pytest.raises(BadOption, match=r"net has no class names, so 'dog' cannot be found. Give a class index"):

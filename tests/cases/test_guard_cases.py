@@ -19,7 +19,7 @@ from torch import nn
 
 import pellucid
 import tiny
-from pellucid.capture.running import guarded, thorough
+from pellucid.capture.running import guarded, import_whole, thorough
 from pellucid.capture.running.random_state import Drawing
 from pellucid.cli import app, process
 from pellucid.errors import Cancelled, Refused, TraceLeft
@@ -55,6 +55,8 @@ def surroundings():
         torch.get_num_threads(),
         torch.are_deterministic_algorithms_enabled(),
         list(warnings.filters),
+        (torch.backends.cudnn.benchmark, torch.backends.mkldnn.enabled, dict(vars(torch._tensor_str.PRINT_OPTS))),
+        (np.geterr(), np.get_printoptions(), sys.getrecursionlimit()),
         signal.getsignal(signal.SIGINT),
         signal.getsignal(signal.SIGTERM),
     )
@@ -380,6 +382,11 @@ def test_t3_settings_of_the_process_are_put_back():
         torch.set_grad_enabled(True)
         torch.autograd.set_detect_anomaly(True)
         warnings.simplefilter("error")
+        torch.set_printoptions(precision=2, sci_mode=True)
+        torch.backends.cudnn.benchmark = not torch.backends.cudnn.benchmark
+        torch.backends.mkldnn.enabled = not torch.backends.mkldnn.enabled
+        np.seterr(all="ignore"), np.set_printoptions(precision=2)
+        sys.setrecursionlimit(sys.getrecursionlimit() + 1000)
         Passes().__enter__()
 
     net = tiny.build(Does, deed)
@@ -387,6 +394,25 @@ def test_t3_settings_of_the_process_are_put_back():
     once(net)
     assert everything(net) == before
     assert not torch.is_anomaly_enabled()
+
+
+HALF = """
+import os, signal
+for _ in range(2):  # the second is an order
+    os.kill(os.getpid(), signal.SIGINT)
+whole = True
+"""
+
+
+@pytest.mark.parametrize("within", [True, False])
+def test_an_interrupt_leaves_no_half_of_a_module(within, tmp_path, monkeypatch):
+    """As torch's compiler, which its optimisers import at their first use: half of it makes every later call fail."""
+    name = f"half_{within}"
+    (tmp_path / f"{name}.py").write_text(HALF)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    with pytest.raises(KeyboardInterrupt):
+        once(tiny.build(Does, lambda net, x: __import__(name))) if within else import_whole(name)
+    assert sys.modules.pop(name).whole
 
 
 # T4: threads and forks.

@@ -142,6 +142,12 @@ def test_x3_and_c8_cards_of_any_shape_and_size_are_refused(here, wrong):
         pellucid.load(card("a.safetensors", wrong))
 
 
+def test_a_card_that_lacks_something_is_told_what(here):
+    wrong = content(architecture="camified", options={"base": {"architecture": "lenet5", "options": {}}})
+    with pytest.raises(BadModel, match="'path' is neither in its card nor among its tensors"):
+        pellucid.load(card("a.safetensors", wrong, build("lenet5", {}, seed=0).state_dict(prefix="trunk.")))
+
+
 @pytest.mark.parametrize("text", ["[" * 5000, '{"a":' * 5000, "{", "", "\x00", "NaN", "1" * 5000])
 def test_c8_cards_that_are_no_json(here, text):
     save_file({"x": torch.zeros(1)}, "a.safetensors", metadata={"pellucid": text})

@@ -89,6 +89,14 @@ def test_f7_s6_c13_rectifiers_written_by_hand(form, method):
     assert not found.notes
 
 
+@pytest.mark.parametrize("form", ["clamp with one bound per channel", "clamp_min"])
+def test_c13_lrp_takes_a_bound_of_zeros_for_a_relu(form):
+    activation = RECTIFIERS.get(form, lambda x: x.clamp_min(torch.zeros(())))
+    image = torch.randn(1, 3, 9, 8, dtype=torch.float64)
+    found, expected = (pellucid.explain(Net(f), image, "lrp", 1)["lrp"].raw for f in (activation, torch.relu))
+    torch.testing.assert_close(found, expected, rtol=1e-12, atol=0)
+
+
 OTHERS = {  # what the message must name
     "erf": lambda x: 0.5 * x * (1 + torch.erf(x / math.sqrt(2))),
     "where": lambda x: torch.where(x > 0, x, 0.1 * x),

@@ -113,10 +113,11 @@ class Classes:
         if wanted in self.synsets:
             return self.synsets.index(wanted)
         lowered = [name.lower() for name in self.names]
-        exact = [i for i, name in enumerate(lowered) if wanted in (name, *(p.strip() for p in name.split(",")))]
+        full = [i for i, name in enumerate(lowered) if wanted == name]
+        exact = [i for i, name in enumerate(lowered) if wanted in (p.strip() for p in name.split(","))]
         word = [i for i, name in enumerate(lowered) if f" {wanted} " in f" {name.replace(',', ' ')} "]
         part = [i for i, name in enumerate(lowered) if wanted and wanted in name]
-        for matches in (exact, word, part):
+        for matches in (full, exact, word, part):
             if len(matches) == 1:
                 return matches[0]
             if matches:

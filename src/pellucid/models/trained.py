@@ -91,6 +91,8 @@ def _made_from(path: Path) -> Iterator[None]:
         yield
     except Exception as error:
         reason = str(error) or type(error).__name__
+        if isinstance(error, KeyError):
+            reason = f"{reason} is neither in its card nor among its tensors"
         raise BadModel(f"{path.name} holds weights of a network that cannot be made: {reason:.500}") from error
 
 

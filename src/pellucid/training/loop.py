@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from pellucid.capture.running import import_whole
 from pellucid.errors import BadModel, BadOption
 from pellucid.jobs import Store, question
 from pellucid.jobs.tensors import packed, unpacked
@@ -205,6 +206,7 @@ class _Run:
         self.start, self.earlier = time.perf_counter(), 0.0
         self.trained = Trained(module, kept=kept)
         self.weights = copy.deepcopy(module.state_dict())
+        import_whole("torch._dynamo")  # optimisers do, and take seconds for it
         self.optimiser = torch.optim.Adam([p for p in module.parameters() if p.requires_grad], lr=settings.rate)
         self.steps = -(-count // settings.batch)
         whole = settings.passes * self.steps

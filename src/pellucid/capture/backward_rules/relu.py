@@ -30,7 +30,7 @@ from torch.nn import functional as F
 from pellucid.capture.backward_rules.base import Rewriting
 from pellucid.capture.backward_rules.familiar import Familiar
 from pellucid.capture.backward_rules.handwritten import HARD_SIGMOID, Handwritten, Rectifier
-from pellucid.capture.operators import Call, bind, functions, made_by, nodes_below
+from pellucid.capture.operators import Call, bind, depends, functions, made_by, nodes_below
 from pellucid.capture.running import comes_from_outside
 from pellucid.contracts import Model
 
@@ -240,11 +240,19 @@ def as_rectifier(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tu
         table = _CLAMP if func in _CLAMP else _CLAMP_MIN if func in _CLAMP_MIN else None
         if table is not None:
             x, low, high = bind(args, kwargs, ("input", None), ("min", None), ("max", None))
-            if isinstance(low, (int, float)) and low == 0 and (high is None or isinstance(high, (int, float))):
+            if _is_floor(low, x) and (high is None or isinstance(high, (int, float))):
                 return x, math.inf if high is None else float(high), table[func]
     except TypeError:  # unhashable or unexpected arguments: not a call that we know
         return None
     return None
+
+
+def _is_floor(low: Any, x: Tensor) -> bool:
+    """Whether a lower bound is 0 for every value: as a number, or a constant tensor of zeros that fits."""
+    if not isinstance(low, Tensor):
+        return isinstance(low, (int, float)) and low == 0
+    fits = torch.broadcast_shapes(low.shape, x.shape) == x.shape  # type: ignore[no-untyped-call]
+    return fits and not depends(low) and not bool(low.any())
 
 
 def other_activations(made: Iterable[Any]) -> tuple[str, ...]:

@@ -20,7 +20,7 @@ from pellucid.capture.running.feeding import (
 )
 from pellucid.capture.running.guard import guarded
 from pellucid.capture.running.hidden import comes_from_outside, hides
-from pellucid.capture.running.interrupts import obey
+from pellucid.capture.running.interrupts import import_whole, obey
 from pellucid.capture.running.modules import paths, walk
 from pellucid.capture.running.opaque import nothing_to_look_at
 from pellucid.capture.running.parameters import frozen
@@ -65,6 +65,7 @@ __all__ = [
     "gradients",
     "guarded",
     "hides",
+    "import_whole",
     "in_double",
     "input_type",
     "is_out_of_memory",

@@ -7,13 +7,15 @@ the wish. It is granted, by calling the handler that was there before,
 
 - at the next border of a chunk (`obey`), where all finished work is stored,
 - at once when it is repeated, or when no border came within `PATIENCE` seconds, as in a single pass of a slow network;
-  but never while anything is entered or left: that is a masked section, whoever wrote the context manager,
+  but never while anything is entered or left: that is a masked section, whoever wrote the context manager; nor while
+  a module is imported, of which half would stay in the process,
 - at the latest when the guard is left and everything has been put back.
 """
 
 from __future__ import annotations
 
 import _thread
+import importlib
 import os
 import signal
 import threading
@@ -32,6 +34,8 @@ _SIGNALS: tuple[int, ...] = tuple(
 _MASKED = frozenset({"__enter__", "__exit__", "__del__"})
 _CALLED_BACK = ("weakref.py", "_weakrefset.py", "weak.py")
 """Files whose functions are called when an object goes: Python prints what is raised there and goes on."""
+_IMPORTING = "<frozen importlib"
+"""How the names of the files begin in which imports are at work."""
 
 
 class _Watch:
@@ -119,6 +123,19 @@ def _give_back(handlers: list[tuple[int, Any]]) -> None:
             _give_back(handlers)
 
 
+def import_whole(name: str) -> None:
+    """Import a module that something below would import at its first use, where an interrupt could leave half of it."""
+    taken, failed = begin(), None
+    try:
+        importlib.import_module(name)
+    except BaseException as error:
+        failed = error
+        raise
+    finally:
+        if taken:
+            end(failed)
+
+
 def obey() -> None:
     """Grant the wish to stop, if there is one: call it where finished work is stored and nothing is half done.
 
@@ -156,9 +173,12 @@ def _note(number: int, frame: FrameType | None) -> None:
 
 
 def _may_break(frame: FrameType | None) -> bool:
-    """Whether nothing is being entered or left, and whoever called would hear of it."""
+    """Whether nothing is being entered, left or imported, and whoever called would hear of it."""
     while frame is not None:
-        if frame.f_code.co_name in _MASKED or frame.f_code.co_filename.endswith(_CALLED_BACK):
+        code = frame.f_code
+        if code.co_name in _MASKED or code.co_filename.endswith(_CALLED_BACK):
+            return False
+        if code.co_filename.startswith(_IMPORTING):
             return False
         frame = frame.f_back
     return True

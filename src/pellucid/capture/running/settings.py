@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
+from torch._tensor_str import PRINT_OPTS
 from torch.overrides import _get_current_function_mode_stack, _pop_mode, _push_mode
 
 _DEVICES = ("cpu", "cuda")
@@ -20,6 +21,24 @@ def _replace_filters(filters: list[Any]) -> None:
     known[:] = filters
 
 
+def _of_numpy(name: str) -> Any:
+    """What a function of NumPy returns; None while nothing has imported NumPy."""
+    numpy = sys.modules.get("numpy")
+    return getattr(numpy, name)() if numpy else None
+
+
+def _set_in_numpy(name: str) -> Callable[[Any], object]:
+    def put(before: Any) -> None:
+        if before is not None:
+            getattr(sys.modules["numpy"], name)(**before)
+
+    return put
+
+
+def _set_print_options(before: dict[str, Any]) -> None:
+    PRINT_OPTS.__dict__ = dict(before)
+
+
 _SETTINGS: tuple[tuple[Callable[[], Any], Callable[[Any], object]], ...] = (
     (torch.get_default_dtype, torch.set_default_dtype),
     (torch.get_num_threads, torch.set_num_threads),
@@ -27,6 +46,12 @@ _SETTINGS: tuple[tuple[Callable[[], Any], Callable[[Any], object]], ...] = (
     (torch.get_deterministic_debug_mode, torch.set_deterministic_debug_mode),
     (torch.is_anomaly_enabled, torch.autograd.set_detect_anomaly),
     (lambda: list(warnings.filters), _replace_filters),
+    (torch._C._get_cudnn_benchmark, torch._C._set_cudnn_benchmark),
+    (torch._C._get_mkldnn_enabled, torch._C._set_mkldnn_enabled),
+    (lambda: dict(vars(PRINT_OPTS)), _set_print_options),
+    (lambda: _of_numpy("geterr"), _set_in_numpy("seterr")),
+    (lambda: _of_numpy("get_printoptions"), _set_in_numpy("set_printoptions")),
+    (sys.getrecursionlimit, sys.setrecursionlimit),
 )
 
 
