@@ -108,7 +108,7 @@ class Method(RegistryEntry):
         rule: backward rule of `image_gradient` and `relevance`: a name in `capture/backward_rules/registry.py`.
         reduce: how `raw` loses its channel axis: `sum` (evidence that adds up) or `max-abs` (sensitivity, Simonyan et
             al.); `of` takes the rule of the method named by the option `of`; "" for maps without channels.
-        fuse: how the method joins its maps of several layers, a rule of `fusing.py`; "" for methods that look at one.
+        fuse: how the method joins its maps of several layers, a rule of `engine/fusion.py`; "" where it looks at one.
         optimised: whether the map is what an optimisation found, which may have fooled the network: it is judged beside
             the same method's map for another class.
         passes: that it makes over changed pictures, as far as its options say so; None for methods that make none, and

@@ -51,7 +51,7 @@ _ROUNDING = 1e-6
 
 @dataclass
 class BatchedQueries:
-    """Answers a metric's questions about several maps of each picture together; see `judging.Asking`.
+    """Answers a metric's questions about several maps of each picture together; see `contracts.ScoreQueries`.
 
     Row `m * batch + k` is map m of picture k.
 
@@ -139,7 +139,7 @@ class BatchedQueries:
 
 @dataclass
 class Reattributor:
-    """Makes the judged maps anew; see `judging.Explaining`.
+    """Makes the judged maps anew; see `contracts.Reattribution`.
 
     Attributes:
         model: with what it takes besides the pictures.
