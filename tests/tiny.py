@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import copy
 import random
+import threading
 import weakref
+from contextlib import contextmanager
 from types import SimpleNamespace
 
 import numpy as np
@@ -388,3 +390,16 @@ class TwoHeads(nn.Module):
 
     def forward(self, x):
         return {"a": self.fa(self.a(x).relu().mean((2, 3))), "b": self.fb(self.b(x).relu().mean((2, 3)))}
+
+
+@contextmanager
+def beside_a_thread():
+    """Another thread is alive and does nothing, as there always is in a notebook."""
+    over = threading.Event()
+    thread = threading.Thread(target=over.wait)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()

@@ -1,6 +1,7 @@
 """What people type and pass in: own preprocessing, pictures by name, networks that do not fit the pictures."""
 
 import textwrap
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from PIL import Image
 from torch import nn
 
 import pellucid
+from pellucid.capture.running import blame
 from pellucid.cli import main
 from pellucid.errors import BadOption, UnknownName
 
@@ -266,3 +268,7 @@ def test_w5_picture_of_a_tensor_is_the_map_alone():
 def test_w6_three_axes_are_no_hint_at_a_missing_batch():
     with pytest.raises(BadOption, match=r"if it is one picture .* what has no rows and columns cannot be explained"):
         pellucid.explain(nn.Conv1d(16, 8, 3), torch.rand(1, 16, 15), "saliency")
+
+
+def test_code_of_ours_is_all_of_the_package():
+    assert Path(pellucid.__file__).parent == blame._OURS

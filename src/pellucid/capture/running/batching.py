@@ -170,10 +170,25 @@ class _Trial:
         if said:
             return Conduct(last=last, single=said)
         company = _COMPANY if self._tried(_COMPANY, last=False) else (1, 0)  # so many may be more than fit into memory
-        mixes = max(_gap(pair[:1], single), _gap([pair[k] for k in company], self._answers(company)))
-        if mixes:
+        if mixes := max(_gap(pair[:1], single), self._mixed(single, company)):
             return Conduct(last=last, mixes=mixes)
         return Conduct(last=last and _agree(pair, self._tried([0, 1], last=True)))
+
+    def _mixed(self, single: _Rows, company: Sequence[int]) -> float:
+        """By how much the company of other rows changes a row's answer.
+
+        The second row is unlike any picture, and a network that makes rounding large may answer it otherwise in a batch
+        of another size. So only the first is compared with its answer alone; beside that, both are compared with
+        themselves at the same place of a batch of the same size, where nothing differs but the other rows.
+        """
+        found, size = self._answers(company), len(company)
+        calm, wild, between = (
+            self._answers([0] * size),
+            self._answers([1] * size),
+            self._answers([1, *[0] * (size - 1)]),
+        )
+        first = [found[k] for k in range(size) if company[k] == 0]
+        return max(_gap(first, single * len(first)), _gap(between[:1], wild[:1]), _gap(between[1:], calm[1:]))
 
     def _tamed(self, gap: float) -> float:
         """The gap, if passes from one random state agree."""

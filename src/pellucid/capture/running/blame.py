@@ -14,7 +14,7 @@ from pellucid.errors import BadOption, PellucidError, Unexpected, said
 
 _LONG = 300
 """Letters of an error to repeat."""
-_OURS = Path(__file__).parents[1]
+_OURS = Path(__file__).parents[2]
 _UNFIT = ("shapes cannot be multiplied", "expected input", "size mismatch", "must match the size", "Kernel size")
 """What torch says when an input does not fit a network."""
 
@@ -26,6 +26,8 @@ def blame(error: BaseException | None) -> None:
         BadOption: torch says that the shapes do not fit.
         Unexpected: it arose while a network ran, and not in Pellucid's own code.
     """
+    if isinstance(error, RuntimeError) and isinstance(error.__cause__, StopIteration):
+        error = error.__cause__  # Python makes another error of it where it leaves a generator
     found = blamed(error)
     if found is not None:
         raise found from error

@@ -87,9 +87,9 @@ def forward(model: Model, given: Tensor, samples: Tensor) -> Any:
     named = isinstance(model.inputs, Mapping)
     rows = {name: tensor[which] for name, tensor in _entries(model.inputs)}
     args, kwargs = ((), rows) if named else (tuple(rows.values()), {})
+    begin_drawing(model.module)  # before the state is looked at, or every pass of a network that draws would end alike
     try:
         with Drawing(model.module, given.shape), PlainCheckpoints():
-            begin_drawing(model.module)
             if model.call is None and takes_by_name(model.module):
                 return model.module(*args, **{PICTURES: given}, **kwargs)
             if model.call is None:

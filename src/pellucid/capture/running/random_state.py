@@ -93,6 +93,8 @@ class Drawing:
             self.own.__exit__(*error)
         self.drawn = self._by_this_thread(moved_between(self.before, state_now()))
         note_drawing(self.drawn)
+        if error[0] is not None:  # it may draw behind where it failed this time
+            return
         certain = self.own is not None and "numpy" not in self.drawn
         if not self.drawn or certain or (self.alone and _alone()):
             _draws.setdefault(self.module, {})[self.kind] = self.drawn
