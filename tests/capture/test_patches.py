@@ -13,6 +13,7 @@ from pellucid.capture.incremental import scoring, windows
 from pellucid.capture.incremental.grouping import group, sizes
 from pellucid.capture.incremental.passes import RULES, PassCache
 from pellucid.capture.incremental.spans import Interval, Slide
+from pellucid.capture.operators import op
 from pellucid.capture.probe import Probe, ProgressMeter
 from pellucid.capture.running import Budget, guarded
 from pellucid.contracts import LocalPerturbation
@@ -360,7 +361,7 @@ def test_a_wrong_rule_is_noticed(monkeypatch):
     def wrong(run, func, args, kwargs):
         return run.pointwise(args[0], args[0].patch * 1.01, lambda still: still)
 
-    monkeypatch.setitem(RULES, F.relu, wrong)
+    monkeypatch.setitem(RULES, op.RELU, wrong)
     net, image, change = tiny.build(tiny.Plain), tiny.images(), local(boxes_of(16, 16, 5, 4))
     assert both(net, image, change)[0] is None
 

@@ -12,11 +12,12 @@ from torch.utils._pytree import tree_leaves, tree_map
 from pellucid.capture.incremental.kernels import Convolution
 from pellucid.capture.incremental.spans import Interval, Motion, union
 from pellucid.capture.incremental.value import Baseline, Deferred, IncrementalTensor, NotLocal
+from pellucid.capture.operators import Operator, called
 
 Rule = Callable[["IncrementalPass", Callable[..., Any], tuple[Any, ...], Mapping[str, Any]], Any]
 """(pass, function, arguments, keyword arguments) -> the result, or `NotImplemented` where the rule does not apply."""
 
-RULES: dict[Callable[..., Any], Rule] = {}
+RULES: dict[Operator, Rule] = {}
 """What each operation does to boxes; filled by the modules that hold the rules."""
 
 _OPERATORS = "add and floordiv lshift mod mul or pow rshift sub truediv xor"
@@ -26,11 +27,11 @@ _BYTE = 0.5
 """Multiply-adds that take as long as moving one byte in and out of memory; measured on AVX-512 processors."""
 
 
-def rule(functions: frozenset[Callable[..., Any]]) -> Callable[[Rule], Rule]:
-    """Register a rule for these functions."""
+def rule(*operators: Operator) -> Callable[[Rule], Rule]:
+    """Register a rule for these operators."""
 
     def register(written: Rule) -> Rule:
-        RULES.update(dict.fromkeys(functions, written))
+        RULES.update(dict.fromkeys(operators, written))
         return written
 
     return register
@@ -106,7 +107,8 @@ class IncrementalPass:
     def call(self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
         """Carry out one operation, box by box if there is a rule."""
         self.number += 1
-        written = RULES.get(func)
+        operator = called(func)
+        written = None if operator is None else RULES.get(operator)
         if written is not None:
             result = written(self, func, args, kwargs)
             if result is not NotImplemented:

@@ -13,34 +13,7 @@ from pellucid.capture.incremental.kernels import after
 from pellucid.capture.incremental.passes import IncrementalPass, rule, together, writes
 from pellucid.capture.incremental.spans import Interval
 from pellucid.capture.incremental.value import Baseline, Deferred, IncrementalTensor, NotLocal, at, cut
-from pellucid.capture.operators import bind, functions
-
-_ACTIVATIONS = (
-    "relu", "relu6", "hardtanh", "clamp", "clamp_min", "clamp_max", "clip", "leaky_relu", "elu", "selu", "celu", "gelu",
-    "silu", "mish", "sigmoid", "logsigmoid", "tanh", "hardswish", "hardsigmoid", "softplus", "softsign", "hardshrink",
-    "softshrink", "tanhshrink", "threshold", "rrelu", "prelu", "abs", "neg", "exp", "expm1", "log", "log1p", "sqrt",
-    "rsqrt", "square", "reciprocal", "sin", "cos", "erf", "sign", "round", "floor", "ceil", "nan_to_num",
-)  # fmt: skip
-_SAME = ("contiguous", "detach", "clone", "float", "double", "half", "bfloat16", "to", "type", "type_as")
-_DROPOUTS = (
-    "dropout",
-    "dropout1d",
-    "dropout2d",
-    "dropout3d",
-    "alpha_dropout",
-    "feature_dropout",
-    "feature_alpha_dropout",
-)
-_SUMS = ("add", "sub", "subtract", "rsub", "mul", "multiply", "div", "divide", "true_divide", "pow", "maximum",
-         "minimum", "__add__", "__radd__", "__sub__", "__rsub__", "__mul__", "__rmul__", "__truediv__",
-         "__rtruediv__", "__pow__", "__rpow__", "__rdiv__")  # fmt: skip
-_IN_PLACE_SUMS = ("add_", "sub_", "subtract_", "mul_", "multiply_", "div_", "divide_", "pow_", "__iadd__", "__isub__",
-                  "__imul__", "__itruediv__", "__ipow__")  # fmt: skip
-
-
-def both(*names: str) -> frozenset[Callable[..., Any]]:
-    """Functions by these names, and those that write into their first argument."""
-    return functions(*names, *(f"{name}_" for name in names))
+from pellucid.capture.operators import called, of, op
 
 
 def _out_of_place(func: Callable[..., Any]) -> Callable[..., Any]:
@@ -62,7 +35,7 @@ def assign(value: IncrementalTensor, result: IncrementalTensor) -> IncrementalTe
     return value
 
 
-@rule(both(*_ACTIVATIONS))
+@rule(*of("elementwise"))
 def activation(run: IncrementalPass, func: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
     """Any function of one value at a time; of the channel too, where its parameters have no spatial axes."""
     x, rest = (args[0], args[1:]) if args else (kwargs.get("input"), ())
@@ -71,8 +44,8 @@ def activation(run: IncrementalPass, func: Callable[..., Any], args: tuple[Any, 
     if not isinstance(x, IncrementalTensor) or any(
         isinstance(v, Tensor) and (type(v) is IncrementalTensor or v.numel() > 1) for v in others
     ):
-        return _prelu(run, x, others) if func.__name__ == "prelu" else NotImplemented
-    if kwargs.get("out") is not None or named.get("training") is True:
+        return _prelu(run, x, others) if called(func) is op.PRELU else NotImplemented
+    if kwargs.get("out") is not None or _draws(func, args, kwargs):
         return NotImplemented
     in_place = writes(func.__name__, named)
     if in_place and x.aliased:
@@ -90,6 +63,15 @@ def activation(run: IncrementalPass, func: Callable[..., Any], args: tuple[Any, 
     return assign(x, run.pointwise(x, func(x.patch, *rest, **named), lambda still: plain(still, *rest, **calm)))
 
 
+def _draws(func: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> bool:
+    """Whether a call draws numbers, as while training."""
+    operator = called(func)
+    if operator is None or "random" not in operator.traits:
+        return False
+    named = operator.bind(args, kwargs, func)
+    return named.get("training", named.get("train")) is not False
+
+
 def _prelu(run: IncrementalPass, x: Any, others: list[Any]) -> Any:
     if (
         not isinstance(x, IncrementalTensor)
@@ -101,34 +83,33 @@ def _prelu(run: IncrementalPass, x: Any, others: list[Any]) -> Any:
     return run.pointwise(x, F.prelu(x.patch, others[0]), lambda still: F.prelu(still, others[0]))
 
 
-@rule(functions(*_SAME))
+@rule(op.COPY)
 def same(run: IncrementalPass, func: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
     """Copies and changes of type."""
     x, rest = args[0], args[1:]
     if not isinstance(x, IncrementalTensor) or any(isinstance(v, Tensor) for v in (*rest, *kwargs.values())):
         return NotImplemented
     patch = func(x.patch, *rest, **kwargs)
-    if patch is x.patch or func.__name__ in ("contiguous", "detach"):
+    if not isinstance(patch, Tensor):
+        return patch  # the name of a type
+    if func.__name__ in ("contiguous", "detach") or patch.data_ptr() == x.patch.data_ptr():
         return x
     return run.pointwise(x, patch, lambda still: func(still, *rest, **kwargs))
 
 
-@rule(both(*_DROPOUTS))
+@rule(op.DROPOUT, op.ALPHA_DROPOUT)
 def dropout(run: IncrementalPass, func: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:  # noqa: ARG001
     """Nothing, outside training."""
-    x, _, training, _ = bind(args, dict(kwargs), ("input", None), ("p", 0.5), ("training", True), ("inplace", False))
-    return x if training is False and isinstance(x, IncrementalTensor) else NotImplemented
+    x = args[0] if args else kwargs.get("input")
+    return x if isinstance(x, IncrementalTensor) and not _draws(func, args, kwargs) else NotImplemented
 
 
-@rule(functions("batch_norm"))
+@rule(op.BATCH_NORM)
 def batch_norm(run: IncrementalPass, func: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
     """Batch norm with running statistics: a factor and a shift per channel."""
-    if func is not F.batch_norm:
-        return NotImplemented
-    x, mean, var, weight, bias, training, _, eps = bind(
-        args, dict(kwargs), ("input", None), ("running_mean", None), ("running_var", None), ("weight", None),
-        ("bias", None), ("training", False), ("momentum", 0.1), ("eps", 1e-5),
-    )  # fmt: skip
+    named = op.BATCH_NORM.bind(args, kwargs, func)
+    x, mean, var, weight, bias = (named[name] for name in ("input", "running_mean", "running_var", "weight", "bias"))
+    training, eps = named["training"], named["eps"]
     if not isinstance(x, IncrementalTensor) or training or mean is None or var is None or 1 in x.axes or x.axes[0] == 0:
         return NotImplemented
 
@@ -141,20 +122,23 @@ def batch_norm(run: IncrementalPass, func: Callable[..., Any], args: tuple[Any, 
     return run.pointwise(x, norm(x.patch), norm)
 
 
-@rule(functions("layer_norm", "rms_norm"))
+@rule(op.LAYER_NORM, op.RMS_NORM)
 def layer_norm(run: IncrementalPass, func: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
     """Layer norm over axes behind the spatial ones."""
-    x, shape, *rest = bind(args, dict(kwargs), ("input", None), ("normalized_shape", None), ("weight", None),
-                           ("bias", None), ("eps", 1e-5)) if func is F.layer_norm else (None, ())  # fmt: skip
+    root = called(func) is op.RMS_NORM
+    named = (op.RMS_NORM if root else op.LAYER_NORM).bind(args, kwargs, func)
+    x, shape = named["input"], named["normalized_shape"]
     if not isinstance(x, IncrementalTensor) or max(x.axes) >= x.ndim - len(shape):
         return NotImplemented
-    return run.pointwise(x, func(x.patch, shape, *rest), lambda still: func(still, shape, *rest))
+    names = ("weight", "eps") if root else ("weight", "bias", "eps")
+    more = {name: named[name] for name in names}
+    return run.pointwise(x, func(x.patch, shape, **more), lambda still: func(still, shape, **more))
 
 
-@rule(functions("linear"))
+@rule(op.LINEAR)
 def linear(run: IncrementalPass, func: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:  # noqa: ARG001
     """A dense layer over an axis behind the spatial ones."""
-    x, weight, bias = bind(args, dict(kwargs), ("input", None), ("weight", None), ("bias", None))
+    x, weight, bias = op.LINEAR.bind(args, kwargs).values()
     if not isinstance(x, IncrementalTensor) or isinstance(weight, IncrementalTensor) or max(x.axes) == x.ndim - 1:
         return NotImplemented
     patch = F.linear(x.patch, weight, bias)
@@ -162,29 +146,30 @@ def linear(run: IncrementalPass, func: Callable[..., Any], args: tuple[Any, ...]
     return run.pointwise(x, patch, lambda still: F.linear(still, weight, bias))
 
 
-@rule(functions("softmax", "log_softmax", "normalize", "local_response_norm"))
+@rule(op.SOFTMAX, op.LOG_SOFTMAX, op.SOFTMIN, op.NORMALIZE, op.LOCAL_RESPONSE_NORM, op.GLU)
 def across_channels(
     run: IncrementalPass, func: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
 ) -> Any:
     """What mixes the channels of one place."""
     x, rest = (args[0], args[1:]) if args else (kwargs.get("input"), ())
     named = {k: v for k, v in kwargs.items() if k != "input"}
-    if not isinstance(x, IncrementalTensor) or any(isinstance(v, IncrementalTensor) for v in rest):
+    operator = called(func)
+    if operator is None or not isinstance(x, IncrementalTensor) or any(isinstance(v, IncrementalTensor) for v in rest):
         return NotImplemented
-    if func.__name__ == "local_response_norm":
-        axis = 1
-    elif func.__name__ == "normalize":
-        axis = named.get("dim", rest[1] if len(rest) > 1 else 1)
-    else:
-        axis = named.get("dim", rest[0] if rest else 0)
-    if axis is None or axis % x.ndim in (0, *x.axes) or named.get("out") is not None:
+    axis = 1 if operator is op.LOCAL_RESPONSE_NORM else operator.bind(args, kwargs, func)["dim"]
+    if not isinstance(axis, int) or axis % x.ndim in (0, *x.axes) or named.get("out") is not None:
         return NotImplemented
     return run.pointwise(x, func(x.patch, *rest, **named), lambda still: func(still, *rest, **named))
 
 
-@rule(functions(*_SUMS))
+@rule(
+    op.ADD, op.SUB, op.RSUB, op.MUL, op.DIV, op.RDIV, op.POW, op.RPOW, op.FLOAT_POW, op.MAXIMUM, op.MINIMUM, op.FMAX,
+    op.FMIN, op.ATAN2, op.HYPOT, op.REMAINDER, op.FMOD, op.FLOOR_DIVIDE,
+)  # fmt: skip
 def arithmetic(run: IncrementalPass, func: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
     """Sums, products and the like, of two such values or with numbers, parameters and constant maps."""
+    if writes(func.__name__, kwargs):
+        return _arithmetic_in_place(run, func, args, kwargs)
     if len(args) != 2 or kwargs.get("out") is not None or any(isinstance(v, Tensor) for v in kwargs.values()):
         return NotImplemented
     values = [a for a in args if isinstance(a, IncrementalTensor)]
@@ -211,8 +196,7 @@ def arithmetic(run: IncrementalPass, func: Callable[..., Any], args: tuple[Any, 
     return IncrementalTensor(run, run.still(whole), patch, first.axes, spans, step)
 
 
-@rule(functions(*_IN_PLACE_SUMS))
-def arithmetic_in_place(
+def _arithmetic_in_place(
     run: IncrementalPass, func: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
 ) -> Any:
     """The same, written into the first of the two."""

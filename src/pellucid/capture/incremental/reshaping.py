@@ -8,16 +8,17 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pellucid.capture.incremental.passes import IncrementalPass, rule, together
+from pellucid.capture.incremental.passes import IncrementalPass, rule, together, writes
 from pellucid.capture.incremental.value import IncrementalTensor, at, cut, paste
-from pellucid.capture.operators import bind, functions
+from pellucid.capture.operators import bind, called, op
 from pellucid.numerics import full_precision
 
 
-@rule(functions("cat", "concat", "concatenate"))
+@rule(op.CAT)
 def joining(run: IncrementalPass, func: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:  # noqa: ARG001
     """Joining along an axis that is not spatial: the surroundings of all parts are fetched at once."""
-    parts, axis = bind(args, {k: v for k, v in kwargs.items() if k != "out"}, ("tensors", ()), ("dim", 0))
+    named = op.CAT.bind(args, kwargs)
+    parts, axis = named["tensors"], named["dim"]
     first = next(p for p in parts if isinstance(p, IncrementalTensor))
     axis %= first.ndim
     alike = all(isinstance(p, IncrementalTensor) and p.axes == first.axes and p.ndim == first.ndim for p in parts)
@@ -49,11 +50,11 @@ def first_is_whole(spans: Sequence[Any]) -> bool:
     return all(s.is_whole for s in spans)
 
 
-@rule(functions("permute", "transpose", "swapaxes", "unsqueeze", "squeeze"))
+@rule(op.PERMUTE, op.SQUEEZE)
 def turning(run: IncrementalPass, func: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
     """Axes in another order, or more or fewer of them: followed by what becomes of a small example."""
-    x, rest = args[0], args[1:]
-    if not isinstance(x, IncrementalTensor):
+    x, rest = (args[0], args[1:]) if args else (None, ())
+    if not isinstance(x, IncrementalTensor) or writes(func.__name__, kwargs):
         return NotImplemented
     sizes = [2 if a in (0, *x.axes) else min(x.shape[a], 2) for a in range(x.ndim)]
     marks = torch.zeros(sizes)
@@ -78,7 +79,7 @@ def _turned(
     return IncrementalTensor(run, run.still(lambda: make(parent.get())), patch, axes, x.spans, step, aliased=True)
 
 
-@rule(functions("view", "reshape"))
+@rule(op.VIEW)
 def folding(run: IncrementalPass, func: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:  # noqa: ARG001
     """Other channel axes in front of rows and columns, as channel shuffling does it."""
     x, shape = args[0], args[1:] or (kwargs.get("shape"),)
@@ -97,9 +98,11 @@ def folding(run: IncrementalPass, func: Callable[..., Any], args: tuple[Any, ...
     )
 
 
-@rule(functions("chunk", "split", "tensor_split"))
+@rule(op.SPLIT)
 def cutting(run: IncrementalPass, func: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
     """Parts along an axis that is not spatial."""
+    if func.__name__ not in ("chunk", "split", "tensor_split"):
+        return NotImplemented
     x, parts, axis = bind(args, {("split" if k.startswith("split") else k): v for k, v in kwargs.items()},
                           ("input", None), ("split", kwargs.get("chunks")), ("dim", 0))  # fmt: skip
     if not isinstance(x, IncrementalTensor) or axis % x.ndim in (0, *x.axes):
@@ -121,9 +124,11 @@ def _piece(
     return IncrementalTensor(run, still, piece, x.axes, x.spans, step, aliased=True)
 
 
-@rule(frozenset({Tensor.__getitem__}))
+@rule(op.GETITEM)
 def choosing(run: IncrementalPass, func: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:  # noqa: ARG001
     """Some channels, all places: `x[:, :k]`, `x[:, k]`."""
+    if func is not Tensor.__getitem__:
+        return NotImplemented
     x, wanted = args
     if not isinstance(x, IncrementalTensor):
         return NotImplemented
@@ -138,25 +143,18 @@ def choosing(run: IncrementalPass, func: Callable[..., Any], args: tuple[Any, ..
     return _turned(run, x, x.patch[wanted], (axes[0], axes[1]), lambda still: still[wanted])
 
 
-@rule(functions("mean", "sum"))
+@rule(op.MEAN, op.SUM)
 def averaging(run: IncrementalPass, func: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
     """Sum or mean over all places: what the boxes change about the unchanged picture's."""
-    x, dim, keepdim = bind(
-        args, {("dim" if k == "axis" else k): v for k, v in kwargs.items() if k not in ("dtype", "out")},
-        ("input", None), ("dim", None), ("keepdim", False),
-    )  # fmt: skip
-    if (
-        kwargs.get("dtype") is not None
-        or kwargs.get("out") is not None
-        or not isinstance(x, IncrementalTensor)
-        or dim is None
-    ):
+    operator = op.SUM if called(func) is op.SUM else op.MEAN
+    x, dim, keepdim, dtype, out = operator.bind(args, kwargs).values()
+    if dtype is not None or out is not None or not isinstance(x, IncrementalTensor) or dim is None:
         return NotImplemented
     dims = {d % x.ndim for d in (dim if isinstance(dim, (tuple, list)) else [dim])}
     if 0 in dims or not dims >= set(x.axes):
         return NotImplemented
     total = _sum(run, x, sorted(dims), bool(keepdim))
-    count = 1 if func.__name__ == "sum" else torch.Size(x.shape[d] for d in dims).numel()
+    count = 1 if operator is op.SUM else torch.Size(x.shape[d] for d in dims).numel()
     return (total / count).to(x.dtype)
 
 

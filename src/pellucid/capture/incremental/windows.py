@@ -14,7 +14,7 @@ from pellucid.capture.incremental.passes import IncrementalPass, rule
 from pellucid.capture.incremental.reshaping import averaging
 from pellucid.capture.incremental.spans import Interval, Places, Shift, Slide, Stretch
 from pellucid.capture.incremental.value import Deferred, IncrementalTensor, cut, paste
-from pellucid.capture.operators import bind, functions
+from pellucid.capture.operators import called, op
 
 _GATHER = 2.0
 """Multiply-adds that take as long as moving one byte into a box's surroundings; measured as `_BYTE` is."""
@@ -146,7 +146,7 @@ def _length(length: int, kernel: int, stride: int, before: int, after: int) -> i
     return (length + before + after - kernel) // stride + 1
 
 
-@rule(functions("conv2d"))
+@rule(op.CONVOLUTION)
 def convolution(
     run: IncrementalPass,
     func: Callable[..., Any],  # noqa: ARG001
@@ -154,10 +154,7 @@ def convolution(
     kwargs: Mapping[str, Any],
 ) -> Any:
     """Convolution, whatever its stride, dilation, groups and padding with zeros."""
-    x, weight, bias, stride, padding, dilation, groups = bind(
-        args, dict(kwargs), ("input", None), ("weight", None), ("bias", None), ("stride", 1), ("padding", 0),
-        ("dilation", 1), ("groups", 1),
-    )  # fmt: skip
+    x, weight, bias, stride, padding, dilation, groups = op.CONVOLUTION.bind(args, kwargs).values()
     if not _on_maps(x) or isinstance(weight, IncrementalTensor) or isinstance(bias, IncrementalTensor):
         return NotImplemented
     steps, spread = _pair(stride), _pair(dilation)
@@ -183,6 +180,10 @@ def _motions(x: IncrementalTensor, reach: Sequence[int], steps: Sequence[int], s
     return down, across
 
 
+def _gives_indices(func: Callable[..., Any]) -> bool:
+    return func.__name__.endswith("_with_indices")
+
+
 def _pool_sides(x: IncrementalTensor, size: Sequence[int], steps: Sequence[int], padding: Any, ceil: bool) -> Sides:
     """The padding of a pooling, with what rounding up its size adds below and to the right."""
     sides = []
@@ -196,19 +197,16 @@ def _pool_sides(x: IncrementalTensor, size: Sequence[int], steps: Sequence[int],
     return sides[0], sides[1], sides[2], sides[3]
 
 
-@rule(functions("max_pool2d"))
+@rule(op.MAX_POOL)
 def max_pooling(
     run: IncrementalPass,
-    func: Callable[..., Any],  # noqa: ARG001
+    func: Callable[..., Any],
     args: tuple[Any, ...],
     kwargs: Mapping[str, Any],
 ) -> Any:
     """The largest value under a window."""
-    x, size, stride, padding, dilation, ceil, indices = bind(
-        args, dict(kwargs), ("input", None), ("kernel_size", None), ("stride", None), ("padding", 0), ("dilation", 1),
-        ("ceil_mode", False), ("return_indices", False),
-    )  # fmt: skip
-    if not _on_maps(x) or indices:
+    x, size, stride, padding, dilation, ceil, indices = op.MAX_POOL.bind(args, kwargs).values()
+    if not _on_maps(x) or indices or _gives_indices(func):
         return NotImplemented
     size, spread = _pair(size), _pair(dilation)
     steps = _pair(stride) if stride not in (None, [], ()) else size
@@ -225,7 +223,7 @@ def max_pooling(
     )
 
 
-@rule(functions("avg_pool2d"))
+@rule(op.AVG_POOL)
 def mean_pooling(
     run: IncrementalPass,
     func: Callable[..., Any],  # noqa: ARG001
@@ -233,10 +231,7 @@ def mean_pooling(
     kwargs: Mapping[str, Any],
 ) -> Any:
     """The mean under a window; at the edge the divisor depends on the place."""
-    x, size, stride, padding, ceil, include, divisor = bind(
-        args, dict(kwargs), ("input", None), ("kernel_size", None), ("stride", None), ("padding", 0),
-        ("ceil_mode", False), ("count_include_pad", True), ("divisor_override", None),
-    )  # fmt: skip
+    x, size, stride, padding, ceil, include, divisor = op.AVG_POOL.bind(args, kwargs).values()
     if not _on_maps(x):
         return NotImplemented
     size = _pair(size)
@@ -266,33 +261,34 @@ def _counts(x: IncrementalTensor, size: Any, steps: Any, sides: Sides, rest: tup
     return sums / F.avg_pool2d(ones, size, steps, padding, ceil, include, divisor)
 
 
-@rule(functions("adaptive_avg_pool2d", "adaptive_max_pool2d"))
+@rule(op.ADAPTIVE_AVG_POOL, op.ADAPTIVE_MAX_POOL)
 def adaptive_pooling(
     run: IncrementalPass, func: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
 ) -> Any:
     """To a size that divides the map's it is plain pooling; the mean to one place is the mean of all."""
-    x, size, indices = bind(args, dict(kwargs), ("input", None), ("output_size", None), ("return_indices", False))
-    if not _on_maps(x) or indices:
+    largest = called(func) is op.ADAPTIVE_MAX_POOL
+    named = (op.ADAPTIVE_MAX_POOL if largest else op.ADAPTIVE_AVG_POOL).bind(args, kwargs)
+    x, size = named["input"], named["output_size"]
+    if not _on_maps(x) or named.get("return_indices") or _gives_indices(func):
         return NotImplemented
     pair = size if isinstance(size, (tuple, list)) else (size, size)
     wanted = tuple(x.shape[2 + k] if pair[k] is None else int(pair[k]) for k in (0, 1))
     if wanted == tuple(x.shape[2:]):
         return run.pointwise(x, x.patch, lambda still: still, aliased=True)
-    if wanted == (1, 1) and "avg" in func.__name__:
+    if wanted == (1, 1) and not largest:
         return averaging(run, Tensor.mean, (x, (2, 3), True), {})
     if wanted == (1, 1) or any(x.shape[2 + k] % wanted[k] for k in (0, 1)):
         return NotImplemented
     cell = [x.shape[2 + k] // wanted[k] for k in (0, 1)]
-    pooling = max_pooling if "max" in func.__name__ else mean_pooling
+    pooling = max_pooling if largest else mean_pooling
     return pooling(run, func, (x, cell), {})
 
 
-@rule(functions("pad"))
-def padding(run: IncrementalPass, func: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:  # noqa: ARG001
+@rule(op.PAD)
+def padding(run: IncrementalPass, func: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
     """Rows and columns put around the map; what mirrors the map's edge is local only away from it."""
-    x, pad, mode, value = bind(
-        args, dict(kwargs), ("input", None), ("pad", None), ("mode", "constant"), ("value", None)
-    )
+    named = op.PAD.bind(args, kwargs, func)
+    x, pad, mode, value = named["input"], named["pad"], named.get("mode", "constant"), named["value"]
     if not _on_maps(x) or len(pad) > 4 or min(pad) < 0:
         return NotImplemented
     left, right, top, bottom = [*pad, 0, 0][:4]
@@ -319,13 +315,14 @@ def _near_edge(span: Interval, margin: int) -> bool:
     return bool((span.start <= margin).any()) or bool((span.stop >= span.length - margin).any())
 
 
-@rule(functions("interpolate", "upsample"))
-def resizing(run: IncrementalPass, func: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:  # noqa: ARG001
+@rule(op.INTERPOLATE)
+def resizing(run: IncrementalPass, func: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
     """Enlarging by a whole number, to the nearest or bilinearly with half-pixel centres."""
-    x, size, factor, mode, corners, _, antialias = bind(
-        args, dict(kwargs), ("input", None), ("size", None), ("scale_factor", None), ("mode", "nearest"),
-        ("align_corners", None), ("recompute_scale_factor", None), ("antialias", False),
-    )  # fmt: skip
+    named = op.INTERPOLATE.bind(args, kwargs, func)
+    x, size, factor, mode, corners = (
+        named[name] for name in ("input", "size", "scale_factor", "mode", "align_corners")
+    )
+    antialias = named.get("antialias")
     if not _on_maps(x) or corners or antialias or mode not in ("nearest", "nearest-exact", "bilinear"):
         return NotImplemented
     shape = x.shape[2:]

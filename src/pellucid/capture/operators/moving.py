@@ -2,10 +2,11 @@
 
 from functools import partial
 
+import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from pellucid.capture.operators.vocabulary import operator
+from pellucid.capture.operators.vocabulary import operator, signature
 
 _moving = partial(operator, kind="moving", traits="moving")
 
@@ -47,7 +48,9 @@ CHANNEL_SHUFFLE = _moving(
 PAD = _moving(
     "pad", "pad constant_pad_nd",
     aten=" ".join(["constant_pad_nd", *(f"{how}_pad{n}d" for how in ("reflection", "replication") for n in (1, 2, 3))]),
-    bind="input pad mode='constant' value=None",
+    bind=signature(
+        "input pad mode='constant' value=None", {torch.constant_pad_nd: signature("input pad value=0")}
+    ),
 )  # fmt: skip
 TAKE_ALONG_DIM = _moving("take_along_dim", aten="", bind="input indices dim=None out=None", traits="composite")
 GATHER = _moving("gather", bind="input dim index sparse_grad=False")

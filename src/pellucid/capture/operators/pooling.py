@@ -4,7 +4,7 @@ from functools import partial
 
 from torch.nn import functional as F
 
-from pellucid.capture.operators.vocabulary import operator
+from pellucid.capture.operators.vocabulary import operator, signature
 
 _pool = partial(operator, kind="pooling")
 _WINDOW = "input kernel_size stride=None padding=0"
@@ -64,9 +64,11 @@ INTERPOLATE = _pool(
         upsample_bicubic2d upsample_trilinear3d _upsample_nearest_exact1d _upsample_nearest_exact2d
         _upsample_nearest_exact3d _upsample_bilinear2d_aa _upsample_bicubic2d_aa
     """,
-    bind="""
-        input size=None scale_factor=None mode='nearest' align_corners=None recompute_scale_factor=None antialias=False
-    """,
+    bind=signature(
+        "input size=None scale_factor=None mode='nearest' align_corners=None recompute_scale_factor=None "
+        "antialias=False",
+        {F.upsample_bilinear: signature("input size=None scale_factor=None mode='bilinear' align_corners=True")},
+    ),
     traits="linear",
 )  # fmt: skip
 GRID_SAMPLE = _pool(

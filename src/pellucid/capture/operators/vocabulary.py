@@ -54,7 +54,7 @@ class Signature:
             named[name] = value
         for given, value in kwargs.items():
             name = arguments[0][0] if given == "self" else "dim" if given == "axis" else given
-            if name not in named:
+            if name not in named and name != "out":
                 raise TypeError(f"expected one of {', '.join(named)}, got the argument {given}")
             named[name] = value
         return named
