@@ -12,7 +12,7 @@ from torch.utils._pytree import tree_leaves, tree_map
 from pellucid.capture.incremental.kernels import Convolution
 from pellucid.capture.incremental.spans import Interval, Motion, union
 from pellucid.capture.incremental.value import Baseline, Deferred, IncrementalTensor, NotLocal
-from pellucid.capture.operators import Operator, called
+from pellucid.capture.operators import Operator, called, declined, of, op
 
 Rule = Callable[["IncrementalPass", Callable[..., Any], tuple[Any, ...], Mapping[str, Any]], Any]
 """(pass, function, arguments, keyword arguments) -> the result, or `NotImplemented` where the rule does not apply."""
@@ -210,3 +210,21 @@ def writes(name: str, kwargs: Mapping[str, Any]) -> bool:
 def _bytes(patch: Tensor | Deferred, axes: tuple[int, int]) -> int:
     places = patch.shape[axes[0]] * patch.shape[axes[1]]
     return patch.nbytes // max(1, len(patch) * places)
+
+
+_WHOLE = "mixes places in a way that no box follows; computed whole from there on"
+DECLINED: dict[Operator, str] = {
+    **declined(_WHOLE, *of(kinds=("reductions", "attention", "recurrent", "products", "norms"))),
+    **declined("one value of many by their order", op.FRACTIONAL_MAX_POOL, op.MAX_UNPOOL),
+    **declined("its kernel spreads values between places", op.TRANSPOSED_CONVOLUTION, op.SLOW_CONVOLUTION, op.COL2IM),
+    **declined("places told by numbers or by a mask", *of("by mask"), op.GRID_SAMPLE, op.EMBEDDING, op.SCATTER),
+    **declined(
+        "puts values elsewhere than at their own place, or copies them", op.EXPAND, op.REPEAT, op.STACK, op.FLIP,
+        op.ROLL, op.PIXEL_SHUFFLE, op.CHANNEL_SHUFFLE, op.GATHER, op.INDEX_SELECT, op.TAKE, op.TAKE_ALONG_DIM,
+        op.IM2COL, op.TRIANGLE, op.MASKED_SELECT, op.FILL, op.MAKE,
+    ),
+    **declined("three operands", op.ADDCMUL, op.ADDCDIV, op.LERP),
+    **declined("decides, and gives no values", op.COMPARISON),
+    **declined("every value meets every other", op.FFT, op.LP_POOL),
+}  # fmt: skip
+"""Operators without a rule: an ordinary pass over whole maps, which gives the same numbers."""
