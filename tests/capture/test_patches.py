@@ -187,7 +187,12 @@ def networks(draw):
     return nn.Sequential(*layers)
 
 
-@settings(max_examples=100, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.filter_too_much])
+@settings(
+    max_examples=100,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow],
+)
 @given(st.data(), st.integers(0, 2**16))
 def test_random_networks(data, seed):
     torch.manual_seed(seed)
@@ -214,7 +219,12 @@ def test_single_precision_and_channels_last(seed, window, stride):
     check(net, image, local(boxes_of(24, 20, window, stride)), Logit((1,)))
 
 
-@settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.filter_too_much])
+@settings(
+    max_examples=60,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow],
+)
 @given(st.data(), st.integers(0, 2**16))
 def test_fast_convolutions_err_by_a_small_part_of_the_difference(data, seed):
     torch.manual_seed(seed)
