@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from pellucid.memory import keep_freed_memory as keep_freed_memory
     from pellucid.models.load import load as load
     from pellucid.models.wrap import wrap as wrap
+    from pellucid.reading import read as read
     from pellucid.registry import methods as methods
     from pellucid.registry import metrics as metrics
     from pellucid.targets import Against as Against
@@ -112,6 +113,7 @@ _HOME = {
     "look": "inspection",
     "mosaics": "data",
     "plan": "api",
+    "read": "reading",
     "samples": "data",
     "top_pictures": "inspection",
     "wrap": "models",
@@ -167,6 +169,7 @@ __all__ = [
     "metrics",
     "mosaics",
     "plan",
+    "read",
     "samples",
     "top_pictures",
     "wrap",

@@ -5,6 +5,7 @@
     ├── UnknownName (LookupError)       a class, layer, method, model or sample that does not exist
     ├── BadPicture (ValueError)         a file or array that is not a usable picture
     ├── BadModel (ValueError)           a model that cannot be loaded, or weights that do not fit
+    ├── BadResult (ValueError)          a file or folder that no result can be read from
     ├── BadSite (ValueError)            a layer that cannot answer what a method asks of it
     ├── Refused (RuntimeError)          the answer would be wrong for this model; the message says why
     ├── OutOfMemory (MemoryError)       even one sample at a time does not fit
@@ -49,6 +50,12 @@ class BadPicture(PellucidError, ValueError):
 
 class BadModel(PellucidError, ValueError):
     """A model that cannot be loaded, or weights that do not fit it."""
+
+    exit_code = 3
+
+
+class BadResult(PellucidError, ValueError):
+    """A file or folder that holds no result, a damaged one, or one that a newer Pellucid wrote."""
 
     exit_code = 3
 

@@ -64,7 +64,7 @@ LAYERS = (  # each may import from its own row and those above it
     {"api"},
     {"adversarial", "comparison", "feature_visualisation", "localisation", "training"},
     {"data"},
-    {"__main__", "cli", "compat", "writing"},
+    {"__main__", "cli", "compat", "reading", "writing"},
 )
 RANK = {part: k for k, row in enumerate(LAYERS) for part in row}
 UPWARDS = {("results.py", "writing"): "the base of all results asks who saves, draws and judges them"}

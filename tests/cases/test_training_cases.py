@@ -361,7 +361,12 @@ def test_c4_names_that_are_no_utf_8(net, photos, tmp_path, capsys):
     Path(odd, "0.png").rename(Path(odd, os.fsdecode(b"0\xfe.png")))
     Path(odd, "2.png").unlink()
     assert main(["dream", net, "--class", "1", "--steps", "1", "--out", f"{odd}.png"]) == 0
-    assert {path.suffix for path in tmp_path.iterdir() if path.stem == "d\udcff"} - {""} == {".png", ".json", ".html"}
+    assert {path.suffix for path in tmp_path.iterdir() if path.stem == "d\udcff"} - {""} == {
+        ".png",
+        ".json",
+        ".html",
+        ".npz",
+    }
     assert (
         main(["atlas", odd, "--model", net, "--layer", "conv", "--grid", "1", "--steps", "1", "--out", f"{odd}a"]) == 0
     )

@@ -208,7 +208,7 @@ def test_snapshots_watch_and_files(tmp_path):
     assert [step for step, _ in made.snapshots] == [2, 4, 6]
     assert len(seen) == 6
     files = save_dream(replace(made, titles=("bee",)), tmp_path / "bee.png")
-    assert sorted(f.name for f in files) == ["bee.gif", "bee.html", "bee.json", "bee.png"]
+    assert sorted(f.name for f in files) == ["bee.gif", "bee.html", "bee.json", "bee.npz", "bee.png"]
     written = json.loads((tmp_path / "bee.json").read_text())
     assert written["objective"] == "logit(1)"
     assert written["final"] == pytest.approx(made.final.tolist())

@@ -18,6 +18,7 @@ from pellucid.report import save, write_report
 from pellucid.report.names import picture_slug, slug, unique
 
 FILES = {"grad-cam.png", "occlusion.png", "maps.npz", "manifest.json", "report.html"}
+ALONE = FILES | {"result.npz"}
 
 
 def names(folder):
@@ -31,7 +32,7 @@ def read(folder):
 def test_one_picture_is_written_into_the_folder_itself(tmp_path):
     found = explanation()
     assert save(found, tmp_path / "new" / "out") == tmp_path / "new" / "out"
-    assert names(tmp_path / "new") == {"out", *(f"out/{name}" for name in FILES)}
+    assert names(tmp_path / "new") == {"out", *(f"out/{name}" for name in ALONE)}
     with Image.open(tmp_path / "new/out/grad-cam.png") as drawn:
         expected = overlay(found.pictures[0], found["grad-cam"].values[0])
         np.testing.assert_array_equal(np.asarray(drawn), np.asarray(expected))
@@ -39,10 +40,11 @@ def test_one_picture_is_written_into_the_folder_itself(tmp_path):
 
 def test_several_pictures_get_a_folder_each_under_names_that_differ(tmp_path):
     save(explanation(("a.png", "A.jpg", "../../a.png", "a-2", "")), tmp_path / "out")
-    found = {path.name for path in (tmp_path / "out").iterdir()}
+    found = {path.name for path in (tmp_path / "out").iterdir()} - {"result.npz"}
     assert found == {"a", "A-2", "a-3", "a-2-2", "picture"}
-    assert all(names(path) == FILES for path in (tmp_path / "out").iterdir())
-    assert names(tmp_path) == {"out"} | {f"out/{n}" for n in found} | {f"out/{n}/{f}" for n in found for f in FILES}
+    assert all(names(tmp_path / "out" / name) == FILES for name in found)
+    every = {f"out/{n}" for n in (*found, "result.npz")} | {f"out/{n}/{f}" for n in found for f in FILES}
+    assert names(tmp_path) == {"out"} | every
 
 
 def test_maps_are_the_signed_values_the_raw_maps_and_the_extras(tmp_path):
@@ -96,7 +98,7 @@ def test_the_manifest_says_how_it_was_made(tmp_path):
     assert record["predictions"][0] == {"index": 0, "name": "tabby", "score": 1.0, "probability": 0.6}
     assert record["refused"] == {"cam": "This head is not linear."}
     assert (record["seed"], record["seconds"], record["notes"]) == (7, 1.5, ["The output is a probability."])
-    assert set(record["files"]) == FILES
+    assert set(record["files"]) == ALONE
     first = record["methods"][0]
     assert first["min"] == pytest.approx(float(found["grad-cam"].values.min()))
     assert first["max"] == pytest.approx(float(found["grad-cam"].values.max()))
@@ -132,7 +134,7 @@ def test_several_targets_and_layers_are_told_apart(tmp_path):
 def test_tensors_without_pictures_give_heat_maps(tmp_path):
     found = explanation(tensors=2)
     save(found, tmp_path / "out")
-    assert {path.name for path in (tmp_path / "out").iterdir()} == {"sample-1", "sample-2"}
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"sample-1", "sample-2", "result.npz"}
     assert names(tmp_path / "out/sample-1") == FILES
     with Image.open(tmp_path / "out/sample-2/occlusion.png") as drawn:
         expected = heat(found["occlusion"].values[1])
@@ -142,14 +144,14 @@ def test_tensors_without_pictures_give_heat_maps(tmp_path):
 
 def test_without_any_map_the_rest_is_written(tmp_path):
     save(explanation(attributions=lambda m: []), tmp_path / "out")
-    assert names(tmp_path / "out") == {"maps.npz", "manifest.json", "report.html"}
+    assert names(tmp_path / "out") == {"maps.npz", "manifest.json", "report.html", "result.npz"}
 
 
 def test_files_of_others_in_the_folder_stay(tmp_path):
     (tmp_path / "mine.txt").write_text("mine")
     (tmp_path / "grad-cam.png").write_text("old")
     save(explanation(), tmp_path)
-    assert names(tmp_path) == {*FILES, "mine.txt"}
+    assert names(tmp_path) == {*ALONE, "mine.txt"}
     assert (tmp_path / "grad-cam.png").read_bytes().startswith(b"\x89PNG")
 
 
@@ -195,8 +197,9 @@ def test_new_folders_and_files_have_ordinary_permissions(tmp_path):
 def test_hostile_names_stay_text(tmp_path):
     undecodable = os.fsdecode(b"caf\xe9.png")
     save(explanation((HOSTILE, undecodable), (HOSTILE, "b", "c")), tmp_path / "out")
-    assert len(list((tmp_path / "out").iterdir())) == 2
-    written = {read(path)["picture"]["name"] for path in (tmp_path / "out").iterdir()}
+    folders = [path for path in (tmp_path / "out").iterdir() if path.is_dir()]
+    assert len(folders) == 2
+    written = {read(path)["picture"]["name"] for path in folders}
     assert written == {HOSTILE, undecodable}
 
 
@@ -244,5 +247,5 @@ def test_a_second_run_leaves_no_picture_of_the_first(tmp_path):
     record = read(out) | {"files": [*read(out)["files"], "../kept.txt"]}  # a manifest is no order to delete elsewhere
     (out / "manifest.json").write_text(json.dumps(record))
     save(dataclasses.replace(first, attributions=(first["grad-cam"],)), out)
-    assert names(out) == (FILES | {"mine.png"}) - {"occlusion.png"}
+    assert names(out) == (ALONE | {"mine.png"}) - {"occlusion.png"}
     assert (tmp_path / "kept.txt").exists()

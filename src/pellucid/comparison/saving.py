@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from pellucid.comparison.comparison import Comparison
 from pellucid.comparison.page import page
 from pellucid.evaluation import Score
 from pellucid.report.tables import comma_separated
-from pellucid.storage import provenance
+from pellucid.storage import provenance, values
 from pellucid.storage.atomic import complete, encode
 from pellucid.storage.plain_json import as_file
 
@@ -20,7 +21,7 @@ COLUMNS = ("picture", "target", "map", "control", "metric", "better", "value")
 
 
 def save(comparison: Comparison, folder: Path, *, command: str = "") -> Path:
-    """Write `comparison.html`, `comparison.json` and `scores.csv`; other files there are left alone.
+    """Write `comparison.html`, `comparison.json`, `scores.csv` and `result.npz`; other files there are left alone.
 
     Raises:
         BadOption: the folder cannot be written to; nothing is left behind.
@@ -30,7 +31,26 @@ def save(comparison: Comparison, folder: Path, *, command: str = "") -> Path:
         (staging / "comparison.html").write_bytes(encode(page(comparison, created=created, command=command)))
         (staging / "comparison.json").write_bytes(as_file(document(comparison, created=created, command=command)))
         (staging / "scores.csv").write_bytes(encode(table(comparison)))
+        (staging / values.NAME).write_bytes(values.to_bytes(_lean(comparison)))
     return folder
+
+
+def _lean(comparison: Comparison) -> Comparison:
+    """Without the pictures that no page shows, and without the attributions, of which the shown maps are kept."""
+    kept = [
+        replace(
+            each,
+            picture=each.picture if each.maps else None,
+            evaluation=replace(each.evaluation, scores=tuple(map(_alone, each.evaluation))),
+        )
+        for each in comparison.pictures
+    ]
+    return replace(comparison, pictures=tuple(kept))
+
+
+def _alone(score: Score) -> Score:
+    controls = {name: _alone(control) for name, control in score.controls.items()}
+    return replace(score, attribution=None, controls=controls)
 
 
 def document(comparison: Comparison, *, created: str = "", command: str = "") -> dict[str, Any]:

@@ -32,6 +32,7 @@ from pellucid.contracts.probe import (
 from pellucid.contracts.regions import DEFAULT, Regions
 from pellucid.contracts.result import Attribution, Cost, Evaluation, Provenance, Score
 from pellucid.contracts.sample import Picture, Prediction
+from pellucid.contracts.unsaved import NetworkNotSaved, Unsaved
 
 __all__ = [
     "DEFAULT",
@@ -61,6 +62,7 @@ __all__ = [
     "MetricResult",
     "Model",
     "NamedInputs",
+    "NetworkNotSaved",
     "Noise",
     "Passes",
     "Perturbation",
@@ -78,6 +80,7 @@ __all__ = [
     "ScoreQueries",
     "Scores",
     "Site",
+    "Unsaved",
     "VariantScores",
     "kind_of",
 ]

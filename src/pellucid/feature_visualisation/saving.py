@@ -12,7 +12,7 @@ from pellucid.feature_visualisation.atlas import Atlas
 from pellucid.feature_visualisation.drawing import as_sheet
 from pellucid.feature_visualisation.page import dream_page
 from pellucid.feature_visualisation.visualisation import Visualisation
-from pellucid.storage import provenance
+from pellucid.storage import provenance, values
 from pellucid.storage.atomic import complete, encode
 from pellucid.storage.plain_json import as_file
 
@@ -42,16 +42,17 @@ def save_dream(made: Visualisation, path: Path, *, animation: str = "gif", comma
     if path.suffix.lower() != ".png":
         raise BadOption(f"Expected a file that ends in .png for the picture, got {str(path)!r}.")
     whole = as_sheet(made)
-    names = [path.name, f"{path.stem}.json", f"{path.stem}.html"]
+    names = [path.name, f"{path.stem}.json", f"{path.stem}.html", f"{path.stem}.npz"]
     with complete(path.parent) as staging:
         whole.save(staging / names[0])
         (staging / names[1]).write_bytes(as_file(manifest(made, command)))
         (staging / names[2]).write_bytes(encode(dream_page(made, command)))
+        (staging / names[3]).write_bytes(values.to_bytes(made))
         if made.snapshots:
             names.append(f"{path.stem}.{animation}")
             frames = [as_sheet(each) for each in _on_the_way(made, flat=animation == "gif")]
             frames[0].save(
-                staging / names[3],
+                staging / names[4],
                 "PNG" if animation == "apng" else "GIF",
                 save_all=True,
                 append_images=frames[1:],

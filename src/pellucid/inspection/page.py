@@ -25,7 +25,7 @@ from pellucid.report.document import document
 from pellucid.report.names import slug, unique
 from pellucid.report.packing import half, photograph, script_json, tables
 from pellucid.report.tables import comma_separated
-from pellucid.storage import provenance
+from pellucid.storage import provenance, values
 from pellucid.storage.atomic import complete, encode, write_text
 from pellucid.storage.plain_json import as_file
 
@@ -43,6 +43,7 @@ def save_inspection(found: Inspection, folder: Path, *, scale: Common = "unit", 
     created = provenance.now()
     with complete(folder) as staging:
         (staging / "inspection.json").write_bytes(as_file(record_of(found, created=created, command=command)))
+        (staging / values.NAME).write_bytes(values.to_bytes(found))
         (staging / "structure.csv").write_bytes(encode(table(found)))
         (staging / "graph.svg").write_bytes(encode(found.drawing()))
         (staging / "inspection.html").write_bytes(encode(page(found, created=created, command=command)))

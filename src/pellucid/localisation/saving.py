@@ -15,7 +15,7 @@ from pellucid.localisation.coco import document
 from pellucid.numerics import Mask
 from pellucid.report import facts
 from pellucid.report.names import picture_slug, slug, unique
-from pellucid.storage import provenance
+from pellucid.storage import provenance, values
 from pellucid.storage.atomic import complete
 from pellucid.storage.plain_json import as_file
 
@@ -41,8 +41,11 @@ def save(found: Localisation, folder: Path, *, command: str = "", apart: bool = 
             inside = staging / name if apart else staging
             inside.mkdir(exist_ok=True)
             files = _pictures(every, inside)
+            if not apart:
+                files.append(values.NAME)
             record = _manifest(found, index, files, command)
             (inside / "manifest.json").write_bytes(as_file(record))
+        (staging / values.NAME).write_bytes(values.to_bytes(found))
     return folder
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from pellucid.contracts import Attribution
@@ -10,7 +11,7 @@ from pellucid.report.subjects import MapView, PictureView
 from pellucid.storage import provenance
 
 
-def manifest(subject: PictureView, *, created: str, command: str = "") -> dict[str, Any]:
+def manifest(subject: PictureView, *, created: str, command: str = "", beside: Sequence[str] = ()) -> dict[str, Any]:
     """Everything about one picture's explanation except the maps themselves."""
     explanation = subject.explanation
     model = explanation.model
@@ -27,7 +28,7 @@ def manifest(subject: PictureView, *, created: str, command: str = "") -> dict[s
         "seed": explanation.seed,
         "seconds": explanation.seconds,
         "methods": [_method(finding) for finding in subject.findings],
-        "files": ["manifest.json", "maps.npz", "report.html", *(f"{f.key}.png" for f in subject.findings)],
+        "files": ["manifest.json", "maps.npz", "report.html", *(f"{f.key}.png" for f in subject.findings), *beside],
     }
 
 

@@ -15,7 +15,7 @@ from pellucid.pictures import heat, overlay
 from pellucid.report.manifest import array_name, manifest
 from pellucid.report.page import page
 from pellucid.report.subjects import MapView, PictureView, as_numpy, subjects
-from pellucid.storage import provenance
+from pellucid.storage import provenance, values
 from pellucid.storage.atomic import complete, encode
 from pellucid.storage.plain_json import as_file
 
@@ -35,7 +35,8 @@ def save(explanation: Explanation, folder: Path, *, command: str = "", apart: bo
     Returns:
         The folder. It holds, for each picture, `<key>.png` per attribution (the picture with the map over it; for
         tensors the map alone), `maps.npz` (`<key>/values`, `<key>/raw` and further findings), `manifest.json` and
-        `report.html`. The key is the method's id, with class and layer where there are several.
+        `report.html`. The key is the method's id, with class and layer where there are several. `result.npz` in the
+        folder itself is what `pellucid.read` reads.
 
     Raises:
         BadOption: the folder cannot be written to; nothing is left behind.
@@ -45,7 +46,8 @@ def save(explanation: Explanation, folder: Path, *, command: str = "", apart: bo
         for subject in every:
             inside = staging / subject.folder if apart or len(every) > 1 else staging
             inside.mkdir(exist_ok=True)
-            _write(subject, inside, created, command)
+            _write(subject, inside, created, command, (values.NAME,) if inside == staging else ())
+        (staging / values.NAME).write_bytes(values.to_bytes(explanation))
         outdated = [path for file in staging.rglob("manifest.json") for path in _outdated(file, staging, folder)]
     for path in outdated:
         path.unlink(missing_ok=True)
@@ -63,13 +65,14 @@ def _outdated(manifest_file: Path, staging: Path, folder: Path) -> list[Path]:
     return [old.parent / name for name in plain if not (manifest_file.parent / name).exists()]
 
 
-def _write(subject: PictureView, folder: Path, created: str, command: str) -> None:
+def _write(subject: PictureView, folder: Path, created: str, command: str, beside: tuple[str, ...]) -> None:
+    """The files of one picture; its manifest lists those `beside` it as well."""
     for finding in subject.findings:
         draw(subject, finding).save(folder / f"{finding.key}.png", compress_level=_COMPRESS)
     arrays = {name: array for finding in subject.findings for name, array in _arrays(finding).items()}
     with (folder / "maps.npz").open("wb") as file:
         np.savez(file, **arrays)  # type: ignore[arg-type]
-    (folder / "manifest.json").write_bytes(as_file(manifest(subject, created=created, command=command)))
+    (folder / "manifest.json").write_bytes(as_file(manifest(subject, created=created, command=command, beside=beside)))
     (folder / "report.html").write_bytes(encode(page([subject], created=created, command=command)))
 
 

@@ -18,7 +18,7 @@ from pellucid.capture.running.checkpoints import PlainCheckpoints
 from pellucid.capture.running.interrupts import obey
 from pellucid.capture.running.random_state import Drawing
 from pellucid.capture.running.randomness import begin_drawing
-from pellucid.contracts import Model
+from pellucid.contracts import Model, NetworkNotSaved
 from pellucid.errors import BadOption, BadOutput
 from pellucid.targets.outputs import picked, scores_of
 
@@ -51,9 +51,9 @@ def conduct(model: Model, image: Tensor) -> Conduct:
     """How the network takes batches of such inputs; tried once, used as `feed`.
 
     Networks that lay pictures out anew are torchvision's detectors, which treat each picture by itself and take seconds
-    for it: they are not tried.
+    for it: they are not tried. Nor is what stands for the network of a saved result, which cannot be run.
     """
-    if model.canvas is not None:
+    if model.canvas is not None or isinstance(model.module, NetworkNotSaved):
         return Conduct()
 
     def run(rows: Tensor) -> Any:
