@@ -49,10 +49,15 @@ def digest(*values: Any) -> str:
     What cannot be told apart by its parts, such as an open file or a generator at work, has another digest each time:
     it is never taken for the same.
     """
+    return known_digest(*values) or secrets.token_hex(LENGTH // 2)
+
+
+def known_digest(*values: Any) -> str | None:
+    """As `digest`; None where something cannot be told apart by its parts."""
     try:
         return _Describer().of(values).hex()[:LENGTH]
     except (_NotKnown, RecursionError):
-        return secrets.token_hex(LENGTH // 2)
+        return None
 
 
 def digest_of_file(path: str | Path) -> str:
@@ -198,6 +203,8 @@ class _Describer:
         if version := _library(value):
             yield version.encode()
             yield self.of(value.__closure__)  # what a library's function was made with
+            if "<locals>" in value.__qualname__:  # several may be made in one place, all called so
+                yield self.of((value.__code__, value.__defaults__, value.__kwdefaults__))
             return
         outside = {name: value.__globals__[name] for name in _globals(value.__code__) if name in value.__globals__}
         yield self.of(value.__code__) + self.of(value.__defaults__) + self.of(value.__kwdefaults__)

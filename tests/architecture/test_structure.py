@@ -149,7 +149,7 @@ def test_metrics_know_nothing_of_networks():
 
 def test_capture_knows_nothing_of_methods():
     parts = {wanted for name in NAMES if part_of(name) == "capture" for wanted in imported_parts(tree(name))}
-    assert parts <= {"capture", "contracts", "errors", "held", "memory", "numerics", "targets"}
+    assert parts <= {"capture", "contracts", "digests", "errors", "held", "memory", "numerics", "targets"}
 
 
 def nodes_of(kind):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar, cast
 
 import torch
 from torch import Tensor
@@ -14,7 +14,7 @@ from pellucid.capture.incremental import incremental
 from pellucid.capture.layers import footprint, measured
 from pellucid.capture.passes import activations, check_rows, read_grid
 from pellucid.capture.running import Budget, Recorder, conduct, feed, forward, input_type, is_out_of_memory, obey
-from pellucid.capture.together import Read, Together, question_of, question_of_boxes
+from pellucid.capture.together import Read, Together, question_of_change
 from pellucid.contracts import (
     Grid,
     LocalPerturbation,
@@ -35,6 +35,9 @@ from pellucid.targets import Logit, Residual, Rivals, Target, class_scores
 _LATE_BYTES = 2**30
 """Memory for variants of one activation: the rest of a network is cheap, and each chunk pays for the front again."""
 
+
+Found = TypeVar("Found", Read, Read | None)
+"""What a question finds: an answer, or None where it has none of its kind."""
 
 Attribute: TypeAlias = Callable[
     [Callable[..., Any] | None, Tensor, Tensor, Target, Site | None, Mapping[str, Any]], Tensor
@@ -124,17 +127,21 @@ class Probe:
             fast: compute in bfloat16 what is scored box by box, where the device can; the answers then say how far
                 they deviate.
         """
-        batch = len(self.image)
         if (
             isinstance(change, LocalPerturbation)
             and least is None
             and (answers := self._score_boxes(count, change, fast))
         ):
             return answers
-        found = footprint(self.model, self.image)
-        chunks: list[tuple[Tensor, Tensor | None]] = []
+        question = self._question(change, count, least, step)
+        return VariantScores(*self._own(question, lambda: self._score_rows(count, change, least, step)))
 
-        def run(start: int, stop: int) -> tuple[Tensor, Tensor | None]:
+    def _score_rows(self, count: int, change: Perturbation, least: int | None, step: int) -> Read:
+        """The scores by whole passes, `[batch, count, target]`."""
+        batch, found = len(self.image), footprint(self.model, self.image)
+        chunks: list[Read] = []
+
+        def run(start: int, stop: int) -> Read:
             flat = torch.arange(start, stop, device=self.image.device)
             samples, numbers = flat % batch, flat // batch
             return self._ask(change(self.image[samples], samples, numbers), samples)
@@ -146,7 +153,8 @@ class Probe:
                 rows += len(part[0])
                 tally.done = rows // batch // step * step if rows < batch * count else count
                 self.meter.tick(rows, batch * count)
-        return _answers(chunks, lambda flat: flat[: tally.done * batch].reshape(tally.done, batch).T.contiguous())
+        done = tally.done
+        return _joined(chunks, lambda flat: _folded(flat[: done * batch], done).transpose(0, 1))
 
     def _score_boxes(self, count: int, change: LocalPerturbation, fast: bool = False) -> VariantScores | None:
         """The scores without whole passes; None where the network cannot be followed box by box."""
@@ -154,19 +162,20 @@ class Probe:
             return None
         total = len(self.image) * count
 
-        def ask(read: Callable[[Any, Tensor], tuple[Tensor, Tensor | None]]) -> VariantScores | None:
+        def ask(read: Callable[[Any, Tensor], Read]) -> VariantScores | None:
             return incremental(
                 self.model, self.image, change, read, self.budget, lambda done: self.meter.tick(done, total), fast=fast
             )
 
-        if self.together is None or fast:
+        question = None if fast else self._question(change, count, "boxes")
+        if question is None:
             return ask(self._read_answers)
 
-        def ask_for_all() -> Read:
+        def ask_for_all() -> Read | None:
             found = ask(self._read_all)
             return None if found is None else (found.score, found.top)
 
-        found = self._known(question_of_boxes(change, self.image), ask_for_all)
+        found = self._own(question, ask_for_all)
         return None if found is None else VariantScores(*found)
 
     @contextmanager
@@ -245,22 +254,25 @@ class Probe:
         the first variant of every chunk is the unchanged activation, and its score must agree.
         """
         site = self._need_site()
-        batch, chunks = len(self.image), list[tuple[Tensor, Tensor | None]]()
+        question = self._question(change, count, "late", site)
+        return VariantScores(*self._own(question, lambda: self._late(count, change, site)))
+
+    def _late(self, count: int, change: Perturbation, site: Site) -> Read:
+        """What `late` gives, for all targets, `[batch, count, target]`."""
+        batch, chunks = len(self.image), list[Read]()
         for k in range(batch):
             plain, values = self._ask_and_read(k, site)
             found = footprint(self.model, self.image)
             behind = 2 * found.largest_behind(self.model.module.get_submodule(site.path))
             grid = read_grid(self.model, site, values, self.image[k : k + 1])
 
-            def run(
-                start: int, stop: int, k: int = k, plain: Tensor = plain, grid: Grid = grid
-            ) -> tuple[Tensor, Tensor | None]:
+            def run(start: int, stop: int, k: int = k, plain: Tensor = plain, grid: Grid = grid) -> Read:
                 numbers = torch.arange(start, stop, device=self.image.device)
                 return self._ask_late(k, plain, site, grid, numbers, change, k * count + start, batch * count)
 
             most = max(1, (_LATE_BYTES - 4 * found.largest) // (values.nbytes + behind))
             chunks += self.budget.chunks(count, 2 * values.nbytes, run, most=most)
-        return _answers(chunks, lambda flat: flat.reshape(batch, count))
+        return _joined(chunks, lambda flat: _folded(flat, batch))
 
     def read(self) -> Maps:
         """The activation at the site, channels first, `[batch, channel, row, column]`."""
@@ -356,43 +368,49 @@ class Probe:
     def _row_bytes(self) -> int:
         return 4 * self.image[0].nbytes
 
-    def _ask(self, rows: Tensor, samples: Tensor) -> tuple[Tensor, Tensor | None]:
-        def output() -> Any:
-            given = feed(self.model, rows)
-            with torch.inference_mode():
-                return forward(self.model, given, samples)
+    def _ask(self, rows: Tensor, samples: Tensor) -> Read:
+        """What the network says to changed pictures, for all targets."""
+        given = feed(self.model, rows)
+        with torch.inference_mode():
+            output = forward(self.model, given, samples)
+        return self._read_all(output, samples)
 
-        if self.together is not None:
-            found = self._known(question_of(rows, samples), lambda: self._read_all(output(), samples))
-            if found is not None:
-                return found
-        return self._read_answers(output(), samples)
+    def _question(self, change: Perturbation, *more: Any) -> str | None:
+        """What tells a question that other targets ask as well; None where there are none, or it cannot be told."""
+        return None if self.together is None else question_of_change(change, *more)
 
-    def _known(self, question: str, ask: Callable[[], Read]) -> Read:
-        """This target's part of an answer that all targets share; passes count in full for each of them."""
-        if self.together is None:
-            return ask()
-        before = self.meter.forward
+    def _own(self, question: str | None, ask: Callable[[], Found]) -> Found:
+        """This target's part of what `ask` finds for all of them; passes count in full for each that shares them."""
+        answer: Read | None
+        if question is None or self.together is None:
+            answer = ask()
+        else:
+            before = self.meter.forward
+            answer, passes = self.together.answer(question, lambda: (ask(), self.meter.forward - before))
+            self.meter.forward = before + passes
+        if answer is None:
+            return cast("Found", None)
+        score, top = answer
+        return score[..., self._number].clone(), top
 
-        def counted() -> tuple[Read, int]:
-            return ask(), self.meter.forward - before
+    @property
+    def _number(self) -> int:
+        """This target's among all that are read for."""
+        return next(k for k, target in enumerate(self._targets) if target is self.target)
 
-        found, passes = self.together.answer(question, counted)
-        self.meter.forward = before + passes
-        if found is None:
-            return None
-        score, top = found
-        number = next(k for k, target in enumerate(self.together.targets) if target is self.target)
-        return score[..., number].clone(), top
+    @property
+    def _targets(self) -> Sequence[Target]:
+        """Those that each pass is read for."""
+        return (self.target,) if self.together is None else self.together.targets
 
-    def _read_answers(self, output: Any, samples: Tensor) -> tuple[Tensor, Tensor | None]:
+    def _read_answers(self, output: Any, samples: Tensor) -> Read:
         scores, top = self._read(output, samples, (self.target,))
         return scores[:, 0], top
 
-    def _read_all(self, output: Any, samples: Tensor) -> tuple[Tensor, Tensor | None]:
-        return self._read(output, samples, self.together.targets if self.together else (self.target,))
+    def _read_all(self, output: Any, samples: Tensor) -> Read:
+        return self._read(output, samples, self._targets)
 
-    def _read(self, output: Any, samples: Tensor, targets: Sequence[Target]) -> tuple[Tensor, Tensor | None]:
+    def _read(self, output: Any, samples: Tensor, targets: Sequence[Target]) -> Read:
         """The scores of rows of an output, `[n, target]`, and their top classes `[n]`."""
         with torch.inference_mode():
             scores = [full_precision(target.score(output, samples, self.model)) for target in targets]
@@ -408,7 +426,7 @@ class Probe:
         given, sample = feed(self.model, self.image[k : k + 1]), torch.tensor([k], device=self.image.device)
         with measured(self.model, self.image), torch.inference_mode(), Recorder(self.model.module, [site]) as tape:
             output = forward(self.model, given, sample)
-        score, _ = self._read_answers(output, sample)
+        score, _ = self._read_all(output, sample)
         return score, tape.taps[site].value
 
     def _ask_late(
@@ -421,7 +439,7 @@ class Probe:
         change: Perturbation,
         done: int,
         total: int,
-    ) -> tuple[Tensor, Tensor | None]:
+    ) -> Read:
         if self.alone:
             return self._ask_one_by_one(k, plain, site, grid, numbers, change, done, total)
         try:
@@ -446,7 +464,7 @@ class Probe:
         change: Perturbation,
         done: int,
         total: int,
-    ) -> tuple[Tensor, Tensor | None]:
+    ) -> Read:
         """As `_ask_late`, but the whole network runs on every variant, so fewer fit at once."""
         rows = self.budget.rows(4 * footprint(self.model, self.image).largest + self._row_bytes())
         parts = []
@@ -470,7 +488,7 @@ class Probe:
         change: Perturbation,
         done: int,
         total: int,
-    ) -> tuple[Tensor, Tensor | None]:
+    ) -> Read:
         """As `_ask_late`, for networks that take a single row: the unchanged activation has a pass of its own."""
         if done == k * (total // len(self.image)):
             score, _ = self._ask_changed(k, site, grid, numbers[:0], change, repeats=1)
@@ -483,13 +501,13 @@ class Probe:
 
     def _disagrees(self, score: Tensor, plain: Tensor, site: Site, rows: int) -> str:
         return (
-            f"{self.model.name} gave {float(score[0]):.6g} for the unchanged activation at '{site}' in a batch of "
-            f"{rows}, but {float(plain):.6g} for the picture alone. Its answers depend on the rest of the batch."
+            f"{self.model.name} gave {float(score[0, 0]):.6g} for the unchanged activation at '{site}' in a batch of "
+            f"{rows}, but {float(plain[0, 0]):.6g} for the picture alone. Its answers depend on the rest of the batch."
         )
 
     def _ask_changed(
         self, k: int, site: Site, grid: Grid, numbers: Tensor, change: Perturbation, *, repeats: int
-    ) -> tuple[Tensor, Tensor | None]:
+    ) -> Read:
         """Score the activation as it is and its variants, beginning with so many copies of the picture.
 
         Without a copy, the picture itself only leads to the site, where its one variant takes its place.
@@ -500,13 +518,13 @@ class Probe:
         swap = _swap(grid, samples[first:], numbers, change)
         with torch.inference_mode(), Recorder(self.model.module, (), changes={site: (lambda t: swap(t)[1 - first :])}):
             output = forward(self.model, given, samples[: max(repeats, 1)])
-        return self._read_answers(output, samples)
+        return self._read_all(output, samples)
 
     def _agrees(self, score: Tensor, plain: Tensor, rows: int) -> bool:
         """Whether there is one score for each row, and the first row's is that of the picture alone."""
         # sqrt(eps): more than another batch size changes in the last digits, far less than a mixed batch changes
-        tolerance = torch.finfo(input_type(self.model, self.image)).eps ** 0.5 * score.abs().max()
-        return score.shape == (rows,) and bool((score[0] - plain[0]).abs() <= tolerance)
+        tolerance = torch.finfo(input_type(self.model, self.image)).eps ** 0.5 * score.abs().amax(0)
+        return len(score) == rows and bool(((score[0] - plain[0]).abs() <= tolerance).all())
 
 
 def _swap(grid: Grid, samples: Tensor, numbers: Tensor, change: Perturbation) -> Callable[[Tensor], Tensor]:
@@ -530,7 +548,13 @@ def _copies(maps: Maps, count: int) -> Maps:
     return rows.copy_(maps)
 
 
-def _answers(chunks: list[tuple[Tensor, Tensor | None]], arrange: Callable[[Tensor], Tensor]) -> VariantScores:
+def _folded(flat: Tensor, first: int) -> Tensor:
+    """The first axis as two, the first of which is so long."""
+    return flat.reshape(first, -1, *flat.shape[1:])
+
+
+def _joined(chunks: Sequence[Read], arrange: Callable[[Tensor], Tensor]) -> Read:
+    """The answers of all chunks, put in order."""
     score = torch.cat([c[0] for c in chunks])
     tops = [c[1] for c in chunks if c[1] is not None]
-    return VariantScores(arrange(score), arrange(torch.cat(tops)) if len(tops) == len(chunks) else None)
+    return arrange(score).contiguous(), arrange(torch.cat(tops)).contiguous() if len(tops) == len(chunks) else None

@@ -14,7 +14,7 @@ from pellucid.capture.passes import run_passes
 from pellucid.capture.probe import Probe, ProgressMeter
 from pellucid.capture.running import Draws
 from pellucid.capture.together import Together
-from pellucid.contracts import Attribution, Cost, Evidence, Map, Maps, Site
+from pellucid.contracts import Attribution, Canvas, Cost, Evidence, Map, Maps, Site
 from pellucid.engine.batch import Batch
 from pellucid.engine.layers import ChosenLayers
 from pellucid.engine.notes import notes_of
@@ -28,6 +28,21 @@ from pellucid.targets import Target, of_rows
 
 RunPlan: TypeAlias = Callable[[Plan, Batch], Iterator[Attribution]]
 """What runs a whole plan, for methods that run others in full."""
+
+
+@dataclass(frozen=True)
+class Enlarge:
+    """Resizes maps of a layer to the picture, to the places where they lie on it.
+
+    A value, not a function: what methods do with it is known again for another target.
+    """
+
+    size: tuple[int, int]
+    canvas: Canvas
+
+    def __call__(self, maps: Tensor) -> Tensor:
+        """Maps `[batch, row, column]` on a layer's grid at the size of the model's input."""
+        return onto_picture(maps, self.size, self.canvas)
 
 
 @dataclass
@@ -160,10 +175,10 @@ class Attributor:
             return evidence.raw.sum(1) if step.reduce == "sum" else max_abs(evidence.raw)
         return self._enlarge(evidence.raw)
 
-    def _enlarge(self, maps: Tensor) -> Tensor:
-        image = self.batch.image
-        size = (image.shape[2], image.shape[3])
-        return onto_picture(maps, size, self.batch.model.canvas_of(size))
+    @property
+    def _enlarge(self) -> Enlarge:
+        size = (self.batch.image.shape[2], self.batch.image.shape[3])
+        return Enlarge(size, self.batch.model.canvas_of(size))
 
 
 def _narrowed(evidence: Evidence, kind: torch.dtype) -> Evidence:

@@ -37,10 +37,11 @@ class Game:
             least: from so many on the work may be stopped, see `Probe.score`.
             step: what belongs together then.
         """
+        fill, regions = self.fill, self.regions
 
         def change(rows: Maps, samples: Tensor, numbers: Tensor) -> Maps:
             seen = shown(samples.cpu(), numbers.cpu()).to(rows.device)
-            return self.fill.hide(rows, samples, self.regions.hidden(seen, samples))
+            return fill.hide(rows, samples, regions.hidden(seen, samples))
 
         return self.probe.score(count, change, least=least, step=step)
 
@@ -52,7 +53,8 @@ class Game:
 
     def ends(self) -> tuple[Tensor, Tensor]:
         """The scores of nobody and of everybody, `[batch]`: the picture all hidden and the picture itself."""
-        both = self.payoffs(2, lambda _, numbers: (numbers == 1)[:, None].expand(-1, self.players))
+        players = self.players
+        both = self.payoffs(2, lambda _, numbers: (numbers == 1)[:, None].expand(-1, players))
         return both[:, 0], both[:, 1]
 
     def evidence(self, values: Tensor, *notes: str, **extras: Tensor) -> Evidence:

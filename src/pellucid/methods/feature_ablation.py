@@ -43,17 +43,17 @@ def feature_ablation(
     """
     game = game_of(METHOD.id, image, probe, rng, regions, fill)
 
-    labels, boxes = game.regions.labels[:, None], game.regions.boxes()
+    labels, boxes, players, cover = game.regions.labels[:, None], game.regions.boxes(), game.players, game.fill
     channels = image.shape[1] if by_channel else 1
     boxes = torch.cat([torch.zeros_like(boxes[:, :1]), boxes.repeat(1, channels, 1)], 1)  # the first hides nothing
 
     def hide(parts: Maps, samples: Tensor, numbers: Tensor, corners: Tensor) -> Maps:
         mine = crops(labels, samples, corners, (parts.shape[2], parts.shape[3]))
         which = numbers - 1
-        seen = (mine == (which % game.players)[:, None, None, None]) & (which >= 0)[:, None, None, None]
+        seen = (mine == (which % players)[:, None, None, None]) & (which >= 0)[:, None, None, None]
         if by_channel:
-            seen = in_channel(seen, which // game.players, channels)
-        return game.fill.hide(parts, samples, seen, corners)
+            seen = in_channel(seen, which // players, channels)
+        return cover.hide(parts, samples, seen, corners)
 
     answers = probe.score(1 + channels * game.players, LocalPerturbation(boxes, hide))
     scores = answers.score.double()
