@@ -20,6 +20,7 @@ QUICK = {  # defaults made for pictures of 224 pixels, cut down to 16
     "average-drop": {"baseline": "noise"},
     "pixel-flipping": {"steps": 4},
     "monotonicity": {"steps": 4},
+    "monotonicity-correlation": {"cells": 4, "draws": 2},
     "effective-complexity": {"steps": 4},
     "faithfulness-correlation": {"subsets": 6},
     "sensitivity-n": {"sizes": 2, "subsets": 4},

@@ -1,5 +1,7 @@
 """Metrics that compare sums of the map with falls of the score: twins, and what a linear network makes of them."""
 
+from itertools import product
+
 import pytest
 import torch
 from judged import Weighted, build, judge, maps, random_pixels, replaced
@@ -74,6 +76,29 @@ def test_mu_fidelity_is_its_twin():
     assert found.values.tolist() == pytest.approx(expected)
 
 
+def test_monotonicity_correlation_is_its_twin():
+    net, draws = build(), 2
+    given = torch.rand(3, 16, 16, generator=torch.Generator().manual_seed(1), dtype=torch.float64)  # without ties
+    expected = []
+    for k, c in enumerate(net(IMAGE).argmax(1).tolist()):
+        picture, told, moved = IMAGE[k], [], []
+        for a, b in product(range(0, 16, 4), repeat=2):
+            spot, squares = (slice(a, a + 4), slice(b, b + 4)), []
+            for _ in range(draws):
+                number = torch.tensor([1 + draws * len(told) + len(squares)])
+                noise = Draws(0).normal(number, IMAGE[:1])[0] * picture.std((1, 2), keepdim=True)
+                seen = picture.clone()
+                seen[:, *spot] = (noise + picture.mean((1, 2), keepdim=True))[:, *spot]
+                both = net(torch.stack([seen, picture])).softmax(1)[:, c].tolist()
+                squares.append((both[0] - both[1]) ** 2)
+            told.append(abs(float(given[k][spot].sum())))
+            moved.append(sum(squares) / draws)
+        expected.append(spearmanr(told, moved).statistic)
+    found = judge(net, IMAGE, "monotonicity-correlation", {"mine": given, "minus": -given}, cells=4, draws=draws)
+    assert found["mine"].values.tolist() == pytest.approx(expected)
+    assert found["minus"].values.tolist() == pytest.approx(expected)
+
+
 @pytest.mark.parametrize("scaled", [True, False])
 def test_infidelity_is_its_twin(scaled):
     net, given, squares = build(), maps(), 6
@@ -140,6 +165,9 @@ def test_squares_are_scored_box_by_box_with_the_same_numbers():
         ("mu-fidelity", {"cells": 17}),
         ("mu-fidelity", {"share": 1.0}),
         ("mu-fidelity", {"share": 0.0}),
+        ("monotonicity-correlation", {"cells": 1}),
+        ("monotonicity-correlation", {"cells": 17}),
+        ("monotonicity-correlation", {"draws": 0}),
         ("infidelity", {"squares": 0}),
         ("infidelity", {"largest": 1.5}),
         ("infidelity", {"baseline": "nothing"}),

@@ -160,6 +160,19 @@ def test_effective_complexity_by_hand():
     assert {n: float(s.values) for n, s in found.items()} == pytest.approx({"perfect": 3 / 16, "inverted": 1})
 
 
+def test_effective_complexity_by_a_threshold():
+    """Of -4, 3, 2, 1 and twelve zeros, four are above nothing, and -4 and 3 above half of 4."""
+    drawn = torch.zeros(1, 4, 4, dtype=torch.float64)
+    drawn[0, 1] = torch.tensor([-4.0, 3.0, 2.0, 1.0])
+    for above, expected in ((0.0, 4 / 16), (0.5, 2 / 16)):
+        given = {"mine": drawn, "scaled": 1e-9 * drawn, "nothing": 0 * drawn}
+        found = judge(Sure(), torch.ones(1, 1, 4, 4), "effective-complexity", given, target=0, above=above)
+        assert [float(found[name].values) for name in given] == [expected, expected, 0]
+        assert not found["mine"].cost.forward
+    with pytest.raises(BadOption, match="above < 1"):
+        judge(Sure(), torch.ones(1, 1, 4, 4), "effective-complexity", {"mine": drawn}, target=0, above=1.0)
+
+
 def test_irof_is_its_twin():
     net, given = build(), maps()
     expected = []

@@ -18,6 +18,7 @@ def effective_complexity(
     *,
     steps: int = 28,
     loss: float = 0.1,
+    above: float | None = None,
     baseline: float | str | Tensor = 0.0,
 ) -> MetricResult:
     """The smallest share of the pixels, largest absolute values first, that keeps the answer.
@@ -32,16 +33,21 @@ def effective_complexity(
         rng: draws the noise of the baseline `noise`.
         steps: into how many equal parts the pixels are divided; the answer is as fine as this.
         loss: the share of the probability that may be lost, from 0 and below 1.
+        above: count the pixels instead whose absolute value is above this share of the map's largest, and ask the
+            network nothing, as public code does; from 0 and below 1.
         baseline: what hides the rest (see `pellucid.masking.fills`).
 
     Returns:
-        A share of the pixels, 0 to 1. extras `curve` `[batch, steps + 1]`: the probability; axis: the share shown.
+        A share of the pixels, 0 to 1. Unless `above` is given: extras `curve` `[batch, steps + 1]`: the probability;
+        axis: the share shown.
 
     Raises:
-        BadOption: no step, more steps than pixels, a loss out of range, or an unknown baseline.
+        BadOption: no step, more steps than pixels, a loss or share out of range, or an unknown baseline.
     """
     if not 0 <= loss < 1:
         raise BadOption(f"Expected 0 <= loss < 1 for {METRIC.id}, got {loss}.")
+    if above is not None:
+        return MetricResult(_share_above(values.abs(), above))
     fill = fill_of(METRIC.id, baseline, image, probe, rng)
     shown = curve_of(values.abs(), probe, steps, fill, METRIC.id, shown=True)
     curve = shown.extras["curve"]
@@ -49,6 +55,13 @@ def effective_complexity(
     enough[:, -1] = True
     first: Tensor = enough.int().argmax(1)
     return MetricResult(curve.new_tensor(shown.axis)[first], shown.extras, shown.axis)
+
+
+def _share_above(sizes: Map, above: float) -> Tensor:
+    """How many pixels, as a share, are above a share of the largest of their map, `[batch]`."""
+    if not 0 <= above < 1:
+        raise BadOption(f"Expected 0 <= above < 1 for {METRIC.id}, got {above}.")
+    return (sizes > above * sizes.amax((1, 2), keepdim=True)).double().mean((1, 2))
 
 
 METRIC = Metric(
