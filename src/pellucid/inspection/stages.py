@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from pellucid.capture.operators import computed_by, op
 from pellucid.capture.tracing import (
     KeptStep,
     ModuleCall,
@@ -25,9 +26,8 @@ from pellucid.capture.tracing import (
 from pellucid.errors import BadSite
 
 DENSE = ("mm", "addmm")
-_NORMS = ("native_batch_norm", "cudnn_batch_norm", "_native_batch_norm_legit_no_training", "batch_norm")
-_SOFTMAX = ("_softmax", "_log_softmax")
-_VIEWS = ("view", "_unsafe_view", "alias", "unsqueeze", "squeeze")
+_SOFTMAX = (op.SOFTMAX, op.LOG_SOFTMAX)
+_VIEWS = (op.VIEW, op.SQUEEZE)
 _SIGNS = {"add": "+", "sub": "-", "mul": "*", "div": "/"}
 _RELU6 = (0, 6)
 _NEAR = 1e-4
@@ -94,16 +94,16 @@ def name_of(step: TracedStep) -> str:
 
 def is_view(step: TracedStep) -> bool:
     """Whether a step hands on the same values in the same order."""
-    return name_of(step) in _VIEWS
+    return computed_by(name_of(step)) in _VIEWS or name_of(step) == "alias"
 
 
 def is_followed(step: TracedStep, shape: tuple[int, ...]) -> bool:
     """Whether a step on values of this shape can be worked out for one of them."""
     if step.outputs[0] != shape:
         return False
-    if name_of(step) in _NORMS:
+    if computed_by(name_of(step)) is op.BATCH_NORM:
         return not step.arguments.get("training") and isinstance(step.arguments.get("running_mean"), Value)
-    return name_of(step) in _SOFTMAX or _is_elementwise(step)
+    return computed_by(name_of(step)) in _SOFTMAX or _is_elementwise(step)
 
 
 def _is_elementwise(step: TracedStep) -> bool:
@@ -153,10 +153,10 @@ def worked(
             continue
         if step is chain[0] and pieces is not None:
             stages.append(ValueStage(name_of(step).rstrip("_"), path, _sum_formula(pieces), pieces.worked, value))
-        elif name_of(step) in _NORMS:
+        elif computed_by(name_of(step)) is op.BATCH_NORM:
             formula, result = _norm(one, place)
             stages.append(ValueStage("batch_norm", path, formula, result, value, inside))
-        elif name_of(step) in _SOFTMAX:
+        elif computed_by(name_of(step)) in _SOFTMAX:
             formula, result = _softmax(one, place)
             stages.append(ValueStage(name_of(step).strip("_"), path, formula, result, value, inside))
         elif _is_elementwise(step) and len(one.output.shape) > 1:

@@ -19,11 +19,8 @@ from torch.autograd.graph import GradientEdge, get_gradient_edge
 from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
-from pellucid.capture.operators import COMPOSITE, MATRIX_PRODUCTS, attend, attention_weights, functions, stepwise
+from pellucid.capture.operators import COMPOSITE, MATRIX_PRODUCTS, attend, attention_weights, called, op, stepwise
 from pellucid.numerics import full_precision
-
-_SOFTMAX = functions("softmax") | {torch.special.softmax}
-_PRODUCTS = MATRIX_PRODUCTS | {torch.einsum}
 
 
 class Attending(TorchFunctionMode):
@@ -58,15 +55,16 @@ class Attending(TorchFunctionMode):
         self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         kwargs = kwargs or {}
-        if func in COMPOSITE:
+        operator = called(func)
+        if operator in COMPOSITE:
             with self:
                 return stepwise(func)(*args, **kwargs)
-        if func is F.scaled_dot_product_attention:
+        if operator is op.FUSED_ATTENTION:
             return self._scaled_dot_product(*args, **kwargs)
-        if func in _SOFTMAX and args:
+        if operator is op.SOFTMAX and args:
             return self._softmax(func, *args, **kwargs)
         result = func(*args, **kwargs)
-        if func in _PRODUCTS:
+        if operator in MATRIX_PRODUCTS:
             self.product((func, args, kwargs), result)
         return result
 

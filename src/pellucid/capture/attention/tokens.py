@@ -12,12 +12,9 @@ import torch
 from torch import Tensor
 from torch.autograd.graph import GradientEdge
 
-from pellucid.capture.operators import plain_name
+from pellucid.capture.operators import behind, plain_name
 from pellucid.capture.running import gradients
 from pellucid.numerics import full_precision
-
-CONVOLUTIONS = frozenset({"convolution", "convolutionoverrideable", "mkldnnconvolution", "slowconv2d"})
-"""Names of the nodes at which a picture becomes a grid of cells."""
 
 
 def fed(tokens: Tensor, edge: GradientEdge, shape: str, batch: int) -> Tensor | None:
@@ -97,4 +94,5 @@ def grid_of_labels(labels: Tensor) -> Tensor | None:
 
 def is_convolution(node: object) -> bool:
     """Whether a node of the graph is a convolution."""
-    return plain_name(node) in CONVOLUTIONS
+    operator = behind(plain_name(node))
+    return operator is not None and operator.kind == "convolution"

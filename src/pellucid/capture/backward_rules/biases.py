@@ -16,24 +16,29 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from pellucid.capture.backward_rules.base import Rewriting
 from pellucid.capture.backward_rules.relu import OTHER_ACTIVATIONS, as_rectifier
 from pellucid.capture.operators import (
     ACTIVATIONS,
     ADDING,
-    CHOOSING,
     COMPOSITE,
     FACTORS,
-    LINEAR,
-    NORMALISING,
+    SAMPLE_NORMS,
+    WITH_WEIGHTS,
     Call,
+    Operator,
+    behind,
+    called,
+    chooses,
     constant_batch_norm,
+    declined,
     depends,
     is_linear,
     made_by,
     nodes,
+    of,
+    op,
     plain_name,
     product_of_two,
     stepwise,
@@ -44,15 +49,7 @@ from pellucid.capture.operators import (
 from pellucid.contracts import Canvas, Model
 from pellucid.numerics import full_precision, rescaled_map, sums_up
 
-# Operations whose node does not tell whether they add a constant: they must have been seen by the pass.
-_BIASED = frozenset(
-    """
-    add addmm convolution convolutionoverrideable cudnnbatchnorm cudnnconvolution linear miopenbatchnorm
-    mkldnnconvolution nativebatchnorm rsub slowconv2d sub
-    """.split()  # noqa: SIM905
-)
-_JOINS_CONSTANTS = frozenset({"cat", "maximum", "minimum", "stack"})
-_WORDS = OTHER_ACTIVATIONS | dict.fromkeys(("CatBackward", "StackBackward"), "constants joined to values")
+_WORDS = OTHER_ACTIVATIONS | dict.fromkeys(("cat", "stack"), "constants joined to values")
 
 
 class Biases(Rewriting):
@@ -99,17 +96,20 @@ class Biases(Rewriting):
     def _knows(self, node: Any) -> bool:
         name = plain_name(node)
         live = [below is not None for below, _ in node.next_functions].count(True)
-        if name in _JOINS_CONSTANTS and live < len(node.next_functions):
+        traits = operator.traits if (operator := behind(name)) else frozenset()
+        joins_constants = "joining" in traits or operator in (op.MAXIMUM, op.MINIMUM)
+        if joins_constants and live < len(node.next_functions):
             return False
-        if node in self.seen or (made_by(node) is None and name in CHOOSING):
+        if node in self.seen or (made_by(node) is None and chooses(name)):
             return True
-        return made_by(node) is None and is_linear(node) and not (name in _BIASED and live == 1)
+        # what is weighted adds a constant that its node does not tell: it must have been seen by the pass
+        return made_by(node) is None and is_linear(node) and not ("weighted" in traits and live == 1)
 
     def __torch_function__(
         self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         call = (func, args, kwargs or {})
-        if func in COMPOSITE and torch.is_grad_enabled():
+        if called(func) in COMPOSITE and torch.is_grad_enabled():
             with self:
                 return stepwise(func)(*args, **call[2])
         bias, inputs = _bias(call) if torch.is_grad_enabled() else _NONE
@@ -117,8 +117,9 @@ class Biases(Rewriting):
         result = func(*args, **call[2])
         if inputs:
             self.seen.update(nodes(result, *below))
-        if inputs and (func in LINEAR or func in NORMALISING):
-            self.axes[result.grad_fn] = result.ndim - 1 if func is F.linear else 1
+        operator = called(func)
+        if inputs and (operator in WITH_WEIGHTS or operator is op.BATCH_NORM):
+            self.axes[result.grad_fn] = result.ndim - 1 if operator is op.LINEAR else 1
         if callable(bias):
             bias = bias(result)
         if bias is not None:
@@ -172,26 +173,40 @@ def _signed(dim: int) -> int:
 
 _LOST = "a turn behind which channels cannot be told from places"
 
+BiasOf = tuple[Any, tuple[Tensor, ...]]
+_CURVED = "no straight line, and no function of one value that this pass takes apart"
 _NONE: tuple[None, tuple[Tensor, ...]] = (None, ())
 
 
-def _bias(call: Call) -> tuple[Any, tuple[Tensor, ...]]:
+def _bias(call: Call) -> BiasOf:
     """What a call adds (a tensor, or a function of its result), and its inputs; nothing for all other calls."""
-    func, args, _ = call
-    if func in LINEAR:
-        found = weighted(call)
-        return (_per_channel(found[1].bias, found[1].kind), (found[0],)) if found else _NONE
-    if func in NORMALISING:
-        norm = constant_batch_norm(call)
-        return (lambda y: norm[2].reshape(-1, *[1] * (y.ndim - 2)), (norm[0],)) if norm else _NONE
-    if func in ADDING and [depends(t) for t in args].count(True) == 1:
-        both = summands(call)
-        which = int(depends(args[0]))
-        return (both[which], (args[1 - which],)) if both else _NONE
-    if func in FACTORS:
-        product = product_of_two(call)
-        return (lambda y: -full_precision(y.detach()), product[:2]) if product else _NONE
-    return _implicit(call)
+    operator = called(call[0])
+    rule = RULES.get(operator) if operator else None
+    return _NONE if rule is None else rule(call)
+
+
+def _weighted(call: Call) -> BiasOf:
+    found = weighted(call)
+    return (_per_channel(found[1].bias, found[1].kind), (found[0],)) if found else _NONE
+
+
+def _norm(call: Call) -> BiasOf:
+    norm = constant_batch_norm(call)
+    return (lambda y: norm[2].reshape(-1, *[1] * (y.ndim - 2)), (norm[0],)) if norm else _NONE
+
+
+def _sum(call: Call) -> BiasOf:
+    args = call[1]
+    if [depends(t) for t in args].count(True) != 1:
+        return _NONE
+    both = summands(call)
+    which = int(depends(args[0]))
+    return (both[which], (args[1 - which],)) if both else _NONE
+
+
+def _product(call: Call) -> BiasOf:
+    product = product_of_two(call)
+    return (lambda y: -full_precision(y.detach()), product[:2]) if product else _NONE
 
 
 def _per_channel(bias: Tensor | None, kind: str) -> Any:
@@ -200,11 +215,11 @@ def _per_channel(bias: Tensor | None, kind: str) -> Any:
     return lambda y: bias.reshape(-1, *[1] * (y.ndim - 2))
 
 
-def _implicit(call: Call) -> tuple[Any, tuple[Tensor, ...]]:
+def _implicit(call: Call) -> BiasOf:
     """f(z) - z f'(z) of an activation."""
     func, args, kwargs = call
     found = as_rectifier(func, args, kwargs)
-    x = found[0] if found else args[0] if args and func in ACTIVATIONS else None
+    x = found[0] if found else args[0] if args and called(func) in ACTIVATIONS else None
     if not isinstance(x, Tensor) or not depends(x):
         return _NONE
     if found and found[1] == float("inf"):
@@ -213,3 +228,22 @@ def _implicit(call: Call) -> tuple[Any, tuple[Tensor, ...]]:
         z = x.detach().clone().requires_grad_()
         y = func(*[z.clone() if a is x else a for a in args], **kwargs)
         return full_precision(y.detach() - z.detach() * torch.autograd.grad(y.sum(), z)[0]), (x,)
+
+
+RULES: dict[Operator, Callable[[Call], BiasOf]] = {
+    **dict.fromkeys(WITH_WEIGHTS, _weighted),
+    op.BATCH_NORM: _norm,
+    **dict.fromkeys(ADDING, _sum),
+    **dict.fromkeys(FACTORS, _product),
+    **dict.fromkeys((*ACTIVATIONS, op.CLAMP, op.CLAMP_MIN), _implicit),
+}
+DECLINED: dict[Operator, str] = {
+    **declined("what lies below a norm over a sample adds up to nothing", *SAMPLE_NORMS),
+    **declined("attention weighs values by values", op.FUSED_ATTENTION, op.NATIVE_ATTENTION),
+    **declined(_CURVED, *of(kinds=("activations", "arithmetic", "reductions", "products", "recurrent"))),
+    **declined("adds a constant that its node does not tell", *of("weighted")),
+    **declined("where values go, the picture may say", *of("by mask"), op.SCATTER, op.MASKED_SELECT, op.EMBEDDING),
+    **declined("its windows are drawn by chance, or told by the picture", op.FRACTIONAL_MAX_POOL, op.MAX_UNPOOL),
+    **declined("values that come from nowhere", op.FILL),
+}
+DECLINED = {operator: reason for operator, reason in DECLINED.items() if operator not in RULES}

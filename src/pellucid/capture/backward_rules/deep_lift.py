@@ -31,22 +31,25 @@ from pellucid.capture.backward_rules.deep_lift_steps import (
     in_pairs,
     inverse_of,
 )
-from pellucid.capture.backward_rules.in_steps import IN_STEPS
+from pellucid.capture.backward_rules.in_steps import IN_STEPS as SIMPLER
 from pellucid.capture.backward_rules.relu import OTHER_ACTIVATIONS, as_rectifier
 from pellucid.capture.operators import (
-    ELEMENTWISE,
     FACTORS,
     MATRIX_PRODUCTS,
     SAMPLE_NORMS,
-    SOFTMAX,
+    STEPPED,
     Call,
+    Operator,
     attend,
     attention_weights,
     bind,
+    called,
+    declined,
     depends,
-    functions,
     is_linear,
     made_by,
+    of,
+    op,
     product_of_two,
     quotient,
     sample_norm,
@@ -110,22 +113,17 @@ class Differences(Rewriting):
         return func(*args, **call[2]) if replaced is None else replaced
 
     def _replace(self, call: Call) -> Any:
-        func = call[0]
-        in_steps = _IN_STEPS.get(func)
+        operator = called(call[0])
+        if operator is None:
+            return None
+        in_steps = IN_STEPS.get(operator)
         if in_steps:
             with self:
                 found = in_steps(call)
             if found is not None:
                 return found
-        if func in _MAXIMA | _MINIMA:
-            return _largest(call)
-        if func in _MAX_POOLS:
-            return _max_pool(call)
-        if func in SOFTMAX:
-            return SoftmaxStep.run(call)
-        if func in FACTORS | MATRIX_PRODUCTS:
-            return _product(call)
-        return _elementwise(call)
+        rule = RULES.get(operator)
+        return rule(call) if rule else None
 
 
 def _product(call: Call) -> Tensor | None:
@@ -135,7 +133,7 @@ def _product(call: Call) -> Tensor | None:
     if product is None:
         return None
     factors = product[0], product[1]
-    side = None if call[0] in MATRIX_PRODUCTS else inverse_of(factors)
+    side = None if called(call[0]) in MATRIX_PRODUCTS else inverse_of(factors)
     if side is None:
         return MidpointStep.run(*product, call)
     return QuotientStep.run(factors[1 - side], factors[side], call, inverse=True)
@@ -144,7 +142,7 @@ def _product(call: Call) -> Tensor | None:
 def _elementwise(call: Call) -> Tensor | None:
     func, args, kwargs = call
     found = as_rectifier(func, args, kwargs)
-    x = found[0] if found else args[0] if args and func in ELEMENTWISE else None
+    x = found[0] if found else args[0] if args else None
     if not in_pairs(x) or any(map(depends, (*args[1:], *kwargs.values()))):
         return None
     result: Tensor = DifferenceStep.apply(x, call)
@@ -165,22 +163,31 @@ def _attention(call: Call) -> Tensor:
     return attend(attention_weights(*args, **kwargs), kwargs["value"] if "value" in kwargs else args[2])
 
 
-_IN_STEPS: Mapping[Any, Callable[[Call], Any]] = {
-    **IN_STEPS,
-    F.scaled_dot_product_attention: _attention,
+IN_STEPS: dict[Operator, Callable[[Call], Any]] = {
+    **SIMPLER,
+    op.FUSED_ATTENTION: _attention,
     **dict.fromkeys(SAMPLE_NORMS, _norm),
 }
+"""What is computed in steps that have rules; where that gives None, a rule of `RULES` is tried."""
 
 
 def _max_pool(call: Call) -> Tensor | None:
     func, args, kwargs = call
-    x, *window, with_indices = bind(args, kwargs, ("input", None), *_MAX_POOLS[func], ("return_indices", False))
-    axes = _AXES[func]
-    if with_indices or not depends(x) or x.ndim != axes + 2 or len(x) % 2:
+    operator = called(func)
+    if operator is None:
         return None
-    pool = _WITH_INDICES[len(window) > 1, axes]
+    x, *window, with_indices = operator.bind(args, kwargs, func).values()
+    axes = _axes_of(func)
+    if with_indices or func.__name__.endswith("_with_indices") or not depends(x) or x.ndim != axes + 2 or len(x) % 2:
+        return None
+    pool = _WITH_INDICES[operator, axes]
     result: Tensor = MaxPoolStep.apply(x, lambda t: pool(t, *window, return_indices=True))
     return result
+
+
+def _axes_of(func: Any) -> int:
+    """How many axes of places a function with their number in its name has."""
+    return int(next(letter for letter in func.__name__ if letter.isdigit()))
 
 
 def _largest(call: Call) -> Any:
@@ -197,24 +204,34 @@ def _largest(call: Call) -> Any:
     kept = [axis for axis in range(x.ndim) if axis not in axes]
     flat = x.permute(*kept, *axes).flatten(len(kept))
     lines = flat.flatten(1, -2) if len(kept) > 1 else flat[:, None]
-    sign = -1 if func in _MINIMA else 1
+    sign = -1 if called(func) in (op.MIN, op.AMIN) else 1
     found = sign * MaxPoolStep.apply(sign * lines, lambda t: t.max(-1, keepdim=True))
     values = found.reshape((whole if isinstance(whole, Tensor) else whole[0]).shape)
     return values if isinstance(whole, Tensor) else type(whole)((values, whole[1]))
 
 
-_MAXIMA, _MINIMA = functions("amax", "max"), functions("amin", "min")
-_WINDOW: tuple[tuple[str, Any], ...] = (
-    ("kernel_size", None), ("stride", None), ("padding", 0), ("dilation", 1), ("ceil_mode", False),
-)  # fmt: skip
-_SIZE: tuple[tuple[str, Any], ...] = (("output_size", None),)
-_WITH_INDICES: Mapping[tuple[bool, int], Callable[..., tuple[Tensor, Tensor]]] = {
-    (True, 1): F.max_pool1d, (True, 2): F.max_pool2d, (True, 3): F.max_pool3d,
-    (False, 1): F.adaptive_max_pool1d, (False, 2): F.adaptive_max_pool2d, (False, 3): F.adaptive_max_pool3d,
+_WITH_INDICES: Mapping[tuple[Operator, int], Callable[..., tuple[Tensor, Tensor]]] = {
+    (op.MAX_POOL, 1): F.max_pool1d, (op.MAX_POOL, 2): F.max_pool2d, (op.MAX_POOL, 3): F.max_pool3d,
+    (op.ADAPTIVE_MAX_POOL, 1): F.adaptive_max_pool1d, (op.ADAPTIVE_MAX_POOL, 2): F.adaptive_max_pool2d,
+    (op.ADAPTIVE_MAX_POOL, 3): F.adaptive_max_pool3d,
 }  # fmt: skip
-_NAMED = {
-    (windowed, axes): functions(f"{'' if windowed else 'adaptive_'}max_pool{axes}d") | {pool}
-    for (windowed, axes), pool in _WITH_INDICES.items()
+_FACTORS = FACTORS | MATRIX_PRODUCTS
+RULES: dict[Operator, Callable[[Call], Any]] = {
+    **dict.fromkeys(frozenset(of("elementwise")) - STEPPED - {op.NAN_TO_NUM}, _elementwise),
+    op.POW: _elementwise,
+    **dict.fromkeys((op.MAX, op.AMAX, op.MIN, op.AMIN), _largest),
+    **dict.fromkeys((op.MAX_POOL, op.ADAPTIVE_MAX_POOL), _max_pool),
+    **dict.fromkeys((op.SOFTMAX, op.LOG_SOFTMAX), SoftmaxStep.run),
+    **dict.fromkeys(_FACTORS, _product),
 }
-_MAX_POOLS = {f: _WINDOW if windowed else _SIZE for (windowed, _), group in _NAMED.items() for f in group}
-_AXES = {f: axes for (_, axes), group in _NAMED.items() for f in group}
+DECLINED: dict[Operator, str] = {
+    **declined("its slope says nothing about its steps", *STEPPED, op.NAN_TO_NUM, op.FLOOR_DIVIDE),
+    **declined("an order of values: no rule hands out its differences", *of(kinds=("reductions",))),
+    **declined("a function of several values without a rule", *of(kinds=("arithmetic", "products", "pooling"))),
+    **declined("several layers at once, out of sight", *of(kinds=("recurrent", "attention"))),
+    **declined("where values go, the picture may say", *of("by mask"), op.SCATTER, op.MASKED_SELECT, op.EMBEDDING),
+    **declined("decides, and gives no values", *of("constant")),
+}
+DECLINED = {
+    operator: reason for operator, reason in DECLINED.items() if operator not in RULES and operator not in IN_STEPS
+}

@@ -26,10 +26,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from pellucid.capture.operators import ROUTING, Call, depends, functions, made_by, nearest, plain_name, softmax_of
-
-_INVERSE = functions("rsqrt", "rsqrt_", "reciprocal", "reciprocal_")
-_POWER = functions("pow", "pow_", "__pow__")
+from pellucid.capture.operators import Call, called, depends, made_by, nearest, op, plain_name, routes, softmax_of
 
 
 def in_pairs(value: Any) -> bool:
@@ -62,7 +59,9 @@ class DifferenceStep(torch.autograd.Function):
         func, args, kwargs = call
         before = x.clone()
         y = _compute(ctx, call, x)
-        ctx.inverse = func in _INVERSE or (func in _POWER and isinstance(args[-1], (int, float)) and args[-1] < 0)
+        operator = called(func)
+        negative = operator is op.POW and isinstance(args[-1], (int, float)) and args[-1] < 0
+        ctx.inverse = negative or operator in (op.RSQRT, op.RECIPROCAL)
         ctx.multiplier = _quotient(before, y, lambda t: func(*[t if a is x else a for a in args], **kwargs))
         return y
 
@@ -173,7 +172,7 @@ def inverse_of(product: tuple[Tensor, Tensor]) -> int | None:
 
 
 def _is_inverse(node: Any) -> bool:
-    makers = nearest(node, lambda n: made_by(n) is not None or plain_name(n) not in ROUTING)
+    makers = nearest(node, lambda n: made_by(n) is not None or not routes(plain_name(n)))
     return bool(makers) and all(made_by(maker) is DifferenceStep and maker.inverse for maker in makers)
 
 

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from pellucid.capture.backward_rules.lrp import Relevance, is_weighted
 from pellucid.capture.backward_rules.lrp_rules import RelevanceRule, alpha_beta, with_options
-from pellucid.capture.operators import SAMPLE_NORMS, Affine, Call, Product, nearest
+from pellucid.capture.operators import SAMPLE_NORMS, Affine, Call, Product, called, nearest
 from pellucid.numerics import full_precision, safe_divide
 
 _EXCITE: RelevanceRule = with_options(alpha_beta, biased=False)
@@ -42,7 +42,7 @@ class Excitation(Relevance):
 
     def replace(self, call: Call) -> Any:
         """As for relevance, but for norms: behind them values have both signs."""
-        return None if call[0] in SAMPLE_NORMS else super().replace(call)
+        return None if called(call[0]) in SAMPLE_NORMS else super().replace(call)
 
     def _two_features(self, product: Product, call: Call) -> Tensor | None:  # noqa: ARG002
         return None

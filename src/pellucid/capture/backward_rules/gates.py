@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from pellucid.capture.backward_rules.lrp_steps import PassStep
-from pellucid.capture.operators import ROUTING, made_by, nearest, plain_name
+from pellucid.capture.operators import behind, made_by, nearest, op, plain_name, routes
 
 CAPPED, GATE, ROOT = 1, 2, 3
-_RANKS = {"hardsigmoid": GATE, "sigmoid": GATE, "softmax": GATE, "rsqrt": ROOT, "sqrt": ROOT}
+RULES = {op.HARDSIGMOID: GATE, op.SIGMOID: GATE, op.SOFTMAX: GATE, op.RSQRT: ROOT, op.SQRT: ROOT}
 _STEPS = {"capped": CAPPED, "squashing": GATE}
 
 
@@ -23,8 +23,11 @@ def weighs(node: Any) -> int:
 
 def _hands_on(node: Any) -> bool:
     owner = made_by(node)
-    return node.kind == "factor" if owner is PassStep else owner is None and plain_name(node) in ROUTING
+    return node.kind == "factor" if owner is PassStep else owner is None and routes(plain_name(node))
 
 
 def _rank(node: Any) -> int:
-    return _STEPS.get(node.kind, 0) if made_by(node) is PassStep else _RANKS.get(plain_name(node), 0)
+    if made_by(node) is PassStep:
+        return _STEPS.get(node.kind, 0)
+    operator = behind(plain_name(node))
+    return 0 if operator is None else RULES.get(operator, 0)

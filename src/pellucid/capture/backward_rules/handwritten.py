@@ -35,13 +35,13 @@ from pellucid.capture.operators import (
     ADDING,
     COMPOSITE,
     FACTORS,
-    LINEAR,
-    NORMALISING,
-    POOLING,
+    MEANS,
     SAMPLE_NORMS,
+    WITH_WEIGHTS,
     Call,
-    functions,
+    called,
     nodes_below,
+    op,
 )
 
 _ALIASES = {"rsub": "sub", "rdiv": "div", "rtruediv": "div", "truediv": "div", "rpow": "pow", "invert": "bitwise_not"}
@@ -63,10 +63,7 @@ _LAYING = frozenset(
     """.split()  # noqa: SIM905
 )
 # What networks are made of, and no one would write an activation with.
-_LAYERS = (
-    LINEAR | NORMALISING | SAMPLE_NORMS | COMPOSITE | {F.scaled_dot_product_attention}
-    | (POOLING - functions("mean", "sum"))
-)  # fmt: skip
+_LAYERS = WITH_WEIGHTS | SAMPLE_NORMS | COMPOSITE | (MEANS - {op.MEAN, op.SUM}) | {op.BATCH_NORM, op.FUSED_ATTENTION}
 _ROOTS = frozenset(["pow", "reciprocal", "rsqrt", "sqrt"])
 HARD_SIGMOID = "hardsigmoid written by hand"
 _DEPTH = 24
@@ -231,7 +228,7 @@ class Handwritten:
                 normed |= _divides(call, leaf)
             elif found or power or made.power:
                 self.named[_node(leaf)] = f"an activation written by hand ({found or power or made.power})"
-        if any(made.covered for made in inputs) and (name == "mul" or call[0] in ADDING):
+        if any(made.covered for made in inputs) and (name == "mul" or called(call[0]) in ADDING):
             self._ask_covered(call, inputs)
         return "" if normed else next(filter(None, powers), "")
 
@@ -285,7 +282,7 @@ def _is_affine(call: Call) -> bool:
     """Whether a call adds a number or multiplies with one; parameters are biases and weights."""
     others = [leaf for leaf in tree_leaves(call[1:]) if not isinstance(leaf, _Made)]
     numbers = (isinstance(v, int | float) or (isinstance(v, Tensor) and v.numel() == 1) for v in others)
-    return call[0] in ADDING | FACTORS and all(numbers) and not any(isinstance(v, nn.Parameter) for v in others)
+    return called(call[0]) in ADDING | FACTORS and all(numbers) and not any(isinstance(v, nn.Parameter) for v in others)
 
 
 def _like(tensor: Tensor) -> Tensor:
@@ -306,7 +303,7 @@ def _can_complete(call: Call, inputs: tuple[_Made, ...]) -> bool:
     name = _name(call[0])
     if not _is_rerun(call) or name in _MOVING | _REDUCING | _LAYING:
         return _is_rerun(call) and name not in _REDUCING and any(made.folded for made in inputs)
-    return len(inputs) > 1 or call[0] not in ADDING | FACTORS
+    return len(inputs) > 1 or called(call[0]) not in ADDING | FACTORS
 
 
 def _is_followed(call: Call) -> bool:
@@ -321,7 +318,9 @@ def _is_rerun(call: Call) -> bool:
     """Whether a call can be run again on other values, to see what it does: all but layers and what draws numbers."""
     name = _name(call[0])
     known = name in _LAYING or hasattr(F, name) or hasattr(torch.ops.aten, name)
-    return _is_followed(call) or (known and call[2].get("out") is None and call[0] not in _LAYERS and not _draws(name))
+    return _is_followed(call) or (
+        known and call[2].get("out") is None and called(call[0]) not in _LAYERS and not _draws(name)
+    )
 
 
 @cache

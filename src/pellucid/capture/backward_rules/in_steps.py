@@ -13,14 +13,13 @@ What is left whole, such as other powers than 2, is None.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
-from pellucid.capture.operators import COMPOSITE, Call, bind, depends, functions, stepwise
+from pellucid.capture.operators import COMPOSITE, Call, Operator, bind, called, depends, op, stepwise
 
 _EUCLIDEAN = (2, 2.0, "fro", None)
 
@@ -33,7 +32,7 @@ def _glu(call: Call) -> Tensor:
 
 
 def _norm(call: Call) -> Tensor | None:
-    named = {"p": "ord"} if call[0] in functions("norm") else {}
+    named = {"p": "ord"}
     kwargs = {named.get(name, name): value for name, value in call[2].items()}
     x, order, dim, keepdim, dtype = bind(
         call[1], kwargs, ("input", None), ("ord", 2), ("dim", None), ("keepdim", False), ("dtype", None)
@@ -74,7 +73,7 @@ def _variance(call: Call) -> Tensor | None:
     count = math.prod(x.shape[axis] for axis in ([dim] if isinstance(dim, int) else dim))
     centred = x - x.mean(dim, keepdim=True)
     variance: Tensor = (centred * centred).sum(dim, keepdim=keepdim) * (1 / (count - correction))
-    return torch.sqrt(variance) if call[0] in functions("std") else variance
+    return torch.sqrt(variance) if called(call[0]) is op.STD else variance
 
 
 def _log_sum_exp(call: Call) -> Tensor | None:
@@ -93,7 +92,7 @@ def _larger(call: Call) -> Tensor | None:
         return None  # max along an axis
     a, b = call[1]
     both = torch.stack([a + torch.zeros_like(b), b + torch.zeros_like(a)], -1)
-    return both.amin(-1) if call[0] in _SMALLER else both.amax(-1)
+    return both.amin(-1) if called(call[0]) in _SMALLER else both.amax(-1)
 
 
 def _add_product(call: Call) -> Tensor:
@@ -112,16 +111,16 @@ def _composite(call: Call) -> Any:
     return stepwise(call[0])(*call[1], **call[2])
 
 
-_SMALLER = functions("minimum", "fmin", "min")
-IN_STEPS: Mapping[Any, Callable[[Call], Any]] = {
-    **dict.fromkeys(functions("glu"), _glu),
-    **dict.fromkeys(functions("norm") | {torch.linalg.vector_norm, torch.linalg.norm}, _norm),
-    **dict.fromkeys(functions("cosine_similarity"), _cosine),
-    **dict.fromkeys(functions("pairwise_distance"), _distance),
-    **dict.fromkeys(functions("var", "std"), _variance),
-    **dict.fromkeys(functions("logsumexp") | {torch.special.logsumexp}, _log_sum_exp),
-    **dict.fromkeys(functions("maximum", "fmax", "max") | _SMALLER, _larger),
-    **dict.fromkeys(functions("addcmul"), _add_product),
-    **dict.fromkeys(functions("lerp"), _between),
-    **dict.fromkeys(COMPOSITE | {F.local_response_norm, F.normalize, F.softmin}, _composite),
+_SMALLER = frozenset({op.MINIMUM, op.FMIN, op.MIN})
+IN_STEPS: dict[Operator, Callable[[Call], Any]] = {
+    op.GLU: _glu,
+    op.NORM: _norm,
+    op.COSINE_SIMILARITY: _cosine,
+    op.PAIRWISE_DISTANCE: _distance,
+    **dict.fromkeys((op.VAR, op.STD), _variance),
+    op.LOGSUMEXP: _log_sum_exp,
+    **dict.fromkeys((op.MAXIMUM, op.FMAX, op.MAX, *_SMALLER), _larger),
+    op.ADDCMUL: _add_product,
+    op.LERP: _between,
+    **dict.fromkeys((*COMPOSITE, op.LOCAL_RESPONSE_NORM, op.NORMALIZE, op.SOFTMIN), _composite),
 }

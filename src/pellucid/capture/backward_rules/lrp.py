@@ -22,13 +22,12 @@ Whatever else the score went through is named by `uncovered`.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from pellucid.capture.backward_rules.base import Rewriting
 from pellucid.capture.backward_rules.gates import ROOT, weighs
@@ -48,31 +47,34 @@ from pellucid.capture.operators import (
     ADDING,
     COMPOSITE,
     FACTORS,
-    LINEAR,
     MATRIX_PRODUCTS,
-    MOVING,
-    NORMALISING,
-    POOLING,
-    ROUTING,
+    MEANS,
     SAMPLE_NORMS,
-    SQUASHING,
+    WITH_WEIGHTS,
     Affine,
     Call,
+    Operator,
     Product,
     attend,
     attention_weights,
+    called,
     constant_batch_norm,
+    declined,
     depends,
     factor,
     held,
     made_by,
     matrix_product,
+    moves,
     nearest,
     nodes,
+    of,
+    op,
     plain_name,
     pooled,
     product_of_two,
     quotient,
+    routes,
     sample_norm,
     scaling,
     stepwise,
@@ -191,8 +193,9 @@ class Relevance(Rewriting):
         """What an operation with a rule gives, or None for all others. Complex numbers have no shares."""
         if any(isinstance(value, Tensor) and value.is_complex() for value in call[1]):
             return None
-        replace = _REPLACING.get(call[0], Relevance._activation)
-        return replace(self, call)
+        operator = called(call[0])
+        rule = RULES.get(operator) if operator else None
+        return None if rule is None else rule(self, call)
 
     def _carry_box(self, call: Call, result: Any) -> None:
         """Moving the picture's values about, or padding it, does the same to the range of its values."""
@@ -202,7 +205,7 @@ class Relevance(Rewriting):
         moved = list(result) if isinstance(result, (list, tuple)) else [result]
         if box is None or not all(map(depends, moved)) or any(map(depends, args[1:])):
             return
-        if all(plain_name(node) in MOVING for value in moved for node in nodes(value, below)):
+        if all(moves(plain_name(node)) for value in moved for node in nodes(value, below)):
             low, high = (func(bound, *args[1:], **kwargs) for bound in box)
             pairs = zip(low, high, strict=True) if isinstance(result, (list, tuple)) else [(low, high)]
             self.boxes |= {value.grad_fn: ends for value, ends in zip(moved, pairs, strict=True)}
@@ -277,7 +280,7 @@ class Relevance(Rewriting):
         if ranks[0] == ranks[1]:
             return self._two_features(product, call)
         side = int(ranks[1] > ranks[0])
-        if call[0] in MATRIX_PRODUCTS:
+        if called(call[0]) in MATRIX_PRODUCTS:
             return self._attend(held(*product, side=side, kind="attention"), call)
         x, weight = (b, a) if side == 0 else (a, b)
         return None if side == 0 and writes(call) else PassStep.run(x, weight.detach(), call, "weight")
@@ -303,8 +306,8 @@ class Relevance(Rewriting):
         found = as_rectifier(func, args, kwargs)
         if found:
             x, kind = found[0], "rectifier" if math.isinf(found[1]) else "capped"
-        elif args and self.passes_all and func in ACTIVATIONS:
-            x, kind = args[0], "squashing" if func in SQUASHING else "activation"
+        elif args and self.passes_all and (operator := called(func)) in ACTIVATIONS:
+            x, kind = args[0], "squashing" if operator and "squashing" in operator.traits else "activation"
         else:
             return None
         return PassStep.run(x, 1, call, kind) if depends(x) else None
@@ -361,7 +364,7 @@ def _passed(node: Any, *kinds: str) -> bool:
 
 def _has_rule(node: Any) -> bool:
     owner = made_by(node)
-    return owner in (AffineStep, PassStep, ProductStep, SumStep) if owner else plain_name(node) in ROUTING
+    return owner in (AffineStep, PassStep, ProductStep, SumStep) if owner else routes(plain_name(node))
 
 
 def is_weighted(node: Any) -> bool:
@@ -369,14 +372,24 @@ def is_weighted(node: Any) -> bool:
     return made_by(node) is AffineStep and node.operation.kind in ("dense", "convolution")
 
 
-_REPLACING: Mapping[Any, Callable[[Relevance, Call], Any]] = {
-    F.scaled_dot_product_attention: Relevance._fused_attention,
+RULES: dict[Operator, Callable[[Relevance, Call], Any]] = {
+    op.FUSED_ATTENTION: Relevance._fused_attention,
     **dict.fromkeys(COMPOSITE, Relevance._in_steps),
-    **dict.fromkeys(LINEAR, Relevance._weighted),
-    **dict.fromkeys(POOLING, Relevance._pooling),
+    **dict.fromkeys(WITH_WEIGHTS, Relevance._weighted),
+    **dict.fromkeys(MEANS, Relevance._pooling),
     **dict.fromkeys(MATRIX_PRODUCTS, Relevance._matrix_product),
-    **dict.fromkeys(NORMALISING, Relevance._batch_norm),
+    op.BATCH_NORM: Relevance._batch_norm,
     **dict.fromkeys(SAMPLE_NORMS, Relevance._sample_norm),
     **dict.fromkeys(ADDING, Relevance._sum),
     **dict.fromkeys(FACTORS, Relevance._factor),
+    **dict.fromkeys((*ACTIVATIONS, op.CLAMP, op.CLAMP_MIN), Relevance._activation),
 }
+DECLINED: dict[Operator, str] = {
+    **declined("no rule hands out shares of a function of this kind", *of(kinds=("activations", "arithmetic"))),
+    **declined("no shares of a product of this kind, which networks hardly use", *of(kinds=("products",))),
+    **declined("no shares of what is not a sum, a mean or an extreme", *of(kinds=("reductions", "norms"))),
+    **declined("its parts are out of sight", *of(kinds=("recurrent", "attention"))),
+    **declined("no shares of this kind of pooling or resizing", *of(kinds=("pooling", "convolution"))),
+    **declined("where values go, the picture may say, or values overlap", *of(kinds=("moving",))),
+}
+DECLINED = {operator: reason for operator, reason in DECLINED.items() if operator not in RULES}

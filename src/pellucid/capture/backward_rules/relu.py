@@ -18,61 +18,67 @@ number was added to, relu6(s + 3) / 6, is hard sigmoid: no rectifier, whoever wr
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
-from torch.nn import functional as F
 
 from pellucid.capture.backward_rules.base import Rewriting
 from pellucid.capture.backward_rules.familiar import Familiar
 from pellucid.capture.backward_rules.handwritten import HARD_SIGMOID, Handwritten, Rectifier
-from pellucid.capture.operators import Call, bind, depends, functions, made_by, nodes_below
+from pellucid.capture.operators import (
+    Call,
+    Operator,
+    behind,
+    called,
+    declined,
+    depends,
+    made_by,
+    nodes_below,
+    of,
+    op,
+    plain_name,
+)
 from pellucid.capture.running import comes_from_outside
 from pellucid.contracts import Model
 
-# Elementwise activations that have no rectifier rule, by the names of their nodes in the graph.
-OTHER_ACTIVATIONS = {
-    "CeluBackward": "celu",
-    "EluBackward": "elu or selu",
-    "GeluBackward": "gelu",
-    "GluBackward": "glu",
-    "HardshrinkBackward": "hardshrink",
-    "HardsigmoidBackward": "hardsigmoid",
-    "HardswishBackward": "hardswish",
-    "HardtanhBackward": "hardtanh with a floor other than 0",
-    "LeakyReluBackward": "leaky_relu",
-    "LogSigmoidBackward": "logsigmoid",
-    "MaximumBackward": "maximum",
-    "MinimumBackward": "minimum",
-    "MishBackward": "mish",
-    "PreluKernelBackward": "prelu",
-    "ReluBackward": "a relu hidden from Python",
-    "RreluWithNoiseBackward": "rrelu",
-    "SigmoidBackward": "sigmoid",
-    "SiluBackward": "silu",
-    "SoftplusBackward": "softplus",
-    "SoftshrinkBackward": "softshrink",
-    "TanhBackward": "tanh",
-    "ThresholdBackward": "threshold",
+_WORDS = {
+    op.ELU: "elu or selu",
+    op.HARDTANH: "hardtanh with a floor other than 0",
+    op.RELU: "a relu hidden from Python",
 }
+OTHER_ACTIVATIONS = {
+    node: _WORDS.get(operator, operator.name)
+    for operator in (*of("activation"), op.MAXIMUM, op.MINIMUM)
+    for node in operator.node
+    if behind(node) is operator
+}
+"""Activations that have no rectifier rule, by the plain names of their nodes, and their names for people."""
 # Custom functions that only read a map between its cells: torchvision's detectors read features inside boxes.
 _INTERPOLATES = {"GeneratedBackwardFor_torchvision_roi_align_default"}
 _OUTSIDE = "numbers that it makes of the picture outside torch (NumPy, item, tolist), such as a mask"
-_RELU = {F.relu, torch.relu, Tensor.relu}
-_RELU_IN_PLACE = {torch.relu_, Tensor.relu_}
-_HARDTANH = {F.hardtanh: False, F.hardtanh_: True, F.relu6: False}
-_THRESHOLD = {F.threshold: False, torch.threshold_: True}
-_CLAMP = {torch.clamp: False, Tensor.clamp: False, torch.clip: False, Tensor.clip: False}
-_CLAMP |= {torch.clamp_: True, Tensor.clamp_: True, torch.clip_: True, Tensor.clip_: True}
-_CLAMP_MIN = {torch.clamp_min: False, Tensor.clamp_min: False, torch.clamp_min_: True, Tensor.clamp_min_: True}
+
+RULES: Mapping[Operator, Callable[[Mapping[str, Any]], float | None]] = {
+    op.RELU: lambda _: math.inf,
+    op.RELU6: lambda _: 6.0,
+    op.HARDTANH: lambda named: float(named["max_val"]) if named["min_val"] == 0 else None,
+    op.THRESHOLD: lambda named: math.inf if named["threshold"] == 0 and named["value"] == 0 else None,
+    op.CLAMP: lambda named: _ceiling(named["min"], named["max"], named["input"]),
+    op.CLAMP_MIN: lambda named: _ceiling(named["min"], None, named["input"]),
+}
+"""The ceiling of a call that is a rectifier, by its arguments; None for other calls."""
+DECLINED: Mapping[Operator, str] = {
+    **declined("an activation of another kind, which is named", *(of("activation")), op.MAXIMUM, op.MINIMUM),
+}
+DECLINED = {operator: reason for operator, reason in DECLINED.items() if operator not in RULES}
 
 
-# They rectify what cannot be negative, which is nothing.
-_POOLING = functions("lp_pool1d", "lp_pool2d", "lp_pool3d")
+def _ceiling(low: Any, high: Any, x: Tensor) -> float | None:
+    numbers = high is None or isinstance(high, (int, float))
+    return None if not numbers or not _is_floor(low, x) else math.inf if high is None else float(high)
 
 
 class Rectifiers(Rewriting):
@@ -151,7 +157,8 @@ class Rectifiers(Rewriting):
         if found is not None:
             return self._rectified(*found, _kept(func, in_place=found[2]))
         result = func(*args, **kwargs)
-        if func in _POOLING and result.grad_fn is not None:
+        # what rectifies there cannot be negative
+        if called(func) is op.LP_POOL and result.grad_fn is not None:
             self._pooling.update(nodes_below(result.grad_fn, *(t.grad_fn for t in args if isinstance(t, Tensor))))
         return result
 
@@ -213,38 +220,26 @@ def _kept(func: Any, *, in_place: bool) -> str:
 
     Where torch would keep a copy, or something else of a rectifier written by hand, that is a mask.
     """
-    if func in _RELU or func in _RELU_IN_PLACE or (func in _HARDTANH and in_place):
+    operator = called(func)
+    if operator is op.RELU or (operator in (op.RELU6, op.HARDTANH) and in_place):
         return "output"
     return "mask" if in_place else "input"
 
 
 def as_rectifier(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Tensor, float, bool] | None:
     """The input, ceiling and in-place flag if this call is min(max(x, 0), c); None if it is anything else."""
-    try:
-        if func in _RELU or func in _RELU_IN_PLACE:
-            x, in_place = bind(args, kwargs, ("input", None), ("inplace", False))
-            return x, math.inf, bool(in_place) or func in _RELU_IN_PLACE
-        if func is F.relu6:
-            x, in_place = bind(args, kwargs, ("input", None), ("inplace", False))
-            return x, 6.0, bool(in_place)
-        if func in _HARDTANH:
-            x, low, high, in_place = bind(
-                args, kwargs, ("input", None), ("min_val", -1.0), ("max_val", 1.0), ("inplace", False)
-            )
-            return (x, float(high), bool(in_place) or _HARDTANH[func]) if low == 0 else None
-        if func in _THRESHOLD:
-            x, level, value, in_place = bind(
-                args, kwargs, ("input", None), ("threshold", None), ("value", None), ("inplace", False)
-            )
-            return (x, math.inf, bool(in_place) or _THRESHOLD[func]) if level == 0 and value == 0 else None
-        table = _CLAMP if func in _CLAMP else _CLAMP_MIN if func in _CLAMP_MIN else None
-        if table is not None:
-            x, low, high = bind(args, kwargs, ("input", None), ("min", None), ("max", None))
-            if _is_floor(low, x) and (high is None or isinstance(high, (int, float))):
-                return x, math.inf if high is None else float(high), table[func]
-    except TypeError:  # unhashable or unexpected arguments: not a call that we know
+    operator = called(func)
+    rule = RULES.get(operator) if operator else None
+    if operator is None or rule is None:
         return None
-    return None
+    try:
+        named = operator.bind(args, kwargs, func)
+    except TypeError:  # unexpected arguments: not a call that we know
+        return None
+    ceiling = None if "out" in named else rule(named)
+    if ceiling is None:
+        return None
+    return named["input"], ceiling, bool(named.get("inplace")) or func.__name__.endswith("_")
 
 
 def _is_floor(low: Any, x: Tensor) -> bool:
@@ -275,7 +270,7 @@ def activation_name(node: Any) -> str | None:
         return "TorchScript code"
     if kind.startswith("Clamp") and any(_is_zero(getattr(node, f"_saved_{end}", None)) for end in ("min", "max")):
         return "clamp at 0"
-    return OTHER_ACTIVATIONS.get(kind.rstrip("0123456789"))
+    return OTHER_ACTIVATIONS.get(plain_name(node))
 
 
 def _is_zero(bound: Any) -> bool:

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.autograd.graph import get_gradient_edge
 
 from pellucid.capture.layers.measured_layouts import Measured, layouts
-from pellucid.capture.operators import ROUTING, operations
+from pellucid.capture.operators import behind, op, operations, routes
 from pellucid.capture.running import feed, forward, gradients, manner, nothing_to_look_at, walk
 from pellucid.contracts import Canvas, Grid, Model, Site
 from pellucid.errors import BadSite
@@ -343,7 +343,8 @@ def anything(output: Any, model: Model) -> Tensor | None:
 
 def _only_resized(maker: _Seen, score: Tensor | None) -> bool:
     between = () if score is None else operations(score, maker.edge)
-    return all(name in ROUTING or name in ("add", "sum") or name.startswith("upsample") for name in between)
+    resized = (op.ADD, op.SUM, op.INTERPOLATE)
+    return all(routes(name) or behind(name) in resized for name in between)
 
 
 def _by_values(seen: list[_Seen]) -> list[list[_Seen]]:

@@ -7,47 +7,25 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
-from pellucid.capture.operators.binding import bind, depends
+from pellucid.capture.operators import families as op
+from pellucid.capture.operators.binding import depends
 from pellucid.capture.operators.linear import Affine
-from pellucid.capture.operators.vocabulary import functions
+from pellucid.capture.operators.vocabulary import called, of
 
 Call = tuple[Any, tuple[Any, ...], dict[str, Any]]
 Product = tuple[Tensor, Tensor, Callable[[Tensor, Tensor], Tensor]]
 """Two factors, and the product as a function of them."""
 
-_PLAIN = functions("linear", "conv1d", "conv2d", "conv3d")
-LINEAR = _PLAIN | functions("conv_transpose1d", "conv_transpose2d", "conv_transpose3d")
-MATRIX_PRODUCTS = functions("matmul", "mm", "bmm", "__matmul__", "__rmatmul__") | {torch.einsum}
-POOLING = functions(
-    "mean", "sum", "avg_pool1d", "avg_pool2d", "avg_pool3d", "adaptive_avg_pool1d", "adaptive_avg_pool2d",
-    "adaptive_avg_pool3d", "interpolate",
-)  # fmt: skip
-NORMALISING = frozenset({F.batch_norm, torch.batch_norm})
-_ADD = functions("add", "add_", "__add__", "__radd__", "__iadd__")
-_SUBTRACT = functions("sub", "sub_", "subtract", "__sub__", "__isub__")
-_SUBTRACT_FROM = functions("rsub", "__rsub__")
-ADDING = _ADD | _SUBTRACT | _SUBTRACT_FROM
-_TIMES = functions("mul", "mul_", "multiply", "__mul__", "__rmul__", "__imul__")
-_OVER = functions("div", "div_", "divide", "true_divide", "__truediv__", "__itruediv__")
-_UNDER = functions("__rtruediv__", "__rdiv__")
-_NEGATIVE = functions("neg", "neg_", "negative", "__neg__")
-FACTORS = _TIMES | _OVER | _UNDER | _NEGATIVE
-_ACTIVATIONS = """
-    celu elu gelu hardshrink hardsigmoid hardswish hardtanh leaky_relu logsigmoid mish prelu relu6 rrelu selu sigmoid
-    silu softplus softshrink softsign tanh tanhshrink threshold
-"""
-_FUNCTIONS = """
-    abs acos asin asinh atan clamp clamp_max clamp_min clip cos cosh erf exp exp2 expm1 log log10 log1p log2 reciprocal
-    rsqrt sin sinh sqrt square
-"""
-ACTIVATIONS = functions(*(name + end for name in _ACTIVATIONS.split() for end in ("", "_")))
-ELEMENTWISE = ACTIVATIONS | functions(
-    *(name + end for name in _FUNCTIONS.split() for end in ("", "_")), "pow", "pow_", "__pow__"
-)
-SOFTMAX = functions("softmax", "log_softmax") | {torch.special.softmax, torch.special.log_softmax}
-SQUASHING = functions("hardsigmoid", "hardsigmoid_", "sigmoid", "sigmoid_")
+WITH_WEIGHTS = frozenset({op.LINEAR, op.CONVOLUTION, op.TRANSPOSED_CONVOLUTION})
+MATRIX_PRODUCTS = frozenset({op.MATMUL, op.EINSUM})
+MEANS = frozenset({op.MEAN, op.SUM, op.AVG_POOL, op.ADAPTIVE_AVG_POOL, op.INTERPOLATE})
+ADDING = frozenset({op.ADD, op.SUB, op.RSUB})
+FACTORS = frozenset({op.MUL, op.DIV, op.RDIV, op.NEG})
+ACTIVATIONS = frozenset(of("activation")) - {op.GLU}
+"""Activations of one value each."""
+STEPPED = frozenset({op.SIGN, op.SGN, op.ROUND, op.FLOOR, op.CEIL, op.TRUNC, op.FRAC})
+"""Functions of one value whose slope says nothing about them."""
 
 
 def weighted(call: Call) -> tuple[Tensor, Affine] | None:
@@ -63,9 +41,9 @@ def weighted(call: Call) -> tuple[Tensor, Affine] | None:
         y: Tensor = func(x, weight, bias, *more, **named)
         return y
 
-    kind = "dense" if func is F.linear else "convolution"
+    kind = "dense" if called(func) is op.LINEAR else "convolution"
     offset = None if bias is None else bias.detach()
-    return x, Affine(apply, weight.detach(), offset, kind, foldable=func in _PLAIN)
+    return x, Affine(apply, weight.detach(), offset, kind, foldable=called(func) is not op.TRANSPOSED_CONVOLUTION)
 
 
 def factors(call: Call) -> Product | None:
@@ -109,29 +87,32 @@ def _present(weight: Tensor | None) -> Tensor:
 def product_of_two(call: Call) -> Product | None:
     """The factors of an elementwise or matrix product that both depend on the picture, and the product."""
     func, args, kwargs = call
-    if func in MATRIX_PRODUCTS:
+    if called(func) in MATRIX_PRODUCTS:
         found = factors(call)
     else:
-        found = (args[0], args[1], torch.mul) if func in _TIMES and len(args) == 2 and not kwargs else None
+        found = (args[0], args[1], torch.mul) if called(func) is op.MUL and len(args) == 2 and not kwargs else None
     return found if found and depends(found[0]) and depends(found[1]) else None
 
 
 def quotient(call: Call) -> tuple[Any, Tensor] | None:
     """Numerator and denominator of an elementwise quotient whose denominator depends on the picture."""
     func, args, kwargs = call
-    if len(args) != 2 or kwargs or func not in _OVER | _UNDER:
+    operator = called(func)
+    if len(args) != 2 or kwargs or operator not in (op.DIV, op.RDIV):
         return None
-    above, below = args if func in _OVER else args[::-1]
+    above, below = args if operator is op.DIV else args[::-1]
     return (above, below) if depends(below) else None
 
 
 def softmax_of(call: Call) -> tuple[Tensor, int, torch.dtype | None, bool] | None:
     """Input, axis and number type of a softmax, and whether its logarithm is wanted."""
     func, args, kwargs = call
-    names: list[tuple[str, Any]] = [("input", None), ("dim", None)]
-    names += [("_stacklevel", 3), ("dtype", None)] if func in (F.softmax, F.log_softmax) else [("dtype", None)]
-    x, dim, *_, dtype = bind(args, kwargs, *names)
-    return None if not isinstance(dim, int) else (x, dim, dtype, "log" in func.__name__)
+    operator = called(func)
+    if operator is None:
+        return None
+    named = operator.bind(args, kwargs, func)
+    x, dim, dtype = named["input"], named["dim"], named["dtype"]
+    return None if not isinstance(dim, int) else (x, dim, dtype, operator is op.LOG_SOFTMAX)
 
 
 def pooled(call: Call) -> tuple[Tensor, Affine] | None:
@@ -152,12 +133,11 @@ def _first_argument(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any,
 def constant_batch_norm(call: Call) -> tuple[Tensor, Tensor, Tensor] | None:
     """Input, scale and shift `[channel]` of a batch norm that uses its running statistics."""
     func, args, kwargs = call
-    if func is not F.batch_norm:
-        return None
-    x, mean, variance, weight, bias, training, _, eps = bind(
-        args, kwargs, ("input", None), ("running_mean", None), ("running_var", None), ("weight", None), ("bias", None),
-        ("training", False), ("momentum", 0.1), ("eps", 1e-5),
-    )  # fmt: skip
+    named = op.BATCH_NORM.bind(args, kwargs, func)
+    x, mean, variance, weight, bias = (
+        named[name] for name in ("input", "running_mean", "running_var", "weight", "bias")
+    )
+    training, eps = named["training"], named["eps"]
     if training or not depends(x) or mean is None or any(depends(t) for t in (mean, variance, weight, bias)):
         return None
     scale = (variance.detach() + eps).rsqrt()
@@ -185,23 +165,26 @@ def summands(call: Call) -> tuple[Any, Any] | None:
         return None
     alpha = kwargs.get("alpha", 1)
     a, b = (t.detach() if isinstance(t, Tensor) else t for t in args)
-    if func in _SUBTRACT_FROM:
+    operator = called(func)
+    if operator is op.RSUB:
         return -a * alpha, b
-    return a, b * (-alpha if func in _SUBTRACT else alpha)
+    return a, b * (-alpha if operator is op.SUB else alpha)
 
 
 def factor(call: Call) -> tuple[Tensor, Any] | None:
     """The value that depends on the picture and the constant that it is multiplied with or divided by."""
     func, args, kwargs = call
-    if kwargs or not 1 <= len(args) <= 2 or [depends(t) for t in args].count(True) != 1 or func in _UNDER:
+    operator = called(func)
+    if kwargs or not 1 <= len(args) <= 2 or [depends(t) for t in args].count(True) != 1 or operator is op.RDIV:
         return None
-    if func in _NEGATIVE:
+    if operator is op.NEG:
         return args[0], 1
     if depends(args[0]):
-        return args[0], 1 if func in _OVER else args[1]
-    return None if func in _OVER or writes(call) else (args[1], args[0])
+        return args[0], 1 if operator is op.DIV else args[1]
+    return None if operator is op.DIV or writes(call) else (args[1], args[0])
 
 
 def writes(call: Call) -> bool:
     """Whether a product or quotient is written into its first operand."""
-    return call[0].__name__ in ("div_", "mul_", "__imul__", "__itruediv__")
+    name = call[0].__name__
+    return name.startswith("__i") or (name.endswith("_") and not name.endswith("__"))

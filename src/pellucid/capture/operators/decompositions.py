@@ -10,11 +10,11 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
-COMPOSITE: frozenset[Callable[..., Any]] = frozenset({F.multi_head_attention_forward})
-"""Functions written in Python that hand themselves to a `TorchFunctionMode` whole."""
+from pellucid.capture.operators.attention import MULTI_HEAD_ATTENTION
 
+COMPOSITE = frozenset({MULTI_HEAD_ATTENTION})
+"""Operators written in Python that hand themselves to a `TorchFunctionMode` whole."""
 
 _ASKING = ("has_torch_function", "has_torch_function_unary", "has_torch_function_variadic")
 

@@ -9,19 +9,35 @@ from torch import Tensor
 from torch.autograd.function import BackwardCFunction
 from torch.autograd.graph import GradientEdge, get_gradient_edge
 
-# Operations that only move values about, by the names of their nodes. Their gradient hands every signal to the value
-# that it belongs to (max pooling: to the winner), which is what relevance and multipliers must do there too.
-ROUTING = frozenset(
+from pellucid.capture.operators.arithmetic import DIV
+from pellucid.capture.operators.vocabulary import ROUTES, behind
+
+_LEAVES = frozenset({"accumulategrad", "torch::autograd::accumulategrad"})
+_COPIES = frozenset({"copybackwards", "torch::autograd::copybackwards"})
+"""Nodes of no operator: where graphs end, and copies into a tensor, which keep what was not written over."""
+
+
+def routes(name: str) -> bool:
+    """Whether an operation, by the plain name of its node, only moves values about.
+
+    Its gradient hands every signal to the value that it belongs to (max pooling: to the winner), which is what
+    relevance and multipliers must do there too.
     """
-    accumulategrad adaptivemaxpool2d adaptivemaxpool3d alias amax amin asstrided cat chunk clone constantpadnd
-    copybackwards
-    diagonal expand flip gather index indexselect maskedfill max maximum maxpool2dwithindices maxpool3dwithindices min
-    minimum mkldnnreshape movedim narrow nativechannelshuffle permute pixelshuffle pixelunshuffle reflectionpad1d
-    reflectionpad2d reflectionpad3d repeat replicationpad1d replicationpad2d replicationpad3d reshapealias roll select
-    slice split splitwithsizes squeeze stack t tocopy torch::autograd::accumulategrad torch::autograd::copybackwards
-    transpose unbind unsafesplit unsafesplitwithsizes unsafeview unsqueeze view where
-    """.split()  # noqa: SIM905
-)
+    operator = behind(name)
+    return name in _LEAVES | _COPIES or (operator is not None and not operator.traits.isdisjoint(ROUTES))
+
+
+def chooses(name: str) -> bool:
+    """Whether it hands on the largest or smallest of several values."""
+    operator = behind(name)
+    return operator is not None and "choosing" in operator.traits
+
+
+def moves(name: str) -> bool:
+    """Whether it only moves, copies or leaves out values of one tensor, or pads it with constants."""
+    operator = behind(name)
+    return name in _LEAVES or (name not in _COPIES and operator is not None and "moving" in operator.traits)
+
 
 _IN_WORDS = {
     "adaptivemaxpool2d": "max pooling",
@@ -103,8 +119,10 @@ def operations(result: Tensor, end: GradientEdge | Tensor | None) -> tuple[str, 
 def _with_operands(node: Any, inside: set[Any]) -> str:
     """The plain name, unless what is linear in one operand has several, or a denominator, in a part of the graph."""
     name = plain_name(node)
+    operator = behind(name)
     within = [below in inside for below, _ in node.next_functions]
-    if name in _LINEAR and name not in _JOINING and (sum(within) > 1 or (name == "div" and not within[0])):
+    linear = operator is not None and "linear" in operator.traits and "moving" not in operator.traits
+    if linear and (sum(within) > 1 or (operator is DIV and not within[0])):
         return _OF_TWO
     return name
 
@@ -140,7 +158,7 @@ def strangers(made: Iterable[Any], known: Callable[[Any], bool], names: dict[str
     Args:
         made: nodes of a graph.
         known: whether a node is covered.
-        names: better names for people, by a node's own name without its number.
+        names: better names for people, by a node's plain name.
     """
     return tuple(sorted({_describe(node, names) for node in made if not known(node)}))
 
@@ -153,41 +171,18 @@ def _describe(node: Any, names: dict[str, str]) -> str:
     if "jit" in kind.lower() or "DifferentiableGraph" in kind:
         return "TorchScript code"
     plain = plain_name(node)
-    return names.get(kind.rstrip("0123456789")) or _PLAINLY.get(plain) or in_words([plain])[0]
-
-
-# Operations that are linear in what depends on the picture, as long as only one of their operands does.
-_LINEAR = frozenset(
-    """
-    adaptiveavgpool2d adaptiveavgpool3d addbmm addmm addmv avgpool2d avgpool3d baddbmm bmm col2im convolution
-    convolutionoverrideable cudnnbatchnorm cudnnconvolution cumsum div dot gridsampler2d gridsampler3d im2col linear
-    mean miopenbatchnorm mkldnnconvolution mm mul mv nativebatchnorm neg slowconv2d sum take tril triu unfold
-    upsamplebicubic2d upsamplebicubic2daa upsamplebilinear2d upsamplebilinear2daa upsamplelinear1d upsamplenearest1d
-    upsamplenearest2d upsamplenearest3d upsampletrilinear3d
-    """.split()  # noqa: SIM905
-)
-_IN_THE_FIRST = frozenset({"div", "gridsampler2d", "gridsampler3d"})
-"""Of these only what comes first may depend on the picture: not the denominator, nor the places."""
-_JOINING = frozenset({"add", "sub", "rsub"})
-CHOOSING = frozenset(
-    """
-    adaptivemaxpool2d adaptivemaxpool3d amax amin max maximum maxpool2dwithindices maxpool3dwithindices min minimum
-    """.split()  # noqa: SIM905
-)
-
-MOVING = ROUTING - CHOOSING - {"cat", "copybackwards", "maskedfill", "stack", "torch::autograd::copybackwards", "where"}
-"""Those that only move, copy or leave out values of one tensor, or pad it with constants."""
-
-# The choice may depend on the picture, which their node does not tell.
-_PERHAPS_CHOOSING = frozenset({"maskedfill", "where"})
+    return names.get(plain) or _PLAINLY.get(plain) or in_words([plain])[0]
 
 
 def is_linear(node: Any) -> bool:
     """Whether torch's own operation is affine in what depends on the picture; parameters must be frozen."""
     name = plain_name(node)
-    if name in ROUTING - CHOOSING - _PERHAPS_CHOOSING or name in _JOINING:
+    operator = behind(name)
+    if operator is None:
+        return name in _LEAVES | _COPIES
+    if not operator.traits.isdisjoint({"moving", "joining", "summing"}):
         return True
-    if name not in _LINEAR or getattr(node, "_saved_training", False):
+    if "linear" not in operator.traits or getattr(node, "_saved_training", False):
         return False
     live = [below is not None for below, _ in node.next_functions]
-    return sum(live) == 1 and (name not in _IN_THE_FIRST or live[0])
+    return sum(live) == 1 and ("linear in the first" not in operator.traits or live[0])

@@ -8,21 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
 
-from pellucid.capture.operators.binding import bind, depends
+from pellucid.capture.operators import families as op
+from pellucid.capture.operators.binding import depends
 from pellucid.capture.operators.calls import Call
 from pellucid.capture.operators.linear import Affine
-from pellucid.capture.operators.vocabulary import functions
+from pellucid.capture.operators.vocabulary import called
 
-_LAYER = functions("layer_norm")
-_GROUP = functions("group_norm")
-_ROOT = functions("rms_norm")
-_INSTANCE = functions("instance_norm")
-SAMPLE_NORMS = _LAYER | _GROUP | _ROOT | _INSTANCE
+SAMPLE_NORMS = frozenset({op.LAYER_NORM, op.GROUP_NORM, op.RMS_NORM, op.INSTANCE_NORM})
 
 
 @dataclass(frozen=True)
@@ -70,30 +66,18 @@ class Norm:
 def sample_norm(call: Call) -> Norm | None:
     """The norm that a call computes, if it depends on the picture through its input alone."""
     func, args, kwargs = call
-    if func in _LAYER:
-        x, shape, weight, bias, eps, _ = bind(args, kwargs, *_INPUT, ("normalized_shape", None), *_WEIGHTS, _FLAG)
-    elif func in _ROOT:
-        x, shape, weight, eps = bind(args, kwargs, *_INPUT, ("normalized_shape", None), ("weight", None), ("eps", None))
-        bias, eps = None, torch.finfo(x.dtype).eps if eps is None else eps
-    elif func in _GROUP:
-        x, groups, weight, bias, eps, _ = bind(args, kwargs, *_INPUT, ("num_groups", None), *_WEIGHTS, _FLAG)
-    else:
-        x, _, _, weight, bias, own, _, eps, _ = bind(
-            args, kwargs, *_INPUT, ("running_mean", None), ("running_var", None), ("weight", None), ("bias", None),
-            ("use_input_stats", True), ("momentum", 0.1), ("eps", 1e-5), ("cudnn_enabled", True),
-        )  # fmt: skip
-        groups = x.shape[1]
-        if not own:
-            return None
-    if not depends(x) or depends(weight) or depends(bias):
+    operator = called(func)
+    if operator is None:
+        return None
+    named = operator.bind(args, kwargs, func)
+    x, weight, bias, eps = named["input"], named["weight"], named.get("bias"), named["eps"]
+    if depends(weight) or depends(bias) or not depends(x) or named.get("use_input_stats") is False:
         return None
     weight, bias = (None if t is None else t.detach() for t in (weight, bias))
-    if func in _LAYER | _ROOT:
-        return Norm(x, lambda t: t, tuple(range(-len(shape), 0)), weight, bias, eps, centred=func in _LAYER)
+    if operator in (op.LAYER_NORM, op.RMS_NORM):
+        axes = tuple(range(-len(named["normalized_shape"]), 0))
+        eps = torch.finfo(x.dtype).eps if eps is None else eps
+        return Norm(x, lambda t: t, axes, weight, bias, eps, centred=operator is op.LAYER_NORM)
+    groups = named.get("num_groups", x.shape[1])
     weight, bias = (None if t is None else t.reshape(-1, *[1] * (x.ndim - 2)) for t in (weight, bias))
     return Norm(x, lambda t: t.reshape(len(t), groups, -1), (-1,), weight, bias, eps)
-
-
-_INPUT = (("input", None),)
-_WEIGHTS: tuple[tuple[str, Any], ...] = (("weight", None), ("bias", None), ("eps", 1e-5))
-_FLAG = ("cudnn_enabled", True)

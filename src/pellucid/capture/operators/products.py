@@ -23,9 +23,9 @@ ADDMM = _product(
     "addmm", "addmm addmm_", aten="addmm _addmm_activation", node="addmm", bind="input mat1 mat2 beta=1 alpha=1",
     traits="linear, weighted",
 )  # fmt: skip
-ADDMV = _product("addmv", "addmv addmv_", bind="input mat vec beta=1 alpha=1")
-BADDBMM = _product("baddbmm", "baddbmm baddbmm_", bind="input batch1 batch2 beta=1 alpha=1")
-ADDBMM = _product("addbmm", "addbmm addbmm_", bind="input batch1 batch2 beta=1 alpha=1")
+ADDMV = _product("addmv", "addmv addmv_", bind="input mat vec beta=1 alpha=1", traits="linear, weighted")
+BADDBMM = _product("baddbmm", "baddbmm baddbmm_", bind="input batch1 batch2 beta=1 alpha=1", traits="linear, weighted")
+ADDBMM = _product("addbmm", "addbmm addbmm_", bind="input batch1 batch2 beta=1 alpha=1", traits="linear, weighted")
 ADDR = _product("addr", "addr addr_", bind="input vec1 vec2 beta=1 alpha=1", traits="")
 DOT = _product("dot", "dot vdot inner", aten="dot vdot", bind="input other")
 OUTER = _product("outer", "outer ger", aten="mul", bind="input vec2")

@@ -509,7 +509,7 @@ SHARED = frozenset({op.EXPAND, op.PERMUTE, op.SQUEEZE, op.SPLIT, op.MAKE})
 DECLINED: dict[Operator, str] = {
     **declined("its windows are drawn by chance", op.FRACTIONAL_MAX_POOL),
     **declined("where values go, the picture says", op.MAX_UNPOOL, op.MASKED_SELECT, op.GRID_SAMPLE, op.EMBEDDING),
-    **declined("recurrence mixes all steps", op.LSTM, op.GRU, op.RNN),
+    **declined("recurrence mixes all steps", op.LSTM, op.GRU, op.RNN, op.RNN_CELL),
     **declined("adds up columns that overlap", op.COL2IM),
     **declined(
         "every value may meet every other: the box around all", op.ADDBMM, op.ADDR, op.DOT, op.BILINEAR, op.CDIST,
