@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pellucid
 from pellucid.plugins import origin_of
 
+if TYPE_CHECKING:
+    from pellucid.capture.operators import Operator
+
 ROOT = Path(__file__).parent.parent
 START, END = "<!-- methods: written by make docs -->", "<!-- end of methods -->"
+OPERATORS, END_OPERATORS = "<!-- operators: written by make docs -->", "<!-- end of operators -->"
+WORDS = ("rule", "as it is", "in steps", "gradient")
+"""What a transformation may do with an operator, in the table of operators."""
 METRICS_END = "<!-- end of metrics -->"
 ASKS = {"probe": "the network", "explain": "the method again", "mask": "masks", "boxes": "boxes"}
 RECIPES, END_RECIPES = "<!-- recipes: written by make docs -->", "<!-- end of recipes -->"
@@ -78,6 +85,90 @@ def visualisation() -> str:
     return f"{before}{RECIPES}\n{recipes_table()}\n{END_RECIPES}{rest.partition(END_RECIPES)[2]}"
 
 
+def transformations() -> dict[str, Callable[[Operator], str | None]]:
+    """What each transformation does with an operator, in a word, or why it does nothing; None if it does not say."""
+    from pellucid.capture import incremental
+    from pellucid.capture.backward_rules import biases, deep_lift, lrp, relu
+    from pellucid.capture.operators import costs
+    from pellucid.capture.operators.graph import routes
+    from pellucid.capture.receptive import rules as receptive
+    from pellucid.capture.tracing import decompose
+
+    straight = {"linear", "summing", "moving", "joining", "random"}
+
+    def by_parts(operator: Operator) -> str:
+        return "in steps" if not operator.aten or "composite" in operator.traits else ""
+
+    def in_the_graph(*traits: str) -> Callable[[Operator], str]:
+        return lambda operator: "as it is" if operator.traits & {*straight, *traits} or _moved(operator) else ""
+
+    def stepwise(operator: Operator) -> str:
+        return "in steps" if operator in biases.COMPOSITE else ""
+
+    def moved_only(operator: Operator) -> str:
+        absent = "random" in operator.traits
+        return "as it is" if absent or _moved(operator) or any(map(routes, operator.node)) else ""
+
+    def shared(operator: Operator) -> str:
+        return "as it is" if operator in receptive.SHARED else by_parts(operator)
+
+    def not_concerned(operator: Operator) -> str:
+        return "" if "activation" in operator.traits else "gradient"
+
+    deep_lift_rules = {**deep_lift.IN_STEPS, **deep_lift.RULES}
+    tables: dict[str, tuple[Mapping[Operator, Any], Mapping[Operator, str], Callable[[Operator], str]]] = {
+        "costs": (costs.RULES, costs.DECLINED, by_parts),
+        "receptive field": (receptive.RULES, receptive.DECLINED, shared),
+        "one value": (decompose.RULES, decompose.DECLINED, by_parts),
+        "incremental": (incremental.RULES, incremental.DECLINED, lambda _: ""),
+        "rectifiers": (relu.RULES, relu.DECLINED, not_concerned),
+        "DeepLIFT": (deep_lift_rules, deep_lift.DECLINED, in_the_graph()),
+        "LRP": (lrp.RULES, lrp.DECLINED, moved_only),
+        "biases": (biases.RULES, biases.DECLINED, lambda each: stepwise(each) or in_the_graph("choosing")(each)),
+    }
+    return {name: partial(_standing, *table) for name, table in tables.items()}
+
+
+def _moved(operator: Operator) -> bool:
+    """Whether it leaves nodes of operators that move values, and none of its own."""
+    return operator.kind == "moving" and not operator.node
+
+
+def _standing(
+    rules: Mapping[Operator, Any],
+    declined: Mapping[Operator, str],
+    otherwise: Callable[[Operator], str],
+    operator: Operator,
+) -> str | None:
+    return "rule" if operator in rules and operator not in declined else (
+        otherwise(operator) or declined.get(operator) or None
+    )  # fmt: skip
+
+
+def operators_table() -> str:
+    """One row per operator, one column per transformation; below, why some have no rule."""
+    from pellucid.capture.operators import every_operator
+
+    columns, reasons = transformations(), list[str]()
+    rows = [f"| operator | family | {' | '.join(columns)} |", "|---|---|" + "---|" * len(columns)]
+    for operator in every_operator():
+        cells = []
+        for column in columns.values():
+            word = column(operator) or "?"
+            if word not in WORDS:
+                reasons += [word] * (word not in reasons)
+                word = f"no ({reasons.index(word) + 1})"
+            cells.append(word)
+        rows.append(f"| `{operator}` | {operator.kind} | {' | '.join(cells)} |")
+    notes = [f"{number}. {reason[0].upper()}{reason[1:]}." for number, reason in enumerate(reasons, 1)]
+    return "\n".join([*rows, "", "Why there is no rule:", "", *notes])
+
+
+def operators_page() -> str:
+    """The page of operators with the table as it should be."""
+    return _with_table("docs/operators.md", OPERATORS, operators_table(), END_OPERATORS)
+
+
 def dreams() -> None:
     """The contact sheet of the page on feature visualisation: seconds to a minute each."""
     from pellucid.feature_visualisation.drawing import as_image
@@ -132,6 +223,7 @@ def located() -> None:
 if __name__ == "__main__":
     (ROOT / "README.md").write_text(readme())
     (ROOT / "docs" / "metrics.md").write_text(metrics_page())
+    (ROOT / "docs" / "operators.md").write_text(operators_page())
     (ROOT / "docs" / "feature-visualisation.md").write_text(visualisation())
     if "--table" not in sys.argv:
         picture()

@@ -18,8 +18,9 @@ import torch
 from torch import Tensor
 
 from pellucid.capture.backward_rules.base import Rewriting
-from pellucid.capture.backward_rules.relu import OTHER_ACTIVATIONS, as_rectifier
+from pellucid.capture.backward_rules.relu import activation_word, as_rectifier
 from pellucid.capture.operators import (
+    ABSENT,
     ACTIVATIONS,
     ADDING,
     COMPOSITE,
@@ -49,7 +50,9 @@ from pellucid.capture.operators import (
 from pellucid.contracts import Canvas, Model
 from pellucid.numerics import full_precision, rescaled_map, sums_up
 
-_WORDS = OTHER_ACTIVATIONS | dict.fromkeys(("cat", "stack"), "constants joined to values")
+
+def _word(node: str) -> str | None:
+    return "constants joined to values" if node in ("cat", "stack") else activation_word(node)
 
 
 class Biases(Rewriting):
@@ -91,7 +94,7 @@ class Biases(Rewriting):
 
     def uncovered(self, made: Collection[Any]) -> tuple[str, ...]:
         """Operations that are neither affine nor rectifiers, and those whose bias was out of sight."""
-        return strangers(made, self._knows, _WORDS) + (_LOST,) * (not self.lost.isdisjoint(made))
+        return strangers(made, self._knows, _word) + (_LOST,) * (not self.lost.isdisjoint(made))
 
     def _knows(self, node: Any) -> bool:
         name = plain_name(node)
@@ -215,11 +218,16 @@ def _per_channel(bias: Tensor | None, kind: str) -> Any:
     return lambda y: bias.reshape(-1, *[1] * (y.ndim - 2))
 
 
+def _is_activation(func: Any) -> bool:
+    operator = called(func)
+    return operator is not None and "activation" in operator.traits
+
+
 def _implicit(call: Call) -> BiasOf:
     """f(z) - z f'(z) of an activation."""
     func, args, kwargs = call
     found = as_rectifier(func, args, kwargs)
-    x = found[0] if found else args[0] if args and called(func) in ACTIVATIONS else None
+    x = found[0] if found else args[0] if args and _is_activation(func) else None
     if not isinstance(x, Tensor) or not depends(x):
         return _NONE
     if found and found[1] == float("inf"):
@@ -245,5 +253,6 @@ DECLINED: dict[Operator, str] = {
     **declined("where values go, the picture may say", *of("by mask"), op.SCATTER, op.MASKED_SELECT, op.EMBEDDING),
     **declined("its windows are drawn by chance, or told by the picture", op.FRACTIONAL_MAX_POOL, op.MAX_UNPOOL),
     **declined("values that come from nowhere", op.FILL),
+    **declined("computed inside, out of sight", op.NORMALIZE, op.LOCAL_RESPONSE_NORM, op.LP_POOL),
 }
-DECLINED = {operator: reason for operator, reason in DECLINED.items() if operator not in RULES}
+DECLINED = {each: reason for each, reason in DECLINED.items() if each not in RULES and each not in ABSENT}

@@ -32,7 +32,7 @@ from pellucid.capture.backward_rules.deep_lift_steps import (
     inverse_of,
 )
 from pellucid.capture.backward_rules.in_steps import IN_STEPS as SIMPLER
-from pellucid.capture.backward_rules.relu import OTHER_ACTIVATIONS, as_rectifier
+from pellucid.capture.backward_rules.relu import activation_word, as_rectifier
 from pellucid.capture.operators import (
     FACTORS,
     MATRIX_PRODUCTS,
@@ -103,7 +103,7 @@ class Differences(Rewriting):
     def uncovered(self, made: Collection[Any]) -> tuple[str, ...]:
         """Operations that are neither linear nor rewritten here."""
         known = (DifferenceStep, MaxPoolStep, MidpointStep, QuotientStep, SoftmaxStep)
-        return strangers(made, lambda n: made_by(n) in known if made_by(n) else is_linear(n), OTHER_ACTIVATIONS)
+        return strangers(made, lambda n: made_by(n) in known if made_by(n) else is_linear(n), activation_word)
 
     def __torch_function__(
         self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None

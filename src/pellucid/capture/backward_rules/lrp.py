@@ -41,8 +41,9 @@ from pellucid.capture.backward_rules.lrp_composites import (
 )
 from pellucid.capture.backward_rules.lrp_rules import STABILISER, RelevanceRule, stabilise, with_options, z_box
 from pellucid.capture.backward_rules.lrp_steps import AffineStep, PassStep, ProductStep, SumStep
-from pellucid.capture.backward_rules.relu import OTHER_ACTIVATIONS, as_rectifier
+from pellucid.capture.backward_rules.relu import activation_word, as_rectifier
 from pellucid.capture.operators import (
+    ABSENT,
     ACTIVATIONS,
     ADDING,
     COMPOSITE,
@@ -160,7 +161,7 @@ class Relevance(Rewriting):
 
     def uncovered(self, made: Collection[Any]) -> tuple[str, ...]:
         """Every operation that has no rule here."""
-        return strangers(made, _has_rule, OTHER_ACTIVATIONS)
+        return strangers(made, _has_rule, activation_word)
 
     def assumed(self, made: Collection[Any]) -> tuple[str, ...]:
         """Which activations were taken for ReLUs, and what was held constant."""
@@ -306,8 +307,8 @@ class Relevance(Rewriting):
         found = as_rectifier(func, args, kwargs)
         if found:
             x, kind = found[0], "rectifier" if math.isinf(found[1]) else "capped"
-        elif args and self.passes_all and (operator := called(func)) in ACTIVATIONS:
-            x, kind = args[0], "squashing" if operator and "squashing" in operator.traits else "activation"
+        elif args and self.passes_all and "activation" in (traits := _traits(func)):
+            x, kind = args[0], "squashing" if "squashing" in traits else "activation"
         else:
             return None
         return PassStep.run(x, 1, call, kind) if depends(x) else None
@@ -358,6 +359,11 @@ def value_range(rows: Tensor, model: Model) -> tuple[Tensor, Tensor]:
     return -mean / std, (1 - mean) / std
 
 
+def _traits(func: Any) -> frozenset[str]:
+    operator = called(func)
+    return operator.traits if operator else frozenset()
+
+
 def _passed(node: Any, *kinds: str) -> bool:
     return made_by(node) is PassStep and node.kind in kinds
 
@@ -392,4 +398,4 @@ DECLINED: dict[Operator, str] = {
     **declined("no shares of this kind of pooling or resizing", *of(kinds=("pooling", "convolution"))),
     **declined("where values go, the picture may say, or values overlap", *of(kinds=("moving",))),
 }
-DECLINED = {operator: reason for operator, reason in DECLINED.items() if operator not in RULES}
+DECLINED = {each: reason for each, reason in DECLINED.items() if each not in RULES and each not in ABSENT}

@@ -50,13 +50,16 @@ _WORDS = {
     op.HARDTANH: "hardtanh with a floor other than 0",
     op.RELU: "a relu hidden from Python",
 }
-OTHER_ACTIVATIONS = {
-    node: _WORDS.get(operator, operator.name)
-    for operator in (*of("activation"), op.MAXIMUM, op.MINIMUM)
-    for node in operator.node
-    if behind(node) is operator
-}
-"""Activations that have no rectifier rule, by the plain names of their nodes, and their names for people."""
+
+
+def activation_word(node: str) -> str | None:
+    """The name for people of an activation without a rectifier rule, by the plain name of its node in the graph."""
+    operator = behind(node)
+    if operator is None or not ("activation" in operator.traits or operator in (op.MAXIMUM, op.MINIMUM)):
+        return None
+    return _WORDS.get(operator, operator.name)
+
+
 # Custom functions that only read a map between its cells: torchvision's detectors read features inside boxes.
 _INTERPOLATES = {"GeneratedBackwardFor_torchvision_roi_align_default"}
 _OUTSIDE = "numbers that it makes of the picture outside torch (NumPy, item, tolist), such as a mask"
@@ -70,7 +73,7 @@ RULES: Mapping[Operator, Callable[[Mapping[str, Any]], float | None]] = {
     op.CLAMP_MIN: lambda named: _ceiling(named["min"], None, named["input"]),
 }
 """The ceiling of a call that is a rectifier, by its arguments; None for other calls."""
-DECLINED: Mapping[Operator, str] = {
+DECLINED: dict[Operator, str] = {
     **declined("an activation of another kind, which is named", *(of("activation")), op.MAXIMUM, op.MINIMUM),
 }
 DECLINED = {operator: reason for operator, reason in DECLINED.items() if operator not in RULES}
@@ -270,7 +273,7 @@ def activation_name(node: Any) -> str | None:
         return "TorchScript code"
     if kind.startswith("Clamp") and any(_is_zero(getattr(node, f"_saved_{end}", None)) for end in ("min", "max")):
         return "clamp at 0"
-    return OTHER_ACTIVATIONS.get(plain_name(node))
+    return activation_word(plain_name(node))
 
 
 def _is_zero(bound: Any) -> bool:

@@ -3,6 +3,7 @@
 from pellucid.capture.operators import families as op
 from pellucid.capture.operators.binding import bind, depends
 from pellucid.capture.operators.calls import (
+    ABSENT,
     ACTIVATIONS,
     ADDING,
     FACTORS,
@@ -51,10 +52,12 @@ from pellucid.capture.operators.vocabulary import (
     computed_by,
     declined,
     every_operator,
+    functions,
     of,
 )
 
 __all__ = [
+    "ABSENT",
     "ACTIVATIONS",
     "ADDING",
     "COMPOSITE",
@@ -81,6 +84,7 @@ __all__ = [
     "depends",
     "every_operator",
     "factor",
+    "functions",
     "held",
     "in_words",
     "is_linear",

@@ -24,6 +24,8 @@ ADDING = frozenset({op.ADD, op.SUB, op.RSUB})
 FACTORS = frozenset({op.MUL, op.DIV, op.RDIV, op.NEG})
 ACTIVATIONS = frozenset(of("activation")) - {op.GLU}
 """Activations of one value each."""
+ABSENT = frozenset({op.DROPOUT, op.ALPHA_DROPOUT})
+"""What does nothing outside of training."""
 STEPPED = frozenset({op.SIGN, op.SGN, op.ROUND, op.FLOOR, op.CEIL, op.TRUNC, op.FRAC})
 """Functions of one value whose slope says nothing about them."""
 

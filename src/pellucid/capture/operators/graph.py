@@ -152,18 +152,18 @@ def nearest(start: Any, wanted: Callable[[Any], bool]) -> list[Any]:
     return found
 
 
-def strangers(made: Iterable[Any], known: Callable[[Any], bool], names: dict[str, str]) -> tuple[str, ...]:
+def strangers(made: Iterable[Any], known: Callable[[Any], bool], names: Callable[[str], str | None]) -> tuple[str, ...]:
     """Plain names of those of some nodes that are not `known`, for people.
 
     Args:
         made: nodes of a graph.
         known: whether a node is covered.
-        names: better names for people, by a node's plain name.
+        names: gives a better name for people, if there is one, by a node's plain name.
     """
     return tuple(sorted({_describe(node, names) for node in made if not known(node)}))
 
 
-def _describe(node: Any, names: dict[str, str]) -> str:
+def _describe(node: Any, names: Callable[[str], str | None]) -> str:
     owner = made_by(node)
     if owner is not None:
         return f"the custom function {owner.__name__}"
@@ -171,7 +171,7 @@ def _describe(node: Any, names: dict[str, str]) -> str:
     if "jit" in kind.lower() or "DifferentiableGraph" in kind:
         return "TorchScript code"
     plain = plain_name(node)
-    return names.get(plain) or _PLAINLY.get(plain) or in_words([plain])[0]
+    return names(plain) or _PLAINLY.get(plain) or in_words([plain])[0]
 
 
 def is_linear(node: Any) -> bool:
