@@ -14,10 +14,10 @@ from functools import cache
 from types import MappingProxyType
 from typing import Any, Protocol
 
-from pellucid import plugins
 from pellucid.contracts import Method, Metric, Model, RegistryEntry
 from pellucid.errors import BadOption, unknown
 from pellucid.held import Held, held_tensor, is_tensor
+from pellucid.plugins import Group, Unusable, check_record, records_of, with_checked_result
 
 DEFAULT_METHODS = ("grad-cam", "guided-backprop", "saliency", "occlusion")
 """What `explain` runs when no method is named: where in a late layer, where in pixels, and what if it were hidden."""
@@ -98,7 +98,7 @@ def _names(folder: str) -> frozenset[str]:
 
 
 def _with_plugins(
-    group: plugins.Group, own: Mapping[str, Any], kind: type[RegistryEntry], others: Container[str]
+    group: Group, own: Mapping[str, Any], kind: type[RegistryEntry], others: Container[str]
 ) -> Mapping[str, Any]:
     """Pellucid's own records and those of other packages, none of which has the id of another.
 
@@ -110,13 +110,13 @@ def _with_plugins(
     """
 
     def accept(record: Any) -> Any:
-        plugins.check_record(record, kind)
+        check_record(record, kind)
         if record.id in own or record.id in others or record.id in TAKEN:
-            raise plugins.Unusable(f"the id {record.id!r} is taken by Pellucid itself.")
+            raise Unusable(f"the id {record.id!r} is taken by Pellucid itself.")
         _check_options(record)
-        return plugins.with_checked_result(record)
+        return with_checked_result(record)
 
-    return MappingProxyType(dict(sorted({**own, **plugins.records_of(group, accept)}.items())))
+    return MappingProxyType(dict(sorted({**own, **records_of(group, accept)}.items())))
 
 
 def _check_options(record: RegistryEntry) -> None:
@@ -125,9 +125,7 @@ def _check_options(record: RegistryEntry) -> None:
         kinds = _kinds(record, name)
         if strange := [kind for kind in kinds if kind not in _WORDS and not kind.startswith(_FUNCTION)]:
             known = ", ".join(_WORDS)
-            raise plugins.Unusable(
-                f"its option {name!r} is of type {strange[0]}; expected {known} or a union of these."
-            )
+            raise Unusable(f"its option {name!r} is of type {strange[0]}; expected {known} or a union of these.")
     fill_options(record, {})
 
 

@@ -272,3 +272,16 @@ def test_no_two_test_files_share_a_name():
     """Tests are collected by their bare file names, so that the second of a name would not be found."""
     names = [path.name for path in Path(__file__).parents[1].rglob("*.py") if path.name != "conftest.py"]
     assert sorted({name for name in names if names.count(name) > 1}) == []
+
+
+def test_the_stub_is_the_one_list_of_public_names():
+    """Read as types are read, it says the same as the table that is read off it, and all of it is true."""
+    stub = ast.parse((ROOT / "__init__.pyi").read_text())
+    listed = [(node.module, alias.name, alias.asname) for node in stub.body[1:] for alias in node.names]
+    assert all(name == known for _, name, known in listed), "`import X as X` says that a name is public"
+    assert {name for _, name, _ in listed} == {*pellucid.__all__, "__version__"} == {*dir(pellucid), "__version__"}
+    for module, name, _ in listed:
+        there = getattr(importlib.import_module(module), name)
+        assert getattr(pellucid, name) in (there, sys.modules.get(f"pellucid.{name}")), name
+    with pytest.raises(AttributeError, match="has no attribute 'nothing'"):
+        pellucid.nothing  # noqa: B018

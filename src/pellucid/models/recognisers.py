@@ -10,8 +10,8 @@ from typing import Any
 
 from torch import nn
 
-from pellucid import plugins
 from pellucid.contracts import Model
+from pellucid.plugins import Unusable, leave_out, origin_of, records_of
 
 OWN = frozenset({"embedded", "efficientnet-lite0", "python", "timm", "torchvision", "zoo"})
 """What Pellucid itself reads before the colon of a model's name."""
@@ -51,21 +51,21 @@ def recognisers() -> Mapping[str, ModelRecogniser]:
     Warns:
         UserWarning: one cannot be used; a line for each.
     """
-    return plugins.records_of("models", _accepted)
+    return records_of("models", _accepted)
 
 
 def _accepted(record: Any) -> ModelRecogniser:
     if not isinstance(record, ModelRecogniser):
-        raise plugins.Unusable(f"expected a pellucid.models.ModelRecogniser, got {type(record).__name__}.")
+        raise Unusable(f"expected a pellucid.models.ModelRecogniser, got {type(record).__name__}.")
     if not isinstance(record.id, str) or not _ID.fullmatch(record.id):
-        raise plugins.Unusable(f"expected an id of two or more small letters, digits, _ and -, got {record.id!r:.80}.")
+        raise Unusable(f"expected an id of two or more small letters, digits, _ and -, got {record.id!r:.80}.")
     if record.id in OWN:
-        raise plugins.Unusable(f"the id {record.id!r} is taken by Pellucid itself.")
+        raise Unusable(f"the id {record.id!r} is taken by Pellucid itself.")
     if not isinstance(record.title, str) or not record.title:
-        raise plugins.Unusable(f"expected a text as title, got {record.title!r:.80}.")
+        raise Unusable(f"expected a text as title, got {record.title!r:.80}.")
     functions = [each for each in (record.load, record.recognise) if each is not None]
     if not functions or not all(map(callable, functions)):
-        raise plugins.Unusable("expected a function as load, as recognise, or both.")
+        raise Unusable("expected a function as load, as recognise, or both.")
     return record
 
 
@@ -85,6 +85,6 @@ def recognised(module: nn.Module, told: Callable[[Mapping[str, Any]], Model]) ->
             if said_of_it is not None:
                 return told(said_of_it)
         except Exception as error:  # noqa: BLE001 - one package must not spoil the models of all others
-            if origin := plugins.origin_of(recogniser):
-                plugins.leave_out(origin, f"What {recogniser.id!r} says of {type(module).__name__}", error)
+            if origin := origin_of(recogniser):
+                leave_out(origin, f"What {recogniser.id!r} says of {type(module).__name__}", error)
     return None
