@@ -22,8 +22,8 @@ from pellucid.engine.layers import choose_layers
 from pellucid.engine.plan import Plan
 from pellucid.engine.planned import PlannedMethod, planned_methods
 from pellucid.errors import BadOption, Refused
-from pellucid.models import wrap
 from pellucid.models.preprocessing import preprocessing_of
+from pellucid.models.wrap import wrap
 from pellucid.pictures import NamedPictures, expanded, names_apart, prepare
 from pellucid.registry import default_methods
 from pellucid.targets import TargetContext, TargetLike, all_targets, asks_for_all, parse_targets

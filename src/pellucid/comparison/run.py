@@ -21,8 +21,8 @@ from pellucid.evaluation import Evaluation, Metric, evaluate
 from pellucid.evaluation.trust import SANITY
 from pellucid.explanation import Explanation
 from pellucid.jobs import Failure, Outcome, Store, content_of, over, question
-from pellucid.models import wrap
 from pellucid.models.preprocessing import preprocessing_of
+from pellucid.models.wrap import wrap
 from pellucid.pictures import find_pictures, prepare
 from pellucid.plugins import identity_of
 from pellucid.registry import default_methods, fill_options, find_metric

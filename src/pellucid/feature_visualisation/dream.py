@@ -16,7 +16,7 @@ from pellucid.feature_visualisation.recipes import find_composite, run_composite
 from pellucid.feature_visualisation.renderer import Renderer, render
 from pellucid.feature_visualisation.settings import Progress, RunSettings, Watch
 from pellucid.feature_visualisation.visualisation import Visualisation
-from pellucid.models import wrap
+from pellucid.models.wrap import wrap
 
 
 def dream(

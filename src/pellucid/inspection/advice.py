@@ -16,7 +16,7 @@ from pellucid.contracts import Grid, Model, Picture, Site
 from pellucid.engine.trial import Advice, Trial, advise
 from pellucid.errors import BadSite
 from pellucid.inspection.inputs import read_input
-from pellucid.models import wrap
+from pellucid.models.wrap import wrap
 
 
 @dataclass(frozen=True)

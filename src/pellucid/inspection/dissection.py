@@ -17,8 +17,8 @@ from pellucid.contracts import Model, Picture, Site
 from pellucid.errors import BadOption
 from pellucid.inspection.concept_masks import covered, upright
 from pellucid.inspection.inputs import device_of
-from pellucid.models import wrap
 from pellucid.models.preprocessing import preprocessing_of
+from pellucid.models.wrap import wrap
 from pellucid.numerics import full_precision, resize
 from pellucid.pictures import prepare
 from pellucid.pictures.decode import orientation_of

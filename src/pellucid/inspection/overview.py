@@ -19,7 +19,7 @@ from pellucid.inspection.filters import FilterBank, filters_of
 from pellucid.inspection.graph import GraphBox, graph_of
 from pellucid.inspection.inputs import read_input
 from pellucid.inspection.structure import Structure, structure_of
-from pellucid.models import wrap
+from pellucid.models.wrap import wrap
 from pellucid.results import Result
 
 _NO_FIELDS = (

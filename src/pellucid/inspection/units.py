@@ -19,8 +19,8 @@ from pellucid.errors import BadOption, BadPicture, Cancelled
 from pellucid.inspection.inputs import device_of
 from pellucid.inspection.strongest import Hit, HitSearch
 from pellucid.jobs import Store, over, question
-from pellucid.models import wrap
 from pellucid.models.preprocessing import preprocessing_of
+from pellucid.models.wrap import wrap
 from pellucid.pictures import PictureRef, find_pictures, prepare, sheet
 
 SCHEMA_VERSION = 2

@@ -28,7 +28,7 @@ from pellucid.inspection.stages import (
     unchanged,
     worked,
 )
-from pellucid.models import wrap
+from pellucid.models.wrap import wrap
 from pellucid.results import Result
 
 _FOLLOWED = 5

@@ -22,7 +22,7 @@ from pellucid.localisation.located import Located
 from pellucid.localisation.rules import MaskRule, rule_for
 from pellucid.localisation.segments import Segment, nothing_in, segments
 from pellucid.localisation.views import averaged
-from pellucid.models import wrap
+from pellucid.models.wrap import wrap
 from pellucid.pictures.geometry import stretch, window
 from pellucid.registry import find_method
 from pellucid.results import Result

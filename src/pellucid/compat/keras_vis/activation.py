@@ -15,7 +15,7 @@ from pellucid.compat.keras_vis.modifiers import rule as rule_of
 from pellucid.compat.keras_vis.network import Filters, Layer, as_array, as_input, ask, from_array, site_of
 from pellucid.contracts import Model, Preprocess
 from pellucid.errors import BadOption, Refused
-from pellucid.models import wrap
+from pellucid.models.wrap import wrap
 
 _WHOLE, _DECAY, _POWER, _SPREAD = 255, 0.95, 6, 0.05
 _MORE = ("max_iter", "input_modifiers", "callbacks", "verbose")

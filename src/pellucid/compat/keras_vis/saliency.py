@@ -25,7 +25,7 @@ from pellucid.compat.keras_vis.network import (
 )
 from pellucid.contracts import Model, Site
 from pellucid.errors import BadSite
-from pellucid.models import wrap
+from pellucid.models.wrap import wrap
 from pellucid.numerics import resize
 
 _SPATIAL = (conv._ConvNd, pooling._MaxPoolNd, pooling._AvgPoolNd)

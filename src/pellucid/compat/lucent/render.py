@@ -20,7 +20,7 @@ from pellucid.feature_visualisation.images import Image
 from pellucid.feature_visualisation.objectives import Objective
 from pellucid.feature_visualisation.optimise import OptimisationResult, optimise
 from pellucid.feature_visualisation.settings import RunSettings
-from pellucid.models import wrap
+from pellucid.models.wrap import wrap
 
 _LEAST = 224
 """Rows and columns below which pictures are enlarged before the network sees them."""
