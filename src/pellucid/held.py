@@ -42,6 +42,9 @@ class Held:
         name = getattr(self.value, "__qualname__", type(self.value).__name__)
         return f"<function {name}, digest {self.digest}>"
 
+    def __str__(self) -> str:
+        return repr(self)  # also in JSON, where values without words of their own are written field by field
+
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Held) and other.digest == self.digest
 
