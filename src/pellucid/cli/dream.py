@@ -226,7 +226,7 @@ def _run(
     finish(kept, stopped=made.stopped)
     if as_json:
         inputs = named_inputs([given["start"]] if given["start"] else [])
-        show.document({"files": [str(f) for f in files], **manifest(made, call.command, inputs)})
+        show.document({**manifest(made, call.command, inputs), "files": [str(f) for f in files]})
     else:
         _present(made)
         show.line("\n".join(map(show.plain, files)))
