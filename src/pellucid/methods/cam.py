@@ -6,15 +6,22 @@ from pellucid.methods._relevance import before_softmax
 from pellucid.numerics import CHANNEL, SPACE
 
 # What a score may do with a layer and stay linear in it, as named by the graph; `add` and `sub` join linear parts.
-# Where both operands of a product depend on the layer, the graph does not call it `mul` but says so.
+# Where both operands of a product depend on the layer, the graph does not call it `mul` but says so. A test holds that
+# these are the names that the vocabulary of operators knows as linear or moving.
 LINEAR = frozenset(
-    {
-        "adaptiveavgpool2d", "add", "addmm", "alias", "asstrided", "avgpool2d", "bmm", "clone", "convolution", "div",
-        "expand", "gather", "index", "indexselect", "linear", "mean", "mkldnnconvolution", "mm", "mul", "neg",
-        "permute", "reshapealias", "rsub", "select", "slice", "split", "squeeze", "sub", "sum", "t", "tocopy",
-        "transpose", "unbind", "unsafeview", "unsqueeze", "view",
-    }
-)  # fmt: skip
+    """
+    adaptiveavgpool2d adaptiveavgpool3d add addbmm addmm addmv alias asstrided avgpool2d avgpool3d baddbmm bmm
+    cat channelshuffle chunk clone col2im constantpadnd convolution convolutionoverrideable cudnnconvolution
+    cumsum diagonal div dot expand flip gather im2col index indexselect linear mean mkldnnconvolution
+    mkldnnreshape mm movedim mul mv narrow nativechannelshuffle neg permute pixelshuffle pixelunshuffle
+    reflectionpad1d reflectionpad2d reflectionpad3d repeat replicationpad1d replicationpad2d replicationpad3d
+    reshapealias roll rot90 rsub select slice slowconv2d slowconv3d slowconvtranspose2d split splitwithsizes
+    squeeze stack sub sum t take tocopy transpose tril triu unbind unfold unsafesplit unsafesplitwithsizes
+    unsafeview unsqueeze upsamplebicubic2d upsamplebicubic2daa upsamplebilinear2d upsamplebilinear2daa
+    upsamplelinear1d upsamplenearest1d upsamplenearest2d upsamplenearest3d upsamplenearestexact1d
+    upsamplenearestexact2d upsamplenearestexact3d upsampletrilinear3d vdot view
+    """.split()  # noqa: SIM905
+)
 
 
 def cam(activation: Maps, gradient: Maps, head: tuple[str, ...]) -> Map:
