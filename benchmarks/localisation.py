@@ -19,8 +19,10 @@ from pellucid.data.scenes import Scene
 from pellucid.data.stamps import stamps
 from pellucid.errors import MissingExtra
 from pellucid.localisation.annotations import Thing, Truth
-from pellucid.localisation.scoring import Report, score
-from pellucid.training.loop import Settings, evaluate, train
+from pellucid.localisation.scoring import score
+from pellucid.localisation.tally import Report
+from pellucid.training.hyperparameters import Settings
+from pellucid.training.loop import evaluate, train
 from pellucid.zoo.architectures import build
 
 CACHE = Path(os.environ.get("PELLUCID_CACHE", Path(__file__).parent.parent / ".cache" / "data"))

@@ -54,23 +54,23 @@ def explain(
             per picture, `top3` (three explanations of each picture), `all` (one for every output), any other text of
             `pellucid.targets.FORMS`, a `Target`, or a callable from the model's output to `[batch]`. See
             docs/targets.md.
-        layer: where layer methods look; None is the last layer with a grid that the score depends on. Several give
-            one attribution each, or one for all of them with `fuse`. `auto` tries Grad-CAM at up to 32 layers on these
-            pictures, see `pellucid.layers`, and says in `Explanation.choices` why it looks where it looks. A grid
+        layer: layer that layer methods look at; None is the last layer with a grid that the score depends on. Several
+            give one attribution each, or one for all of them with `fuse`. `auto` tries Grad-CAM at up to 32 layers on
+            these pictures, see `pellucid.layers`, and says in `Explanation.choices` why it looks where it looks. A grid
             that cannot be measured can be declared: `blocks.11#14x14+1`, see `pellucid.Site`.
-        options: per method id, its keyword options.
-        seed: of all random draws; any integer.
+        options: keyword options by method id.
+        seed: integer of any size that starts all random draws.
         inputs: what the network takes besides the picture: tensors with one row per picture, in a tuple or by name.
             They are held as they are, so no map shows what they contribute.
         fuse: `max`, `mean` or `product` of the maps at all layers given; see `pellucid.engine.fusion` for how each is
             scaled.
-        trust: whether each map is judged too, beside maps that know nothing of the network: `Explanation.evaluation`,
+        trust: True if each map is judged too, beside maps that know nothing of the network: `Explanation.evaluation`,
             which `pellucid.evaluation.trust_of` sums up in a sentence. It takes many passes.
         chunk: samples at once; None decides by the memory that is free. Never changes a result beyond rounding.
-        progress: called now and then with (method id, samples done, samples in all).
+        progress: function that is called now and then with (method id, samples done, samples in all).
         cancel: asked now and then; True stops with `Cancelled`, which carries what is finished and, of a method that
             samples, the estimate so far (`Attribution.partial`).
-        each: called after each map with everything that is finished by then.
+        each: function that is called after each map with everything that is finished by then.
 
     Returns:
         An `Explanation`, with one `Attribution` per method, target and layer.

@@ -1,5 +1,7 @@
 """The arithmetic of layers: output size, parameters, multiply-adds and receptive field, without running anything.
 
+In one file, as it is a module that people import by this name and read from top to bottom.
+
     first = arithmetic.conv2d(size=227, kernel=11, stride=4, in_channels=3, out_channels=96)
     first.output, first.parameters, first.field  # (55, 55), 34944, 11 pixels every 4
     arithmetic.pool2d(after=first, kernel=3, stride=2).field[0].size  # 19 pixels of the picture
@@ -33,10 +35,10 @@ class Field:
     The output at position i sees the whole numbers between `start + i * step` and `start + i * step + reach`.
 
     Attributes:
-        start: where the field of position 0 begins, in cells of the input; negative: in the padding.
-        step: how far the field moves from one position to the next; below 1 behind a transposed convolution.
+        start: place where the field of position 0 begins, in cells of the input; negative: in the padding.
+        step: distance that the field moves from one position to the next; below 1 behind a transposed convolution.
         reach: distance from the first to the last cell of a field.
-        exact: whether every position's field reaches both ends; otherwise the ends are bounds.
+        exact: True if every position's field reaches both ends; otherwise the ends are bounds.
     """
 
     start: Fraction = Fraction(0)
@@ -81,10 +83,12 @@ class Arithmetic:
     Attributes:
         size, output: cells along each spatial axis, before and after.
         parameters: weights and biases; None where the channels were not given.
-        multiply_adds: of one sample, without the bias; None likewise. Pooling multiplies nothing.
-        field: per axis, what one output position sees of the input, or of the first layer's input after `after=`.
+        multiply_adds: number of multiply-adds of one sample, without the bias; None likewise. Pooling multiplies
+            nothing.
+        field: range per axis of what one output position sees of the input, or of the first layer's input after
+            `after=`.
         formula: the output size of each axis, worked out.
-        channels: of the output; None when unknown.
+        channels: number of channels of the output; None when unknown.
     """
 
     size: tuple[int, ...]
@@ -124,16 +128,16 @@ def conv(
     parameters = out_channels (kernel area * in_channels / groups + 1 if bias).
 
     Args:
-        axes: how many.
+        axes: number of spatial axes.
         size: cells of the input along each axis; one number for all.
-        kernel: in cells.
-        stride: in cells.
-        padding: in cells, or `valid`, `same` or `full`.
+        kernel: side of the kernel in cells.
+        stride: step in cells.
+        padding: number of cells around the input, or `valid`, `same` or `full`.
         dilation: distance between the kernel's cells.
         in_channels: needed to count parameters and multiply-adds; known from `after`.
-        out_channels: likewise.
+        out_channels: number of channels of the output.
         groups: independent parts; as many as `in_channels` is a depthwise convolution.
-        bias: whether each output channel adds a number.
+        bias: True if each output channel adds a number.
         after: the layer before; gives size and channels, and receptive fields then reach back to its own input.
 
     Raises:
@@ -174,9 +178,9 @@ def conv_transpose(
     depends on its remainder by the stride, so fields are bounds where the stride is above 1.
 
     Args:
-        axes: how many.
-        size: as for `conv`, like all that is not explained here.
-        kernel: of the convolution that this one transposes.
+        axes: number of spatial axes.
+        size: number of cells of the input, as for `conv`, like all that is not explained here.
+        kernel: side of the kernel of the convolution that this one transposes.
         stride: distance between the cells' kernels in the output.
         padding: cells cut off from both ends of the output.
         dilation: distance between the kernel's cells.
@@ -184,7 +188,7 @@ def conv_transpose(
         in_channels: before.
         out_channels: behind.
         groups: independent parts.
-        bias: whether each output channel adds a number.
+        bias: True if each output channel adds a number.
         after: the layer before.
 
     Raises:
@@ -216,11 +220,11 @@ def pool(
     """Max, average or any other pooling with a moving window; `pool2d` is this over rows and columns.
 
     Args:
-        axes: how many.
-        size: as for `conv`.
-        kernel: of the window, in cells.
-        stride: in cells; None is the kernel's size, so that windows touch.
-        padding: as for `conv`.
+        axes: number of spatial axes.
+        size: number of cells of the input, as for `conv`.
+        kernel: side of the window, in cells.
+        stride: step in cells; None is the kernel's size, so that windows touch.
+        padding: number of cells around the input, as for `conv`.
         dilation: distance between the window's cells.
         ceil_mode: count the last window although it reaches beyond the end.
         after: the layer before.
@@ -252,8 +256,8 @@ def adaptive_pool(
     """Pooling to a given number of cells: position i sees floor(i size / output) to ceil((i + 1) size / output).
 
     Args:
-        axes: how many.
-        size: as for `conv`.
+        axes: number of spatial axes.
+        size: number of cells of the input, as for `conv`.
         output: cells wanted along each axis; 1 is global pooling.
         after: the layer before.
     """

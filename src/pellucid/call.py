@@ -36,16 +36,16 @@ class Call:
     Attributes:
         model: with what it takes besides the pictures.
         image: the model's input, on the model's device.
-        pictures: as decoded; empty when tensors were given.
+        pictures: pictures as decoded; empty when tensors were given.
         frames: how each picture lies in that input.
         methods: with all options filled in.
         picked: who chose the methods.
-        strict: whether they were named, so that none may be left out.
+        strict: True if they were named, so that none may be left out.
         target: what to explain, as it was given.
         layers: that were named.
-        auto: whether layers are to be tried.
+        auto: True if layers are to be tried.
         fuse: how the maps of several layers become one.
-        seed: of all random draws.
+        seed: integer that starts all random draws.
     """
 
     model: Model

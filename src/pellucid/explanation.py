@@ -23,17 +23,17 @@ class Explanation(Result):
 
     Attributes:
         model: what was explained.
-        pictures: as decoded; empty when tensors were given.
-        predictions: per picture the top five classes, best first; empty when the output has no class scores.
-        attributions: in the order in which the methods were asked for; for several targets or layers, all methods of
-            the first, then all of the next.
+        pictures: pictures as decoded; empty when tensors were given.
+        predictions: top five classes of each picture, best first; empty when the output has no class scores.
+        attributions: attributions in the order in which the methods were asked for; for several targets or layers, all
+            methods of the first, then all of the next.
         refused: methods of the default set that would be wrong for this model, with the reason.
         notes: what the reader must know about all of it ("the output already is a probability").
         chosen: what was chosen, by whom and why, by name (`class`, `layer`, `methods`).
-        target: as it was asked for, if that was a number or a text.
-        seed: of all random draws.
+        target: text of what was asked for, if that was a number or a text.
+        seed: integer that starts all random draws.
         seconds: wall-clock time of the call.
-        evaluation: how far its maps can be trusted, if that was asked for (`explain(..., trust=True)`).
+        evaluation: scores that say how far its maps can be trusted, if that was asked for (`explain(..., trust=True)`).
     """
 
     model: Model
@@ -86,7 +86,7 @@ class Explanation(Result):
 
         Args:
             method: id of a method that was run.
-            index: which picture of the call.
+            index: number of the picture in the call, from 0.
 
         Raises:
             UnknownName: the method was not run, or there are not so many pictures.

@@ -24,7 +24,8 @@ from pellucid.jobs.tensors import packed, unpacked
 from pellucid.report.charts import curves
 from pellucid.seeds import seed_below, seeded
 from pellucid.training.data import Examples, read_examples
-from pellucid.training.loop import Settings, train, usual_settings
+from pellucid.training.hyperparameters import Settings, usual_settings
+from pellucid.training.loop import train
 from pellucid.training.right import Right, right
 from pellucid.training.study import study
 

@@ -11,7 +11,9 @@ from torch import nn
 import pellucid
 import tiny
 from pellucid.errors import BadOption
-from pellucid.inspection.graph import ABOVE, BELOW, MOST, GraphBox, arranged, family
+from pellucid.inspection.graph import family
+from pellucid.inspection.graph_box import ABOVE, BELOW, MOST, GraphBox
+from pellucid.inspection.graph_layout import arranged
 
 
 def graph(net, **given):

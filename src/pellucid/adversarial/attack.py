@@ -9,14 +9,13 @@ import torch
 from torch import Tensor
 
 from pellucid import arguments
+from pellucid.adversarial.norms import NORMS, along, length, project, random_start
 from pellucid.capture.differentiable import DifferentiableForward, differentiable_forward
 from pellucid.contracts import Model
 from pellucid.errors import BadOption, BadOutput, unknown
 from pellucid.models.preprocessing import preprocessing_of
-from pellucid.seeds import seeded
 
 ATTACKS = ("fgsm", "iterated", "pgd")
-NORMS = ("linf", "l2")
 _RUNGS = 17
 """Distances that are tried before the bisection, each the square root of 2 times the last: eight doublings."""
 _HALVINGS = 12
@@ -32,7 +31,7 @@ class Fooled:
         scores_before, scores_after: `[picture, class]`.
         eps: distance allowed, in units of 0 to 1; of each picture.
         norm: in which it is measured.
-        vanished: whether the gradient that the search follows was zero or no number at its start, `[picture]`; such a
+        vanished: True if the gradient that the search follows was zero or no number at its start, `[picture]`; such a
             picture was hardly searched, so that it says nothing of the network if its answer stays.
     """
 
@@ -52,7 +51,7 @@ class Fooled:
     @property
     def distance(self) -> Tensor:
         """How far each picture was moved, in its norm."""
-        return _length(self.after - self.before, self.norm)
+        return length(self.after - self.before, self.norm)
 
 
 def fool(
@@ -110,7 +109,7 @@ def fool(
         goal = _Goal(_wanted(before, labels, target), away=target is None, certain=certain)
         moved = pictures.clone()
         if attack == "pgd":
-            moved = _project(pictures + _random(pictures, far, norm, seed), pictures, far, norm, clip=clip)
+            moved = project(pictures + random_start(pictures, far, norm, seed), pictures, far, norm, clip=clip)
         furthest = _Furthest(goal)
         count = 1 if attack == "fgsm" else steps
         size = far if attack == "fgsm" else 1.5 * far / steps
@@ -121,7 +120,7 @@ def fool(
                 vanished = ~(slope.isfinite().flatten(1).all(1) & (slope != 0).flatten(1).any(1)).cpu()
             else:
                 furthest.add(moved, scores)
-            moved = _project(moved + _along(slope.nan_to_num(0, 0, 0), size, norm), pictures, far, norm, clip=clip)
+            moved = project(moved + along(slope.nan_to_num(0, 0, 0), size, norm), pictures, far, norm, clip=clip)
         furthest.add(moved, class_scores(eyes, (moved - mean) / std))
     return Fooled(pictures, furthest.pictures, before, furthest.scores, far, norm, vanished)
 
@@ -297,36 +296,3 @@ def _slope(eyes: DifferentiableForward, moved: Tensor, goal: _Goal, mean: Tensor
         return goal.loss(scores)
 
     return eyes.slope((moved - mean) / std, loss) / std, seen[-1]
-
-
-def _along(slope: Tensor, size: Tensor, norm: str) -> Tensor:
-    if norm == "linf":
-        return slope.sign() * size.view(-1, 1, 1, 1)
-    largest = slope.flatten(1).abs().amax(1).view(-1, 1, 1, 1)
-    slope = slope / torch.where(largest > 0, largest, 1.0)  # squares of small slopes would be rounded to 0
-    return slope * (size / _length(slope, norm).clamp(min=1e-30)).view(-1, 1, 1, 1)
-
-
-def _project(moved: Tensor, start: Tensor, far: Tensor, norm: str, *, clip: bool) -> Tensor:
-    """Back to within the distance, and to what a picture can hold."""
-    away = moved - start
-    if norm == "linf":
-        reach = far.view(-1, 1, 1, 1)
-        away = away.clamp(-reach, reach)
-    else:
-        away = away * (far / _length(away, norm).clamp(min=1e-30)).clamp(max=1).view(-1, 1, 1, 1)
-    return (start + away).clamp(0, 1) if clip else start + away
-
-
-def _length(away: Tensor, norm: str) -> Tensor:
-    flat = away.flatten(1)
-    return flat.abs().amax(1) if norm == "linf" else flat.norm(dim=1)
-
-
-def _random(pictures: Tensor, far: Tensor, norm: str, seed: int) -> Tensor:
-    """One start for all pictures, so that none depends on what is beside it."""
-    generator = seeded(seed)
-    drawn = torch.rand(pictures.shape[1:], generator=generator).to(pictures) * 2 - 1
-    reach = far * torch.rand((), generator=generator)
-    drawn = drawn.expand_as(pictures)
-    return drawn * far.view(-1, 1, 1, 1) if norm == "linf" else _along(drawn, reach, norm)

@@ -26,7 +26,7 @@ class Saved:
     Attributes:
         path: of the file.
         scores: `[class]` of the network for it.
-        fools: whether its answer is another than before, or the one that was wanted.
+        fools: True if its answer is another than before, or the one that was wanted.
     """
 
     path: Path

@@ -1,4 +1,7 @@
-"""Live values inside a network: what an objective sees, still part of the graph, and nothing run beyond the last."""
+"""Live values inside a network: what an objective sees, still part of the graph, and nothing run beyond the last.
+
+In one file with the rescue of dead rectifiers, which only this pass can do.
+"""
 
 from __future__ import annotations
 

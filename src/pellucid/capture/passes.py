@@ -1,4 +1,7 @@
-"""One forward pass and as many backward passes as were asked for, and no work beyond."""
+"""One forward pass and as many backward passes as were asked for, and no work beyond.
+
+In one file, since every kind of pass is begun, blamed and read in the same way.
+"""
 
 from __future__ import annotations
 
@@ -35,6 +38,7 @@ from pellucid.contracts import Attentions, Grid, Maps, Model, Site
 from pellucid.errors import BadOutput, BadSite, Refused
 from pellucid.numerics import full_precision
 from pellucid.targets import ClassScores, Interpretation, NotUnderstood, Target, read
+from pellucid.wording import counted
 
 # What torch says, and torchvision, when an operation has no second derivative.
 _ONCE_ONLY = ("derivative for", "double backwards")
@@ -46,12 +50,12 @@ class PassRequest:
 
     Attributes:
         sites: layers whose activation is wanted.
-        gradients: whether the gradient at these sites is wanted too.
-        curvature: whether the Hessian of the score there, times the activation, is wanted too.
-        heads: whether the operations between these sites and the score are wanted too.
+        gradients: True if the gradient at these sites is wanted too.
+        curvature: True if the Hessian of the score there, times the activation, is wanted too.
+        heads: True if the operations between these sites and the score are wanted too.
         rules: backward rules under which the signal at the model's input is wanted.
         site_rules: backward rules under which the signal at the sites is wanted.
-        reading: whether what the model says is wanted; the targets are resolved by it. They are resolved without.
+        reading: True if what the model says is wanted; the targets are resolved by it. They are resolved without.
         attentions: summaries of the attention layers that are wanted, by the names of `capture/attention/passes.py`.
     """
 
@@ -119,7 +123,7 @@ class PassResult:
             the rule does not cover.
         assumed: by (rule, site), what the rule took for granted there.
         attentions: by (target number, summary).
-        rough: whether what arrived somewhere does not sum to what it must.
+        rough: True if what arrived somewhere does not sum to what it must.
     """
 
     reading: Interpretation = field(default_factory=NotUnderstood)
@@ -314,9 +318,9 @@ def check_rows(score: Tensor, image: Tensor, model: Model) -> None:
 
 def wrong_rows(model: Model, found: int, rows: int) -> str:
     """What to say of scores that do not belong to the pictures row by row."""
-    pictures = f"{rows} picture{'s' * (rows > 1)}"
+    pictures = counted(rows, "picture")
     return (
-        f"{model.name} gave scores of {found} row{'s' * (found != 1)} for {pictures}. Expected one row of scores for "
+        f"{model.name} gave scores of {counted(found, 'row')} for {pictures}. Expected one row of scores for "
         "each picture; if the rows are parts of pictures, pass a callable that sums them up as target."
     )
 
@@ -438,7 +442,7 @@ def find_grid(model: Model, site: Site, tensor: Tensor, image: Tensor) -> Grid |
     rows = len(image)
     if len(tensor) != rows:
         raise BadSite(
-            f"The layer '{site}' has {len(tensor)} rows for {rows} picture{'s' * (rows > 1)}: its rows are parts of "
+            f"The layer '{site}' has {len(tensor)} rows for {counted(rows, 'picture')}: its rows are parts of "
             "pictures. Choose a layer that `pellucid layers MODEL` lists."
         )
     if site.grid:

@@ -1,4 +1,7 @@
-"""The only object through which a method touches a model: it reads, scores and differentiates."""
+"""The only object through which a method touches a model: it reads, scores and differentiates.
+
+In one file, since it is one object: whatever a method may ask is here and nowhere else.
+"""
 
 from __future__ import annotations
 

@@ -173,7 +173,7 @@ def _wanted(model: Model, given: dict[str, Any]) -> tuple[Any, list[str]]:
     """The objective, and a title for each picture."""
     from pellucid.feature_visualisation import parse
     from pellucid.feature_visualisation.objectives import Channel, ClassLogit
-    from pellucid.targets.classes import class_index
+    from pellucid.targets.class_names import class_index
 
     if given.get("objective"):
         return parse(given["objective"]), [""] * given["count"]

@@ -27,7 +27,7 @@ class Invocation:
 
     Attributes:
         arguments: what stood behind `pellucid`.
-        keeps_memory: whether the C library keeps freed memory in this process.
+        keeps_memory: True if the C library keeps freed memory in this process.
     """
 
     arguments: list[str]
@@ -91,7 +91,7 @@ def load_model(spec: str | None, flags: dict[str, Any], *, sized: bool = True) -
     Args:
         spec: as on the command line; None is the network that comes with Pellucid.
         flags: those of `model_flags`; others may be among them.
-        sized: whether the size of its input must be known.
+        sized: True if the size of its input must be known.
 
     Raises:
         BadOption: a flag's value cannot be, or the size of the model's input is known to no one.

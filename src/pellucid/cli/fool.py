@@ -41,7 +41,7 @@ def fool(picture: str | None, spec: str | None, as_json: bool, **given: Any) -> 
     from pellucid.adversarial.saving import save
     from pellucid.storage.atomic import complete
     from pellucid.targets.answers import probabilities
-    from pellucid.targets.classes import class_index
+    from pellucid.targets.class_names import class_index
 
     out = png_file(given["out"])
     alone = None if given["save"] is None else png_file(given["save"], "--save")

@@ -45,7 +45,7 @@ class Forecast:
         Args:
             name: of the network.
             pictures: how many there are.
-            judged: whether each is judged afterwards in the time that judging may take.
+            judged: True if each is judged afterwards in the time that judging may take.
         """
         if self.seconds is None or self.seconds * pictures <= LONG:
             return ""

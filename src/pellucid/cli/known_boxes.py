@@ -13,7 +13,7 @@ from pellucid.errors import BadOption, Cancelled
 if TYPE_CHECKING:
     from pellucid.contracts import Model
     from pellucid.localisation.annotations import Annotations, Truth
-    from pellucid.localisation.scoring import Report
+    from pellucid.localisation.tally import Report
     from pellucid.pictures import PictureRef
 
 

@@ -45,7 +45,7 @@ def explain_all(
     Args:
         work: what to do.
         pictures: which ones.
-        report: called with each as soon as it is finished.
+        report: function that is called with each as soon as it is finished.
     """
     several = len(pictures) > 1
     store = Store(work.out / KEPT, work.question if several else "") if several else Store(None, "")

@@ -8,10 +8,10 @@ from pathlib import Path
 from pellucid.choices import BestMethod, as_record, file_of
 from pellucid.comparison.comparison import Comparison, Place
 from pellucid.errors import Refused
-from pellucid.report import facts
 from pellucid.storage.atomic import write_text
 from pellucid.storage.plain_json import as_json
 from pellucid.storage.provenance import head, now
+from pellucid.wording import counted
 
 
 def best(comparison: Comparison) -> BestMethod:
@@ -53,7 +53,7 @@ def remember(comparison: Comparison, choice: BestMethod) -> Path:
 def _why(comparison: Comparison, first: Place, ranked: list[Place]) -> str:
     metrics = ", ".join(metric.id for metric, _ in comparison.metrics)
     among = f"of {len(ranked)} methods" if len(ranked) > 1 else "as the only method"
-    where = facts.count(len(comparison.pictures), "picture")
+    where = counted(len(comparison.pictures), "picture")
     said = f"Best mean rank ({first.rank:.3g}) {among} by {metrics} on {where}"
     failed = [place.method for place in ranked if comparison.is_sane(place.method) is False]
     if failed:

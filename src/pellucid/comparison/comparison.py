@@ -81,15 +81,15 @@ class Comparison(Result):
     """What `pellucid.compare` found.
 
     Attributes:
-        model: whose maps were judged.
-        methods: that were compared, in the order in which they were asked for, without those that were refused.
-        metrics: by which, likewise, with every option.
-        options: as they were given, by id of the method or metric.
-        pictures: that were judged.
-        failed: those that could not be.
-        target: as it was asked for, if that was a number or a text.
-        seed: of all random draws.
-        planned: how many pictures there were to judge; more than are here if the work was stopped.
+        model: network whose maps were judged.
+        methods: methods that were compared, in the order in which they were asked for, without those that were refused.
+        metrics: metrics by which they were judged, with every option.
+        options: values as they were given, by id of the method or metric.
+        pictures: pictures that were judged.
+        failed: pictures that could not be judged.
+        target: text of what was asked for, if that was a number or a text.
+        seed: integer that starts all random draws.
+        planned: number of pictures that there were to judge; more than are here if the work was stopped.
     """
 
     model: Model

@@ -28,7 +28,7 @@ class FilmFrame:
     """One step.
 
     Attributes:
-        share: of the pixels that are hidden.
+        share: share of the pixels that are hidden.
         probability: of what was explained.
         image: what the network saw.
     """

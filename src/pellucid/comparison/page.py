@@ -20,6 +20,7 @@ from pellucid.report.charts import curves
 from pellucid.report.document import document
 from pellucid.report.packing import photograph
 from pellucid.storage import provenance
+from pellucid.wording import counted
 
 _FILM = 224  # pixels on a frame's longer side
 _OWN = "this method"
@@ -32,8 +33,8 @@ class ScoreCell:
 
     Attributes:
         mean: as text; likewise its interval.
-        best: whether it reads as the best mean of the column does.
-        beats: whether it is better than all controls.
+        best: True if it reads as the best mean of the column does.
+        beats: True if it is better than all controls.
         lead: how far it is ahead of the closest of them, in words.
     """
 
@@ -138,7 +139,7 @@ def sanity(comparison: Comparison) -> str:
     asked = "whether the maps change when the network's weights are drawn at random"
     if not comparison.checked:
         return f"Sanity was not checked: {asked}."
-    where = facts.count(comparison.checked, "picture")
+    where = counted(comparison.checked, "picture")
     first = where if comparison.checked == len(comparison.pictures) else f"the first {where}"
     return f"Sanity was checked on {first}: {asked}."
 

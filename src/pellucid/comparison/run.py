@@ -1,4 +1,7 @@
-"""`pellucid.compare`: picture by picture, all methods in one explanation and all maps in one evaluation."""
+"""`pellucid.compare`: picture by picture, all methods in one explanation and all maps in one evaluation.
+
+In one file, since the plan, the sources and the judge of a comparison are used here alone.
+"""
 
 from __future__ import annotations
 
@@ -61,18 +64,18 @@ def compare(
             these; or a float tensor `[batch, channel, row, column]` in the model's own normalised space.
         methods: ids; None compares `registry.default_methods` and leaves out those that would be wrong for this model.
         metrics: ids, see `pellucid.metrics()`; those that need to know where the thing is are refused.
-        target: as for `explain`, but one per picture.
-        layer: where layer methods look, as for `explain`, but one.
+        target: what is explained, as for `explain`, but one per picture.
+        layer: layer that layer methods look at, as for `explain`, but one.
         options: keyword options by id of the method or metric.
-        seed: of all random draws.
-        sanity: whether to check, on the first pictures, that the maps change when the network's weights are drawn at
+        seed: integer that starts all random draws.
+        sanity: True to check, on the first pictures, that the maps change when the network's weights are drawn at
             random; it costs a few more maps of each method.
-        folder: where the scores of each picture are kept as soon as they are there, so that the same call goes on
-            where another was stopped.
+        folder: folder where the scores of each picture are kept as soon as they are there, so that the same call goes
+            on where another was stopped.
         chunk: samples at once; None decides by the memory that is free.
-        progress: called now and then with (method or metric, samples done, samples in all).
+        progress: function that is called now and then with (method or metric, samples done, samples in all).
         cancel: asked now and then; True stops with `Cancelled`, which carries the `Comparison` so far.
-        each: called with each picture as soon as it is done.
+        each: function that is called with each picture as soon as it is done.
 
     Returns:
         A `Comparison`; pictures that cannot be judged are in its `failed`.

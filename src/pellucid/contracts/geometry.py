@@ -15,7 +15,7 @@ class Canvas:
     """The plane that the layers of a network see when it resizes and pads pictures itself.
 
     Attributes:
-        size: its rows and columns.
+        size: rows and columns.
         part: rows and columns of the picture on it, which lies in the upper left corner.
     """
 

@@ -26,9 +26,9 @@ class Site:
 
     Attributes:
         path: dotted module path exactly as `named_modules()` prints it; empty for the whole model.
-        call: which call of the module within one forward pass, from 0; None when it is called once only.
+        call: number of the call of the module within one forward pass, from 0; None when it is called once only.
         port: `"output"` or `"input"`.
-        grid: how its tensor holds the places of the picture, where the user says so instead of having it measured:
+        grid: way its tensor holds the places of the picture, where the user says so instead of having it measured:
             `14x14` (rows x columns), `14x14+1` (one token before them), `channels-last:14x14` (see `Grid.layout`).
 
     Written as text: `layer4`, `layer4.1.relu:1` (second call), `fc@input`, `blocks.11#14x14+1` (declared grid).

@@ -52,7 +52,7 @@ class Passes:
     Attributes:
         per: the option whose whole number they are counted by.
         forward, backward: of these passes for each of that number.
-        shared: whether they are the same for every target, so that they are made once for all targets of a call.
+        shared: True if they are the same for every target, so that they are made once for all targets of a call.
     """
 
     per: str
@@ -106,13 +106,13 @@ class Method(RegistryEntry):
 
     Attributes:
         rule: backward rule of `image_gradient` and `relevance`: a name in `capture/backward_rules/registry.py`.
-        reduce: how `raw` loses its channel axis: `sum` (evidence that adds up) or `max-abs` (sensitivity, Simonyan et
+        reduce: way `raw` loses its channel axis: `sum` (evidence that adds up) or `max-abs` (sensitivity, Simonyan et
             al.); `of` takes the rule of the method named by the option `of`; "" for maps without channels.
-        fuse: how the method joins its maps of several layers, a rule of `engine/fusion.py`; "" where it looks at one.
-        optimised: whether the map is what an optimisation found, which may have fooled the network: it is judged beside
+        fuse: rule of `engine/fusion.py` that joins its maps of several layers; "" where it looks at one.
+        optimised: True if the map is what an optimisation found, which may have fooled the network: it is judged beside
             the same method's map for another class.
-        passes: that it makes over changed pictures, as far as its options say so; None for methods that make none, and
-            for those that find out on the way.
+        passes: number of passes over changed pictures, as far as its options say so; None for methods that make none,
+            and for those that find out on the way.
     """
 
     rule: str = "plain"

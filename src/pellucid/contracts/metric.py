@@ -22,7 +22,7 @@ class Metric(RegistryEntry):
     """One way to judge maps. Its function returns one number per map, `[batch]`, or a `MetricResult`.
 
     Attributes:
-        better: whether a larger (`higher`) or a smaller (`lower`) number speaks for the map.
+        better: `higher` or `lower`: the number that speaks for the map.
     """
 
     better: Literal["higher", "lower"] = "higher"
@@ -42,7 +42,7 @@ class MetricResult:
     Attributes:
         values: one number per map, `[batch]`; NaN where the metric has no answer, which is left out of the mean.
         extras: further findings by name, each with the batch axis first; curves are called `curve`, `[batch, point]`.
-        axis: where the points of the curves lie, for instance shares of the pixels.
+        axis: places of the points of the curves, for instance shares of the pixels.
         notes: what the reader of the numbers must know.
     """
 

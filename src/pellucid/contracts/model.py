@@ -31,7 +31,7 @@ class Preprocess:
         resize: length of the picture's shorter side before the central crop, in pixels; None squeezes the whole
             picture into `size` without a crop, or without a size leaves it as large as it is.
         interpolation: `bicubic`, `bilinear`, `lanczos` or `nearest`.
-        mean, std: per channel, for values between 0 and 1; one channel means a grey model.
+        mean, std: mean and standard deviation per channel, for values between 0 and 1; one channel means a grey model.
         transform: a function of the user's own that does all this in one: from a PIL image in RGB to the model's input
             `[channel, row, column]`. The other values are then what was measured of it; see `pictures.transforms`.
     """
@@ -140,12 +140,12 @@ class Model:
         site: the default site when it is known beforehand; otherwise one pass finds it.
         output: picks the scores out of the module's output, when that is not a plain tensor.
         call: runs the module on pictures `[batch, channel, row, column]`, when that is not `module(pictures)`.
-        canvas: for networks that resize and pad pictures themselves: the plane that a picture of so many rows and
-            columns becomes.
+        canvas: plane that a picture of so many rows and columns becomes, for networks that resize and pad pictures
+            themselves.
         inputs: what it takes besides the pictures of a call, one row for each, by position or by name.
         answers: what one number of its output is, a key of `targets.KINDS`; "" when nobody has said so.
-        mask: of self-explaining networks: runs the module on the same pictures for the mask that it draws itself,
-            `[batch, row, column]`, instead of for scores; None for all others.
+        mask: function, for self-explaining networks, that runs the module on the same pictures for the mask that it
+            draws itself, `[batch, row, column]`, instead of for scores; None for all others.
     """
 
     module: nn.Module

@@ -74,11 +74,11 @@ class Attribution(Result):
         method: the method's record.
         values: float `[batch, row, column]`: signed map at model-input resolution, on the model's device.
         raw: before resizing or reduction; see `Evidence.raw`.
-        site: where it looked, one layer or the several whose maps were joined; None for methods that look at the input
-            only.
+        site: layer where it looked, one layer or the several whose maps were joined; None for methods that look at the
+            input only.
         target: what was explained, one text per picture.
         options: every option, defaults included.
-        seed, cost, model: how it was made.
+        seed, cost, model: integer, passes and network that it was made with.
         extras: further findings of the method (grids of scores, completeness gaps, ...).
         notes: what the reader of the map must know ("no positive evidence", "activations treated as plain: silu").
         partial: None when the work was done. Otherwise it was stopped, the map is the estimate so far, and these are
@@ -104,7 +104,7 @@ class Attribution(Result):
 
         Args:
             metric: id, as in `pellucid.metrics()`.
-            seed: of all random draws and of the interval.
+            seed: integer that starts all random draws, those of the interval included.
             options: the metric's own.
 
         Raises:
@@ -134,9 +134,9 @@ class Score:
         interval: 95 % bootstrap interval of the mean over these pictures; None with fewer than two, which say nothing
             of the spread.
         extras: further findings, the batch axis first; curves as `curve`.
-        axis: where the points of the curves lie.
+        axis: places of the points of the curves.
         options: every option of the metric, defaults included.
-        seed: of the metric's draws, the random control and the bootstrap.
+        seed: integer that starts the metric's draws, the random control and the bootstrap.
         cost: passes that these numbers rest on, shared ones counted in full; the seconds are an equal share of those
             that it took to judge all maps together.
         notes: what the reader must know.
@@ -237,7 +237,7 @@ class Evaluation:
     Attributes:
         scores: metric by metric, within each in the order of the attributions, then of the maps that were given.
         refused: why there is no score, by (subject, metric).
-        seed: of all random draws.
+        seed: integer that starts all random draws.
         seconds: wall-clock time of the call.
     """
 

@@ -32,7 +32,7 @@ def cluttered(count: int, *, test: bool = False, seed: int = 0) -> list[Scene]:
 
     Args:
         count: scenes; digits come again when there are fewer.
-        test: whether they are those to test with.
+        test: True if they are those to test with.
         seed: of everything that is drawn.
 
     Raises:

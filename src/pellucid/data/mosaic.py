@@ -36,7 +36,7 @@ def mosaics(pictures: Maps, labels: Sequence[int] | Tensor, seed: int = 0) -> Mo
     Args:
         pictures: the model's input `[batch, channel, row, column]`.
         labels: number of each picture's class.
-        seed: of the choice and the order; any integer.
+        seed: integer of any size that starts the draws of the choice and the order.
 
     Raises:
         BadOption: labels that do not fit, a class with a single picture, or fewer than two pictures of other classes.

@@ -85,7 +85,7 @@ def samples(folder: str | Path) -> list[Path]:
     refused before anything is written.
 
     Args:
-        folder: where to; made if need be.
+        folder: path of the folder to write to; made if need be.
 
     Returns:
         The paths of all files, sorted.

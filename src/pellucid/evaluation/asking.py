@@ -1,4 +1,7 @@
-"""What metrics ask: scores of changed pictures for all maps of them at once, and the maps made anew."""
+"""What metrics ask: scores of changed pictures for all maps of them at once, and the maps made anew.
+
+In one file, since what asks for scores and what makes maps anew run the same passes.
+"""
 
 from __future__ import annotations
 
@@ -59,8 +62,8 @@ class BatchedQueries:
         plain: asks for the target's own score.
         sure: asks for its probability.
         maps: how many maps of each picture are judged.
-        certain: whether `sure` gives a probability, as it does for the scores of classes only.
-        unsure: whether a probability was asked for where there is none.
+        certain: True if `sure` gives a probability, as it does for the scores of classes only.
+        unsure: True if a probability was asked for where there is none.
         shared: passes that all maps rest on.
         own: passes that each map rests on alone.
         notes: what the reader of the numbers must know.

@@ -1,4 +1,7 @@
-"""`pellucid.evaluate`: from attributions to scores, beside controls that know nothing of the network."""
+"""`pellucid.evaluate`: from attributions to scores, beside controls that know nothing of the network.
+
+In one file, since cases, blocks and scores are used here alone.
+"""
 
 from __future__ import annotations
 
@@ -61,14 +64,14 @@ def evaluate(
     Args:
         explained: an `Explanation`, an `Attribution`, or several; each is judged for its own target.
         metrics: ids, see `pellucid.metrics()`.
-        options: per metric id, its keyword options.
-        seed: of all random draws, the random control and the bootstrap; any integer.
+        options: keyword options by metric id.
+        seed: integer of any size that starts all random draws, the random control and the bootstrap.
         maps: further maps of the same pictures by name, float `[batch, row, column]` at the model's input.
-        controls: whether a random map, a hill in the centre and an edge detector are judged as well.
-        masks: for metrics of localisation: where the thing is, bool `[batch, row, column]` at the model's input.
-        boxes: likewise as boxes: for each picture `[box, 4]`, left, top, right, bottom in pixels of the model's input.
+        controls: True if a random map, a hill in the centre and an edge detector are judged as well.
+        masks: places of the thing for metrics of localisation, bool `[batch, row, column]` at the model's input.
+        boxes: the same as boxes: for each picture `[box, 4]`, left, top, right, bottom in pixels of the model's input.
         chunk: samples at once; None decides by the memory that is free. Never changes a result beyond rounding.
-        progress: called now and then with (metric id, samples done, samples in all).
+        progress: function that is called now and then with (metric id, samples done, samples in all).
         cancel: asked now and then; True stops with `Cancelled`, which carries the `Evaluation` so far.
 
     Returns:

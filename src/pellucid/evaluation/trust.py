@@ -49,7 +49,7 @@ def judge_trust(
 
     Args:
         explained: the attributions.
-        seed: of all random draws.
+        seed: integer that starts all random draws.
         seconds: how long it may take, about; what takes longer is left out, and is among the refused with the reason.
             None takes all the time that it needs.
         chunk: as for `evaluate`.
@@ -79,7 +79,7 @@ class _Limit:
     """The time that judging may take.
 
     Attributes:
-        passed: whether it was over before the judging was.
+        passed: True if it was over before the judging was.
     """
 
     def __init__(self, seconds: float | None, cancel: Callable[[], bool] | None) -> None:

@@ -86,7 +86,7 @@ def _is_still(part: OptimisationResult) -> Tensor:
 
 def _pictures(which: Tensor) -> str:
     numbers = which.nonzero()[:, 0].tolist()
-    return f"Picture{'s' if len(numbers) > 1 else ''} {', '.join(map(str, numbers))}"
+    return f"{'Picture' if len(numbers) == 1 else 'Pictures'} {', '.join(map(str, numbers))}"
 
 
 def _names(wanted: Objective) -> list[str]:

@@ -20,7 +20,7 @@ def layer_maps(model: Model, layer: str, pictures: Tensor, preprocess: Preproces
 
     Args:
         model: the network; afterwards exactly as it was.
-        layer: with a grid.
+        layer: path of a layer with a grid.
         pictures: `[batch, channel, row, column]`, 0 to 1.
         preprocess: how they become the network's input.
 

@@ -14,10 +14,10 @@ from pellucid.feature_visualisation.drawing import as_images, as_sheet
 from pellucid.feature_visualisation.trust_panel import Natural, VisualisationTrust
 from pellucid.feature_visualisation.visualisation import Visualisation
 from pellucid.pictures import decode, sheet
-from pellucid.report import facts
 from pellucid.report.charts import curves
 from pellucid.report.document import document
 from pellucid.storage import provenance
+from pellucid.wording import counted
 
 _CURVES = 6
 _SHOWN = 5
@@ -34,7 +34,7 @@ def dream_page(made: Visualisation, command: str = "") -> str:
         created=provenance.now(),
         name="Dream",
         headline=_headline(made),
-        sentence=f"{facts.count(len(made.pictures), 'picture')} that {made.model.name} asks for; "
+        sentence=f"{counted(len(made.pictures), 'picture')} that {made.model.name} asks for; "
         f"{made.recipe.steps} steps in {made.seconds:.0f} s.",
         notes=made.notes,
         sheet=_uri(drawn),

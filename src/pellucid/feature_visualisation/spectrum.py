@@ -66,7 +66,7 @@ def build_spectrum(
             channels.
         side: of the square, in pixels; smaller pictures are enlarged, which leaves high frequencies empty.
         grey: make colour pictures grey.
-        progress: called with (what, pictures done, pictures in all).
+        progress: function that is called with (what, pictures done, pictures in all).
 
     Returns:
         The magnitude `[channel, row, column // 2 + 1]`, largest 1, and the card.

@@ -52,7 +52,7 @@ def trust(
         made: of one objective, with a unit, class or direction in it; of several joined ones the first is compared.
         pictures: folders and files; dozens at least.
         top: photographs that stand for a unit; at most half of them.
-        progress: called with what is going on, pictures done and pictures in all.
+        progress: function that is called with what is going on, pictures done and pictures in all.
 
     Raises:
         BadOption: the objective has nothing to compare, or there are fewer than four photographs.

@@ -31,7 +31,7 @@ class Layer:
         stride: input pixels per cell, vertically and horizontally.
         field: what a position can depend on; None if nothing of the picture reaches the layer, or if the network goes
             another way on noise.
-        influences: whether the top score's gradient reaches the grid at all.
+        influences: True if the top score's gradient reaches the grid at all.
         aliases: other layers that return the same tensor.
         recommended: where to look; see `Layers.reason`.
         trial: how Grad-CAM did there on the picture; None without a picture and for layers that were not tried.
@@ -103,7 +103,7 @@ def layers(
         size: rows and columns of the noise in pixels, or one number for both; None is the model's own input size.
         inputs: what the network takes besides the picture, one row for each (one for noise); see `pellucid.explain`.
         chunk: samples at once while layers are tried; None decides by the memory that is free.
-        progress: called now and then with ("layers", samples done, samples in all).
+        progress: function that is called now and then with ("layers", samples done, samples in all).
 
     Raises:
         BadOption: neither the model nor the caller says how large the input is, or on a picture the model's output is

@@ -87,7 +87,7 @@ def dissect(
     Args:
         model: a `Model` or any `nn.Module` that knows how it is fed.
         pictures: paths, PIL images or arrays.
-        masks: per concept one mask for each picture, `[row, column]` at the picture's own size, not zero where the
+        masks: one mask for each picture, by concept, `[row, column]` at the picture's own size, not zero where the
             concept is: a path, PIL image or array; None where the picture does not show it. A file or image that is
             black all over says with its opacity where the concept is.
         layer: one with a spatial grid.

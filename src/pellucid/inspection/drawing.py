@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from xml.sax.saxutils import escape, quoteattr
 
 from pellucid.errors import BadOption
-from pellucid.inspection.graph import ABOVE, BELOW, GraphBox, GraphLine
+from pellucid.inspection.graph_box import ABOVE, BELOW, GraphBox, GraphLine
 
 _COLOURS = {
     "convolution": "#e69f00", "norm": "#8b8f96", "activation": "#009e73", "pooling": "#3a9bd9", "dense": "#cc79a7",

@@ -57,7 +57,7 @@ class FilterBank:
     Attributes:
         path: of the module.
         weights: `[unit, channel, row, column]`, a copy on the CPU.
-        on_picture: whether the input is the picture itself.
+        on_picture: True if the input is the picture itself.
     """
 
     path: str

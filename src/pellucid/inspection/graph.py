@@ -7,19 +7,15 @@ folding one never moves the insides of another.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 from torch import nn
 
 from pellucid.capture.tracing import INPUT, ModuleCall, Trace, TracedStep
+from pellucid.inspection.graph_box import ABOVE, BELOW, GraphBox
+from pellucid.inspection.graph_layout import folded
 from pellucid.inspection.structure import settings_of
-
-ABOVE, BELOW = -1, -2
-"""In place of an item's place: what comes into the box from above, and what leaves it below."""
-MOST = 60
-"""A box with more parts than this has them folded, run by run."""
 
 _JOINS = {"add": "+", "iadd": "+", "radd": "+", "sub": "−", "isub": "−", "rsub": "−", "mul": "×", "imul": "×",
           "rmul": "×", "truediv": "÷", "div": "÷", "cat": "cat", "concat": "cat", "concatenate": "cat",
@@ -37,59 +33,6 @@ _FAMILIES = {
         upsample interpolate shuffle unbind detach repeat select movedim alias t to unfold copy
     """,
 }
-
-
-@dataclass(frozen=True)
-class GraphLine:
-    """A connection inside a box.
-
-    Attributes:
-        start, end: numbers of items, or `ABOVE` and `BELOW`.
-        lane: 0 runs straight down to the next rank; others run down beside the ranks between.
-    """
-
-    start: int
-    end: int
-    lane: int = 0
-
-
-@dataclass(frozen=True, eq=False)
-class GraphBox:
-    """A module call, a function call, or a run of parts folded together.
-
-    Attributes:
-        label: what it is, such as `Conv2d` or `+`.
-        name: how its owner calls it; "" for functions.
-        path: the module's dotted path, or that of the module whose code called the function.
-        family: convolution, norm, activation, pooling, dense, join, moving, module, run, end or other.
-        detail: settings in words, such as `3, stride 2`.
-        shape: of the output, without the batch axis, in words.
-        parameters, multiply_adds: as in the table, of this call.
-        reads: the boxes it hears from, by name, wherever they are.
-        items: what lies inside, in the order of the pass.
-        ranks: numbers of the items, rank by rank from above, each from left to right.
-        lines: connections between the items.
-        lanes: how many lanes there are beside the ranks.
-    """
-
-    label: str
-    name: str = ""
-    path: str = ""
-    family: str = "module"
-    detail: str = ""
-    shape: str = ""
-    parameters: int = 0
-    multiply_adds: int = 0
-    reads: tuple[str, ...] = ()
-    items: tuple[GraphBox, ...] = ()
-    ranks: tuple[tuple[int, ...], ...] = ()
-    lines: tuple[GraphLine, ...] = ()
-    lanes: int = 0
-
-    @property
-    def count(self) -> int:
-        """How many boxes lie inside, on all levels."""
-        return sum(1 + item.count for item in self.items)
 
 
 def graph_of(found: Trace, name: str) -> GraphBox:
@@ -300,115 +243,3 @@ def _below(part: _Part, chain: list[_Part], place: int) -> _Part:
 
 def _at(end: _Part | int, place: dict[_Part, int]) -> int:
     return end if isinstance(end, int) else place[end]
-
-
-def folded(box: GraphBox, pairs: Sequence[tuple[int, int]]) -> GraphBox:
-    """Arrange a box's items; if there are too many, runs of them become boxes of their own first.
-
-    Args:
-        box: with its items, not arranged yet.
-        pairs: connections between the items, by their numbers, `ABOVE` and `BELOW`; they only run forwards.
-    """
-    ends = sum(item.family == "end" for item in box.items)
-    while len(box.items) > MOST + ends:
-        box, pairs = _fold_once(box, pairs)
-    return arranged(box, pairs)
-
-
-def _fold_once(box: GraphBox, pairs: Sequence[tuple[int, int]]) -> tuple[GraphBox, list[tuple[int, int]]]:
-    """Make one box of every run of items; the network's input and output stay alone."""
-    runs = _runs(box.items)
-    where = {k: (number, k - run.start) for number, run in enumerate(runs) for k in run}
-    inner: list[dict[tuple[int, int], None]] = [{} for _ in runs]
-    outer: dict[tuple[int, int], None] = {}
-    for a, b in pairs:
-        (run_a, place_a), (run_b, place_b) = where.get(a, (a, a)), where.get(b, (b, b))
-        if run_a == run_b:
-            inner[run_a][place_a, place_b] = None
-            continue
-        outer[run_a, run_b] = None
-        if a >= 0:
-            inner[run_a][place_a, BELOW] = None
-        if b >= 0:
-            inner[run_b][ABOVE, place_b] = None
-    made = [
-        _run(box, run, list(found)) if len(run) > 1 else box.items[run.start]
-        for run, found in zip(runs, inner, strict=True)
-    ]
-    return replace(box, items=tuple(made)), list(outer)
-
-
-def _runs(items: Sequence[GraphBox]) -> list[range]:
-    first = 1 if items[0].family == "end" else 0
-    last = len(items) - (items[-1].family == "end")
-    length = max(2, min(MOST // 2, math.ceil((last - first) / (MOST // 2))))
-    middle = [range(start, min(start + length, last)) for start in range(first, last, length)]
-    return [*(range(k, k + 1) for k in range(first)), *middle, *(range(k, k + 1) for k in range(last, len(items)))]
-
-
-def _run(box: GraphBox, run: range, pairs: Sequence[tuple[int, int]]) -> GraphBox:
-    items = box.items[run.start : run.stop]
-    whole = sum(item.count if item.family == "run" else 1 for item in items)
-    made = GraphBox(
-        f"{_end(items[0], 0)} … {_end(items[-1], -1)}", path=box.path, family="run", detail=f"{whole} parts",
-        shape=items[-1].shape, parameters=sum(i.parameters for i in items),
-        multiply_adds=sum(i.multiply_adds for i in items), items=items,
-    )  # fmt: skip
-    return arranged(made, pairs)
-
-
-def _end(box: GraphBox, side: int) -> str:
-    """The name of the first or last part of a run."""
-    return _end(box.items[side], side) if box.family == "run" else box.name or box.label
-
-
-def arranged(box: GraphBox, pairs: Sequence[tuple[int, int]]) -> GraphBox:
-    """Give a box's items their ranks, their order from left to right, and lanes to long connections."""
-    if not box.items:
-        return box
-    above: list[list[int]] = [[] for _ in box.items]
-    for a, b in pairs:
-        if a >= 0 and b >= 0:
-            above[b].append(a)
-    level: list[int] = []
-    for k in range(len(box.items)):
-        level.append(1 + max((level[a] for a in above[k]), default=-1))
-    if box.items[-1].family == "end":
-        level[-1] = max(level[:-1], default=-1) + 1  # the output stands below all else
-    ranks = _ordered(level, above)
-    lines, lanes = _with_lanes(pairs, level)
-    return replace(box, ranks=tuple(map(tuple, ranks)), lines=tuple(lines), lanes=lanes)
-
-
-def _ordered(level: Sequence[int], above: Sequence[Sequence[int]]) -> list[list[int]]:
-    """Items rank by rank, each rank in the order of the middles of what its items hear from."""
-    ranks: list[list[int]] = [[] for _ in range(max(level) + 1)]
-    middle: dict[int, float] = {}
-    for k, rank in enumerate(level):
-        ranks[rank].append(k)
-    for items in ranks:
-        wish = {k: sum(middle[a] for a in above[k]) / len(above[k]) if above[k] else 0.5 for k in items}
-        items.sort(key=lambda k: (wish[k], k))
-        middle |= {k: (place + 0.5) / len(items) for place, k in enumerate(items)}
-    return ranks
-
-
-def _with_lanes(pairs: Sequence[tuple[int, int]], level: Sequence[int]) -> tuple[list[GraphLine], int]:
-    """Connections that skip a rank share one lane per start; lanes are taken again when they are free."""
-    bottom = max(level) + 1
-
-    def rank(end: int) -> int:
-        return -1 if end == ABOVE else bottom if end == BELOW else level[end]
-
-    reach: dict[int, int] = {}
-    for a, b in pairs:
-        if rank(b) - rank(a) > 1:
-            reach[a] = max(reach.get(a, 0), rank(b))
-    free: list[int] = []  # per lane, the rank where it ends
-    lane: dict[int, int] = {}
-    for a in sorted(reach, key=lambda a: (rank(a), reach[a])):
-        taken = next((k for k, end in enumerate(free) if end <= rank(a)), len(free))
-        free[taken : taken + 1] = [reach[a]]
-        lane[a] = taken + 1
-    lines = [GraphLine(a, b, lane[a] if rank(b) - rank(a) > 1 else 0) for a, b in pairs]
-    return lines, len(free)

@@ -33,7 +33,7 @@ def read_input(
         model: the network.
         picture: a path, PIL image or array, a `Picture`, or a tensor with a batch axis; None is seeded noise.
         size: rows and columns of the noise in pixels, or one number for both; None is the model's own input size.
-        shape: of the noise for one sample, channels first, for networks that take no pictures: `(1, 16000)`.
+        shape: shape of the noise for one sample, channels first, for networks that take no pictures: `(1, 16000)`.
 
     Raises:
         BadOption: neither the model nor the caller says how large the input is.

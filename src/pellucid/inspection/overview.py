@@ -16,7 +16,8 @@ from pellucid.inspection.activations import Common, LayerMaps, activations_of
 from pellucid.inspection.drawing import svg
 from pellucid.inspection.fields import fields_of
 from pellucid.inspection.filters import FilterBank, filters_of
-from pellucid.inspection.graph import GraphBox, graph_of
+from pellucid.inspection.graph import graph_of
+from pellucid.inspection.graph_box import GraphBox
 from pellucid.inspection.inputs import read_input
 from pellucid.inspection.structure import Structure, structure_of
 from pellucid.models.wrap import wrap
@@ -63,9 +64,9 @@ class Inspection(Result):
         """Write the page, the tables, the drawing and all sheets into a folder; files of the same names are replaced.
 
         Args:
-            folder: for `inspection.html`, `inspection.json`, `structure.csv`, `graph.svg`, `strip.png`,
-                `filters/*.png` and `activations/*.png`.
-            scale: of the colours on the sheets of activations: one per `unit`, per `layer`, or `global`.
+            folder: path of the folder for `inspection.html`, `inspection.json`, `structure.csv`, `graph.svg`,
+                `strip.png`, `filters/*.png` and `activations/*.png`.
+            scale: range of the colours on the sheets of activations: one per `unit`, per `layer`, or `global`.
             command: the command line that did it, for the record.
 
         Raises:
@@ -98,8 +99,9 @@ def inspect(
         model: a `Model` or any `nn.Module`; it is run once, in evaluation mode, on one sample.
         picture: a path, PIL image or array, or a tensor with a batch axis; None is seeded noise.
         size: rows and columns of the noise in pixels, or one number for both; None is the model's own input size.
-        shape: of the noise for one sample, for networks that take no pictures: `(1, 16000)`, `(3, 8, 64, 64)`.
-        layers: whose activations are kept; None: the outermost with a grid, at most 12, if there is a picture.
+        shape: shape of the noise for one sample, for networks that take no pictures: `(1, 16000)`, `(3, 8, 64, 64)`.
+        layers: paths of the layers whose activations are kept; None: the outermost with a grid, at most 12, if there is
+            a picture.
 
     Returns:
         An `Inspection`.

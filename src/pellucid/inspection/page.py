@@ -18,7 +18,7 @@ from pellucid.inspection.fields import described, starts, steps
 from pellucid.inspection.filter_sheets import matrix, pairs, strongest
 from pellucid.inspection.filter_sheets import sheet as filter_sheet
 from pellucid.inspection.filters import FilterBank
-from pellucid.inspection.graph import GraphBox
+from pellucid.inspection.graph_box import GraphBox
 from pellucid.inspection.structure import SETTINGS
 from pellucid.report import facts
 from pellucid.report.document import document

@@ -43,7 +43,7 @@ class ValueStage:
         formula: with the numbers in it.
         worked: what the formula gives in float64.
         value: what the network has.
-        inside: whether it belongs to the layer itself, rather than to what follows.
+        inside: True if it belongs to the layer itself, rather than to what follows.
     """
 
     name: str
@@ -62,7 +62,7 @@ class ValuePlace:
         unit: channel or feature.
         at: position on the grid.
         grid: lengths of the grid.
-        last: whether features stand last.
+        last: True if features stand last.
     """
 
     unit: int

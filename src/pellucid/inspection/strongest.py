@@ -75,7 +75,7 @@ class Lists:
     """What is known so far; a new value after each picture, so that an interrupt never finds it half changed.
 
     Attributes:
-        units: per unit its hits, strongest first; one per picture.
+        units: hits of each unit, strongest first; one per picture.
         count: how many pictures went into them.
     """
 

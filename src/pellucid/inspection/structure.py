@@ -25,13 +25,13 @@ class Row:
         path: dotted, as torch prints it; "" for the whole network.
         kind: class name.
         calls: how often it is called in one pass; 0: never.
-        leaf: whether no module lies inside.
+        leaf: True if no module lies inside.
         settings: kernel, stride, padding, dilation and groups, where the module has them.
         output: shape that the first call returns, with the batch axis, or the containers and shapes in words.
         shape: the same as numbers; None if it is not one tensor.
         parameters: of the module and what lies inside; each once.
         trainable: those of them that require a gradient.
-        multiply_adds: of one sample, of all its calls, what lies inside included.
+        multiply_adds: number of multiply-adds of one sample, of all its calls, what lies inside included.
         parameter_share, multiply_add_share: of the whole network, 0 to 1.
         field: the receptive field of the first output; None where it has none.
     """

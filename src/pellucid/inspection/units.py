@@ -38,7 +38,7 @@ class TopPictures:
         model: the network.
         site: the layer.
         most: pictures per unit.
-        units: per unit its hits, strongest first; one per picture.
+        units: hits of each unit, strongest first; one per picture.
         seen: pictures that were looked at, by source, with a digest of their content.
         failed: pictures that nothing came of, by source, and why.
         field: the layer's receptive field; None where it has none.
@@ -100,10 +100,10 @@ def top_pictures(
         pictures: a folder, a file, or a list of these.
         layer: one with a spatial grid.
         most: pictures to keep per unit.
-        folder: where to write `top.json`, and in `kept/` what each picture gave, 12 bytes for each unit. The next call
-            with the same network, preprocessing and layer looks only at pictures that it does not find there by their
-            content; what it finds is the same as without the folder.
-        progress: called with (what, pictures done, pictures in all).
+        folder: folder to write `top.json` to, and in `kept/` what each picture gave, 12 bytes for each unit. The next
+            call with the same network, preprocessing and layer looks only at pictures that it does not find there by
+            their content; what it finds is the same as without the folder.
+        progress: function that is called with (what, pictures done, pictures in all).
 
     Raises:
         BadSite: the layer has no grid.

@@ -67,7 +67,7 @@ def over(
         inputs: what to work on, in this order.
         work: gives the result of one; may raise anything.
         name: of an input for people, in the sentence about an error that nobody foresaw.
-        each: called with each result or failure as soon as it is there.
+        each: function that is called with each result or failure as soon as it is there.
 
     Returns:
         The outcome. Ctrl-C ends it early, and is in `interrupted`; everything else that an input raises, `sys.exit` of

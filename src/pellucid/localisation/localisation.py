@@ -27,7 +27,7 @@ from pellucid.pictures.geometry import stretch, window
 from pellucid.registry import find_method
 from pellucid.results import Result
 from pellucid.targets import Logit, Target, TargetLike, Top, parse_targets
-from pellucid.targets.classes import class_index
+from pellucid.targets.class_names import class_index
 
 _SEEN = 0.99
 """Shares of a picture below this are worth a note when they are all that the model sees of it."""
@@ -116,19 +116,19 @@ def locate(
 
     Args:
         model: a `Model` or any `nn.Module`.
-        pictures: as for `pellucid.explain`.
+        pictures: paths, images, arrays or tensors, as for `pellucid.explain`.
         method: id of the method whose map is used.
-        target: as for `pellucid.explain`; `top5` gives five answers for each picture.
-        layer: where layer methods look, or `auto`.
-        options: of the method, as for `pellucid.explain`.
-        seed: of all random draws.
+        target: what is explained, as for `pellucid.explain`; `top5` gives five answers for each picture.
+        layer: layer that layer methods look at, or `auto`.
+        options: keyword options of the method, as for `pellucid.explain`.
+        seed: integer that starts all random draws.
         by: `threshold` or `graph-cut`.
         threshold: share of the map's maximum; None takes the published one (CAM 0.2, Grad-CAM 0.15), for other
             methods 0.2, with a note.
-        crops: whether to average the map over five crops (corners and middle) and their mirror images, each explained
-            for the class that was found in the usual view; this also shows what lies outside of a central crop. None:
-            for graph cuts only, as in the paper. Takes ten times the work.
-        objects: how many parts at most, the largest first.
+        crops: True to average the map over five crops (corners and middle) and their mirror images, each explained for
+            the class that was found in the usual view; this also shows what lies outside of a central crop. None: for
+            graph cuts only, as in the paper. Takes ten times the work.
+        objects: largest number of parts, the largest first.
         chunk: samples at once, as for `pellucid.explain`.
         progress: told how far the work is, likewise.
         cancel: asked whether to stop, likewise.

@@ -26,7 +26,7 @@ def windows(picture: Picture, *, whole: bool) -> list[Window]:
 
     Args:
         picture: whose `box` is the part that the model usually sees.
-        whole: whether that is the whole picture.
+        whole: True if that is the whole picture.
     """
     width, height = picture.image.size
     left, top, right, bottom = picture.box
@@ -54,7 +54,7 @@ def averaged(
         model: that explains them.
         picture: to cut up.
         maps_of: from inputs `[view, channel, row, column]` to maps `[view, row, column]`.
-        whole: whether the model is usually fed the whole picture.
+        whole: True if the model is usually fed the whole picture.
 
     Returns:
         `[row, column]`, over the whole picture, at the scale that the model sees it in.

@@ -66,7 +66,8 @@ def colour_range(image: Maps, probe: ProbeLike) -> tuple[Tensor, Tensor]:
 
 def _baseline(method: str, word: str, image: Maps, probe: ProbeLike) -> Maps:
     if word in ("black", "white"):
-        return colour_range(image, probe)[word == "white"].expand_as(image)
+        black, white = colour_range(image, probe)
+        return (white if word == "white" else black).expand_as(image)
     if word == "mean":
         return image.mean((2, 3), keepdim=True).expand_as(image)
     if word == "blur":
@@ -102,7 +103,7 @@ def along_lines(
         starts: each shaped as `image`.
         steps: points on the way.
         function: what gives g; None is the method named by the option `of`.
-        times_way: whether the factor I - B is there.
+        times_way: True if the factor I - B is there.
 
     Raises:
         BadOption: no steps, or so many that finding the points would take longer than all gradients.

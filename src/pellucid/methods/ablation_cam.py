@@ -17,7 +17,7 @@ def ablation_cam(activation: Maps, probe: ProbeLike, *, rectify: bool = True) ->
     Args:
         activation: A, `[batch, channel, row, column]`.
         probe: scores the variants of A; the layers before are run once per chunk, not once per channel.
-        rectify: keep the positive evidence only, as in the paper.
+        rectify: True keeps the positive evidence only, as in the paper.
 
     Returns:
         `[batch, row, column]` on the layer's grid.

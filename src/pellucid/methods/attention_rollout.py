@@ -23,8 +23,8 @@ def attention_rollout(
 
     Args:
         attentions: W_l of every layer, `[batch, query, key]`.
-        heads: how heads are joined: `mean`, the paper's; `min` or `max`, as in public code, keeps what all or any of
-            them look at.
+        heads: rule by which heads are joined: `mean`, the paper's; `min` or `max`, as in public code, keeps what all or
+            any of them look at.
         discard: fraction, from 0 up to but not including 1, of each layer's W that is set to zero, smallest first, as
             in public code; 0 is the paper's formula.
 

@@ -17,7 +17,7 @@ def blur_ig(image: Maps, probe: ProbeLike, *, steps: int = 50, sigma: float = 50
 
     Args:
         image: I, `[batch, channel, row, column]`; beyond its edge is 0, the mean colour.
-        probe: gives the gradient at every scale.
+        probe: access to the network, asked for the gradient at every scale.
         steps: number of scales.
         sigma: the largest scale, in pixels of the model's input.
 

@@ -37,7 +37,7 @@ def deep_lift(
         score: S(I), `[batch]`.
         collected: `reference_score`, S(B), `[batch]`.
         uncovered: operations of the network without a rule.
-        assumed: whether the pass was repeated in float64.
+        assumed: sentences on how the pass was made, as that it was repeated in float64.
         baseline: B, one value for all pixels in the model's normalised space (0 is the mean colour), or in Python a
             tensor `[channel]` or `[channel, row, column]`.
         multiply_by_inputs: without it raw is m alone, the multipliers.

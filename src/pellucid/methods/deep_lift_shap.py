@@ -23,11 +23,11 @@ def deep_lift_shap(
     Args:
         image: I, `[batch, channel, row, column]`.
         probe: runs DeepLIFT with each baseline, and scores the baselines.
-        rng: draws by baseline number.
-        baselines: how many.
+        rng: random draws by baseline number.
+        baselines: number of baselines.
         kind: `colours`, each one value per channel for all pixels, uniform between -spread and spread; or `noise`,
             every pixel and channel on its own, normal with standard deviation spread / 2.
-        spread: in the model's normalised space, where 2 is about the range of photographs.
+        spread: standard deviation in the model's normalised space, where 2 is about the range of photographs.
 
     Returns:
         raw shaped as the input, summed over channels for the map; extras `gap` `[batch]`, in units of the score.

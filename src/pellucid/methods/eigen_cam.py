@@ -19,7 +19,7 @@ def eigen_cam(activation: Maps, gradient: Maps, *, centre: bool = True, rectify:
         activation: A, `[batch, channel, row, column]`.
         gradient: g, of the same shape; settles the sign only.
         centre: subtract each channel's mean first, as in principal component analysis and in public code.
-        rectify: keep the positive part only.
+        rectify: True keeps the positive part only.
 
     Returns:
         `[batch, row, column]` on the layer's grid.

@@ -14,7 +14,7 @@ def eigen_grad_cam(activation: Maps, gradient: Maps, *, centre: bool = True, rec
         activation: A, `[batch, channel, row, column]`.
         gradient: g, of the same shape.
         centre: subtract each channel's mean first.
-        rectify: keep the positive part only.
+        rectify: True keeps the positive part only.
 
     Returns:
         `[batch, row, column]` on the layer's grid.

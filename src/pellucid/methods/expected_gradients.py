@@ -18,8 +18,8 @@ def expected_gradients(
 
     Args:
         image: I, `[batch, channel, row, column]`.
-        probe: gives the gradient on the ways.
-        rng: draws by sample number; the same for all pictures.
+        probe: access to the network, asked for the gradient on the ways.
+        rng: random draws by sample number; the same for all pictures.
         samples: number n of references; the error falls with its square root.
         references: `colours`, each of one random colour, or `noise`, each pixel of its own random colour.
 

@@ -51,13 +51,13 @@ def extremal_perturbation(
     Args:
         image: I, `[batch, channel, row, column]`.
         probe: scores masked pictures and differentiates.
-        rng: draws the noise of the fill `noise`; the same for all pictures.
+        rng: random draws of the noise of the fill `noise`; the same for all pictures.
         areas: shares of the picture, above 0 and below 1, with commas between.
         variant: `preserve` shows the area and hides the rest; `delete` hides the area, for the score to fall; `both`
             does both with one mask.
-        steps: of the optimisation; a forward and a backward pass for each area, two for `both`.
-        cells: of p that lie in the picture, vertically and horizontally.
-        rate: how far a cell may change in a step.
+        steps: number of steps of the optimisation; a forward and a backward pass for each area, two for `both`.
+        cells: number of cells of p that lie in the picture, vertically and horizontally.
+        rate: largest change of a cell in a step.
         fill: what is seen where the mask hides: `blur` (ever blurrier), a value in the model's normalised space,
             `mean`, `noise` or another picture (see `pellucid.masking.fills`).
 

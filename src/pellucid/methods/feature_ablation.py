@@ -28,12 +28,12 @@ def feature_ablation(
     Args:
         image: I, `[batch, channel, row, column]`.
         probe: scores the pictures with hidden regions.
-        rng: draws the noise of the fill `noise`; the same for all pictures.
+        rng: random draws of the noise of the fill `noise`; the same for all pictures.
         regions: number of superpixels, a grid such as `7x7`, or the file of a label map (see
             `pellucid.masking.regions`); None is 50 superpixels, or on small pictures a grid of about as many cells.
         fill: what hides: a value in the model's normalised space (0 is the mean colour of its training data), `mean`,
             `blur`, `noise`, `inpaint` or another picture (see `pellucid.masking.fills`).
-        by_channel: whether a region is hidden in one channel at a time, in all of them in turn.
+        by_channel: True if a region is hidden in one channel at a time, in all of them in turn.
 
     Returns:
         raw `[batch, row, column]` at the size of the input, signed: each pixel has its region's d_r; extras `values of

@@ -16,10 +16,10 @@ def finer_cam(
     Args:
         activation: A, `[batch, channel, row, column]`.
         gradient: g of the target, of the same shape.
-        probe: gives the gradient of the rivals' mean score.
+        probe: access to the network, asked for the gradient of the rivals' mean score.
         rivals: number of similar classes; all others where there are fewer.
-        strength: how much of what they share is taken away; 0 is Grad-CAM.
-        rectify: keep the positive evidence only.
+        strength: weight of what they share, which is taken away; 0 is Grad-CAM.
+        rectify: True keeps the positive evidence only.
 
     Returns:
         `[batch, row, column]` on the layer's grid.

@@ -33,8 +33,8 @@ def full_grad(
         collected: `parts` `[batch, bias]`, what each bias adds to S, and `map`, the sum over l above.
         uncovered: operations of the network that are neither affine nor activations nor products. Norms over a sample
             and attention are among them: below a norm all parts would cancel.
-        assumed: whether the pass was repeated in float64, and whether something that the network hides from its
-            gradient was taken for a constant.
+        assumed: sentences on how the pass was made: that it was repeated in float64, and that something that the
+            network hides from its gradient was taken for a constant.
 
     Returns:
         `[batch, row, column]`; extras `input_part` `[batch]` and `bias_parts` `[batch, bias]`, from the score

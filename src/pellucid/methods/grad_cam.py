@@ -12,7 +12,7 @@ def grad_cam(activation: Maps, gradient: Maps, *, rectify: bool = True) -> Map:
     Args:
         activation: A, `[batch, channel, row, column]`.
         gradient: g, of the same shape.
-        rectify: keep the positive evidence only, as in the paper; False keeps the evidence against too.
+        rectify: True keeps the positive evidence only, as in the paper; False keeps the evidence against too.
 
     Returns:
         `[batch, row, column]` on the layer's grid.

@@ -26,8 +26,8 @@ def gradient_shap(
 
     Args:
         image: I, `[batch, channel, row, column]`.
-        probe: gives the gradient on the ways.
-        rng: draws by sample number; the same for all pictures.
+        probe: access to the network, asked for the gradient on the ways.
+        rng: random draws by sample number; the same for all pictures.
         samples: number n of ways; the error falls with its square root.
         noise: standard deviation, as a fraction of the picture's own range (0 to 1).
         sigma: standard deviation in the model's normalised space instead; None takes `noise`.

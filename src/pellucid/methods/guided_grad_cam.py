@@ -23,8 +23,8 @@ def guided_grad_cam(
     raw = guided backprop x Grad-CAM, the latter resized bilinearly to the input.
 
     Args:
-        activation: at the layer, `[batch, channel, row, column]`.
-        gradient: at the layer, of the same shape.
+        activation: values at the layer, `[batch, channel, row, column]`.
+        gradient: gradient at the layer, of the same shape.
         image_gradient: the input's gradient under the guided rule, `[batch, channel, row, column]`.
         uncovered: activations of the network that have no rectifier rule.
         enlarge: resizes maps of the layer to the picture.

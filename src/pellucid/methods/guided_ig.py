@@ -32,9 +32,9 @@ def guided_ig(
 
     Args:
         image: I, `[batch, channel, row, column]`.
-        probe: gives the gradient on the way, a pass per step.
+        probe: access to the network, asked for the gradient on the way, a pass per step.
         steps: number of steps.
-        fraction: of the features that move at once, above 0 to 1.
+        fraction: share of the features that move at once, above 0 to 1.
         distance: 0 to 1; 0 is the straight line of integrated gradients, 1 leaves the path free.
         baseline: B: as in `integrated-gradients`; of several, the mean of the maps.
 

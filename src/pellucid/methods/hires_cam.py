@@ -13,7 +13,7 @@ def hires_cam(activation: Maps, gradient: Maps, *, rectify: bool = True) -> Map:
     Args:
         activation: A, `[batch, channel, row, column]`.
         gradient: g, of the same shape.
-        rectify: keep the positive evidence only, as the figures do; False keeps both signs.
+        rectify: True keeps the positive evidence only, as the figures do; False keeps both signs.
 
     Returns:
         `[batch, row, column]` on the layer's grid.

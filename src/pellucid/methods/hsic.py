@@ -43,9 +43,9 @@ def hsic(
     Args:
         image: I, `[batch, channel, row, column]`.
         probe: scores the masked pictures.
-        rng: draws the masks, each by its number; the same for all pictures.
-        masks: how many.
-        cells: of the grid, vertically and horizontally; None is 7, or as many as there are pixels.
+        rng: random draws of the masks, each by its number; the same for all pictures.
+        masks: number of masks.
+        cells: number of cells of the grid, vertically and horizontally; None is 7, or as many as there are pixels.
         fill: what hides: a value in the model's normalised space (0 is the mean colour of its training data), `mean`,
             `blur`, `noise`, `inpaint` or another picture (see `pellucid.masking.fills`).
 

@@ -33,7 +33,7 @@ def kernel_shap(
     Args:
         image: I, `[batch, channel, row, column]`.
         probe: scores the pictures with some regions shown.
-        rng: draws the sets, by number; the same for all pictures.
+        rng: random draws of the sets, by number; the same for all pictures.
         regions: number of superpixels, a grid such as `7x7`, or the file of a label map (see
             `pellucid.masking.regions`); None is 50 superpixels, or on small pictures a grid of about as many cells.
         samples: number of sets, in pairs; from 2^m - 2 on, all of them.

@@ -22,7 +22,7 @@ def kpca_cam(
         gradient: g, of the same shape; settles the sign only.
         kernel: `sigmoid` tanh(gamma a.b + 1), `rbf` exp(-gamma |a - b|^2) or `linear`.
         gamma: scale of the kernel; None is 1 / channels.
-        rectify: keep the positive part only.
+        rectify: True keeps the positive part only.
 
     Returns:
         `[batch, row, column]` on the layer's grid.

@@ -21,7 +21,7 @@ def le_grad(
 
     Args:
         attention_sensitivity: G_l of every layer, `[batch, key]`.
-        layers: how many layers count, from the last one down; 0 is all.
+        layers: number of layers that count, from the last one down; 0 is all.
         tokens: what of them the head is given: `mean`, the mean of all in place of each, as the authors do; or `own`,
             each as it is, of which the head reads its class token or whatever it reads behind the last layer.
 

@@ -37,18 +37,18 @@ def lime(
     Args:
         image: I, `[batch, channel, row, column]`.
         probe: scores the pictures with some regions shown.
-        rng: draws the sets, by number; the same for all pictures.
+        rng: random draws of the sets, by number; the same for all pictures.
         regions: number of superpixels, a grid such as `7x7`, or the file of a label map (see
             `pellucid.masking.regions`); None is 50 superpixels, or on small pictures a grid of about as many cells.
         samples: number of sets, the picture itself included.
         regression: `ridge`, or `lasso` (with scikit-learn), which lets few regions count. In Python also a function of
             arrays (sets `[set, region]` of 0 and 1, scores `[set]`, weights `[set]`) that returns w `[region]`.
-        penalty: of `ridge`, the factor of sum w^2 (None: 1, as in the authors' code); of `lasso`, the fraction of the
-            penalty at which no region is left (None: 0.05).
-        alpha: of `lasso`, the factor of sum |w| beside the mean squared error / 2, as scikit-learn has it; instead of
+        penalty: factor of sum w^2 in `ridge` (None: 1, as in the authors' code); in `lasso`, the fraction of
+            the penalty at which no region is left (None: 0.05).
+        alpha: factor of sum |w| in `lasso`, beside the mean squared error / 2, as scikit-learn has it; instead of
             `penalty`.
-        width: how near a picture must be to count, in cosine distance (0 to 1).
-        similarity: in Python, a function that gives k(z) `[set]` of sets z, a bool tensor `[set, region]`.
+        width: cosine distance, 0 to 1, that a picture may have to count.
+        similarity: function, in Python only, that gives k(z) `[set]` of sets z, a bool tensor `[set, region]`.
         fill: what hides: a value in the model's normalised space (0 is the mean colour of its training data), `mean`,
             `blur`, `noise`, `inpaint` or another picture (see `pellucid.masking.fills`).
 

@@ -37,24 +37,24 @@ def lrp(  # noqa: PLR0913 - every rule has numbers of its own
         image_gradient: the relevance at the input, `[batch, channel, row, column]`.
         score: what is shared out, `[batch]`.
         uncovered: operations of the network that have no rule.
-        assumed: which activations were taken for ReLUs, and which weights of attention, gates and norms were held
-            constant; and whether something that the network hides from its gradient was.
-        composite: which rules: `epsilon` everywhere; `epsilon-plus` (dense layers epsilon, convolutions z-plus);
+        assumed: sentences on what was taken for a ReLU, which weights of attention, gates and norms were held
+            constant, and whether something that the network hides from its gradient was.
+        composite: name of the rules: `epsilon` everywhere; `epsilon-plus` (dense layers epsilon, convolutions z-plus);
             `epsilon-gamma-box` (convolutions gamma, the first operation z-box); `epsilon-alpha2-beta1`; and
             `epsilon-plus-flat`, `epsilon-alpha2-beta1-flat` (the first operation flat).
         first: another rule for the operations that look at the picture itself: `epsilon`, `z-plus`, `gamma`,
             `alpha-beta`, `flat`, `w-square` or `z-box`.
         epsilon: stabiliser of the epsilon rule, in units of the mean size of the layer's outputs for a picture, so that
             shares do not change with the units of weights or scores.
-        gamma: how much the gamma rule favours contributions of the output's sign; 0 is the epsilon rule.
+        gamma: factor by which the gamma rule favours contributions of the output's sign; 0 is the epsilon rule.
         alpha: weight of positive contributions in the alpha-beta rule; beta is alpha - 1.
-        low: for z-box, the smallest possible pixel value in the model's normalised space. None is black under the
-            model's own normalisation, or each picture's smallest value where that is not known.
-        high: for z-box, the largest; None is white, or each picture's largest value.
+        low: smallest possible pixel value for z-box, in the model's normalised space. None is black under the model's
+            own normalisation, or each picture's smallest value where that is not known.
+        high: largest possible pixel value for z-box; None is white, or each picture's largest value.
         other_activations: let activations other than ReLU and its capped forms `pass` relevance on unchanged, as ReLU
             does, which the result notes; or `refuse` them.
         dense: another rule for dense layers than the composite's; named as for `first`, but for z-box.
-        bias: whether biases count in the sums that relevance is divided by, and so absorb their share of it.
+        bias: True if biases count in the sums that relevance is divided by, and so absorb their share of it.
         rules: rules for single layers, by their path: `features.0=z-box,classifier=gamma`, in Python also
             `{"features.0": "z-box"}`. A path stands for all dense layers and convolutions that run inside the layer,
             and the innermost one counts; `pellucid layers` lists the paths.

@@ -46,12 +46,12 @@ def meaningful_perturbation(
     Args:
         image: I, `[batch, channel, row, column]`.
         probe: scores masked pictures and differentiates.
-        rng: draws the moves; the same for all pictures.
-        steps: of the optimisation; one forward and one backward pass each.
-        cells: of the mask, vertically and horizontally.
+        rng: random draws of the moves; the same for all pictures.
+        steps: number of steps of the optimisation; one forward and one backward pass each.
+        cells: number of cells of the mask, vertically and horizontally.
         area: weight of the hidden area, per cell.
         smooth: weight of the cube of the differences between neighbouring cells.
-        rate: how far a cell may change in a step.
+        rate: largest change of a cell in a step.
         fill: what is seen where the mask hides: `blur` (ever blurrier), a value in the model's normalised space,
             `mean`, `noise` or another picture (see `pellucid.masking.fills`).
 

@@ -30,7 +30,7 @@ def occlusion(
     Args:
         image: I, `[batch, channel, row, column]`.
         probe: scores the pictures with hidden squares.
-        rng: draws the noise of the fill `noise`; the same for all pictures.
+        rng: random draws of the noise of the fill `noise`; the same for all pictures.
         window: side of the square, in pixels of the model's input, or rows and columns, as in `8x4`; None is a seventh
             of each side of the picture (32 of 224), at least 1.
         stride: distance between positions, likewise; None is half a window, at least 1. It may be larger than the
@@ -40,7 +40,7 @@ def occlusion(
         shape: `square`, or `disc` for the disc (of two sizes, the ellipse) that fits into it.
         precision: `exact`, or `fast` for heavy convolutions in bfloat16, on differences only, where the processor has
             it; a note then tells the measured deviation.
-        by_channel: whether the square hides one channel at a time, at each position all of them in turn, as windows of
+        by_channel: True if the square hides one channel at a time, at each position all of them in turn, as windows of
             shape (1, rows, columns) do elsewhere; as many times the passes as the picture has channels.
 
     Returns:

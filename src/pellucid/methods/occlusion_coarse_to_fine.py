@@ -30,12 +30,12 @@ def occlusion_coarse_to_fine(
     Args:
         image: I, `[batch, channel, row, column]`.
         probe: scores the pictures with hidden squares.
-        rng: draws the noise of the fill `noise`; the same for all pictures.
+        rng: random draws of the noise of the fill `noise`; the same for all pictures.
         window: side of the square, in pixels of the model's input, or rows and columns, as in `8x4`; the same in both
             steps. None is a seventh of each side of the picture (32 of 224), at least 1.
         stride: distance between fine positions, likewise; None is a quarter of a window, at least 1.
         factor: fine strides per coarse one; coarse windows may leave gaps.
-        share: of the fine positions, how many are measured, 0 to 1; 1 is occlusion itself.
+        share: share of the fine positions that are measured, 0 to 1; 1 is occlusion itself.
         fill: what hides: a value in the model's normalised space (0 is the mean colour of its training data), `mean`,
             `blur`, `noise`, `inpaint` or another picture (see `pellucid.masking.fills`).
         shape: `square`, or `disc` for the disc that fits into it.

@@ -11,7 +11,7 @@ def own_mask(probe: ProbeLike) -> Map:
     m x + (1 - m) noise stay and m is small and smooth. It costs one pass and is no measurement of the scores.
 
     Args:
-        probe: asks the network for it.
+        probe: access to the network, asked for it.
 
     Returns:
         `[batch, row, column]` at the input, from 0 (not needed) to 1.

@@ -35,10 +35,10 @@ def partition_shap(
     Args:
         image: I, `[batch, channel, row, column]`.
         probe: scores the pictures with some regions shown.
-        rng: draws the noise of the fill `noise`; the same for all pictures.
+        rng: random draws of the noise of the fill `noise`; the same for all pictures.
         regions: number of superpixels, a grid such as `7x7`, or the file of a label map (see
             `pellucid.masking.regions`); None is 50 superpixels, or on small pictures a grid of about as many cells.
-        samples: how many pictures to ask for at most; dividing one group takes two.
+        samples: largest number of pictures to ask for; dividing one group takes two.
         fill: what hides: a value in the model's normalised space (0 is the mean colour of its training data), `mean`,
             `blur`, `noise`, `inpaint` or another picture (see `pellucid.masking.fills`).
 

@@ -37,10 +37,10 @@ def rise(
     Args:
         image: I, `[batch, channel, row, column]`.
         probe: scores the masked pictures.
-        rng: draws the masks, each by its number; the same for all pictures.
-        masks: how many. The error falls with the square root of it.
-        cells: of a mask, vertically and horizontally; finer ones need more masks. None is 7, or as many as there are
-            pixels.
+        rng: random draws of the masks, each by its number; the same for all pictures.
+        masks: number of masks. The error falls with the square root of it.
+        cells: number of cells of a mask, vertically and horizontally; finer ones need more masks. None is 7, or as many
+            as there are pixels.
         keep: probability that a cell is shown, above 0 and below 1.
         fill: what is seen where a mask hides: a value in the model's normalised space (0 is the mean colour of its
             training data), `mean`, `blur`, `noise` or another picture (see `pellucid.masking.fills`).

@@ -29,7 +29,7 @@ def sensitivity(
         image: I, `[batch, channel, row, column]`.
         image_gradient: dS/dI, of the same shape.
         probe: scores the changed pictures.
-        cells: of the grid, vertically and horizontally; None is 14, or as many as there are pixels.
+        cells: number of cells of the grid, vertically and horizontally; None is 14, or as many as there are pixels.
         step: e, as a fraction of the range of the picture's values.
 
     Returns:

@@ -15,10 +15,10 @@ def shapley_cam(activation: Maps, probe: ProbeLike, *, utility: str = "rest", re
 
     Args:
         activation: A, `[batch, channel, row, column]`.
-        probe: gives g and H A.
+        probe: access to the network, asked for g and H A.
         utility: `rest`, the paper's: the class score plus the logarithm of its probability; or `target`, the target's
             own score. Where that is linear in the layer (a ReLU network's last block) H is 0 and this is Grad-CAM.
-        rectify: keep the positive evidence only.
+        rectify: True keeps the positive evidence only.
 
     Returns:
         `[batch, row, column]` on the layer's grid. A target that is no class, or has no

@@ -27,7 +27,7 @@ def shapley_sampling(
     Args:
         image: I, `[batch, channel, row, column]`.
         probe: scores the pictures with some regions shown.
-        rng: draws the orders, by number; the same for all pictures.
+        rng: random draws of the orders, by number; the same for all pictures.
         regions: number of superpixels, a grid such as `7x7`, or the file of a label map (see
             `pellucid.masking.regions`); None is 50 superpixels, or on small pictures a grid of about as many cells.
         permutations: number of orders; each takes as many samples as there are regions, less one.

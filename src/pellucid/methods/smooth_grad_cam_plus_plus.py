@@ -23,7 +23,7 @@ def smooth_grad_cam_plus_plus(
 
     Args:
         activation: A, `[batch, channel, row, column]`.
-        probe: gives the gradient at the layer for the noisy copies.
+        probe: access to the network, asked for the gradient at the layer for the noisy copies.
         rng: noise by sample number.
         samples: number of noisy copies.
         noise: standard deviation, as a fraction of the picture's own range (0 to 1).

@@ -36,9 +36,9 @@ def sobol(
     Args:
         image: I, `[batch, channel, row, column]`.
         probe: scores the masked pictures.
-        rng: draws the step; the same for all pictures.
+        rng: random draws of the step; the same for all pictures.
         designs: points (A, B), best a power of two. Each takes as many masked pictures as there are cells, and 2.
-        cells: of the grid, vertically and horizontally; None is 8, or as many as there are pixels.
+        cells: number of cells of the grid, vertically and horizontally; None is 8, or as many as there are pixels.
         fill: what is seen where a mask hides: a value in the model's normalised space (0 is the mean colour of its
             training data), `mean`, `blur`, `noise` or another picture (see `pellucid.masking.fills`).
 

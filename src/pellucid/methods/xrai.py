@@ -33,9 +33,9 @@ def xrai(image: Maps, probe: ProbeLike, *, steps: int = 50, baseline: float | st
 
     Args:
         image: I, `[batch, channel, row, column]`.
-        probe: gives the gradient on the ways.
+        probe: access to the network, asked for the gradient on the ways.
         steps: points on each way.
-        baseline: as in `integrated-gradients`.
+        baseline: start of the way, as in `integrated-gradients`.
 
     Returns:
         raw `[batch, row, column]` at the size of the input, signed, constant in each region; extras `regions` of the

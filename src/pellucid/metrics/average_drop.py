@@ -21,8 +21,8 @@ def average_drop(
     Args:
         values: the maps `[batch, row, column]`.
         image: the model's input `[batch, channel, row, column]`.
-        probe: asks for the probability of the target's class.
-        rng: draws the noise of the baseline `noise`.
+        probe: access to the network, asked for the probability of the target's class.
+        rng: random draws of the noise of the baseline `noise`.
         baseline: what is seen where the map is 0 (see `pellucid.masking.fills`, all but `inpaint`); the paper
             multiplies the picture, which is 0 in the model's normalised space.
 

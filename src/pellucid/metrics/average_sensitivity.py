@@ -15,10 +15,10 @@ def average_sensitivity(
 
     Args:
         values: the maps `[batch, row, column]`.
-        explain: makes the maps anew.
-        rng: draws the noise, the same for all maps and pictures.
+        explain: function that makes the maps anew.
+        rng: random draws of the noise, the same for all maps and pictures.
         samples: noisy pictures.
-        radius: of the noise, as a fraction of the picture's range of values.
+        radius: radius of the noise, as a fraction of the picture's range of values.
 
     Returns:
         At least 0; NaN for maps that are 0 everywhere. extras `distances` `[batch, samples]`: of each noisy picture.

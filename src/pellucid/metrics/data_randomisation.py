@@ -18,9 +18,9 @@ def data_randomisation(
 
     Args:
         values: the maps `[batch, row, column]`.
-        explain: makes the maps anew.
+        explain: function that makes the maps anew.
         weights: file of the other network's weights, of the same architecture.
-        measure: which likeness counts, as of `randomisation`.
+        measure: name of the likeness that counts, as of `randomisation`.
 
     Returns:
         The likeness, at most 1; about 0 is what chance gives for the correlations. A map that is the same everywhere is

@@ -29,8 +29,8 @@ def effective_complexity(
     Args:
         values: the maps `[batch, row, column]`; only the order of their absolute values counts.
         image: the model's input `[batch, channel, row, column]`.
-        probe: asks for the probability of the target's class.
-        rng: draws the noise of the baseline `noise`.
+        probe: access to the network, asked for the probability of the target's class.
+        rng: random draws of the noise of the baseline `noise`.
         steps: into how many equal parts the pixels are divided; the answer is as fine as this.
         loss: the share of the probability that may be lost, from 0 and below 1.
         above: count the pixels instead whose absolute value is above this share of the map's largest, and ask the

@@ -18,8 +18,8 @@ def efficient_randomisation(values: Map, explain: Reattribution, *, bins: int = 
 
     Args:
         values: e, the maps `[batch, row, column]`.
-        explain: makes the maps anew.
-        bins: of the histogram, at least 2.
+        explain: function that makes the maps anew.
+        bins: number of bins of the histogram, at least 2.
 
     Returns:
         The relative rise, at least -1; NaN where H(e) is 0. extras `before` and `after` `[batch]`: H in nats.

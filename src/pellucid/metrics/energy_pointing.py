@@ -16,8 +16,8 @@ def energy_pointing(values: Map, boxes: Sequence[Tensor], *, weighted: bool = Fa
 
     Args:
         values: the maps `[batch, row, column]`; negative evidence does not count.
-        boxes: for each map `[box, 4]`; a pixel is inside whose centre is.
-        weighted: whether the share is divided by the boxes' share of the picture, so that 1 is what chance gives
+        boxes: corners for each map, `[box, 4]`; a pixel is inside whose centre is.
+        weighted: True if the share is divided by the boxes' share of the picture, so that 1 is what chance gives
             (arXiv:1910.09840, weighted attribution localisation).
 
     Returns:

@@ -29,10 +29,10 @@ def faithfulness_correlation(
     Args:
         values: the maps `[batch, row, column]`, read as contributions that add up.
         image: the model's input `[batch, channel, row, column]`.
-        probe: asks for the target's score.
-        rng: draws the subsets.
-        subsets: how many.
-        share: of the pixels that a subset has, above 0 and below 1.
+        probe: access to the network, asked for the target's score.
+        rng: random draws of the subsets.
+        subsets: number of subsets.
+        share: share of the pixels that a subset has, above 0 and below 1.
         baseline: what hides (see `pellucid.masking.fills`).
 
     Returns:

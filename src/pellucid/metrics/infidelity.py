@@ -31,12 +31,12 @@ def infidelity(
     Args:
         values: the maps `[batch, row, column]`, read as contributions that add up.
         image: the model's input `[batch, channel, row, column]`.
-        probe: asks for the target's score.
-        rng: draws the squares, the same for all maps and pictures.
-        squares: how many.
+        probe: access to the network, asked for the target's score.
+        rng: random draws of the squares, the same for all maps and pictures.
+        squares: number of squares.
         largest: the longest side of a square, as a share of the picture's shorter side, above 0 and at most 1.
-        scaled: whether each map is first multiplied by the number that fits best, E(sum fall) / E(sum^2), without
-            which maps of different units cannot be compared.
+        scaled: True if each map is first multiplied by the number that fits best, E(sum fall) / E(sum^2), without which
+            maps of different units cannot be compared.
         baseline: what hides (see `pellucid.masking.fills`).
 
     Returns:

@@ -29,8 +29,8 @@ def insertion(
     Args:
         values: the maps `[batch, row, column]`; only their order counts.
         image: the model's input `[batch, channel, row, column]`.
-        probe: asks for the probability of the target's class.
-        rng: draws the noise of the baseline `noise`.
+        probe: access to the network, asked for the probability of the target's class.
+        rng: random draws of the noise of the baseline `noise`.
         steps: into how many equal parts the pixels are divided.
         baseline: what is there before: `blur-11` is the picture behind a Gaussian of 11 x 11 pixels with a deviation
             of 5, weights outside the picture left out; or what hides in `deletion`.

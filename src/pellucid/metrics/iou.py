@@ -16,7 +16,7 @@ def iou(values: Map, mask: Tensor, *, threshold: float = 0.2) -> Scores:
 
     Args:
         values: the maps `[batch, row, column]`.
-        mask: where the thing is, bool `[batch, row, column]`.
+        mask: places of the thing, bool `[batch, row, column]`.
         threshold: share of the maximum, 0 to 1; 0.2 is that of CAM. Choose it on other pictures than these.
 
     Returns:

@@ -32,11 +32,12 @@ def irof(
     Args:
         values: the maps `[batch, row, column]`; the mean over each region counts.
         image: the model's input `[batch, channel, row, column]`.
-        probe: asks for the probability of the target's class.
-        rng: draws the noise of the baseline `noise`.
+        probe: access to the network, asked for the probability of the target's class.
+        rng: random draws of the noise of the baseline `noise`.
         regions: a number of superpixels, a grid such as `7x7`, or a label map (see `pellucid.masking.regions`); None is
             64 superpixels, or on small pictures a grid of about as many cells.
-        steps: how often the probability is asked, at most once for each region; None is 16, or once for each.
+        steps: number of times that the probability is asked, at most once for each region; None is 16, or once for
+            each.
         baseline: what hides a region; the paper's is the picture's mean colour (see `pellucid.masking.fills`).
 
     Returns:

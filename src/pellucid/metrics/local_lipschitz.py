@@ -19,10 +19,10 @@ def local_lipschitz(
     Args:
         values: the maps `[batch, row, column]`.
         image: the model's input `[batch, channel, row, column]`.
-        explain: makes the maps anew.
-        rng: draws the noise, the same for all maps and pictures.
+        explain: function that makes the maps anew.
+        rng: random draws of the noise, the same for all maps and pictures.
         samples: noisy pictures.
-        radius: of the noise, as a fraction of the picture's range of values.
+        radius: radius of the noise, as a fraction of the picture's range of values.
 
     Returns:
         At least 0, per unit of the model's normalised space; NaN where a map is 0 everywhere. extras `ratios`

@@ -13,10 +13,10 @@ def mass_accuracy(values: Map, mask: Tensor, *, weighted: bool = False) -> Score
 
     Args:
         values: the maps `[batch, row, column]`; negative evidence does not count.
-        mask: where the thing is, bool `[batch, row, column]`.
-        weighted: whether the share is divided by the thing's share of the picture, so that 1 is what chance gives
-            (arXiv:1910.09840, weighted attribution localisation; Quantus multiplies instead, which favours large
-            things twice).
+        mask: places of the thing, bool `[batch, row, column]`.
+        weighted: True if the share is divided by the thing's share of the picture, so that 1 is what chance gives
+            (arXiv:1910.09840, weighted attribution localisation; Quantus multiplies instead, which favours large things
+            twice).
 
     Returns:
         0 to 1, unless it is weighted; 0 for maps without positive evidence, NaN for empty masks.

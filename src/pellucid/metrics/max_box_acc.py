@@ -22,7 +22,7 @@ def max_box_acc(values: Map, boxes: Sequence[Tensor], *, threshold: float = 0.2,
 
     Args:
         values: the maps `[batch, row, column]`.
-        boxes: for each map `[box, 4]`.
+        boxes: corners for each map, `[box, 4]`.
         threshold: 0, 0.01, ... 0.99.
         overlap: intersection over union that suffices, 0 to 1.
 

@@ -21,7 +21,7 @@ def max_box_acc_v2(values: Map, boxes: Sequence[Tensor], *, threshold: float = 0
 
     Args:
         values: the maps `[batch, row, column]`.
-        boxes: for each map `[box, 4]`.
+        boxes: corners for each map, `[box, 4]`.
         threshold: 0, 0.01, ... 0.99.
 
     Returns:

@@ -16,8 +16,8 @@ def max_sensitivity(
 
     Args:
         values: the maps `[batch, row, column]`.
-        explain: makes the maps anew.
-        rng: draws the noise, the same for all maps and pictures.
+        explain: function that makes the maps anew.
+        rng: random draws of the noise, the same for all maps and pictures.
         samples: noisy pictures; the true maximum is above what any number of them finds.
         radius: r, as a fraction of the picture's range of values.
 

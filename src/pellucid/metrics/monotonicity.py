@@ -20,8 +20,8 @@ def monotonicity(
     Args:
         values: the maps `[batch, row, column]`; only their order counts.
         image: the model's input `[batch, channel, row, column]`.
-        probe: asks for the probability of the target's class.
-        rng: draws the noise of the baseline `noise`.
+        probe: access to the network, asked for the probability of the target's class.
+        rng: random draws of the noise of the baseline `noise`.
         steps: into how many equal parts the pixels are divided.
         baseline: what is there before (see `pellucid.masking.fills`).
 

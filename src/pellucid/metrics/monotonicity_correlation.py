@@ -23,9 +23,11 @@ def monotonicity_correlation(
     Args:
         values: the maps `[batch, row, column]`.
         image: the model's input `[batch, channel, row, column]`.
-        probe: asks for the probability of the target's class.
-        rng: draws the noise, the same for all maps and pictures but for the mean and deviation of each channel.
-        cells: of the grid, vertically and horizontally; None is 8, or as many as the shorter side has pixels.
+        probe: access to the network, asked for the probability of the target's class.
+        rng: random draws of the noise, the same for all maps and pictures but for the mean and deviation of each
+            channel.
+        cells: number of cells of the grid, vertically and horizontally; None is 8, or as many as the shorter side has
+            pixels.
         draws: n, how often each cell is replaced.
 
     Returns:

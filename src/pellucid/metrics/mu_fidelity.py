@@ -33,11 +33,12 @@ def mu_fidelity(
     Args:
         values: the maps `[batch, row, column]`, read as contributions that add up.
         image: the model's input `[batch, channel, row, column]`.
-        probe: asks for the target's score.
-        rng: draws the sets, the same for all maps and pictures.
-        subsets: how many sets; public code takes 200.
-        cells: of the grid, vertically and horizontally; None is 9, or as many as the shorter side has pixels.
-        share: of the cells that are hidden, above 0 and below 1.
+        probe: access to the network, asked for the target's score.
+        rng: random draws of the sets, the same for all maps and pictures.
+        subsets: number of sets; public code takes 200.
+        cells: number of cells of the grid, vertically and horizontally; None is 9, or as many as the shorter side has
+            pixels.
+        share: share of the cells that are hidden, above 0 and below 1.
         baseline: what hides (see `pellucid.masking.fills`).
 
     Returns:

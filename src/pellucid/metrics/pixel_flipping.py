@@ -29,8 +29,8 @@ def pixel_flipping(
     Args:
         values: the maps `[batch, row, column]`; only their order counts.
         image: the model's input `[batch, channel, row, column]`.
-        probe: asks for the target's score.
-        rng: draws the noise.
+        probe: access to the network, asked for the target's score.
+        rng: random draws of the noise.
         steps: L, how often the score is asked within the budget.
         share: the budget: of the pixels that are replaced in the end, above 0, at most 1.
         baseline: what replaces them: by default noise with the mean and deviation of each channel of the picture (see

@@ -28,10 +28,10 @@ def pointing_game(
 
     Args:
         values: the maps `[batch, row, column]`.
-        mask: where the thing is, bool `[batch, row, column]`.
-        frames: how each original picture lies in them.
+        mask: places of the thing, bool `[batch, row, column]`.
+        frames: place of each original picture in them.
         tolerance: distance that still is a hit, in pixels of the original picture, exclusive.
-        weighted: whether a hit counts as the part of the picture that the thing leaves free, as in Quantus: hitting
+        weighted: True if a hit counts as the part of the picture that the thing leaves free, as in Quantus: hitting
             what fills the picture is no achievement.
 
     Returns:

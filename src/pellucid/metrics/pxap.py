@@ -18,7 +18,7 @@ def pxap(values: Map, mask: Tensor) -> Scores:
 
     Args:
         values: the maps `[batch, row, column]`; only their order counts.
-        mask: where the thing is, bool `[batch, row, column]`.
+        mask: places of the thing, bool `[batch, row, column]`.
 
     Returns:
         0 to 1; for a map that is the same everywhere the thing's share of the picture, NaN for empty masks.

@@ -11,9 +11,9 @@ def random_target(values: Map, explain: Reattribution, rng: Noise, *, measure: s
 
     Args:
         values: the maps `[batch, row, column]`.
-        explain: makes the maps anew.
-        rng: draws how far away the other class is, the same for all pictures.
-        measure: which likeness counts, as of `randomisation`; the paper's is `ssim`.
+        explain: function that makes the maps anew.
+        rng: random draws of how far away the other class is, the same for all pictures.
+        measure: name of the likeness that counts, as of `randomisation`; the paper's is `ssim`.
 
     Returns:
         The likeness, at most 1. A map that is the same everywhere is like none; NaN where the map itself is.

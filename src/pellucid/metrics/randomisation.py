@@ -26,12 +26,12 @@ def randomisation(
 
     Args:
         values: the maps `[batch, row, column]`.
-        explain: makes the maps anew.
+        explain: function that makes the maps anew.
         order: `cascading` adds group after group, `independent` draws one group at a time.
-        stages: how many groups, at most one for each layer.
-        measure: which likeness counts: `rank` is Spearman's correlation of absolute values, `signed-rank` of the values
-            themselves, `ssim` structural similarity of absolute values, `hog` the correlation of their histograms of
-            oriented gradients.
+        stages: number of groups, at most one for each layer.
+        measure: name of the likeness that counts: `rank` is Spearman's correlation of absolute values, `signed-rank` of
+            the values themselves, `ssim` structural similarity of absolute values, `hog` the correlation of their
+            histograms of oriented gradients.
 
     Returns:
         The mean likeness, at most 1; about 0 is what chance gives for the correlations. A map that is the same

@@ -15,7 +15,7 @@ def rank_accuracy(values: Map, mask: Tensor) -> Scores:
 
     Args:
         values: the maps `[batch, row, column]`.
-        mask: where the thing is, bool `[batch, row, column]`.
+        mask: places of the thing, bool `[batch, row, column]`.
 
     Returns:
         0 to 1; for a map that is the same everywhere the thing's share of the picture, NaN for empty masks.

@@ -30,12 +30,12 @@ def relative_input_stability(
     Args:
         values: e, the maps `[batch, row, column]`.
         image: x, the model's input `[batch, channel, row, column]`.
-        explain: makes the maps anew.
-        probe: asks for the top class.
-        rng: draws the noise, the same for all maps and pictures.
+        explain: function that makes the maps anew.
+        probe: access to the network, asked for the top class.
+        rng: random draws of the noise, the same for all maps and pictures.
         samples: noisy pictures.
-        radius: of the noise, as a fraction of the picture's range of values; smaller than for the other metrics of
-            stability, as much noise leaves few pictures their top class.
+        radius: radius of the noise, as a fraction of the picture's range of values; smaller than for the other metrics
+            of stability, as much noise leaves few pictures their top class.
 
     Returns:
         At least 0; NaN where a map is 0 everywhere, or no noisy picture keeps its top class. extras `ratios`

@@ -20,10 +20,10 @@ def road(values: Map, probe: ScoreQueries, rng: Noise, *, steps: int = 9, noise:
 
     Args:
         values: the maps `[batch, row, column]`; only their order counts.
-        probe: asks for the probability of the target's class.
-        rng: draws the noise, the same for all maps and pictures.
-        steps: how many percentiles, equally spaced between none and all; 9 are the paper's.
-        noise: its standard deviation in the model's normalised space.
+        probe: access to the network, asked for the probability of the target's class.
+        rng: random draws of the noise, the same for all maps and pictures.
+        steps: number of percentiles, equally spaced between none and all; 9 are the paper's.
+        noise: standard deviation in the model's normalised space.
 
     Returns:
         -0.5 to 0.5. extras `curve` `[batch, steps]`: half the difference at each percentile, `most` and `least`: the

@@ -17,7 +17,7 @@ def roc_auc(values: Map, mask: Tensor) -> Scores:
 
     Args:
         values: the maps `[batch, row, column]`.
-        mask: where the thing is, bool `[batch, row, column]`.
+        mask: places of the thing, bool `[batch, row, column]`.
 
     Returns:
         0 to 1, one half for a map that is the same everywhere; NaN for masks that are empty or the whole picture.

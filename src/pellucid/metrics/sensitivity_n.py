@@ -35,10 +35,10 @@ def sensitivity_n(
     Args:
         values: the maps `[batch, row, column]`, read as contributions that add up.
         image: the model's input `[batch, channel, row, column]`.
-        probe: asks for the target's score, before softmax as in the paper.
-        rng: draws the subsets, the same for all maps and pictures.
-        sizes: how many n.
-        subsets: of each size; the paper takes 100.
+        probe: access to the network, asked for the target's score, before softmax as in the paper.
+        rng: random draws of the subsets, the same for all maps and pictures.
+        sizes: number of sizes n.
+        subsets: number of subsets of each size; the paper takes 100.
         baseline: what hides; the paper's is 0 (see `pellucid.masking.fills`).
 
     Returns:

@@ -25,8 +25,8 @@ def sufficiency(
     Args:
         values: the maps `[batch, row, column]`; only their order counts.
         image: the model's input `[batch, channel, row, column]`.
-        probe: asks for the probability of the target's class.
-        rng: draws the noise of the baseline `noise`.
+        probe: access to the network, asked for the probability of the target's class.
+        rng: random draws of the noise of the baseline `noise`.
         baseline: what hides the rest (see `pellucid.masking.fills`).
 
     Returns:

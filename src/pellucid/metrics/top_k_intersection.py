@@ -17,9 +17,9 @@ def top_k_intersection(values: Map, mask: Tensor, *, k: int = 1000, concept_infl
 
     Args:
         values: the maps `[batch, row, column]`.
-        mask: where the thing is, bool `[batch, row, column]`.
-        k: how many values; the paper's 1,000 are 2 % of 224 x 224.
-        concept_influence: whether the share is divided by the thing's share of the picture, so that 1 is what chance
+        mask: places of the thing, bool `[batch, row, column]`.
+        k: number of values; the paper's 1,000 are 2 % of 224 x 224.
+        concept_influence: True if the share is divided by the thing's share of the picture, so that 1 is what chance
             gives and things of all sizes can be compared, as the paper's concept influence does.
 
     Returns:

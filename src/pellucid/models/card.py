@@ -32,7 +32,7 @@ class ModelCard:
         architecture: a name of the zoo.
         options: of its class.
         classes: names in the order of the output; empty for curves.
-        preprocess: how pictures become its input; None when it takes none.
+        preprocess: way pictures become its input; None when it takes none.
         facts: what else is worth keeping: data, seed, accuracy.
     """
 

@@ -89,8 +89,8 @@ def load(
         size: rows and columns of the input in pixels, or one number for both.
         resize: shorter side before the central crop, in pixels; None squeezes; "auto" keeps the model's own ratio.
         interpolation: bicubic, bilinear, lanczos or nearest.
-        mean: per channel, for values between 0 and 1; one number is grey.
-        std: likewise.
+        mean: mean per channel, for values between 0 and 1; one number is grey.
+        std: standard deviation per channel.
         site: the layer to look at by default, as text or `Site`.
         output: picks the scores out of what the module returns; see `wrap`.
         answers: what one number of the output is: classes, multi-label, binary or regression; see `wrap`.

@@ -58,9 +58,9 @@ def preprocess_with(
         resize: shorter side before the central crop, in pixels; None squeezes the whole picture; "auto" keeps the
             base's ratio of crop to picture (7/8 without a base, and no crop when `size` is not square).
         interpolation: bicubic, bilinear, lanczos or nearest.
-        mean: per channel, for values between 0 and 1; one number is grey. Without a base and not given: no
+        mean: mean per channel, for values between 0 and 1; one number is grey. Without a base and not given: no
             normalisation, RGB.
-        std: likewise.
+        std: standard deviation per channel.
 
     Raises:
         BadOption: a value out of range, or values without a size where there is no base.

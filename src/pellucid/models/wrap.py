@@ -47,8 +47,8 @@ def wrap(
 
     Args:
         module: any network; it may be in training mode and is explained as if in evaluation mode.
-        name: for people; default: the name of its class.
-        preprocess: how pictures become its input: a `Preprocess`, or a function of a PIL image that returns the input
+        name: text for people; default: the name of its class.
+        preprocess: way pictures become its input: a `Preprocess`, or a function of a PIL image that returns the input
             for it (torchvision's `Compose`, an image processor of Hugging Face, your own), alone or as a batch of one.
             What a function does is measured: its size and scale now, on test pictures, and for each picture which part
             of it is seen. Where that is no upright rectangle, maps are shown over the model's own input, with a note.
@@ -56,16 +56,16 @@ def wrap(
         size: rows and columns of the input in pixels, or one number for both. Without it, tensors only.
         resize: shorter side before the central crop, in pixels; None squeezes; "auto" is 8/7 of a square size.
         interpolation: bicubic (default), bilinear, lanczos or nearest.
-        mean: per channel, for values between 0 and 1; one number is grey. Not given: no normalisation, RGB.
-        std: likewise.
+        mean: mean per channel, for values between 0 and 1; one number is grey. Not given: no normalisation, RGB.
+        std: standard deviation per channel.
         classes: names in the order of the output, or a text file with one per line.
         site: the layer to look at by default, as text or `Site`; otherwise one pass finds it.
         output: picks the scores out of what the module returns: a function, or the path of the part: a key, attribute
             or position, several joined by dots, as in `logits`, `1` or `heads.age`.
-        call: how the module is run, when that is not `module(pictures)`: a function of the module, the pictures
+        call: way the module is run, when that is not `module(pictures)`: a function of the module, the pictures
             `[batch, channel, row, column]` and what else `explain` was given as `inputs`. It must run no other network.
-        canvas: for networks that resize and pad pictures themselves: the plane (a `pellucid.Canvas`) that their layers
-            see of a picture of so many rows and columns. Without it maps are stretched over the whole picture.
+        canvas: plane (a `pellucid.Canvas`) that layers see of a picture of so many rows and columns, for networks that
+            resize and pad pictures themselves. Without it maps are stretched over the whole picture.
         answers: what one number of the output is: `classes` (of which one is right: a softmax makes probabilities of
             them), `multi-label` (each label has a sigmoid of its own), `binary` (one number, a sigmoid), `regression`
             (a quantity). Outputs that already are probabilities are noticed. Nothing said: several columns are taken

@@ -29,7 +29,7 @@ class ColourScale:
     Attributes:
         low, high: values at the two ends; `low` is 0, or `-high` for signed maps. Both are 0 for a map without any
             evidence.
-        signed: whether colours run both ways from zero.
+        signed: True if colours run both ways from zero.
         percentile: the percentile of the sizes that `high` was taken from, 0 to 100.
         clipped: fraction of the values beyond the ends, drawn like the ends.
         invalid: how many values are NaN or infinite; they are drawn green.

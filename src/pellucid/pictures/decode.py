@@ -82,7 +82,8 @@ def decode(
         source: see `Source`. An array may also be `[row, column]` (grey) or `[row, column, 4]` (with alpha).
         max_pixels: larger pictures are refused before decoding; rows times columns. None: `allowed_pixels`.
         name: how messages call a picture that has no file name.
-        check: called with columns and rows, upright, before anything is decoded; may refuse the picture.
+        check: function that is called with columns and rows, upright, before anything is decoded; may refuse the
+            picture.
 
     Returns:
         An upright RGB image of the source's own size, never the caller's own object, and notes on what a user may not

@@ -28,8 +28,8 @@ class Agreement:
 
     Attributes:
         folders: that are the same, counted from the end.
-        undisputed: whether no folder differs: one of the two paths just ends.
-        exact: whether the file's name has the same ending, too.
+        undisputed: True if no folder differs: one of the two paths just ends.
+        exact: True if the file's name has the same ending, too.
         votes: how many of the entry's paths name the file.
     """
 

@@ -37,7 +37,7 @@ def prepare(
     Args:
         source: see `decode`.
         preprocess: the model's; with one mean the picture becomes grey.
-        name: for people; default: the file's or sample's name.
+        name: text for people; default: the file's or sample's name.
         max_pixels: limit on the source's pixels, and on those of the resized picture; None: `allowed_pixels`.
 
     Returns:

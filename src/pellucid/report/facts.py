@@ -9,9 +9,13 @@ from collections.abc import Sequence
 from pellucid.contracts import Prediction, Preprocess, Reference, kind_of
 from pellucid.explanation import Explanation
 from pellucid.report.subjects import PictureView
+from pellucid.wording import counted
 
 _SURE = 0.5
 _NAMED = 3
+
+count = counted
+"""A number with its noun, for the templates."""
 
 
 def device(explanation: Explanation) -> str:
@@ -19,11 +23,6 @@ def device(explanation: Explanation) -> str:
     for attribution in explanation:
         return str(attribution.values.device)
     return str(explanation.model.device)
-
-
-def count(number: int, singular: str) -> str:
-    """A number with its noun."""
-    return f"{number:,} {singular}{'' if number == 1 else 's'}"
 
 
 def percent(fraction: float) -> str:

@@ -12,6 +12,7 @@ from pellucid.models.embedded import NAME as EMBEDDED
 from pellucid.pictures import SAMPLES
 from pellucid.report.subjects import PictureView
 from pellucid.targets import Part
+from pellucid.wording import counted
 
 
 def snippet(subjects: Sequence[PictureView]) -> str:
@@ -47,7 +48,7 @@ def _model(model: Model) -> str:
 
 def _pictures(subjects: Sequence[PictureView]) -> str:
     if subjects[0].picture is None:
-        return f"...,  # the tensor that was explained, {len(subjects)} sample{'s' * (len(subjects) > 1)}"
+        return f"...,  # the tensor that was explained, {counted(len(subjects), 'sample')}"
     names = [f"sample:{s.name}" if s.name in SAMPLES else s.name for s in subjects]
     return repr(names[0] if len(names) == 1 else names)
 

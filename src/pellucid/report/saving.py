@@ -30,7 +30,7 @@ def save(explanation: Explanation, folder: Path, *, command: str = "", apart: bo
         folder: where one picture's files go; several get a folder each in it, named after them. Files of the same
             names are replaced, and what an earlier call left there goes; all others are left alone.
         command: the command line that did it, for the record.
-        apart: whether a single picture gets a folder in it as well.
+        apart: True if a single picture gets a folder in it as well.
 
     Returns:
         The folder. It holds, for each picture, `<key>.png` per attribution (the picture with the map over it; for

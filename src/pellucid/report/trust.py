@@ -22,7 +22,7 @@ class Panel:
 
     Attributes:
         level: one word for the evidence.
-        sane: whether the map changes with the network's weights; None where that is not known.
+        sane: True if the map changes with the network's weights; None where that is not known.
         sentence: what to make of it.
         comparison: the differences that it rests on.
         charts: curves of this picture: title, what is better, drawing.

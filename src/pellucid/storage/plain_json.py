@@ -39,7 +39,7 @@ def as_json(value: Any, *, indent: int = 1, ascii_only: bool = False) -> str:
     Args:
         value: see `plain`.
         indent: spaces for each level.
-        ascii_only: whether all other characters are written as escapes, for terminals.
+        ascii_only: True if all other characters are written as escapes, for terminals.
     """
     return json.dumps(plain(value), ensure_ascii=ascii_only, allow_nan=False, indent=indent) + "\n"
 

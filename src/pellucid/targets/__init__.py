@@ -17,17 +17,7 @@ from pellucid.targets.answers import (
     probabilities,
 )
 from pellucid.targets.base import Interpretation, Target, TargetContext, TargetLike
-from pellucid.targets.classes import (
-    Against,
-    ClassScores,
-    Logit,
-    Margin,
-    Probability,
-    Residual,
-    Rivals,
-    Sigmoid,
-    Top,
-)
+from pellucid.targets.classes import Against, ClassScores, Logit, Margin, Probability, Residual, Rivals, Sigmoid, Top
 from pellucid.targets.custom import Custom
 from pellucid.targets.detections import Candidates, DetectedObjects, Detection, Detections
 from pellucid.targets.outputs import Part, class_scores, leaves, logits, scores_of

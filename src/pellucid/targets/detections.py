@@ -1,4 +1,7 @@
-"""Targets of detectors: the score of a class for a box, before suppression."""
+"""Targets of detectors: the score of a class for a box, before suppression.
+
+In one file, since a target follows one box through everything that a detector's output can be.
+"""
 
 from __future__ import annotations
 
@@ -13,9 +16,11 @@ from pellucid.contracts import Box, Frame, Model, Prediction, Scores
 from pellucid.errors import BadOption, BadOutput, Refused
 from pellucid.numerics import full_precision
 from pellucid.targets.base import Interpretation, Target, TargetContext
-from pellucid.targets.classes import Logit, class_index, fit_classes, listed
+from pellucid.targets.class_names import class_index, fit_classes, listed
+from pellucid.targets.classes import Logit
 from pellucid.targets.outputs import described, picked
 from pellucid.targets.places import boxes, written
+from pellucid.wording import counted
 
 OVERLAP = 0.5
 """Intersection over union from which a candidate counts as one for the box."""
@@ -45,7 +50,7 @@ class Candidates:
     A network of your own gives one of these through `pellucid.wrap(module, call=...)` or `output=...`.
 
     Attributes:
-        scores: of each class before softmax or sigmoid, `[candidate, class]`, one tensor per row.
+        scores: scores of each class before softmax or sigmoid, `[candidate, class]`, one tensor per row.
         chances: the probabilities that the detector makes of them, of the same shape.
         boxes: `[candidate, 4]`, or `[candidate, class, 4]` where every class has its own; left, top, right, bottom in
             pixels of the model's input.
@@ -216,7 +221,7 @@ class Detections:
         def pick(k: int, entry: _OfPicture) -> tuple[int, Tensor]:
             count = len(entry.found.classes)
             if rank >= count:
-                things = "nothing" if count == 0 else f"{count} thing{'s' * (count > 1)}"
+                things = counted(count, "thing") if count else "nothing"
                 raise BadOption(
                     f"There is no detection {rank + 1}: {model.name} detects {things} in picture {k}. Name a class, or "
                     "a class and a box: its score is there whether it is reported or not."

@@ -8,23 +8,14 @@ from typing import Any
 from pellucid.contracts import Model
 from pellucid.errors import BadOption
 from pellucid.targets.base import Interpretation, Target, TargetLike
-from pellucid.targets.classes import (
-    Against,
-    ClassScores,
-    Logit,
-    Margin,
-    Probability,
-    Sigmoid,
-    Top,
-    as_target,
-    class_index,
-    listed,
-)
+from pellucid.targets.class_names import class_index, listed
+from pellucid.targets.classes import Against, ClassScores, Logit, Margin, Probability, Sigmoid, Top, as_target
 from pellucid.targets.custom import Custom
 from pellucid.targets.detections import Detection
 from pellucid.targets.regions import Region
 from pellucid.targets.similarity import Similarity
 from pellucid.targets.somewhere import ClassAt
+from pellucid.wording import counted
 
 FORMS = {
     "281, tabby, n02123045": "the score of a class, by number, name or synset",
@@ -127,5 +118,5 @@ def _placed(name: str, numbers: list[float], text: str, model: Model) -> Target:
         return ClassAt(Region(classes, point=tuple(numbers)), None)
     raise BadOption(
         f"Expected a box (left,top,right,bottom) or a point (x,y) behind the @ of {text.strip()!r}, "
-        f"got {len(numbers)} number{'s' * (len(numbers) > 1)}."
+        f"got {counted(len(numbers), 'number')}."
     )

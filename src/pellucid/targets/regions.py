@@ -15,7 +15,8 @@ from pellucid.errors import BadOption, BadOutput
 from pellucid.numerics import full_precision
 from pellucid.targets.answers import has_probabilities, probabilities
 from pellucid.targets.base import Interpretation, Target, TargetContext
-from pellucid.targets.classes import Logit, class_index, fit_classes, listed
+from pellucid.targets.class_names import class_index, fit_classes, listed
+from pellucid.targets.classes import Logit
 from pellucid.targets.outputs import described, scores_of
 from pellucid.targets.places import boxes, masks, points, written
 

@@ -25,7 +25,7 @@ class Similarity:
         reference: a picture (a path, a PIL image or a uint8 array), pictures as a float tensor in the model's space
             `[1 or batch, channel, row, column]`, or what the network gave for them, `[number]` or
             `[1 or batch, number]`. A list of pictures has one for each.
-        name: of the reference, for people.
+        name: name of the reference, for people.
         embedding: `[1 or batch, number]`; filled in when the target is fit to the pictures.
     """
 

@@ -70,7 +70,7 @@ def camify(
         examples: labelled pictures.
         site: the layer; None takes the one that is recommended for heat maps.
         seed: of the split.
-        progress: called with what is going on, pictures done and pictures in all.
+        progress: function that is called with what is going on, pictures done and pictures in all.
 
     Raises:
         BadSite: the network has no such layer, or no maps there.

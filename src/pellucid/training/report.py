@@ -17,7 +17,8 @@ from pellucid.report.charts import curves
 from pellucid.report.document import document
 from pellucid.report.packing import photograph
 from pellucid.storage import provenance
-from pellucid.training.loop import Settings, Trained, TrainingPass
+from pellucid.training.hyperparameters import Settings
+from pellucid.training.loop import Trained, TrainingPass
 from pellucid.training.masks import MaskComparison
 from pellucid.training.study import Study
 from pellucid.training.waves import FITTED, Waves

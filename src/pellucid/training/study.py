@@ -16,7 +16,8 @@ from pellucid.models.preprocessing import nominal_size
 from pellucid.models.trained import ModelCard
 from pellucid.seeds import seeded
 from pellucid.training.data import Examples
-from pellucid.training.loop import Progress, Settings, Trained, predict, task_loss, train, usual_settings
+from pellucid.training.hyperparameters import Settings, usual_settings
+from pellucid.training.loop import Progress, Trained, predict, task_loss, train
 from pellucid.training.right import Right, right
 from pellucid.zoo.architectures import SELF_EXPLAINING, Architecture, build, find_architecture
 from pellucid.zoo.self_explaining import preserving
@@ -100,7 +101,7 @@ def study(
         settings: how to train; None takes what suits the number of pictures.
         head: `linear` or `gap`, where the network can end in more than one way.
         size: side of the pictures in pixels; None takes the architecture's.
-        progress: called with what is going on, steps done and steps in all.
+        progress: function that is called with what is going on, steps done and steps in all.
         state: folder that keeps the state after every pass; the same training goes on from there.
         resume: refuse to begin anew where only other trainings are kept.
         self_explaining: train it together with a network that says which part of a picture it needs.

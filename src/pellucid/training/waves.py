@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from pellucid.models.trained import ModelCard
-from pellucid.training.loop import Progress, Settings, Trained, predict, train
+from pellucid.training.hyperparameters import Settings
+from pellucid.training.loop import Progress, Trained, predict, train
 from pellucid.zoo.architectures import build
 
 FREQUENCIES = (1, 3, 5)
@@ -52,7 +53,7 @@ def learn_waves(settings: Settings | None = None, *, progress: Progress | None =
 
     Args:
         settings: how to train; None takes those that show it well.
-        progress: called with what is going on, steps done and steps in all.
+        progress: function that is called with what is going on, steps done and steps in all.
     """
     settings = settings or SETTINGS
     x, y = _points(_POINTS)

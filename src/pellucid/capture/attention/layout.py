@@ -1,5 +1,7 @@
 """What a network's attention layers look at, measured instead of assumed.
 
+In one file, since every step of the measurement reads what the one before has found.
+
 Methods that multiply or add up attention matrices take for granted that token i behind one layer is token i before the
 next, that nothing else mixes tokens, that there is a skip connection around each layer, and which token stands for
 which place of the picture. One pass over noise finds out, once per network and input shape:

@@ -1,5 +1,7 @@
 """One pass that brings back what every attention layer did, heads joined as soon as a matrix is at hand.
 
+In one file, since all summaries are read in the same pass.
+
 With A_l the attention of layer l, `[batch, head, query, key]`, and S the target's score, a *summary* of a layer is
 
     mean, min, max       of A_l over its heads
@@ -87,7 +89,7 @@ def look_at_attention(
         samples: which picture each row belongs to.
         targets: resolved, unless `reading`.
         wanted: the summaries.
-        reading: whether what the model says is wanted; the targets are resolved by it.
+        reading: True if what the model says is wanted; the targets are resolved by it.
 
     Returns:
         What the model says, the targets as they were scored, and the layers.

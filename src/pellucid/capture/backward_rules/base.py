@@ -22,9 +22,9 @@ class Rewriting(TorchFunctionMode):
     """Base of all rewritings. Made anew for every pass.
 
     Attributes:
-        freezes: whether parameters must count as constants during the pass, so that "needs a gradient" means "depends
+        freezes: True if parameters must count as constants during the pass, so that "needs a gradient" means "depends
             on the picture".
-        gives_to_constants: whether constants get a part of the score, so that what only looks like one must be told.
+        gives_to_constants: True if constants get a part of the score, so that what only looks like one must be told.
     """
 
     freezes = True

@@ -1,5 +1,7 @@
 """Activations written by hand: what a handful of elementwise calls does, found by running them on other values.
 
+In one file, since what follows the calls, what runs them again and what judges the answer change together.
+
 `torch.where(x > 0, x, 0)`, `x * (x > 0)` and `(x + x.abs()) / 2` are rectifiers as much as `relu` is, and `0.5 * x *
 (1 + erf(x / sqrt(2)))` is GELU. No list of names tells. So the calls of a pass are followed; where several of them make
 one value out of one other, they are run again on numbers of our own, which shows whether they are a rectifier.
@@ -82,11 +84,11 @@ class _Made:
         inputs: those of the call.
         out: the tensor itself, if anyone still has it.
         place: which of the call's results.
-        decides: whether it is a decision by values, such as a mask, and has no gradient.
+        decides: True if it is a decision by values, such as a mask, and has no gradient.
         power: the name of a power of values that was added up in it, if no root was taken of it since.
-        covered: whether a rule holds for how it was made.
-        constant: whether it has no gradient, whatever made it.
-        folded: whether values along an axis were put in order or made one, and since then only laid out otherwise.
+        covered: True if a rule holds for how it was made.
+        constant: True if it has no gradient, whatever made it.
+        folded: True if values along an axis were put in order or made one, and since then only laid out otherwise.
         like: a tensor of the same shape, type and device, without memory of its own.
         node: of the graph that made it.
     """

@@ -1,5 +1,7 @@
 """Relevance: a rewriting under which the signal that flows back is a share of the score instead of its gradient.
 
+In one file, since this table is one: which of two cases an operation falls under depends on all others.
+
     linear operations      a rule, see `affine.py`; which one says the composite
     batch norm             folded into the convolution or dense layer right below it, with weights of this pass alone;
                            elsewhere an operation of its own

@@ -14,11 +14,16 @@ from pellucid.capture.backward_rules.lrp_rules import epsilon as share_all
 from pellucid.capture.operators import Affine, Call, depends, held
 
 
+def _result_of(call: Call) -> Tensor:
+    func, args, kwargs = call
+    y: Tensor = func(*args, **kwargs)
+    return y
+
+
 def _compute(ctx: Any, x: Any, call: Call) -> Tensor:
     """The call's own result; tells autograd when the call overwrote `x`."""
-    func, args, kwargs = call
     before = x._version if isinstance(x, Tensor) else 0
-    y: Tensor = func(*args, **kwargs)
+    y = _result_of(call)
     if isinstance(x, Tensor) and x._version != before:
         ctx.mark_dirty(x)
         return x
@@ -43,9 +48,7 @@ class AffineStep(torch.autograd.Function):
         """What the call gives."""
         ctx.save_for_backward(x)
         ctx.operation, ctx.rule = operation, rule
-        func, args, kwargs = call
-        y: Tensor = func(*args, **kwargs)
-        return y
+        return _result_of(call)
 
     @staticmethod
     @once_differentiable
@@ -125,9 +128,7 @@ class ProductStep(torch.autograd.Function):
         """What the call gives."""
         ctx.save_for_backward(a, b)
         ctx.product = product
-        func, args, kwargs = call
-        y: Tensor = func(*args, **kwargs)
-        return y
+        return _result_of(call)
 
     @staticmethod
     @once_differentiable

@@ -88,9 +88,9 @@ class IncrementalPass:
 
     Args:
         memo: shared with the other passes over the same picture.
-        writes_log: whether this is the first one, which writes down how boxes come about.
+        writes_log: True if this is the first one, which writes down how boxes come about.
         fast: carry out heavy convolutions on differences in bfloat16.
-        last: whether the network bears values whose memory is channels last.
+        last: True if the network bears values whose memory is channels last.
     """
 
     def __init__(self, memo: PassCache, *, writes_log: bool = False, fast: bool = False, last: bool = True) -> None:

@@ -18,7 +18,7 @@ class RunsOperations(Protocol):
     """What a value knows of the pass that it belongs to.
 
     Attributes:
-        last: whether the network bears values whose memory is channels last.
+        last: True if the network bears values whose memory is channels last.
     """
 
     last: bool
@@ -113,7 +113,7 @@ class IncrementalTensor(Tensor):
         axes: which axes are rows and columns.
         spans: where the boxes lie, along rows and along columns.
         step: number of the entry in the pass's log that says how the boxes came about.
-        aliased: whether another value shares memory with this one, so that writing into it cannot be followed.
+        aliased: True if another value shares memory with this one, so that writing into it cannot be followed.
     """
 
     run: RunsOperations

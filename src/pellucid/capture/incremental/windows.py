@@ -1,4 +1,7 @@
-"""Rules for kernels that slide over a map: convolution and pooling; and for padding and resizing."""
+"""Rules for kernels that slide over a map: convolution and pooling; and for padding and resizing.
+
+In one file, since they share the arithmetic of windows, edges and strides.
+"""
 
 from __future__ import annotations
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import weakref
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,65 +13,16 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.graph import get_gradient_edge
 
+from pellucid.capture.layers.candidates import PASSES_ON, Candidate, Survey, settle, without_projections
 from pellucid.capture.layers.measured_layouts import Measured, layouts
 from pellucid.capture.operators import behind, op, operations, routes
-from pellucid.capture.running import feed, forward, gradients, manner, nothing_to_look_at, walk
+from pellucid.capture.running import feed, forward, gradients, manner, nothing_to_look_at
 from pellucid.contracts import Canvas, Grid, Model, Site
 from pellucid.errors import BadSite
 from pellucid.targets import leaves, scores_of
 
-# They only pass on or thin out what another layer found: never the best place to look.
-_PASSES_ON = (
-    nn.Identity, nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout, nn.Flatten, nn.Unflatten,
-    nn.MaxPool2d, nn.AvgPool2d, nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool2d, nn.LPPool2d, nn.FractionalMaxPool2d,
-    nn.Softmax, nn.Softmax2d, nn.Upsample, nn.ZeroPad2d, nn.ReflectionPad2d, nn.ReplicationPad2d,
-)  # fmt: skip
-
 _STAGES = 3
 """Sizes of grid that methods join which look at several layers; the edges that still earlier layers see are noise."""
-
-
-@dataclass(frozen=True)
-class Candidate:
-    """A layer whose output has a spatial grid.
-
-    Attributes:
-        site: where.
-        kind: class name of the module.
-        shape: of its output for one sample, in the layer's own layout.
-        grid: how to read it.
-        stride: input pixels per cell, vertically and horizontally.
-        influences: whether the top score's gradient reaches the grid at all (not so for the patch tokens behind the
-            last attention of a model that reads its class token).
-        aliases: other layers that return the same tensor.
-        recommended: the default site for methods that look at a layer.
-        final: whether the network only resizes what it gives into a score of every pixel, so that a map of it shows
-            no more than the scores do.
-        projection: whether it is one of several dense layers that read the same tokens, as those of queries, keys and
-            values are: the place to look is what they read.
-    """
-
-    site: Site
-    kind: str
-    shape: tuple[int, ...]
-    grid: Grid
-    stride: tuple[float, float]
-    influences: bool
-    aliases: tuple[str, ...] = ()
-    recommended: bool = False
-    final: bool = False
-    projection: bool = False
-
-
-@dataclass(frozen=True)
-class Survey:
-    """What one pass over all layers found.
-
-    Attributes:
-        candidates: layers with a grid, in the order in which the network computes them.
-    """
-
-    candidates: tuple[Candidate, ...]
 
 
 @dataclass
@@ -95,83 +45,12 @@ class _Seen:
     given: tuple[Any, ...]
 
 
-@dataclass(frozen=True)
-class Footprint:
-    """Memory that one sample takes: of all layer outputs together (about what a graph keeps), and of the largest.
-
-    Attributes:
-        outputs: of each layer without children, its `id` and the bytes of its output, in the order of the pass.
-    """
-
-    bytes_per_sample: int
-    largest: int
-    outputs: tuple[tuple[int, int], ...] = ()
-
-    @property
-    def there_and_back(self) -> int:
-        """Memory of a forward and a backward pass, which frees values on its way: 0.8 to 1.2 of all outputs."""
-        return round(1.25 * self.bytes_per_sample)
-
-    def largest_behind(self, module: nn.Module) -> int:
-        """The largest output behind the last call of a module, of all if it was not called."""
-        inside = {id(part) for part in walk(module)}
-        last = max((k for k, (part, _) in enumerate(self.outputs) if part in inside), default=-1)
-        return max((size for _, size in self.outputs[last + 1 :]), default=0)
-
-
 _PIXELS = 2**18
 """Of larger pictures a graph, which holds the values of all layers, takes too much memory; ..."""
 _SMALL = 128
 """... a smaller picture, with at least so many pixels along a side, is looked at instead."""
-_MANY = 32
-"""Shapes and manners of running that are remembered for one network."""
 
-_footprints: weakref.WeakKeyDictionary[nn.Module, dict[tuple[Any, ...], Footprint]] = weakref.WeakKeyDictionary()
 _surveys: weakref.WeakKeyDictionary[nn.Module, tuple[Any, Survey]] = weakref.WeakKeyDictionary()
-
-
-def _shape(model: Model, image: Tensor) -> tuple[Any, ...]:
-    return (*image.shape[1:], *manner(model))
-
-
-def footprint(model: Model, image: Tensor) -> Footprint:
-    """What one sample takes, by one pass that keeps nothing; remembered per model and input shape.
-
-    Must run inside `guarded`.
-    """
-    known, key = _footprints.get(model.module, {}), _shape(model, image)
-    if key not in known:
-        given = feed(model, image[:1])
-        with measured(model, image), torch.no_grad():
-            forward(model, given, torch.zeros(1, dtype=torch.int64, device=given.device))
-    return _footprints[model.module][key]
-
-
-@contextmanager
-def measured(model: Model, image: Tensor) -> Iterator[None]:
-    """Remember the footprint of the pass inside, a whole one of a single sample, unless it is known."""
-    known, key = _footprints.setdefault(model.module, {}), _shape(model, image)
-    if key in known:
-        yield
-        return
-    outputs: list[tuple[int, int]] = []
-    handles: list[Any] = []
-
-    def listen(part: nn.Module, _: Any, out: Any) -> None:
-        outputs.append((id(part), out.nbytes if isinstance(out, Tensor) else 0))
-
-    try:
-        for part in walk(model.module):
-            if not part._modules:
-                handles.append(part.register_forward_hook(listen))
-        yield
-    finally:
-        for handle in handles:
-            handle.remove()
-    if len(known) >= _MANY:
-        known.clear()
-    sizes = [size for _, size in outputs]
-    known[key] = Footprint(sum(sizes), max(sizes, default=0), tuple(outputs))
 
 
 def survey(model: Model, image: Tensor) -> Survey:
@@ -210,13 +89,6 @@ def recommended(model: Model, image: Tensor) -> Candidate:
         if candidate.recommended:
             return candidate
     raise BadSite(nothing_to_look_at(model, f" for an input of {list(image.shape[2:])}"))
-
-
-def why_recommended(candidate: Candidate) -> str:
-    """Why methods look at the recommended layer, for people."""
-    if candidate.influences:
-        return "the last layer with a grid that the score depends on"
-    return "the last layer with a grid, though the score seems to depend on none: are the weights random?"
 
 
 def stages(model: Model, image: Tensor) -> tuple[Site, ...]:
@@ -265,7 +137,7 @@ def _survey_in_two(model: Model, image: Tensor) -> Survey | None:
     if any(c.site not in known for c in whole.candidates):
         return None
     candidates = [replace(c, influences=known[c.site].influences, final=known[c.site].final) for c in whole.candidates]
-    return Survey(_recommend(candidates))
+    return Survey(settle(candidates))
 
 
 def _describe(model: Model, image: Tensor, *, gradients: bool) -> Survey:
@@ -273,7 +145,7 @@ def _describe(model: Model, image: Tensor, *, gradients: bool) -> Survey:
     canvas = model.canvas_of(size)
     seen, picture, score, dense = _run(model, image, gradients=gradients)
     measured = layouts(model, image)
-    groups = [g for g in _by_values(seen) if not isinstance(g[0].module, _PASSES_ON)]
+    groups = [g for g in _by_values(seen) if not isinstance(g[0].module, PASSES_ON)]
     found = [f for g in groups if (f := _candidate(g, seen, size, canvas, measured))]
     reached = _reached([maker for _, maker in found], [c.grid for c, _ in found], score, picture)
     dense_inputs = [s.given for s in seen if isinstance(s.module, nn.Linear)]
@@ -286,7 +158,7 @@ def _describe(model: Model, image: Tensor, *, gradients: bool) -> Survey:
         )
         for (c, maker), yes in zip(found, reached, strict=True)
     ]
-    return Survey(_recommend(_same_width_tokens(candidates)))
+    return Survey(settle(without_projections(candidates)))
 
 
 def _run(model: Model, image: Tensor, *, gradients: bool) -> tuple[list[_Seen], Tensor, Tensor | None, bool]:
@@ -395,26 +267,3 @@ def _reached(makers: list[_Seen], grids: list[Grid], score: Tensor | None, pictu
             watch(k)
     gradients(score, [picture], allow_unused=True)
     return reached
-
-
-def _same_width_tokens(candidates: list[Candidate]) -> list[Candidate]:
-    """Of token layers keep those as wide as the stream they belong to; queries, keys and hidden layers are no maps.
-
-    A pyramid has a stream of its own for each size of grid.
-    """
-
-    def stream(candidate: Candidate) -> tuple[int, int]:
-        return candidate.grid.rows, candidate.grid.columns
-
-    widths: dict[tuple[int, int], list[int]] = {}
-    tokens = [c for c in candidates if c.grid.layout == "tokens"]
-    for candidate in tokens:
-        widths.setdefault(stream(candidate), []).append(candidate.shape[-1])
-    usual = {size: max(seen, key=seen.count) for size, seen in widths.items()}
-    return [c for c in candidates if c.grid.layout != "tokens" or c.shape[-1] == usual[stream(c)]]
-
-
-def _recommend(candidates: list[Candidate]) -> tuple[Candidate, ...]:
-    usable = [c for c in candidates if c.influences and not c.final] or candidates
-    usable = [c for c in usable if not c.projection] or usable
-    return tuple(replace(c, recommended=c is usable[-1]) for c in candidates)

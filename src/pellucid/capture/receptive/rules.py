@@ -1,5 +1,7 @@
 """What each operation does to boxes of pixels; see `propagation.py`.
 
+In one file, since the rules are a few lines each, over the same few helpers.
+
 Operations are named as ATen names them, so that modules, functions, tensor methods and TorchScript all meet the same
 rule. An operation without a rule may use everything that it is given: its results get the box around all of that, which
 is never too small, and a doubt that says so.

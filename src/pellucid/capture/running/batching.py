@@ -47,7 +47,7 @@ class Conduct:
     """How a network takes batches of one shape.
 
     Attributes:
-        last: whether channels last gives the same answers.
+        last: True if channels last gives the same answers.
         mixes: by how much the other rows change a row's answer, as a share of the largest value; 0 when they do not.
         random: by how much two passes over one row were seen to differ, likewise.
         single: what the network says to two rows, if it takes only one.

@@ -46,10 +46,10 @@ class _Watch:
         owner: that thread.
         previous: by signal, the handler that was there before.
         wish: the signal that came and is not granted yet.
-        hurry: whether it came again.
-        broken: whether it was granted in the middle of something, which may have made another error of it.
+        hurry: True if it came again.
+        broken: True if it was granted in the middle of something, which may have made another error of it.
         number: of the wish, by which the thread that repeats it knows that it is over.
-        ticked: whether the next call of the handler is such a repetition.
+        ticked: True if the next call of the handler is such a repetition.
     """
 
     def __init__(self) -> None:

@@ -16,7 +16,7 @@ def walk(module: nn.Module, *, again: bool = False) -> list[nn.Module]:
 
     Args:
         module: the root.
-        again: whether to walk even if the answer is remembered.
+        again: True to walk even if the answer is remembered.
     """
     known = None if again else _walked.get(module)
     if known is not None:

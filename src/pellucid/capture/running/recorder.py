@@ -58,8 +58,8 @@ class Recorder:
     Args:
         module: the network.
         sites: where to read.
-        graph: whether gradients towards the sites will be asked for.
-        whole: whether the graph begins at the input already.
+        graph: True if gradients towards the sites will be asked for.
+        whole: True if the graph begins at the input already.
         changes: functions that replace the value at a site by another one.
         stop: end the pass with `Stop` once all sites are met. Only sites with a call number can be trusted then, since
             a second call is not seen.

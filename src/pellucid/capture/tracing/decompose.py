@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from pellucid.capture.operators import Operator, computed_by, declined, of, op
-from pellucid.capture.tracing.tracer import KeptStep
+from pellucid.capture.tracing.traced import KeptStep
 
 
 @dataclass(frozen=True, eq=False)

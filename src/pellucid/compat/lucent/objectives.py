@@ -1,5 +1,7 @@
 """Objectives under lucent's names, from functions of T, where T("layer4_1") is what a layer gives for the whole batch.
 
+In one file, since lucent has them in one module of this name.
+
 Layers are named as in lucent, parts joined by "_", or as torch prints them. lucent makes its objectives small and
 negates each inside; here they are made large, so that `channel("a", 1) - 0.1 * diversity("b")` means the same in both.
 A function of one's own is a loss, as it is in lucent.

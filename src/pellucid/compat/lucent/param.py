@@ -31,7 +31,7 @@ def image(
         h: rows; as many as columns unless told otherwise.
         sd: standard deviation of the first numbers.
         batch: number of pictures.
-        decorrelate: whether the numbers are independent colours; never where `channels` is given.
+        decorrelate: True if the numbers are independent colours; never where `channels` is given.
         fft: a spectrum, or else pixels.
         channels: 3 unless told otherwise.
     """

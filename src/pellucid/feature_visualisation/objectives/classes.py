@@ -11,7 +11,7 @@ from pellucid.feature_visualisation.objectives.catalogue import Named, entry
 from pellucid.feature_visualisation.objectives.context import ObjectiveContext
 from pellucid.feature_visualisation.objectives.layer import pick
 from pellucid.targets import probabilities
-from pellucid.targets.classes import class_index
+from pellucid.targets.class_names import class_index
 
 
 @entry("logit")

@@ -25,7 +25,7 @@ class Objective(ABC):
 
     Attributes:
         each: names of fields that may hold a tuple, one value for each picture of the batch.
-        together: whether it compares the pictures of a batch with each other.
+        together: True if it compares the pictures of a batch with each other.
     """
 
     each: ClassVar[tuple[str, ...]] = ()

@@ -21,12 +21,12 @@ def activation_grid(
     Each icon climbs a . v max(0.1, cos(a, v))^power, mean over its own places a, with v the place's values.
 
     Args:
-        draw: makes dreams.
-        layer: with a grid.
+        draw: renderer that draws with what the caller has settled.
+        layer: path of a layer with a grid.
         picture: the photograph, a path or sample.
         icon: side of an icon in pixels, where the network takes pictures of other sizes than its own.
         most: icons along a side; of finer grids every second, third, ... place is drawn.
-        power: how much the direction counts against the strength.
+        power: exponent of the cosine, by which the direction counts against the strength.
 
     Raises:
         BadOption: no icons are wanted.

@@ -1,16 +1,14 @@
 """What layers see in a photograph, exaggerated."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 from pellucid.contracts import Reference
-from pellucid.feature_visualisation.drawing import as_image
-from pellucid.feature_visualisation.objectives import Caricature
-from pellucid.feature_visualisation.photograph import name_of
+from pellucid.feature_visualisation.objectives import Caricature, Objective
+from pellucid.feature_visualisation.recipes.per_layer import draw_for_each_layer
 from pellucid.feature_visualisation.recipes.registry import CompositeRecipe
 from pellucid.feature_visualisation.renderer import Renderer
-from pellucid.feature_visualisation.visualisation import Visualisation, gathered
+from pellucid.feature_visualisation.visualisation import Visualisation
 
 
 def caricature(draw: Renderer, layers: Sequence[str], picture: Any, *, power: float = 1.0) -> Visualisation:
@@ -19,17 +17,16 @@ def caricature(draw: Renderer, layers: Sequence[str], picture: Any, *, power: fl
     For each layer, x climbs f(x) . f(x0) max(0.1, cos(f(x), f(x0)))^power.
 
     Args:
-        draw: makes dreams.
+        draw: renderer that draws with what the caller has settled.
         layers: one picture for each.
         picture: the photograph x0, a path or sample.
-        power: how much the direction counts against the strength.
+        power: exponent of the cosine, by which the direction counts against the strength.
     """
-    made = gathered(
-        draw(Caricature(layer, name_of(picture), power), titles=[layer], transform="lucid", steps=150)
-        for layer in layers
-    )
-    beside = ((as_image(draw.seen(picture)[0]), "the photograph"),)
-    return replace(made, beside=beside, columns=min(6, len(layers) + 1))
+
+    def objective(layer: str, name: str) -> Objective:
+        return Caricature(layer, name, power)
+
+    return draw_for_each_layer(draw, layers, picture, objective, transform="lucid", steps=150)
 
 
 RECIPE = CompositeRecipe(

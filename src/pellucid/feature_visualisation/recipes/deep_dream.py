@@ -24,12 +24,12 @@ def deep_dream(
     added to the photograph there, whose own detail so comes back.
 
     Args:
-        draw: makes dreams.
-        layer: whose mean square is made large.
+        draw: renderer that draws with what the caller has settled.
+        layer: path of the layer whose mean square is made large.
         picture: the photograph.
         octaves: sizes; the last is the whole one.
-        growth: from one size to the next.
-        detail: how much of the change is carried on; 0 begins anew at every size.
+        growth: factor from one size to the next.
+        detail: share of the change that is carried on; 0 begins anew at every size.
 
     Raises:
         BadOption: sizes that cannot be, or alpha.

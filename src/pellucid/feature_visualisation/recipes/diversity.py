@@ -19,11 +19,11 @@ def diversity(
     layer's channels.
 
     Args:
-        draw: makes dreams.
-        layer: where the unit is.
+        draw: renderer that draws with what the caller has settled.
+        layer: path of the layer that the unit is in.
         units: one.
-        facets: how many pictures.
-        weight: how much unlikeness counts, in the unit's own measure.
+        facets: number of pictures.
+        weight: weight of unlikeness, in the unit's own measure.
 
     Raises:
         BadOption: other than one unit.

@@ -19,11 +19,11 @@ def interpolation(
     Picture k of n climbs (1 - t) channel_a + t channel_b with t = k / (n - 1).
 
     Args:
-        draw: makes dreams.
-        layer: where both units are.
+        draw: renderer that draws with what the caller has settled.
+        layer: path of the layer that both units are in.
         units: two.
-        frames: how many pictures, both ends included.
-        alignment: how much neighbours are held alike; 0 lets each go its own way.
+        frames: number of pictures, both ends included.
+        alignment: weight by which neighbours are held alike; 0 lets each go its own way.
 
     Raises:
         BadOption: other than two units.

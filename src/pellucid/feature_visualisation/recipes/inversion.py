@@ -1,15 +1,14 @@
 """What is left of a photograph at each layer."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 from pellucid.contracts import Reference
-from pellucid.feature_visualisation.drawing import as_image
-from pellucid.feature_visualisation.objectives import Inversion, TotalVariation
+from pellucid.feature_visualisation.objectives import Inversion, Objective, TotalVariation
+from pellucid.feature_visualisation.recipes.per_layer import draw_for_each_layer
 from pellucid.feature_visualisation.recipes.registry import CompositeRecipe
 from pellucid.feature_visualisation.renderer import Renderer
-from pellucid.feature_visualisation.visualisation import Visualisation, gathered
+from pellucid.feature_visualisation.visualisation import Visualisation
 
 
 def inversion(draw: Renderer, layers: Sequence[str], picture: Any, *, smooth: float = 2e-6) -> Visualisation:
@@ -18,17 +17,16 @@ def inversion(draw: Renderer, layers: Sequence[str], picture: Any, *, smooth: fl
     For each layer, x climbs -|f(x) - f(x0)|^2 / |f(x0)|^2 - smooth * total variation(x).
 
     Args:
-        draw: makes dreams.
+        draw: renderer that draws with what the caller has settled.
         layers: one picture for each.
         picture: the photograph x0, a path or sample.
         smooth: weight of the total variation.
     """
-    made = gathered(
-        draw(Inversion(layer, str(picture)) - smooth * TotalVariation(), titles=[layer], transform="none", steps=200)
-        for layer in layers
-    )
-    beside = ((as_image(draw.seen(picture)[0]), "the photograph"),)
-    return replace(made, beside=beside, columns=min(6, len(layers) + 1))
+
+    def objective(layer: str, name: str) -> Objective:
+        return Inversion(layer, name) - smooth * TotalVariation()
+
+    return draw_for_each_layer(draw, layers, picture, objective, transform="none", steps=200)
 
 
 RECIPE = CompositeRecipe(

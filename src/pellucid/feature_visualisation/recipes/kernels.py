@@ -20,9 +20,9 @@ def kernels(draw: Renderer, layer: str, units: Sequence[int] = ()) -> Visualisat
     Each picture climbs one channel at the centre of the layer; what lies outside of its receptive field is cut off.
 
     Args:
-        draw: makes dreams.
+        draw: renderer that draws with what the caller has settled.
         layer: a convolution, or any layer with a grid.
-        units: which channels; all by default.
+        units: numbers of the channels; all by default.
 
     Raises:
         BadOption: the layer does not see the picture.

@@ -11,6 +11,7 @@ from pellucid.errors import BadOption
 from pellucid.feature_visualisation.drawing import as_image
 from pellucid.feature_visualisation.factorisation import channel_groups
 from pellucid.feature_visualisation.objectives import ChannelGroup
+from pellucid.feature_visualisation.photograph import name_of
 from pellucid.feature_visualisation.recipes.registry import CompositeRecipe
 from pellucid.feature_visualisation.renderer import Renderer
 from pellucid.feature_visualisation.visualisation import Visualisation
@@ -34,11 +35,11 @@ def neuron_groups(draw: Renderer, layer: str, picture: Any, *, groups: int = 4, 
     A ~ sum_k where_k direction_k by non-negative factorisation; picture k climbs along direction k.
 
     Args:
-        draw: makes dreams.
-        layer: with a grid.
+        draw: renderer that draws with what the caller has settled.
+        layer: path of a layer with a grid.
         picture: the photograph, a path or sample.
-        groups: how many, up to 8.
-        power: how much the direction counts against the strength.
+        groups: number of groups, up to 8.
+        power: exponent of the cosine, by which the direction counts against the strength.
 
     Raises:
         BadOption: fewer than one or more than eight groups, or more than the layer has places.
@@ -50,7 +51,7 @@ def neuron_groups(draw: Renderer, layer: str, picture: Any, *, groups: int = 4, 
     names = list(COLOURS)[:groups]
     shares = [float(each.sum() / where.sum()) for each in where]
     made = draw(
-        ChannelGroup(layer, str(picture), tuple(range(groups)), groups, power, draw.fed()[1]),
+        ChannelGroup(layer, name_of(picture), tuple(range(groups)), groups, power, draw.fed()[1]),
         count=groups,
         titles=[f"{name}: {share:.0%}" for name, share in zip(names, shares, strict=True)],
         steps=150,
