@@ -1,6 +1,6 @@
 """Methods and metrics, found by looking: a module in `methods/` with a `METHOD`, in `metrics/` with a `METRIC`.
 
-Those of other packages are found by entry points, see `plugins.py`, and come after Pellucid's own.
+Those of other packages are found by entry points, see `plugins/`, and come after Pellucid's own.
 """
 
 from __future__ import annotations
