@@ -97,6 +97,13 @@ def test_c13_lrp_takes_a_bound_of_zeros_for_a_relu(form):
     torch.testing.assert_close(found, expected, rtol=1e-12, atol=0)
 
 
+def test_what_to_do_about_a_last_softmax_is_said_for_the_command_line_too():
+    net = nn.Sequential(nn.Conv2d(3, 2, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Softmax(1))
+    with pytest.raises(Refused, match=r"wrap\(module, call=\.\.\.\).*--model FILE\.py:FACTORY\. Use") as found:
+        pellucid.explain(net, torch.rand(1, 3, 8, 8), "full-grad", 0)
+    assert len(str(found.value)) < 400
+
+
 OTHERS = {  # what the message must name
     "erf": lambda x: 0.5 * x * (1 + torch.erf(x / math.sqrt(2))),
     "where": lambda x: torch.where(x > 0, x, 0.1 * x),

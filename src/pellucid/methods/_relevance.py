@@ -26,7 +26,8 @@ def before_softmax(names: tuple[str, ...]) -> str:
         return ""
     return (
         "Where a softmax comes last, explain the scores before it: a score instead of a probability as target, or "
-        "pellucid.wrap(module, call=...) with a function that runs the network up to there. "
+        "pellucid.wrap(module, call=...) with a function that runs the network up to there, on the command line "
+        "returned by a factory: --model FILE.py:FACTORY. "
     )
 
 
