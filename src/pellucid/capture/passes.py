@@ -68,6 +68,12 @@ class PassRequest:
     reading: bool = False
     attentions: tuple[str, ...] = ()
 
+    @classmethod
+    def together(cls, requests: Sequence[PassRequest]) -> PassRequest:
+        """All of several at once, each thing once."""
+        every = {f.name: [getattr(request, f.name) for request in requests] for f in fields(cls)}
+        return cls(**{name: _all_of(values) for name, values in every.items() if values})
+
     @property
     def backward(self) -> int:
         """Backward passes per target."""
@@ -102,6 +108,13 @@ class PassRequest:
         shared, rewritten = parts[0], parts[1:]
         covered = not shared.order and (not shared.sites or any(part.sites for part in rewritten))
         return rewritten if rewritten and covered else parts
+
+
+def _all_of(values: Sequence[Any]) -> Any:
+    """Whether any is wanted, or all that are."""
+    return (
+        any(values) if isinstance(values[0], bool) else tuple(dict.fromkeys(each for part in values for each in part))
+    )
 
 
 @dataclass

@@ -85,14 +85,15 @@ class RegistryEntry:
 
     @cached_property
     def needs(self) -> frozenset[str]:
-        """The reserved names that the function asks for."""
-        return frozenset(inspect.signature(self.function).parameters) & self.reserved
+        """The names that the function asks for: of all parameters that are no options."""
+        parameters = inspect.signature(self.function).parameters.values()
+        return frozenset(p.name for p in parameters if p.kind is not p.KEYWORD_ONLY)
 
     @cached_property
     def options(self) -> Mapping[str, Any]:
         """Option names with their default values."""
         parameters = inspect.signature(self.function).parameters.values()
-        return {p.name: p.default for p in parameters if p.name not in self.reserved}
+        return {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY}
 
     @property
     def summary(self) -> str:

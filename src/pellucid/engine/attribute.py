@@ -20,7 +20,7 @@ from pellucid.engine.layers import ChosenLayers
 from pellucid.engine.notes import notes_of
 from pellucid.engine.plan import Plan
 from pellucid.engine.planned import PlannedMethod
-from pellucid.engine.shared_pass import SharedPass, arguments_of
+from pellucid.engine.shared_pass import SharedPass
 from pellucid.errors import Refused
 from pellucid.held import plain
 from pellucid.numerics import max_abs, onto_picture
@@ -81,7 +81,7 @@ class Attributor:
         start = time.perf_counter()
         site, model, batch = site if step.at_site else None, self.batch.model, len(self.batch.image)
         meter = ProgressMeter(self.batch.meter.progress, self.batch.meter.cancel, label=step.method.id)
-        given = arguments_of(self.shared.found, k, site, step)
+        given = step.read(self.shared.found, k, site)
         try:
             evidence = self._call(step, given, self.batch.image, self._probe(step, target, site, meter))
         finally:
@@ -147,7 +147,7 @@ class Attributor:
             found = run_passes(self.batch.model, rows, samples, [target], wish)
             meter.forward += len(rows)
             meter.backward += wish.backward * len(rows)
-            return self._call(base, arguments_of(found, 0, site, base), rows, None).raw
+            return self._call(base, base.read(found, 0, site), rows, None).raw
 
         return attribute
 

@@ -11,8 +11,9 @@ from torch import Tensor
 
 from pellucid.capture.attention import summaries
 from pellucid.capture.backward_rules import BackwardRule, rule_of
-from pellucid.capture.passes import PassRequest
+from pellucid.capture.passes import PassRequest, PassResult
 from pellucid.contracts import Method, Site
+from pellucid.engine.needs import Where, needs
 from pellucid.errors import BadOption
 from pellucid.held import of_pictures
 from pellucid.plugins import identity_of
@@ -49,16 +50,19 @@ class PlannedMethod:
 
     def wish(self, site: Site | None) -> PassRequest:
         """What the method wants of the shared passes."""
-        needs = self.method.needs
-        return PassRequest(
-            sites=(site,) if site and self.method.at_site else (),
-            gradients=bool({"curvature", "gradient", "head"} & needs),
-            curvature="curvature" in needs,
-            heads="head" in needs,
-            rules=(self.rule,) if "image_gradient" in needs else (),
-            site_rules=(self.rule,) if "relevance" in needs else (),
-            attentions=tuple(self.summaries.values()),
-        )
+        known = needs()
+        asked = [known[name].ask(self, site) for name in self._asked if name in known]
+        return PassRequest.together(asked)
+
+    def read(self, found: PassResult, k: int, site: Site | None) -> dict[str, Any]:
+        """Its parameters that the passes brought back, for target number `k`."""
+        where, known = Where(k, site, "relevance" in self.method.needs), needs()
+        return {name: known[name].read(found, self, where) for name in self._asked if name in known}
+
+    @property
+    def _asked(self) -> list[str]:
+        """Its needs in one order."""
+        return sorted(self.method.needs)
 
     @cached_property
     def summaries(self) -> Mapping[str, str]:

@@ -11,10 +11,9 @@ import torch
 
 from pellucid.capture.layers import footprint
 from pellucid.capture.passes import PassRequest, PassResult, run_passes
-from pellucid.contracts import Attentions, Site
+from pellucid.contracts import Attentions
 from pellucid.engine.batch import Batch
 from pellucid.engine.plan import Plan
-from pellucid.engine.planned import PlannedMethod
 from pellucid.errors import Refused
 
 _WHOLE_BATCH = 8
@@ -64,34 +63,7 @@ def _request(plan: Plan) -> PassRequest:
     """What all methods want together."""
     steps = [step for step in plan.methods if step.method.id not in plan.refused]
     wishes = [step.wish(site) for step in steps for site in plan.sites_of(step)]
-    return PassRequest(
-        sites=tuple(dict.fromkeys(site for w in wishes for site in w.sites)),
-        gradients=any(w.gradients for w in wishes),
-        curvature=any(w.curvature for w in wishes),
-        heads=any(w.heads for w in wishes),
-        rules=tuple(dict.fromkeys(rule for w in wishes for rule in w.rules)),
-        site_rules=tuple(dict.fromkeys(rule for w in wishes for rule in w.site_rules)),
-        reading=True,
-        attentions=tuple(dict.fromkeys(name for w in wishes for name in w.attentions)),
-    )
-
-
-def arguments_of(found: PassResult, k: int, site: Site | None, step: PlannedMethod) -> dict[str, Any]:
-    """Reserved parameters by name, as far as the pass brought them back."""
-    rule, end = step.rule, site if "relevance" in step.method.needs else None
-    return {
-        **{name: found.attentions[k, summary] for name, summary in step.summaries.items()},
-        "activation": found.activation.get(site) if site else None,
-        "gradient": found.gradient.get((k, site)) if site else None,
-        "curvature": found.curvature.get((k, site)) if site else None,
-        "image_gradient": found.image_gradient.get((k, rule)),
-        "head": found.head.get((k, site)) if site else None,
-        "relevance": found.relevance.get((k, rule, site)) if site else None,
-        "score": found.score.get((k, rule)),
-        "collected": found.collected.get((k, rule)),
-        "uncovered": found.uncovered.get((rule, end), ()),
-        "assumed": found.assumed.get((rule, end), ()),
-    }
+    return replace(PassRequest.together(wishes), reading=True)
 
 
 def _join(chunks: Sequence[PassResult]) -> PassResult:
