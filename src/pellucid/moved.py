@@ -14,6 +14,9 @@ from typing import Any
 
 MODULES: Mapping[str, str] = {
     "blur": "numerics.blur",
+    "cli.known_boxes": "cli.locate_scores",
+    "cli.present": "cli.explain_text",
+    "cli.work": "cli.explain_job",
     "comparing": "comparison",
     "components": "numerics.connected_components",
     "dreaming": "feature_visualisation",

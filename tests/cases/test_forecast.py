@@ -57,7 +57,7 @@ def test_it_is_said_before_the_first_method_begins(tmp_path, monkeypatch, capsys
         said.append(capsys.readouterr().err)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("pellucid.cli.work.explain", explain)
+    monkeypatch.setattr("pellucid.cli.explain_job.explain", explain)
     command = [
         "explain",
         "sample:cat",

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 import pellucid
-from pellucid.cli.work import _record
+from pellucid.cli.explain_job import _record
 from pellucid.comparison import records
 from pellucid.inspection.strongest import Answers
 from pellucid.jobs import Store

@@ -70,10 +70,10 @@ def explain(ctx: click.Context, /, pictures: tuple[str, ...], as_json: bool, **g
     several pictures, those that are finished when the work is stopped are not explained again by the same command.
     """
     from pellucid.cli.dry_run import dry_run
+    from pellucid.cli.explain_job import explain_all
+    from pellucid.cli.explain_text import Presenter
     from pellucid.cli.outcome import as_document
-    from pellucid.cli.present import Presenter
     from pellucid.cli.request import Work, chosen_methods
-    from pellucid.cli.work import explain_all
     from pellucid.pictures import find_pictures
 
     call: Invocation = ctx.obj

@@ -66,7 +66,7 @@ def locate(ctx: click.Context, /, pictures: tuple[str, ...], as_json: bool, **gi
     out = results_folder(given["out"])
     model = load_model(given["spec"], given)
     if given["annotations"]:
-        from pellucid.cli.known_boxes import compare
+        from pellucid.cli.locate_scores import compare
 
         return compare(model, find_pictures(pictures), given, options, out, call.command, as_json=as_json)
     loop = _Loop(model, options, given, out, call.command, quiet=as_json)

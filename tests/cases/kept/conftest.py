@@ -6,7 +6,7 @@ from bright import NET, Fuse
 from PIL import Image
 from torch.nn.modules.module import register_module_forward_pre_hook
 
-from pellucid.cli import main, work
+from pellucid.cli import explain_job, main
 
 
 @pytest.fixture(autouse=True)
@@ -53,7 +53,7 @@ def command(few, tmp_path, monkeypatch, capsys):
 @pytest.fixture
 def explained(monkeypatch):
     """Names of the pictures that go through `explain`; Ctrl-C before one of them, if it is named."""
-    names, real = [], work.explain
+    names, real = [], explain_job.explain
 
     def explain(model, picture, *rest, **more):
         if picture.name == names.stop:
@@ -65,5 +65,5 @@ def explained(monkeypatch):
         stop = None
 
     names = Names()
-    monkeypatch.setattr(work, "explain", explain)
+    monkeypatch.setattr(explain_job, "explain", explain)
     return names

@@ -9,7 +9,7 @@ from bright import NET, compare, maps, top
 from PIL import Image
 
 import pellucid
-from pellucid.cli import main, work
+from pellucid.cli import explain_job, main
 from pellucid.report import saving
 
 
@@ -56,14 +56,14 @@ def test_explain_goes_on_for_exactly_the_same_question(command, explained, tmp_p
 
 def test_maps_are_on_disk_one_by_one(command, tmp_path, monkeypatch):
     """What is there when the last method begins; the pause between two times of saving is taken away."""
-    monkeypatch.setattr(work, "_PAUSE", -1.0)
-    monkeypatch.setattr(work, "_SHARE", -1.0)
+    monkeypatch.setattr(explain_job, "_PAUSE", -1.0)
+    monkeypatch.setattr(explain_job, "_SHARE", -1.0)
     seen = {}
 
     def tick(self, label, done, total):
         seen.setdefault(label, {path.name for path in (tmp_path / "out" / "0").glob("*")})
 
-    monkeypatch.setattr(work.Bar, "tick", tick)
+    monkeypatch.setattr(explain_job.Bar, "tick", tick)
     assert command("--out", "out", "-m", "occlusion,rise", "--rise.masks", "20", pictures="photos/0.png")[0] == 0
     assert "occlusion.png" not in seen["occlusion"]
     assert {"saliency.png", "grad-cam.png", "maps.npz", "report.html"} <= seen["occlusion"]
@@ -147,7 +147,7 @@ def test_newcomer_10_12_folders_of_classes_and_folders_in_python(command, tmp_pa
 
 def test_two_runs_on_one_folder_do_each_their_work(command, tmp_path):
     """The second explains the same pictures while the first is in the middle of them, and both say that all is done."""
-    real, inner = work.explain, []
+    real, inner = explain_job.explain, []
 
     def explain(model, picture, *rest, **more):
         found = real(model, picture, *rest, **more)
@@ -157,7 +157,7 @@ def test_two_runs_on_one_folder_do_each_their_work(command, tmp_path):
         return found
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(work, "explain", explain)
+        patch.setattr(explain_job, "explain", explain)
         code, _, err = command("--out", "out")
     assert (code, err) == (0, "")
     assert inner[0][0] == 0

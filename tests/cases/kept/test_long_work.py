@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from pellucid.cli import progress, work
+from pellucid.cli import explain_job, progress
 from pellucid.evaluation import trust
 
 
@@ -39,7 +39,7 @@ def test_newcomer_28_when_the_time_is_over_what_was_judged_stays(command, monkey
 
 def test_newcomer_28_long_work_is_foretold(command, monkeypatch, capsys):
     """A clock by which each look takes three seconds: RISE with 4,000 masks is long, its first chunk tells."""
-    real, seconds = work.explain, iter(range(0, 10**9, 3))
+    real, seconds = explain_job.explain, iter(range(0, 10**9, 3))
     with monkeypatch.context() as patch:
         patch.setattr(progress.time, "monotonic", lambda: next(seconds))
         bar = progress.Bar(1)
@@ -52,5 +52,5 @@ def test_newcomer_28_long_work_is_foretold(command, monkeypatch, capsys):
     def slow(*given, **more):
         return replace(real(*given, **more), seconds=100.0)
 
-    monkeypatch.setattr(work, "explain", slow)
+    monkeypatch.setattr(explain_job, "explain", slow)
     assert "The other 3 pictures take about 5 minutes." in command()[2]
