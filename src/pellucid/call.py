@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain
 from typing import Any
 
 import torch
@@ -136,8 +135,7 @@ def call_of(
 
 def read_pictures(model: Model, pictures: Any) -> tuple[Maps, tuple[Picture, ...]]:
     """The batch on the model's device, and the decoded pictures unless tensors were given."""
-    weight = next(chain(model.module.parameters(), model.module.buffers()), None)
-    device = torch.device("cpu") if weight is None else weight.device
+    device = model.device
     if device.type == "meta":
         raise Refused(f"{model.name} has no weights: they are on the device 'meta', which holds no values.")
     if isinstance(pictures, Tensor):

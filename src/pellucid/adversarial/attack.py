@@ -11,7 +11,7 @@ from torch import Tensor
 from pellucid import arguments
 from pellucid.adversarial.norms import NORMS, along, length, project, random_start
 from pellucid.capture.differentiable import DifferentiableForward, differentiable_forward
-from pellucid.contracts import Model
+from pellucid.contracts import Model, Preprocess
 from pellucid.errors import BadOption, BadOutput, unknown
 from pellucid.models.preprocessing import preprocessing_of
 
@@ -102,10 +102,9 @@ def fool(
     far = _distances(eps, pictures)
     steps = arguments.whole_number(steps, "steps", "at least one step", least=1)
     preprocess = preprocessing_of(model)
-    mean, std = (torch.tensor(v, dtype=pictures.dtype).view(1, -1, 1, 1) for v in (preprocess.mean, preprocess.std))
     with differentiable_forward(model, (), scores=True) as eyes:
-        before = class_scores(eyes, (pictures - mean) / std)
-        certain = eyes.measured((pictures - mean) / std).answers == "probabilities"
+        before = class_scores(eyes, preprocess.normalise(pictures))
+        certain = eyes.measured(preprocess.normalise(pictures)).answers == "probabilities"
         goal = _Goal(_wanted(before, labels, target), away=target is None, certain=certain)
         moved = pictures.clone()
         if attack == "pgd":
@@ -115,13 +114,13 @@ def fool(
         size = far if attack == "fgsm" else 1.5 * far / steps
         vanished = torch.zeros(len(pictures), dtype=torch.bool)
         for step in range(count):
-            slope, scores = _slope(eyes, moved, goal, mean, std)
+            slope, scores = _slope(eyes, moved, goal, preprocess)
             if step == 0:
                 vanished = ~(slope.isfinite().flatten(1).all(1) & (slope != 0).flatten(1).any(1)).cpu()
             else:
                 furthest.add(moved, scores)
             moved = project(moved + along(slope.nan_to_num(0, 0, 0), size, norm), pictures, far, norm, clip=clip)
-        furthest.add(moved, class_scores(eyes, (moved - mean) / std))
+        furthest.add(moved, class_scores(eyes, preprocess.normalise(moved)))
     return Fooled(pictures, furthest.pictures, before, furthest.scores, far, norm, vanished)
 
 
@@ -287,7 +286,7 @@ def _wanted(before: Tensor, labels: Tensor | None, target: int | None) -> Tensor
     return labels.long()
 
 
-def _slope(eyes: DifferentiableForward, moved: Tensor, goal: _Goal, mean: Tensor, std: Tensor) -> tuple[Tensor, Tensor]:
+def _slope(eyes: DifferentiableForward, moved: Tensor, goal: _Goal, preprocess: Preprocess) -> tuple[Tensor, Tensor]:
     """Where a goal is, at each picture's values from 0 to 1, and the scores there."""
     seen: list[Tensor] = []
 
@@ -295,4 +294,5 @@ def _slope(eyes: DifferentiableForward, moved: Tensor, goal: _Goal, mean: Tensor
         seen.append(scores.detach())
         return goal.loss(scores)
 
-    return eyes.slope((moved - mean) / std, loss) / std, seen[-1]
+    std = moved.new_tensor(preprocess.std)[:, None, None]
+    return eyes.slope(preprocess.normalise(moved), loss) / std, seen[-1]

@@ -44,14 +44,13 @@ def from_noise(
             f"Expected at least one picture and one step, and a probability up to 1; got {count}, {steps}, {sure}."
         )
     preprocess = preprocessing_of(model)
-    shape = (len(preprocess.mean), *nominal_size(preprocess))
+    shape = (preprocess.channels, *nominal_size(preprocess))
     noise = torch.stack([
         torch.rand(shape, generator=seeded(seed, k)) for k in range(count)
     ])  # fmt: skip
-    mean, std = (torch.tensor(v).view(1, -1, 1, 1) for v in (preprocess.mean, preprocess.std))
     with differentiable_forward(model, (), scores=True) as eyes:
-        before = after = class_scores(eyes, (noise - mean) / std)
-        measured, vanished = eyes.measured((noise - mean) / std), torch.zeros(count, dtype=torch.bool)
+        before = after = class_scores(eyes, preprocess.normalise(noise))
+        measured, vanished = eyes.measured(preprocess.normalise(noise)), torch.zeros(count, dtype=torch.bool)
         certain = measured.answers == "probabilities"
         if not 0 <= target < before.shape[1]:
             raise BadOption(f"Expected a class from 0 to {before.shape[1] - 1}, got {target}.")
@@ -62,11 +61,11 @@ def from_noise(
                 break
             some = unsure.to(pictures.device)
             slope = eyes.slope(
-                (pictures[some] - mean) / std,
+                preprocess.normalise(pictures[some]),
                 lambda scores: odds(scores, wanted[: len(scores)], certain=certain),
             )
             vanished[some.cpu()] = ~((slope != 0) & slope.isfinite()).flatten(1).any(1).cpu()
             slope = slope.nan_to_num(0, 0, 0)
             pictures[some] = (pictures[some] + RATE * slope.sign().to(pictures)).clamp(0, 1)
-            after = class_scores(eyes, (pictures - mean) / std)
+            after = class_scores(eyes, preprocess.normalise(pictures))
     return Fooled(noise, pictures, before, after, (pictures - noise).flatten(1).abs().amax(1), "linf", vanished)

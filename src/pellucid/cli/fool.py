@@ -187,8 +187,6 @@ def _answer(model: Any, scores: Any) -> tuple[str, dict[str, Any]]:
 
 def _sheet(model: Any, made: Any, texts: list[str], method: str) -> Any:
     """Before and after, what was added, and the heat maps."""
-    import torch
-
     from pellucid.api import explain
     from pellucid.contracts import Picture
     from pellucid.feature_visualisation.drawing import as_image
@@ -201,8 +199,7 @@ def _sheet(model: Any, made: Any, texts: list[str], method: str) -> Any:
     images = [as_image(made.before[0]), as_image(made.after[0])]
     # The numbers themselves are explained: as 8-bit pictures the smallest changes would be rounded away.
     preprocess = preprocessing_of(model)
-    mean, std = (torch.tensor(v).view(1, -1, 1, 1) for v in (preprocess.mean, preprocess.std))
-    given = [(pictures - mean) / std for pictures in (made.before, made.after)]
+    given = [preprocess.normalise(pictures) for pictures in (made.before, made.after)]
     found = [explain(model, tensor, method) for tensor in given]
     box = (0.0, 0.0, float(images[0].width), float(images[0].height))
     maps = [

@@ -39,8 +39,7 @@ class Work:
     @property
     def device(self) -> str:
         """Where the model runs."""
-        weight = next(self.model.module.parameters(), None)
-        return "cpu" if weight is None else str(weight.device)
+        return str(self.model.device)
 
     @property
     def question(self) -> str:

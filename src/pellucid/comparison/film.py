@@ -74,8 +74,7 @@ def _chosen(points: int) -> list[int]:
 
 def as_image(tensor: Tensor, preprocess: Preprocess) -> Image.Image:
     """A model's input `[channel, row, column]` as the picture that it stands for."""
-    mean, std = (torch.tensor(each, dtype=torch.float64)[:, None, None] for each in (preprocess.mean, preprocess.std))
-    values = ((tensor.detach().cpu().double() * std + mean) * 255).round().clamp(0, 255).to(torch.uint8)
+    values = (preprocess.denormalise(tensor.detach().cpu().double()) * 255).round().clamp(0, 255).to(torch.uint8)
     if len(values) == 1:
         return Image.fromarray(values[0].numpy())
     return Image.fromarray(values.permute(1, 2, 0).contiguous().numpy())

@@ -6,7 +6,6 @@ from collections.abc import Hashable
 from functools import cache, partial
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from pellucid.capture.differentiable import DifferentiableForward, in_graph
@@ -28,9 +27,7 @@ class ObjectiveEvaluator:
     ) -> None:  # fmt: skip
         self.model, self.eyes, self.objective = model, eyes, objective
         self.preprocess, self.fed = preprocess, fed
-        self.mean, self.std = (torch.tensor(v).view(1, -1, 1, 1) for v in (preprocess.mean, preprocess.std))
-        device = next((p.device for p in model.module.parameters()), torch.device("cpu"))
-        self.device = device
+        self.device = model.device
         self.kept: dict[Hashable, Any] = {}
         self.photograph = cache(self._photograph)
         self.of_photograph = cache(self._of_photograph)
@@ -39,11 +36,11 @@ class ObjectiveEvaluator:
     def input(self, pictures: Tensor) -> Tensor:
         """What the network is given."""
         sized = pictures if self.fed is None else resize(pictures, self.fed)
-        return ((sized - self.mean) / self.std).to(self.device)
+        return self.preprocess.normalise(sized).to(self.device)
 
     def judged(self, pictures: Tensor) -> tuple[Tensor, Tensor | None]:
         """Pictures with the network's channels only, and their opacity if they have one; see `over_grey`."""
-        return over_grey(pictures, self.mean.shape[1])
+        return over_grey(pictures, self.preprocess.channels)
 
     def value(self, pictures: Tensor, moved: Tensor, *, rescue: bool) -> Tensor:
         """Of each picture, `[batch]`; views of one picture count together by their mean."""

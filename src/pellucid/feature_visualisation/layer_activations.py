@@ -11,7 +11,6 @@ from pellucid.capture.receptive import ReceptiveField, receptive_fields
 from pellucid.capture.running import guarded
 from pellucid.contracts import Grid, Model, Preprocess, Site
 from pellucid.errors import TraceLeft
-from pellucid.inspection.inputs import device_of
 from pellucid.numerics import full_precision
 
 
@@ -45,7 +44,7 @@ def takes(model: Model, channels: int, *sizes: tuple[int, int]) -> bool:
     try:
         with differentiable_forward(model, [], scores=True) as eyes:
             for rows, columns in sizes:
-                eyes.check(torch.zeros(1, channels, rows, columns, device=device_of(model)))
+                eyes.check(torch.zeros(1, channels, rows, columns, device=model.device))
     except (KeyboardInterrupt, TraceLeft):
         raise
     except BaseException:  # noqa: BLE001 - whatever it says, it does not take them
@@ -54,8 +53,7 @@ def takes(model: Model, channels: int, *sizes: tuple[int, int]) -> bool:
 
 
 def _given(model: Model, pictures: Tensor, preprocess: Preprocess) -> Tensor:
-    mean, std = (pictures.new_tensor(v).view(1, -1, 1, 1) for v in (preprocess.mean, preprocess.std))
-    return ((pictures - mean) / std).to(device_of(model))
+    return preprocess.normalise(pictures).to(model.device)
 
 
 def _maps(model: Model, site: Site, given: Tensor) -> tuple[Tensor, dict[Site, Grid | None]]:

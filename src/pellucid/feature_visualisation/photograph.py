@@ -6,7 +6,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from pellucid.contracts import Preprocess
@@ -52,5 +51,4 @@ def name_of(picture: Any) -> str:
 
 def photograph(source: Any, preprocess: Preprocess) -> Tensor:
     """A picture as the network would see it, before normalisation: `[1, channel, row, column]`, 0 to 1."""
-    mean, std = (torch.tensor(v).view(-1, 1, 1) for v in (preprocess.mean, preprocess.std))
-    return (prepare(source, preprocess).tensor * std + mean).clamp(0, 1)[None]
+    return preprocess.denormalise(prepare(source, preprocess).tensor).clamp(0, 1)[None]

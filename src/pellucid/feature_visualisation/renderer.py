@@ -24,7 +24,6 @@ from pellucid.feature_visualisation.settings import RunSettings
 from pellucid.feature_visualisation.transforms import Transform, find_transform
 from pellucid.feature_visualisation.transparency import LaidOver
 from pellucid.feature_visualisation.visualisation import Visualisation
-from pellucid.inspection.inputs import device_of
 from pellucid.models.preprocessing import preprocessing_of
 
 _OPAQUE = (
@@ -166,7 +165,7 @@ def _chunk(model: Model, wanted: Objective, count: int, shape: tuple[int, ...], 
     """Pictures to be optimised together."""
     if count <= 1 or any(part.together for part in wanted.walk()):
         return max(1, count)
-    return at_once(model, torch.zeros(1, *shape, device=device_of(model)), transform.crops)
+    return at_once(model, torch.zeros(1, *shape, device=model.device), transform.crops)
 
 
 def _check(wanted: Objective, count: int, chunk: int, transform: Transform) -> None:

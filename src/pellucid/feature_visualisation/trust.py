@@ -135,9 +135,7 @@ def _values(model: Model, unit: Objective, pictures: Tensor, preprocess: Preproc
 
 def _answers(model: Model, unit: Objective, pictures: Tensor, preprocess: Preprocess) -> dict[str, NDArray[Any]]:
     """Per layer the channels' mean answers, `[picture, channel]`."""
-    mean, std = (pictures.new_tensor(v).view(1, -1, 1, 1) for v in (preprocess.mean, preprocess.std))
-    device = next((p.device for p in model.module.parameters()), torch.device("cpu"))
-    given = ((pictures - mean) / std).to(device)
+    given = preprocess.normalise(pictures).to(model.device)
     with guarded(model.module):
         found = survey(model, given[:1]).candidates
         grids = {each.site: each.grid for each in found}

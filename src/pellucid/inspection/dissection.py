@@ -16,7 +16,6 @@ from pellucid.capture.running import guarded
 from pellucid.contracts import Model, Picture, Site
 from pellucid.errors import BadOption
 from pellucid.inspection.concept_masks import covered, upright
-from pellucid.inspection.inputs import device_of
 from pellucid.models.preprocessing import preprocessing_of
 from pellucid.models.wrap import wrap
 from pellucid.numerics import full_precision, resize
@@ -135,7 +134,7 @@ def _maps(model: Model, site: Site, read: Sequence[Picture]) -> Tensor:
     parts = []
     with guarded(model.module):
         for start in range(0, len(read), _AT_ONCE):
-            image = torch.stack([p.tensor for p in read[start : start + _AT_ONCE]]).to(device_of(model))
+            image = torch.stack([p.tensor for p in read[start : start + _AT_ONCE]]).to(model.device)
             values = activations(model, image, [site])[site]
             parts.append(full_precision(read_grid(model, site, values, image).to_maps(values)).cpu())
     return torch.cat(parts)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import chain
 from typing import Any
 
 import torch
@@ -13,12 +12,6 @@ from pellucid.errors import BadOption
 from pellucid.models.preprocessing import nominal_size
 
 _CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
-
-
-def device_of(model: Model) -> torch.device:
-    """Where the model's weights are; the CPU if it has none."""
-    weight = next(chain(model.module.parameters(), model.module.buffers()), None)
-    return torch.device("cpu") if weight is None else weight.device
 
 
 def read_input(
@@ -41,12 +34,12 @@ def read_input(
     if isinstance(picture, Tensor):
         if picture.ndim < 2 or not len(picture):
             raise BadOption(f"Expected a tensor with a batch axis and at least one sample, got {list(picture.shape)}.")
-        return picture.detach().to(device_of(model)), None
+        return picture.detach().to(model.device), None
     if picture is not None and model.preprocess is not None:
         from pellucid.pictures import prepare
 
         found = picture if isinstance(picture, Picture) else prepare(picture, model.preprocess)
-        return found.tensor[None].to(device_of(model)), found
+        return found.tensor[None].to(model.device), found
     if shape is None:
         square = (size, size) if isinstance(size, int) else size
         square = square or (nominal_size(model.preprocess) if model.preprocess else None)
@@ -58,11 +51,11 @@ def read_input(
     if not shape or any(not isinstance(n, int) or n < 1 for n in shape):
         raise BadOption(f"Expected the shape of one sample, such as (3, 224, 224) or (1, 16000), got {shape!r}.")
     noise = torch.randn(1, *shape, generator=torch.Generator("cpu").manual_seed(0), dtype=torch.float32, device="cpu")
-    return noise.to(device_of(model)), None
+    return noise.to(model.device), None
 
 
 def _channels(model: Model) -> int:
     if model.preprocess:
-        return len(model.preprocess.mean)
+        return model.preprocess.channels
     first = next((part for part in model.module.modules() if isinstance(part, _CONVOLUTIONS)), None)
     return 3 if first is None else first.in_channels

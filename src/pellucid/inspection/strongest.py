@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from pellucid.capture.passes import activations, read_grid
 from pellucid.contracts import Model, Picture, Site
 from pellucid.errors import PellucidError, TraceLeft
-from pellucid.inspection.inputs import device_of
 from pellucid.jobs import Store, content_of
 from pellucid.models.preprocessing import preprocessing_of
 from pellucid.numerics import full_precision
@@ -164,7 +163,7 @@ class HitSearch:
         return prepare(found.source, preprocessing_of(self.model), found.name)
 
     def _answers(self, pictures: Sequence[Picture]) -> list[Answers]:
-        image = torch.stack([picture.tensor for picture in pictures]).to(device_of(self.model))
+        image = torch.stack([picture.tensor for picture in pictures]).to(self.model.device)
         values = activations(self.model, image, [self.site])[self.site]
         maps = full_precision(read_grid(self.model, self.site, values, image).to_maps(values)).cpu()
         best, place = maps.flatten(2).max(2)

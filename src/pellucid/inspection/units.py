@@ -16,7 +16,6 @@ from pellucid.capture.receptive import ReceptiveField, receptive_fields
 from pellucid.capture.running import guarded
 from pellucid.contracts import Model, Picture, Site
 from pellucid.errors import BadOption, BadPicture, Cancelled
-from pellucid.inspection.inputs import device_of
 from pellucid.inspection.strongest import Hit, HitSearch
 from pellucid.jobs import Store, over, question
 from pellucid.models.preprocessing import preprocessing_of
@@ -152,7 +151,7 @@ def _find_field(result: TopPictures, every: Sequence[PictureRef]) -> KeyboardInt
     if readable is None or preprocess.size is None:
         return None
     try:
-        image = prepare(readable.source, preprocess).tensor[None].to(device_of(result.model))
+        image = prepare(readable.source, preprocess).tensor[None].to(result.model.device)
         values = activations(result.model, image, [result.site])[result.site]
         grid = read_grid(result.model, result.site, values, image)
         result.field = receptive_fields(result.model, image, {result.site: grid})[result.site]

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Sequence
+from itertools import count as count_from
 from typing import Any
 
 from pellucid.api import explain
 from pellucid.contracts import Model
-from pellucid.errors import BadOption, BadPicture, BadSite, Cancelled, TraceLeft, UnknownName
-from pellucid.jobs.run import in_words
+from pellucid.errors import BadOption, BadPicture, BadSite, Cancelled, UnknownName
+from pellucid.jobs import over
 from pellucid.localisation.localisation import locate
 from pellucid.localisation.tally import FoundBoxes, Report, Tally
 from pellucid.localisation.truth import Thing, Truth
@@ -70,26 +71,26 @@ def score(
         chosen, rest = order[:count], order[count:]  # not by name: in other folders there may be others of that name
     else:
         chosen, rest = ([p for p in order if (p[1].name in set(held_out)) == wanted] for wanted in (True, False))
-    done = 0
-
+    done = count_from(1)
     notes: list[str] = []
 
-    def every(pairs: Sequence[tuple[Any, Truth]], what: str) -> Iterator[tuple[Truth, FoundBoxes]]:
-        nonlocal done
-        for picture, written in pairs:
-            done += 1
-            try:
-                found = _look(model, picture, written, method, {"seed": seed, **how})
-            except (KeyboardInterrupt, TraceLeft):
-                raise
-            except BaseException as error:  # nothing that one picture raises may stop the others
-                if isinstance(error, BadOption | BadSite | UnknownName) and not tuning.pictures + tally.pictures:
-                    raise  # the call is wrong, not this picture
-                notes.append(f"Left out: {in_words(error, str(picture))}")
-                continue
-            yield found
+    def every(pairs: Sequence[tuple[Any, Truth]], what: str, use: Callable[[Truth, FoundBoxes], None]) -> None:
+        """Look at each picture and use what was found at once, so that no maps are kept."""
+
+        def tick(_: object) -> None:
             if progress:
-                progress(what, done, len(order))
+                progress(what, next(done), len(order))
+
+        def one(pair: tuple[Any, Truth]) -> None:
+            use(*_look(model, *pair, method, {"seed": seed, **how}))
+
+        outcome = over(pairs, one, name=lambda pair: str(pair[0]), each=tick)
+        if outcome.interrupted is not None:
+            raise outcome.interrupted
+        wrong = [f.error for f in outcome.failed if isinstance(f.error, BadOption | BadSite | UnknownName)]
+        if wrong and not tuning.pictures + tally.pictures:
+            raise wrong[0]  # the call is wrong, not the pictures
+        notes.extend(f"Left out: {failure.error}" for failure in outcome.failed)
 
     if held_out and not chosen:
         notes.append(f"Too few pictures ({len(order)}) to hold some out: no threshold was chosen.")
@@ -98,13 +99,11 @@ def score(
     tuning, tally = Tally(), Tally()
     threshold, centre = None, _UNTRIED
     try:
-        for truth, found in every(chosen, "choosing a threshold"):
-            tuning.add(truth, found, None, centre)
+        every(chosen, "choosing a threshold", lambda truth, found: tuning.add(truth, found, None, centre))
         if tuning.pictures:
             threshold = tuning.best_threshold() if how.get("by", "threshold") == "threshold" else None
             centre = tuning.best_centre()
-        for truth, found in every(rest, "scoring"):
-            tally.add(truth, found, threshold, centre)
+        every(rest, "scoring", lambda truth, found: tally.add(truth, found, threshold, centre))
     except KeyboardInterrupt as stop:
         said = f"Interrupted: {tally.pictures} of {len(rest)} pictures are scored."
         finished = tally.report(threshold, centre, tuning.pictures, [*notes, said], seed) if tally.pictures else None

@@ -54,7 +54,7 @@ def prepare(
     image, notes = decode(source, max_pixels=most, name=name, check=lambda size: _plan(size, preprocess, called, most))
     if preprocess.transform is not None:
         return _by_function(image, preprocess, preprocess.transform, called, notes)
-    if len(preprocess.mean) == 1:
+    if preprocess.channels == 1:
         image = image.convert("L")
     name = called
     size, box = _plan(image.size, preprocess, name, most)
@@ -71,8 +71,8 @@ def _by_function(
 ) -> Picture:
     """What the user's own function makes of a picture; where it puts its pixels is measured."""
     tensor = applied(transform, image)
-    if len(tensor) != len(preprocess.mean):
-        raise BadOption(f"The function given as preprocess gave {len(tensor)} channels, not {len(preprocess.mean)}.")
+    if len(tensor) != preprocess.channels:
+        raise BadOption(f"The function given as preprocess gave {len(tensor)} channels, not {preprocess.channels}.")
     box = part_shown(preprocess, image.size)
     if box is not None:
         return Picture(name, image, tensor, box, notes)
@@ -89,8 +89,7 @@ _UNPLACED = (
 
 def _denormalised(tensor: Tensor, preprocess: Preprocess) -> Image.Image:
     """The model's input as a picture of the same size."""
-    mean, std = (torch.tensor(values)[:, None, None] for values in (preprocess.mean, preprocess.std))
-    pixels = (tensor * std + mean).clamp(0, 1).mul(255).round().to(torch.uint8).permute(1, 2, 0).numpy()
+    pixels = preprocess.denormalise(tensor).clamp(0, 1).mul(255).round().to(torch.uint8).permute(1, 2, 0).numpy()
     return Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else np.ascontiguousarray(pixels))
 
 
@@ -124,7 +123,7 @@ def cut(size: tuple[int, int], rows: int, columns: int) -> tuple[int, int, int, 
 def resized(source: Source, preprocess: Preprocess) -> Image.Image:
     """A picture as `prepare` resizes it, before the central crop; grey for one mean."""
     image, _ = decode(source)
-    image = image.convert("L") if len(preprocess.mean) == 1 else image
+    image = image.convert("L") if preprocess.channels == 1 else image
     size, _ = _plan(image.size, preprocess, _name(source), allowed_pixels())
     return image.resize(size, _FILTERS[preprocess.interpolation]) if size != image.size else image
 

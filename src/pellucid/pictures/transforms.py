@@ -148,8 +148,7 @@ def _seen(preprocess: Preprocess, size: tuple[int, int], axis: int) -> NDArray[n
     ramp = np.round(low + (high - low) * (np.arange(length) + 0.5) / length).astype(np.uint8)
     plane = np.broadcast_to(ramp if axis else ramp[:, None], (height, width))
     made = applied(preprocess.transform or _nothing, Image.fromarray(np.repeat(plane[:, :, None], 3, axis=2)))
-    mean, std = (torch.tensor(values)[:, None, None] for values in (preprocess.mean, preprocess.std))
-    levels = 255 * (made * std + mean).mean(0).double().numpy()
+    levels = 255 * preprocess.denormalise(made).mean(0).double().numpy()
     seen: NDArray[np.float64] = (levels - low) / (high - low)
     return seen
 

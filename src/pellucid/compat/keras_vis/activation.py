@@ -98,15 +98,13 @@ class _Range:
         """Values of the range as the network takes them; those of one without preprocessing stay as they are."""
         if self.preprocess is None:
             return values
-        mean, std = self._normalising(self.preprocess, values)
-        return ((values - self.low) / (self.high - self.low) - mean) / std
+        return self.preprocess.normalise((values - self.low) / (self.high - self.low))
 
     def to_picture(self, given: Tensor) -> Tensor:
         """The way back."""
         if self.preprocess is None:
             return given
-        mean, std = self._normalising(self.preprocess, given)
-        return (given * std + mean) * (self.high - self.low) + self.low
+        return self.preprocess.denormalise(given) * (self.high - self.low) + self.low
 
     def read(self, model: Model, picture: Any) -> Tensor:
         """A picture to start from, as the network takes it."""
@@ -121,13 +119,8 @@ class _Range:
             raise BadOption("How large is the input? Say pellucid.wrap(model, size=224), or give a seed_input.")
         drawn = torch.Generator().manual_seed(torch.initial_seed() % 2**63)
         noise = torch.rand(1, len(preprocess.mean), *preprocess.size, generator=drawn)
-        device = next((p.device for p in model.module.parameters()), noise.device)
         even = (noise - noise.mean()) / noise.std()
-        return self.to_input(even * _SPREAD * (self.high - self.low) + (self.low + self.high) / 2).to(device)
-
-    def _normalising(self, known: Preprocess, like: Tensor) -> tuple[Tensor, Tensor]:
-        mean, std = (torch.tensor(v).to(like).view(1, -1, 1, 1) for v in (known.mean, known.std))
-        return mean, std
+        return self.to_input(even * _SPREAD * (self.high - self.low) + (self.low + self.high) / 2).to(model.device)
 
 
 class _Descent:

@@ -61,8 +61,7 @@ def as_input(model: Model, picture: Any) -> Tensor:
         found = prepare(picture, preprocessing_of(model)).tensor[None]
     if found.dim() != 4 or len(found) != 1:
         raise BadOption(f"Expected one picture, got shape {list(found.shape)}.")
-    device = next((p.device for p in model.module.parameters()), found.device)
-    return found.detach().to(device)
+    return found.detach().to(model.device)
 
 
 def filters_of(value: Tensor, wanted: Filters, site: Site) -> Tensor:

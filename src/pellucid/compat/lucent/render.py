@@ -97,9 +97,8 @@ def render_vis(
         first = image.pictures()
     seen = _preprocess(model, first, on=preprocess)
     fed = _fed((first.shape[2], first.shape[3]), fixed_image_size)
-    mean, std = (torch.tensor(v).view(1, -1, 1, 1) for v in (seen.mean, seen.std))
     small = torch.nn.functional.interpolate(first, fed) if fed else first
-    objective = bind(as_objective(objective_f), model, (small - mean) / std) / float(len(first))
+    objective = bind(as_objective(objective_f), model, seen.normalise(small)) / float(len(first))
     kept: list[Tensor] = []
     says = _Says(verbose=verbose, progress=progress, steps=wanted[-1])
 
