@@ -15,7 +15,17 @@ pellucid.keep_freed_memory()  # as the command line does; the peers in this proc
 
 import torch  # noqa: E402
 
-from benchmarks import box_sizes, dreams, hiding, judging, localisation, many_passes, peers, records  # noqa: E402
+from benchmarks import (  # noqa: E402
+    box_sizes,
+    dreams,
+    hiding,
+    judging,
+    localisation,
+    many_passes,
+    peers,
+    records,
+    several_targets,
+)
 from benchmarks.measure import (  # noqa: E402
     Row,
     at_most,
@@ -175,7 +185,7 @@ def relevance(device: str) -> Iterator[Row]:
 
 PARTS = [
     cam_family, panel, gradients, relevance, *hiding.PARTS, rise, ablation, *many_passes.PARTS, cold_start, memory,
-    *localisation.PARTS, *box_sizes.PARTS, *dreams.PARTS, *judging.PARTS,
+    *several_targets.PARTS, *localisation.PARTS, *box_sizes.PARTS, *dreams.PARTS, *judging.PARTS,
 ]  # fmt: skip
 
 
