@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import importlib
+import pkgutil
+from collections.abc import Iterator
 from dataclasses import is_dataclass
 from functools import cache
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from pellucid.errors import BadResult
 from pellucid.storage.values import NAME, from_file
 
-MODULES = (
-    "comparison", "comparison.comparison", "contracts", "engine.layers", "engine.planned", "evaluation",
-    "evaluation.lead", "explanation", "feature_visualisation", "held", "inspection", "inspection.activations",
-    "inspection.filters", "inspection.graph", "inspection.structure", "capture.receptive", "capture.operators",
-    "localisation", "localisation.graph_cut", "localisation.located", "localisation.rules", "localisation.segments",
-    "feature_visualisation.recipe", "feature_visualisation.trust_panel", "feature_visualisation.visualisation",
-    "targets", "targets.base", "targets.classes", "targets.custom", "targets.detections", "targets.reading",
-    "targets.regions", "targets.rows", "targets.similarity", "targets.somewhere",
+PARTS = (
+    "capture", "comparison", "contracts", "engine", "evaluation", "explanation", "feature_visualisation", "held",
+    "inspection", "localisation", "targets",
 )  # fmt: skip
 """Where the values are at home that a saved result may be made of; no others are made from a file."""
 
@@ -74,10 +72,17 @@ def class_of(name: str) -> type:
 
 @cache
 def _classes() -> dict[str, type]:
-    modules = [importlib.import_module(f"pellucid.{name}") for name in MODULES]
+    modules = [module for part in PARTS for module in _all_of(importlib.import_module(f"pellucid.{part}"))]
     return {
         each.__name__: each
         for module in modules
         for each in vars(module).values()
         if isinstance(each, type) and is_dataclass(each) and each.__module__.startswith("pellucid.")
     }
+
+
+def _all_of(part: ModuleType) -> Iterator[ModuleType]:
+    """A module, and if it is a package all that are in it."""
+    yield part
+    for each in pkgutil.walk_packages(getattr(part, "__path__", ()), f"{part.__name__}."):
+        yield importlib.import_module(each.name)
