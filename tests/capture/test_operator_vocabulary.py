@@ -308,6 +308,7 @@ BESIDE = {"moving", "joining", "constant"}
 """Traits of what any operator may do on its way: shapes, copies, constants."""
 ELSEWHERE = frozenset(
     """
+    _scaled_dot_product_fused_attention_overrideable scaleddotproductfusedattentionoverrideable
     _convolution convolution_overrideable cudnn_convolution mkldnn_convolution cudnn_grid_sampler cudnn_batch_norm
     miopen_batch_norm _fused_rms_norm native_dropout _addmm_activation _cudnn_rnn cudnn_rnn quantized_lstm quantized_gru
     _scaled_dot_product_cudnn_attention _scaled_dot_product_efficient_attention _scaled_dot_product_flash_attention

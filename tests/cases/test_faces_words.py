@@ -62,7 +62,7 @@ def test_newcomer_14_misuse_is_a_document_too(run, arguments, kind):
 @pytest.mark.parametrize("arguments", [("models",), ("methods",), ("methods", "lime"), ("layers", "zoo:lenet5")])
 def test_newcomer_14_every_document_has_a_version(run, arguments):
     code, out, _ = run(*arguments, "--json")
-    assert (code, json.loads(out)["schema_version"]) == (0, 1)
+    assert (code, json.loads(out)["schema_version"]) == (0, 2 if arguments[0] == "layers" else 1)
 
 
 def test_newcomer_15_help_fits_and_has_no_marks(run):

@@ -19,7 +19,13 @@ def test_the_table_and_the_files(run, draw, folder):
     for said in ("tiny, 2 of 2 pictures", "deletion", "lower is better", "(random)", " to ", "on 2 pictures", "rank"):
         assert said in text, said
     out = folder / "pellucid-out"
-    assert {p.name for p in out.iterdir()} == {"comparison.html", "comparison.json", "scores.csv", "scores"}
+    assert {p.name for p in out.iterdir()} == {
+        "comparison.html",
+        "comparison.json",
+        "result.npz",
+        "scores.csv",
+        "scores",
+    }
     assert json.loads((out / "comparison.json").read_text())["metrics"][0]["options"]["steps"] == 4
 
 

@@ -26,6 +26,7 @@ def test_a_real_network_explains_a_real_photograph(run, folder):
         "maps.npz",
         "manifest.json",
         "report.html",
+        "result.npz",
     }
     with Image.open(out / "grad-cam.png") as image:
         assert image.size == (451, 300)

@@ -17,7 +17,7 @@ def test_json_and_files(run, folder):
     found = json.loads(run("inspect", "nets.py", "--size", "12", "--out", "seen", "--json").out)
     assert found["input"] == [1, 3, 12, 12]
     assert found["multiply_adds"] == sum(m["multiply_adds"] for m in found["modules"][1:])
-    names = ["filters", "graph.svg", "inspection.html", "inspection.json", "structure.csv"]
+    names = ["filters", "graph.svg", "inspection.html", "inspection.json", "result.npz", "structure.csv"]
     assert sorted(p.name for p in (folder / "seen").iterdir()) == names
 
 

@@ -131,7 +131,7 @@ def test_what_is_saved(tmp_path):
     found = pellucid.locate(colour_model(32, resize=32), picture, "cam", objects=2)
     out = found.save(tmp_path / "out")
     folder = out / "picture"
-    assert {path.name for path in out.iterdir()} == {"picture", "localisation.json"}
+    assert {path.name for path in out.iterdir()} == {"picture", "localisation.json", "result.npz"}
     assert {path.name for path in folder.iterdir()} == {
         "boxes.png", "mask-1.png", "mask-2.png", "maps.npz", "manifest.json",
     }  # fmt: skip

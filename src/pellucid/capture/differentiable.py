@@ -250,7 +250,7 @@ class _Redirected(Rewriting):
         self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         kwargs = kwargs or {}
-        found = as_rectifier(func, args, kwargs) if torch.is_grad_enabled() else None
+        found = as_rectifier(func, args, kwargs, exact=True) if torch.is_grad_enabled() else None
         if found is None or not found[0].requires_grad:
             return func(*args, **kwargs)
         x, ceiling, in_place = found

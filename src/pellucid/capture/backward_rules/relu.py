@@ -116,7 +116,7 @@ class Rectifiers(Rewriting):
         self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         kwargs = kwargs or {}
-        found = as_rectifier(func, args, kwargs) if torch.is_grad_enabled() else None
+        found = as_rectifier(func, args, kwargs, exact=True) if torch.is_grad_enabled() else None
         covered = found is not None and found[0].requires_grad
         call = (func, args, kwargs)
         if self._by_hand is None or self._familiar is None or self._familiar.has(call):
@@ -229,8 +229,13 @@ def _kept(func: Any, *, in_place: bool) -> str:
     return "mask" if in_place else "input"
 
 
-def as_rectifier(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Tensor, float, bool] | None:
-    """The input, ceiling and in-place flag if this call is min(max(x, 0), c); None if it is anything else."""
+def as_rectifier(
+    func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], *, exact: bool = False
+) -> tuple[Tensor, float, bool] | None:
+    """The input, ceiling and in-place flag if this call is min(max(x, 0), c); None if it is anything else.
+
+    With `exact` only where torch's gradient is that of a ReLU in 0 too: a bound that is a tensor gets half of it there.
+    """
     operator = called(func)
     rule = RULES.get(operator) if operator else None
     if operator is None or rule is None:
@@ -238,6 +243,8 @@ def as_rectifier(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tu
     try:
         named = operator.bind(args, kwargs, func)
     except TypeError:  # unexpected arguments: not a call that we know
+        return None
+    if exact and isinstance(named.get("min"), Tensor):
         return None
     ceiling = None if "out" in named else rule(named)
     if ceiling is None:

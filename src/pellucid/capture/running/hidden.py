@@ -20,7 +20,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.weak import WeakTensorKeyDictionary
 
-from pellucid.capture.operators import ADDING, FACTORS, depends
+from pellucid.capture.operators import ADDING, FACTORS, called, depends
 from pellucid.capture.running.feeding import feed, forward, input_type, manner
 from pellucid.capture.running.modules import walk
 from pellucid.capture.running.parameters import frozen
@@ -153,4 +153,4 @@ def _counts(func: Any, value: Any) -> bool:
     """Whether a value is a number to compute with, and not a size, a place or a setting."""
     if isinstance(value, Tensor):
         return value.layout == torch.strided
-    return isinstance(value, bool | float) or (isinstance(value, int) and func in ADDING | FACTORS)
+    return isinstance(value, bool | float) or (isinstance(value, int) and called(func) in ADDING | FACTORS)
