@@ -8,7 +8,7 @@ from pellucid.contracts.choice import Choice, ChosenBy
 from pellucid.contracts.evidence import Attentions, Evidence
 from pellucid.contracts.geometry import Canvas, Frame
 from pellucid.contracts.layers import Grid, JoinedSites, Layout, Site
-from pellucid.contracts.method import Method, Passes, Reference, RegistryEntry
+from pellucid.contracts.method import DescribedFunction, Method, Passes, Reference, RegistryEntry
 from pellucid.contracts.metric import (
     NO_PROBABILITY,
     ROUNDING,
@@ -48,6 +48,7 @@ __all__ = [
     "ChosenBy",
     "Classes",
     "Cost",
+    "DescribedFunction",
     "Evaluation",
     "Evidence",
     "Frame",

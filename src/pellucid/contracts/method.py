@@ -62,7 +62,29 @@ class Passes:
 
 
 @dataclass(frozen=True)
-class RegistryEntry:
+class DescribedFunction:
+    """A function that says of itself what its options are.
+
+    Attributes:
+        function: callable whose keyword-only parameters are its options.
+    """
+
+    function: Callable[..., Any]
+
+    @cached_property
+    def options(self) -> Mapping[str, Any]:
+        """Option names with their default values."""
+        parameters = inspect.signature(self.function).parameters.values()
+        return {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY}
+
+    @property
+    def summary(self) -> str:
+        """The first line of the function's docstring."""
+        return (inspect.getdoc(self.function) or "").partition("\n")[0]
+
+
+@dataclass(frozen=True)
+class RegistryEntry(DescribedFunction):
     """A function of a registry and the facts about it: what methods and metrics share.
 
     Attributes:
@@ -75,7 +97,6 @@ class RegistryEntry:
         reserved: names of parameters that are filled in; all others are the user's options.
     """
 
-    function: Callable[..., Any]
     id: str
     title: str
     reference: Reference
@@ -88,17 +109,6 @@ class RegistryEntry:
         """The names that the function asks for: of all parameters that are no options."""
         parameters = inspect.signature(self.function).parameters.values()
         return frozenset(p.name for p in parameters if p.kind is not p.KEYWORD_ONLY)
-
-    @cached_property
-    def options(self) -> Mapping[str, Any]:
-        """Option names with their default values."""
-        parameters = inspect.signature(self.function).parameters.values()
-        return {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY}
-
-    @property
-    def summary(self) -> str:
-        """The first line of the function's docstring."""
-        return (inspect.getdoc(self.function) or "").partition("\n")[0]
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from functools import cache, cached_property
 from types import MappingProxyType
 from typing import Any, ClassVar
 
-from pellucid.contracts import Reference
+from pellucid.contracts import DescribedFunction, Reference
 from pellucid.errors import BadOption, unknown
 from pellucid.feature_visualisation.recipe import RECIPES, Recipe
 from pellucid.feature_visualisation.renderer import Renderer
@@ -27,7 +27,7 @@ _CHOICES = frozenset(each.name for each in fields(Recipe))
 
 
 @dataclass(frozen=True)
-class CompositeRecipe:
+class CompositeRecipe(DescribedFunction):
     """A recipe and the facts about it.
 
     Attributes:
@@ -58,17 +58,6 @@ class CompositeRecipe:
         """Wishes that need not be met."""
         parameters = inspect.signature(self.function).parameters
         return frozenset(name for name in self.needs if parameters[name].default is not inspect.Parameter.empty)
-
-    @cached_property
-    def options(self) -> Mapping[str, Any]:
-        """Option names with their default values."""
-        parameters = inspect.signature(self.function).parameters.values()
-        return {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY}
-
-    @property
-    def summary(self) -> str:
-        """The first line of the function's docstring."""
-        return (inspect.getdoc(self.function) or "").partition("\n")[0]
 
 
 @cache
