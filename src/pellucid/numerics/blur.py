@@ -7,21 +7,20 @@ from torch import Tensor
 
 from pellucid.contracts import Maps
 from pellucid.errors import BadOption
-from pellucid.numerics.tensors import product
+from pellucid.numerics.tensors import along_axes
 
 _FURTHEST = 1_000_000
 """Pixels that a kernel reaches: no picture is as wide, and what is left of one is its mean."""
 
 
 def gaussian_blur(maps: Maps, sigma: Tensor, truncate: float = 4.0) -> Maps:
-    """Blur `[n, channel, row, column]` by `sigma` `[n]` pixels, each row by its own; 0 leaves it as it is.
+    """Blur `[n, channel, *axes]` by `sigma` `[n]` places, each row by its own; 0 leaves it as it is.
 
-    The kernel reaches `truncate` times sigma and the world outside the picture is 0, as in
+    The kernel reaches `truncate` times sigma and the world outside of a map is 0, as in
     `scipy.ndimage.gaussian_filter` with `mode="constant"`. A convolution with a different kernel for each row
-    is one product with banded matrices.
+    is one product with a banded matrix along each axis.
     """
-    down, across = (_kernel(length, sigma.to(maps.dtype), truncate)[:, None] for length in maps.shape[2:])
-    return product(product(down, maps), across)
+    return along_axes(maps, [_kernel(length, sigma.to(maps.dtype), truncate)[:, None] for length in maps.shape[2:]])
 
 
 def _kernel(length: int, sigma: Tensor, truncate: float) -> Tensor:

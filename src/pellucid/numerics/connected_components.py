@@ -1,4 +1,4 @@
-"""Connected parts of masks and their boxes, in whole pixels."""
+"""Connected parts of masks, in any number of axes, and the boxes of those of pictures, in whole pixels."""
 
 from __future__ import annotations
 
@@ -6,20 +6,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 Mask = NDArray[np.bool_]
-"""`[row, column]`, True where the thing is."""
-
-_TOUCHING = np.ones((3, 3), bool)
-"""Pixels belong together that share an edge or a corner."""
+"""`[*axes]`, True where the thing is."""
 
 
 def components(mask: Mask, most: int | None = None) -> list[Mask]:
-    """The connected parts of a mask, the largest first; of equal ones the one that begins further up and left."""
+    """The connected parts of a mask, the largest first; of equal ones the one that begins sooner in reading order."""
     labels, order = _labelled(mask, most)
     return [np.asarray(labels == number + 1) for number in order]
 
 
 def boxes_of_parts(mask: Mask, most: int | None = None) -> list[tuple[int, int, int, int]]:
-    """The boxes of the connected parts, in the order of `components`."""
+    """Left, top, right and bottom of the connected parts of a picture's mask, in the order of `components`."""
     from scipy import ndimage
 
     labels, order = _labelled(mask, most)
@@ -28,7 +25,7 @@ def boxes_of_parts(mask: Mask, most: int | None = None) -> list[tuple[int, int, 
 
 
 def box_of(mask: Mask) -> tuple[int, int, int, int]:
-    """Left, top, right and bottom of a mask that is not empty; the last two are exclusive."""
+    """Left, top, right and bottom of a picture's mask that is not empty; the last two are exclusive."""
     rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
     return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
 
@@ -36,6 +33,7 @@ def box_of(mask: Mask) -> tuple[int, int, int, int]:
 def _labelled(mask: Mask, most: int | None) -> tuple[NDArray[np.int32], list[int]]:
     from scipy import ndimage
 
-    labels, count = ndimage.label(mask, structure=_TOUCHING)
+    touching = np.ones((3,) * mask.ndim, bool)  # those belong together that share an edge or a corner
+    labels, count = ndimage.label(mask, structure=touching)
     sizes = np.bincount(labels.ravel(), minlength=count + 1)[1:]
     return labels, np.argsort(-sizes, kind="stable")[:most].tolist()

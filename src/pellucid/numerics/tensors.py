@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -11,19 +13,49 @@ from pellucid.contracts import Canvas, Map, Maps
 CHANNEL = 1
 SPACE = (2, 3)
 _RELATIVE, _ROUNDINGS, _LEAST = 1e-6, 64, 1e-12
+_LINEAR = {1: "linear", 2: "bilinear", 3: "trilinear"}
+"""What torch calls linear interpolation along so many axes."""
 
 
-def resize(maps: Tensor, size: tuple[int, int]) -> Tensor:
-    """Resize `[batch, row, column]` or `[batch, channel, row, column]` bilinearly with half-pixel centres.
+def places(maps: Tensor) -> tuple[int, ...]:
+    """The numbers of all axes after the channel, however many they are."""
+    return tuple(range(CHANNEL + 1, maps.ndim))
+
+
+def per_row(values: Tensor, like: Tensor) -> Tensor:
+    """Numbers `[n]` shaped to stand beside the rows of `like`, `[n, ...]`."""
+    return values.reshape(-1, *(1,) * (like.ndim - 1))
+
+
+def resize(maps: Tensor, size: Sequence[int]) -> Tensor:
+    """Resize `[batch, *axes]` or `[batch, channel, *axes]` linearly along one to three axes, with half-pixel centres.
 
     The convention of the Grad-CAM paper's figures and of `align_corners=False`: the value of a cell sits at its
     middle. Box metrics depend on it (corner alignment shifts a 7 x 7 map by up to half a cell).
     """
-    if maps.shape[-2:] == size:
+    if maps.shape[-len(size) :] == torch.Size(size):
         return maps
-    maps_4d = maps if maps.ndim == 4 else maps[:, None]
-    resized = F.interpolate(maps_4d, size=size, mode="bilinear", align_corners=False)
-    return resized if maps.ndim == 4 else resized[:, 0]
+    has_channels = maps.ndim == len(size) + 2
+    resized = F.interpolate(
+        maps if has_channels else maps[:, None], size=tuple(size), mode=_LINEAR[len(size)], align_corners=False
+    )
+    return resized if has_channels else resized[:, 0]
+
+
+def along_axes(maps: Tensor, matrices: Sequence[Tensor]) -> Tensor:
+    """Each of the last axes multiplied by a matrix of its own: `[..., *axes]` becomes `[..., *lengths]`.
+
+    Args:
+        maps: `[..., *axes]`.
+        matrices: for each of these axes `[length, axis]`, or with what stands before the axes in front of it.
+    """
+    first = maps.ndim - len(matrices)
+    for number, matrix in enumerate(matrices[:-1]):
+        moved = maps.movedim(first + number, first)
+        done = product(matrix, moved.flatten(first + 1))
+        maps = done.unflatten(-1, moved.shape[first + 1 :]).movedim(first, first + number)
+    rows = product(maps.reshape(*maps.shape[:first], -1, maps.shape[-1]), matrices[-1].mT)
+    return rows.reshape(*rows.shape[:first], *maps.shape[first:-1], rows.shape[-1])
 
 
 def onto_picture(maps: Tensor, size: tuple[int, int], canvas: Canvas) -> Tensor:
@@ -53,16 +85,18 @@ def resize_picture(pictures: Maps, size: tuple[int, int]) -> Maps:
     return F.interpolate(pictures, size=size, mode="bicubic", align_corners=False, antialias=True)
 
 
-def crops(pictures: Maps, samples: Tensor, corners: Tensor | None, size: tuple[int, int]) -> Maps:
-    """Copies of parts of equal size: `[n, channel, height, width]` from `[batch, channel, row, column]`."""
+def crops(pictures: Maps, samples: Tensor, corners: Tensor | None, size: Sequence[int]) -> Maps:
+    """Copies of parts of equal size: `[n, channel, *size]` from `[batch, channel, *axes]`, at `corners` `[n, axis]`."""
     if corners is None:
         return pictures[samples]
-    windows = pictures.unfold(2, size[0], 1).unfold(3, size[1], 1)
-    return windows[samples, :, corners[:, 0], corners[:, 1]]
+    windows = pictures
+    for axis, length in zip(places(pictures), size, strict=True):
+        windows = windows.unfold(axis, length, 1)
+    return windows[samples, :, *corners.unbind(1)]
 
 
 def max_abs(maps: Maps) -> Map:
-    """Largest absolute value over the channels, `[batch, row, column]`, never negative (Simonyan et al. 2013)."""
+    """Largest absolute value over the channels, `[batch, *axes]`, never negative (Simonyan et al. 2013)."""
     return maps.abs().amax(CHANNEL)
 
 
@@ -83,7 +117,7 @@ def rescaled_map(part: Maps, size: tuple[int, int], canvas: Canvas | None = None
     """|part| stretched to 0..1 for each sample, summed over channels and resized: how FullGrad draws its parts."""
     extent = part.abs()
     flat = extent.flatten(1)
-    low, high = (t[:, None, None, None] for t in (flat.amin(1), flat.amax(1)))
+    low, high = (per_row(t, part) for t in (flat.amin(1), flat.amax(1)))
     stretched = safe_divide(extent - low, (high - low).expand_as(extent)).sum(CHANNEL)
     return onto_picture(stretched, size, canvas or Canvas(size, size))
 
