@@ -37,6 +37,9 @@ def test_every_former_path_is_found(path, monkeypatch):
         ("dreaming.objectives", "parse", "feature_visualisation.parse"),
         ("fooling.attack", "fool", "adversarial.fool"),
         ("types", "Judgement", "contracts.MetricResult"),
+        ("comparing.film", "film", "comparison.curve_frames.curve_frames"),
+        ("report.subjects", "subjects", "report.views.picture_views"),
+        ("cli.show", "console", "cli.console.terminal"),
     ],
 )
 def test_modules_below_and_former_names(path, name, now, monkeypatch):

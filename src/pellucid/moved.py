@@ -16,8 +16,10 @@ MODULES: Mapping[str, str] = {
     "blur": "numerics.blur",
     "cli.known_boxes": "cli.locate_scores",
     "cli.present": "cli.explain_text",
+    "cli.show": "cli.console",
     "cli.work": "cli.explain_job",
     "comparing": "comparison",
+    "comparison.film": "comparison.curve_frames",
     "components": "numerics.connected_components",
     "dreaming": "feature_visualisation",
     "feature_visualisation.catalogue": "feature_visualisation.objectives",
@@ -30,6 +32,7 @@ MODULES: Mapping[str, str] = {
     "judging": "contracts",
     "localise": "localisation",
     "regions": "masking.regions",
+    "report.subjects": "report.views",
     "types": "contracts",
 }
 """Former module below `pellucid`: where its content is now. Modules below it moved with it."""
@@ -41,14 +44,18 @@ NAMES: Mapping[str, str] = {
     "Dream": "Visualisation",
     "Entry": "RegistryEntry",
     "Explaining": "Reattribution",
+    "FilmFrame": "CurveFrame",
     "Judgement": "MetricResult",
     "Keeping": "CheckpointFolder",
     "Local": "LocalPerturbation",
     "Paper": "Reference",
     "Question": "Provenance",
     "Tally": "SamplesDone",
+    "console": "terminal",
+    "film": "curve_frames",
+    "subjects": "picture_views",
 }
-"""Former name of a class in one of these modules: its name now."""
+"""Former name of a class or function in one of these modules: its name now."""
 
 
 def place_now(path: str) -> str:

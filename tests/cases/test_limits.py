@@ -11,7 +11,7 @@ from torch import nn
 
 import pellucid
 from pellucid.cli import main
-from pellucid.comparison.film import film
+from pellucid.comparison.curve_frames import curve_frames
 from pellucid.contracts import Frame
 from pellucid.errors import BadOption, Refused, UnknownName
 from pellucid.metrics.energy_pointing import energy_pointing
@@ -207,7 +207,7 @@ def test_compared_with_a_tensor_that_hides(tmp_path):
     (picture,), (_, filled) = compared.pictures, compared.metrics[0]
     score = picture.evaluation["saliency", "deletion"]
     assert "<tensor [3] of float32" in score.options["baseline"]
-    frame = film(model, picture.picture.tensor, picture.maps["saliency"], score, filled)[-1]
+    frame = curve_frames(model, picture.picture.tensor, picture.maps["saliency"], score, filled)[-1]
     assert (np.asarray(frame.image) == [255, 0, 255]).all(2).sum() == round(frame.share * 64)
 
 

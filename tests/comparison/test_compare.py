@@ -13,7 +13,7 @@ from PIL import Image
 import pellucid
 import tiny
 from pellucid.comparison import Comparison, run
-from pellucid.comparison.film import as_image, film
+from pellucid.comparison.curve_frames import as_image, curve_frames
 from pellucid.comparison.page import page, sentence
 from pellucid.comparison.run import SHOWN
 from pellucid.contracts import Preprocess
@@ -170,7 +170,7 @@ def test_frames_are_what_the_network_was_shown(model, photos):
         found = pellucid.compare(model, photos / "0.png", "saliency", "deletion", options=options)
         (picture,) = found.pictures
         score = picture.evaluation["saliency", "deletion"]
-        frames = film(model, picture.picture.tensor, picture.maps["saliency"], score)
+        frames = curve_frames(model, picture.picture.tensor, picture.maps["saliency"], score)
         assert [frame.share for frame in frames] == pytest.approx([2 / 12, 4 / 12, 6 / 12, 8 / 12, 10 / 12], abs=0.01)
         wanted = [model.classes.names.index(picture.target)]
         for frame in frames:
@@ -183,7 +183,7 @@ def test_few_steps_give_few_frames_and_pictures_come_back(model, photos):
     found = pellucid.compare(model, photos / "0.png", "saliency", "deletion", options={"deletion": {"steps": 2}})
     (picture,) = found.pictures
     score = picture.evaluation["saliency", "deletion"]
-    (frame,) = film(model, picture.picture.tensor, picture.maps["saliency"], score)
+    (frame,) = curve_frames(model, picture.picture.tensor, picture.maps["saliency"], score)
     assert frame.share == 0.5
     back = np.asarray(as_image(picture.picture.tensor, model.preprocess)).astype(float)
     assert back.shape == (16, 16, 3)

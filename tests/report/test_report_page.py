@@ -20,8 +20,8 @@ from pellucid.report import facts, notebook_frame, write_report
 from pellucid.report.classes import classes_grid
 from pellucid.report.packing import half, photograph, script_json
 from pellucid.report.reproduce import snippet
-from pellucid.report.subjects import subjects
 from pellucid.report.trust import panels
+from pellucid.report.views import picture_views
 
 
 class Tags(HTMLParser):
@@ -165,7 +165,7 @@ def test_an_existing_report_is_replaced_and_nothing_else_left(tmp_path):
 
 
 def test_the_grid_of_classes_counts_and_names_them():
-    grid = classes_grid(subjects(explanation())[0].findings[1])
+    grid = classes_grid(picture_views(explanation())[0].findings[1])
     assert grid.legend == (("tabby", 7), ("tiger", 1), ("lynx", 1))
     assert [cell.name for cell in grid.cells[:4]] == ["tabby", "tabby", "tiger", "lynx"]
     assert (grid.cells[0].strength, grid.cells[8].strength) == (0.3, 1.0)
@@ -174,7 +174,7 @@ def test_the_grid_of_classes_counts_and_names_them():
 def test_a_method_without_classes_has_no_grid():
     for extras in ({}, {"scores": torch.ones(1, 2, 2)}, {**grids(), "classes": torch.zeros(1, 9)}):
         found = explanation(attributions=lambda m, e=extras: [attribution(m, OCCLUSION, signed(), extras=e)])
-        assert classes_grid(subjects(found)[0].findings[0]) is None
+        assert classes_grid(picture_views(found)[0].findings[0]) is None
 
 
 @pytest.mark.parametrize(
@@ -187,11 +187,11 @@ def test_percent(fraction, text):
 
 def test_the_verdict_of_networks_that_say_where():
     parts = tuple(Prediction(k, name, 1.0, 0.9, share) for k, (name, share) in enumerate([("cat", 0.3), ("sky", 0.02)]))
-    found = subjects(replace(explanation(), predictions=(parts,)))[0]
+    found = picture_views(replace(explanation(), predictions=(parts,)))[0]
     assert facts.verdict(found) == "It sees “cat” in 30 %, “sky” in 2.0 % of the picture."
     boxes = [("cat", 0.9, (1, 2, 3, 4)), ("dog", 0.25, (0, 0, 9, 9)), ("cat", 0.12, (0, 0, 5, 5))]
     things = tuple(Prediction(k, name, 1.0, chance, box=box) for k, (name, chance, box) in enumerate(boxes))
-    found = subjects(replace(explanation(), predictions=(things,)))[0]
+    found = picture_views(replace(explanation(), predictions=(things,)))[0]
     assert facts.verdict(found) == "It detects “cat” (90 %, 12 %), “dog” (25 %)."
     assert [facts.named(p) for p in (*things, *parts)][1:4] == ["dog in 0, 0, 9, 9", "cat in 0, 0, 5, 5", "cat"]
 
@@ -212,7 +212,7 @@ def test_how_the_model_is_fed(preprocess, expected):
 def test_an_uncertain_verdict_says_so():
     chances = tuple(Prediction(k, name, 0.0, c) for k, (name, c) in enumerate([("tabby", 0.4), ("tiger", 0.35)]))
     unsure = replace(explanation(), predictions=(chances,))
-    assert facts.verdict(subjects(unsure)[0]) == "It is not sure: “tabby” has 40 %, “tiger” 35 %."
+    assert facts.verdict(picture_views(unsure)[0]) == "It is not sure: “tabby” has 40 %, “tiger” 35 %."
 
 
 def called(text):
@@ -224,7 +224,7 @@ def called(text):
 
 
 def test_the_snippet_names_every_choice():
-    options, picture = called(snippet(subjects(explanation())))
+    options, picture = called(snippet(picture_views(explanation())))
     assert picture == "cat.png"
     changed = {"window": 4}
     assert options == {
@@ -242,18 +242,18 @@ def test_the_snippet_names_the_target(targets, expected):
         chosen={"class": Choice.of_user(2)},
         attributions=lambda m: [attribution(m, GRAD, smooth(), target=(name,)) for name in targets],
     )
-    assert called(snippet(subjects(found)))[0]["target"] == expected
+    assert called(snippet(picture_views(found)))[0]["target"] == expected
 
 
 def test_the_snippet_stays_a_program_whatever_the_names():
     found = explanation((HOSTILE,), (HOSTILE + "\nimport os", "b", "c"), chosen={"class": Choice.of_user(2)})
-    assert called(snippet(subjects(found)))[1] == HOSTILE
-    assert called(snippet(subjects(explanation(tensors=2))))[1] is ...
+    assert called(snippet(picture_views(found)))[1] == HOSTILE
+    assert called(snippet(picture_views(explanation(tensors=2))))[1] is ...
 
 
 def test_curves_of_scores_below_zero_are_drawn_whole_and_named():
     found = pellucid.explain(tiny.build(tiny.Plain), tiny.images(1), "saliency", target="2 vs 1", trust=True)
-    (panel,) = panels(subjects(found)[0].findings)
+    (panel,) = panels(picture_views(found)[0].findings)
     title, _, chart = panel.charts[0]
     assert title == "Deletion"
     assert 'aria-label="score over share hidden: this map, random, centre, edges"' in chart

@@ -13,7 +13,7 @@ from typing import NoReturn
 import click
 
 from pellucid._version import __version__
-from pellucid.cli import process, show
+from pellucid.cli import console, process
 from pellucid.cli.atlas import atlas
 from pellucid.cli.camify import camify
 from pellucid.cli.compare import compare
@@ -94,7 +94,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal without Unicode must not stop the work
-    with show.warnings_in_one_line():
+    with console.warnings_in_one_line():
         return _run(call)
 
 
@@ -110,21 +110,21 @@ def _run(call: Invocation) -> int:
         error.show()
         return _told(call, type(error).__name__, error.format_message(), error.exit_code)
     except (click.Abort, KeyboardInterrupt):
-        show.note("Interrupted.")
+        console.note("Interrupted.")
         return Cancelled.exit_code
     except PellucidError as error:
-        show.error(str(error))
+        console.error(str(error))
         return _told(call, type(error).__name__, str(error), error.exit_code)
     except SystemExit as error:  # nothing here calls it, so that what was asked for has not been done
-        show.error(f"The model's own code ended the program: {said(error)}.")
+        console.error(f"The model's own code ended the program: {said(error)}.")
         return Unexpected.exit_code
     except Exception:
-        show.note("This is a bug in Pellucid, or in the model's own code; please report it with these lines:")
+        console.note("This is a bug in Pellucid, or in the model's own code; please report it with these lines:")
         raise
 
 
 def _told(call: Invocation, kind: str, message: str, code: int) -> int:
     """The exit status; with --json the error stands on standard output too, so that it always holds a document."""
     if "--json" in call.arguments:
-        show.document({"error": kind, "message": message, "exit_code": code}, command=call.command)
+        console.document({"error": kind, "message": message, "exit_code": code}, command=call.command)
     return code

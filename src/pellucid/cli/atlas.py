@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from pellucid.cli import show
+from pellucid.cli import console
 from pellucid.cli.dream import finish, unfinished
 from pellucid.cli.flags import Invocation, json_flag, load_model, model_flags, spec_flag
 from pellucid.cli.progress import Bar
@@ -51,7 +51,7 @@ def atlas(ctx: click.Context, /, pictures: tuple[str, ...], spec: str | None, as
     stopped = made.dream is not None and made.dream.stopped
     finish(kept, stopped=stopped)
     for source, reason in made.failed.items():
-        show.warning(show.plain(f"{source}: {reason}"))
+        console.warning(console.plain(f"{source}: {reason}"))
     notes = [*made.notes, *(made.dream.notes if made.dream else [])]
     if as_json:
         from pellucid.storage.provenance import named_inputs
@@ -59,11 +59,11 @@ def atlas(ctx: click.Context, /, pictures: tuple[str, ...], spec: str | None, as
         inputs = named_inputs(dict.fromkeys(made.sources))
         cells = [vars(cell) for cell in made.cells]
         document = {"files": [str(file) for file in files], "cells": cells, "failed": made.failed, "notes": notes}
-        show.document(document, model=model, inputs=inputs)
+        console.document(document, model=model, inputs=inputs)
     else:
         for note in notes:
-            show.note(note)
+            console.note(note)
         if made.shares:
-            show.line(f"The two axes hold {sum(made.shares):.0%} of the variance.")
-        show.line("\n".join(map(show.plain, files)))
+            console.line(f"The two axes hold {sum(made.shares):.0%} of the variance.")
+        console.line("\n".join(map(console.plain, files)))
     return Cancelled.exit_code if stopped else 0

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from pellucid.cli import show
+from pellucid.cli import console
 from pellucid.cli.flags import json_flag, load_model, model_flags
 from pellucid.cli.progress import Bar
 from pellucid.errors import BadOption
@@ -45,7 +45,7 @@ def camify(spec: str, as_json: bool, **given: Any) -> int:
     with writing(out):
         save_trained(made.module, out, made.card)
     if as_json:
-        show.document(
+        console.document(
             {
                 "weights": str(out),
                 "layer": made.site,
@@ -62,19 +62,21 @@ def camify(spec: str, as_json: bool, **given: Any) -> int:
         )
         return 0
     for note in made.notes:
-        show.note(note)
+        console.note(note)
     before = "does not know these classes" if made.before is None else f"{made.before:.1%}"
-    show.table(
+    console.table(
         ("head", (f"right of {made.counts[1]} held out", "right")),
         [
-            (f"of {show.plain(model.name)} itself", before),
+            (f"of {console.plain(model.name)} itself", before),
             (f"mean and linear behind {made.site}", f"{made.after:.1%}"),
-            (f"always {show.plain(made.right.guess)}", f"{made.right.guessing:.1%}"),
+            (f"always {console.plain(made.right.guess)}", f"{made.right.guessing:.1%}"),
         ],
         title=f"Learned from {made.counts[0]} pictures in {made.seconds:.0f} s",
     )
     base = str(made.card.options["base"].get("source", ""))
     own = base.startswith("python:") or FILE_SPEC.fullmatch(base)  # a file never chooses which code is run
     which = f"--model {base} --weights {out}" if own else f"--model {out}"
-    show.line(show.plain(f"Look into it: pellucid explain PICTURE {which} --method cam --layer trunk.{made.site}"))
+    console.line(
+        console.plain(f"Look into it: pellucid explain PICTURE {which} --method cam --layer trunk.{made.site}")
+    )
     return 0

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pellucid.cli import show
+from pellucid.cli import console
+from pellucid.cli.console import plain
 from pellucid.cli.flags import (
     Invocation,
     json_flag,
@@ -20,7 +21,6 @@ from pellucid.cli.flags import (
     split_ids,
 )
 from pellucid.cli.options import CommandWithMethods, given_options, normalise
-from pellucid.cli.show import plain
 from pellucid.errors import BadOption, Cancelled, PellucidError, Refused, exit_code
 
 if TYPE_CHECKING:
@@ -122,20 +122,20 @@ def compare(ctx: click.Context, /, pictures: tuple[str, ...], as_json: bool, **g
         record = document(comparison, command=call.command)
         why = unkept and {"error": type(unkept).__name__, "message": str(unkept)}
         last = {"out": str(out), "interrupted": stopped and str(stopped), "exit_code": code}
-        show.document({**record, "best": chosen and as_record(chosen), "not_remembered": why, **last})
+        console.document({**record, "best": chosen and as_record(chosen), "not_remembered": why, **last})
     elif chosen is not None:
-        show.line(plain(f"Best: {chosen.method}. {chosen.why}"), "bold")
+        console.line(plain(f"Best: {chosen.method}. {chosen.why}"), "bold")
         if unkept is None:
-            show.line(plain(f"Remembered in {file}: pellucid explain --method auto uses it for this model."))
+            console.line(plain(f"Remembered in {file}: pellucid explain --method auto uses it for this model."))
     if unkept is not None:
-        show.error(str(unkept))
+        console.error(str(unkept))
     for failed in comparison.failed:
-        show.error(str(failed.error))
+        console.error(str(failed.error))
     if full is not None:
-        show.error(str(full))
+        console.error(str(full))
     if stopped is not None:
         kept = f"{out} keeps what is done; the same command goes on from there." if comparison.pictures else ""
-        show.note(f"{stopped} {kept}")
+        console.note(f"{stopped} {kept}")
     return code
 
 
@@ -155,26 +155,28 @@ def _print(comparison: Comparison, out: Path | None) -> None:
     if not comparison.pictures:
         return
     metrics = [metric for metric, _ in comparison.metrics]
-    show.line(plain(f"{comparison.model.name}, {len(comparison.pictures)} of {comparison.planned} pictures"), "bold")
-    show.table(
-        ("method", ("rank", "right"), *map(show.metric_heading, metrics), ("seconds", "right"), "sanity"),
+    console.line(plain(f"{comparison.model.name}, {len(comparison.pictures)} of {comparison.planned} pictures"), "bold")
+    console.table(
+        ("method", ("rank", "right"), *map(console.metric_heading, metrics), ("seconds", "right"), "sanity"),
         _rows(comparison, metrics),
     )
     spread = ", with 95 % bootstrap intervals" if len(comparison.pictures) > 1 else ""
-    show.line(f"Means{spread}. * better than all maps that know nothing of the network, which stand below the methods.")
+    console.line(
+        f"Means{spread}. * better than all maps that know nothing of the network, which stand below the methods."
+    )
     _beside_controls(comparison, metrics)
-    show.line(sanity(comparison))
-    show.line(plain(sentence(comparison)), "bold")
+    console.line(sanity(comparison))
+    console.line(plain(sentence(comparison)), "bold")
     for method in comparison.methods:
         if said := warning(comparison, method.id):
-            show.line(plain(f"Beware: {method.title} {said}."))
+            console.line(plain(f"Beware: {method.title} {said}."))
     for name, reason in comparison.refused.items():
-        show.line(plain(f"Left out: {name}. {reason}"))
+        console.line(plain(f"Left out: {name}. {reason}"))
     for (subject, metric), reason in comparison.evaluation.refused.items():
-        show.line(plain(f"Not judged: {subject} by {metric}. {reason}"))
+        console.line(plain(f"Not judged: {subject} by {metric}. {reason}"))
     if out is not None:
-        show.line(plain(f"Wrote comparison.html, comparison.json and scores.csv to {out}"))
-        show.line(plain(f"Open {out / 'comparison.html'}"), "bold")
+        console.line(plain(f"Wrote comparison.html, comparison.json and scores.csv to {out}"))
+        console.line(plain(f"Open {out / 'comparison.html'}"), "bold")
 
 
 def _rows(comparison: Comparison, metrics: list[Metric]) -> list[tuple[str, ...]]:
@@ -217,8 +219,8 @@ def _beside_controls(comparison: Comparison, metrics: list[Metric]) -> None:
         if several
         else "of one picture there is no interval"
     )
-    show.line()
-    show.table(
+    console.line()
+    console.table(
         ("method", "metric", "beside the closest map that knows nothing, picture by picture"), rows,
         title=f"What the stars rest on; {how}",
     )  # fmt: skip

@@ -7,9 +7,9 @@ from typing import Any
 
 import click
 
-from pellucid.cli import show
+from pellucid.cli import console
+from pellucid.cli.console import plain
 from pellucid.cli.flags import json_flag, load_model, model_flags, spec_flag
-from pellucid.cli.show import plain
 from pellucid.errors import BadOption
 from pellucid.paths import usable_path
 
@@ -59,17 +59,17 @@ def dissect(
         matches = [vars(match) for match in found.matches]
         covered = dict(zip(found.concepts, found.covered, strict=True))
         document = {"layer": str(found.site), "matches": matches, "iou": iou, "covered": covered}
-        show.document(document, model=model, inputs=named_inputs(every))
+        console.document(document, model=model, inputs=named_inputs(every))
         return 0
     title = f"{found.site} of {model.name}: {len(found.matches)} of {len(found.iou)} units match a concept"
-    show.line(plain(title), style="bold")
-    show.table(
+    console.line(plain(title), style="bold")
+    console.table(
         (("unit", "right"), "concept", ("overlap", "right"), ""),
-        [(str(m.unit), plain(m.concept), f"{m.iou:.3f}", show.bar(m.iou)) for m in found.matches[:40]],
+        [(str(m.unit), plain(m.concept), f"{m.iou:.3f}", console.bar(m.iou)) for m in found.matches[:40]],
     )
     if len(found.matches) > 40:
-        show.line(f"{len(found.matches) - 40} more: --json has all.")
-    show.line("Overlap: intersection over union of where the unit is strong and where the concept is.")
+        console.line(f"{len(found.matches) - 40} more: --json has all.")
+    console.line("Overlap: intersection over union of where the unit is strong and where the concept is.")
     return 0
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pellucid._version import __version__
-from pellucid.cli import show
+from pellucid.cli import console
 from pellucid.cli.flags import Invocation, json_flag
 
 if TYPE_CHECKING:
@@ -29,20 +29,20 @@ def doctor(ctx: click.Context, as_json: bool) -> int:
     call: Invocation = ctx.obj
     versions, devices, packages = _versions(), _devices(call), _packages()
     if not as_json:
-        show.table(("part", "version"), versions.items())
-        show.table(("device", "state"), devices.items())
+        console.table(("part", "version"), versions.items())
+        console.table(("device", "state"), devices.items())
         if packages:
-            show.table(("package", "adds", "state"), [tuple(map(show.plain, each.values())) for each in packages])
+            console.table(("package", "adds", "state"), [tuple(map(console.plain, each.values())) for each in packages])
     findings = selftest()
     failed = any(finding.ok is False for finding in findings)
     if as_json:
         tests = [vars(finding) for finding in findings]
-        show.document(
+        console.document(
             {"versions": versions, "devices": devices, "packages": packages, "selftest": tests, "ok": not failed}
         )
     else:
-        show.table(("promise", "test", "result", "found"), [_row(finding) for finding in findings])
-        show.line("Something is wrong: a promise does not hold here." if failed else "All is well.")
+        console.table(("promise", "test", "result", "found"), [_row(finding) for finding in findings])
+        console.line("Something is wrong: a promise does not hold here." if failed else "All is well.")
     return int(failed)
 
 
@@ -94,4 +94,4 @@ def _row(finding: TestResult) -> tuple[Any, ...]:
     from rich.text import Text
 
     result = {True: Text("ok", "green"), False: Text("FAILED", "bold red"), None: Text("measured")}[finding.ok]
-    return finding.promise, finding.test, result, show.plain(finding.found)
+    return finding.promise, finding.test, result, console.plain(finding.found)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pellucid.cli import show
+from pellucid.cli import console
 from pellucid.cli.flags import Invocation, json_flag, load_model, model_flags, png_file, together
 from pellucid.cli.options import CommandWithMethods, given_options, normalise
 from pellucid.cli.progress import Bar
@@ -226,10 +226,10 @@ def _run(
     finish(kept, stopped=made.stopped)
     if as_json:
         inputs = named_inputs([given["start"]] if given["start"] else [])
-        show.document({**manifest(made, call.command, inputs), "files": [str(f) for f in files]})
+        console.document({**manifest(made, call.command, inputs), "files": [str(f) for f in files]})
     else:
         _present(made)
-        show.line("\n".join(map(show.plain, files)))
+        console.line("\n".join(map(console.plain, files)))
     return Cancelled.exit_code if made.stopped else 0
 
 
@@ -243,24 +243,24 @@ def finish(kept: CheckpointFolder, *, stopped: bool) -> None:
     if not stopped:
         kept.forget()
     elif any(store.full for store in kept.stores):
-        show.note("What was done could not be kept: the same command begins anew.")
+        console.note("What was done could not be kept: the same command begins anew.")
     else:
-        show.note(show.plain(f"{kept.folder} keeps what is done; the same command goes on from there."))
+        console.note(console.plain(f"{kept.folder} keeps what is done; the same command goes on from there."))
 
 
 def _present(made: Visualisation) -> None:
     for note in made.notes:
-        show.note(note)
+        console.note(note)
     names = list(made.terms)
     slopes = made.slope
-    show.table(
+    console.table(
         ("picture", ("objective", "right"), *[(name, "right") for name in names], ("spectrum slope", "right")),
         [
-            (show.plain((made.titles[k] if made.titles else "") or str(k)), f"{made.final[k]:.4g}",
+            (console.plain((made.titles[k] if made.titles else "") or str(k)), f"{made.final[k]:.4g}",
              *[f"{made.terms[n][k]:.4g}" for n in names], f"{slopes[k]:.2f}")
             for k in range(len(made.pictures))
         ],
         title=f"{made.recipe.steps} steps, {made.seconds:.0f} s; values of the untransformed pictures",
     )  # fmt: skip
     for k, panel in enumerate(made.trust):
-        show.line(show.plain(f"{(made.titles[k] if made.titles else '') or k}: {panel.verdict}"))
+        console.line(console.plain(f"{(made.titles[k] if made.titles else '') or k}: {panel.verdict}"))

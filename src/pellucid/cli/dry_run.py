@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from pellucid.api import plan
-from pellucid.cli import show
+from pellucid.cli import console
 from pellucid.cli.forecast import Forecast, priced
 from pellucid.cli.progress import minutes
 from pellucid.cli.request import Work
@@ -29,16 +29,16 @@ def dry_run(work: Work, pictures: Sequence[PictureRef], *, as_json: bool) -> Non
     )  # fmt: skip
     cost = priced(made.cost, work, picture, measured=True)
     if as_json:
-        show.document(_document(work, made, cost, found, len(pictures)))
+        console.document(_document(work, made, cost, found, len(pictures)))
         return
     several = f", the first of {len(pictures)} pictures" if len(pictures) > 1 else ""
-    show.line(show.plain(f"Plan for {found.name}{several}"), style="bold")
+    console.line(console.plain(f"Plan for {found.name}{several}"), style="bold")
     for text in made.lines:
-        show.line(show.plain(text))
+        console.line(console.plain(text))
     seconds = (cost.seconds or 0.0) * len(pictures)
     time = minutes(seconds) if seconds > 60 else f"{seconds:.2g} seconds"
     judged = "; judging them comes on top" if work.trust else ""
-    show.line(show.plain(f"Time: about {time}{' in all' if several else ''}{judged}"))
+    console.line(console.plain(f"Time: about {time}{' in all' if several else ''}{judged}"))
 
 
 def _document(work: Work, made: Plan, cost: Forecast, found: PictureRef, pictures: int) -> dict[str, Any]:

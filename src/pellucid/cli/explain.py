@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from pellucid.cli import show
+from pellucid.cli import console
 from pellucid.cli.flags import (
     Invocation,
     json_flag,
@@ -102,6 +102,6 @@ def explain(ctx: click.Context, /, pictures: tuple[str, ...], as_json: bool, **g
     presenter.start()
     result = explain_all(work, find_pictures(pictures), presenter.picture)
     if as_json:
-        show.document(as_document(work, result))
+        console.document(as_document(work, result))
     presenter.end(result)
     return result.exit_code

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from pellucid.api import explain, with_trust
-from pellucid.cli import show
+from pellucid.cli import console
 from pellucid.cli.forecast import Forecast, forecast
 from pellucid.cli.outcome import of_picture
 from pellucid.cli.progress import LONG, Bar, minutes
@@ -79,7 +79,7 @@ def _foretell(done: Done, left: int, *, first: bool) -> None:
     """After the first picture, say how long the others will take, if that is long."""
     expected = done.explanation.seconds * left
     if first and expected > LONG:
-        show.note(f"The other {left} pictures take about {minutes(expected)}. What is finished is kept at once.")
+        console.note(f"The other {left} pictures take about {minutes(expected)}. What is finished is kept at once.")
 
 
 _Asked: TypeAlias = tuple[PictureRef, str]
@@ -156,7 +156,7 @@ class _Job:
             return
         left = self.pictures - self.bar.done
         if said := self.plan.said(self.work.model.name, left, judged=self.work.trust == "brief"):
-            show.note(f"{said} What is finished is kept at once.")
+            console.note(f"{said} What is finished is kept at once.")
 
     def _earlier(self, found: PictureRef, name: str, content: str) -> Earlier | None:
         """What an earlier call did with the same picture, if its files are still there as they were."""

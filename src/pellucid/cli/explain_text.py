@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from pellucid.cli import show
+from pellucid.cli import console
+from pellucid.cli.console import plain
 from pellucid.cli.request import Work
 from pellucid.cli.results import CommandResult, Done, Earlier, Failed
-from pellucid.cli.show import plain
 from pellucid.evaluation import Column, Evaluation, Metric, Score, Trust, column_of, joined, trust_of
 from pellucid.explanation import Explanation
 
@@ -28,43 +28,43 @@ class Presenter:
         if not self.quiet:
             model = self.work.model
             source = f" ({model.source})" if model.source not in ("", model.name) else ""
-            show.line(plain(f"Model {model.name}{source} on {self.work.device}, seed {self.work.seed}"))
+            console.line(plain(f"Model {model.name}{source} on {self.work.device}, seed {self.work.seed}"))
 
     def picture(self, outcome: Done | Earlier | Failed) -> None:
         """Say what came of one picture; failures wait for the end, where they are not overlooked."""
         if self.quiet or isinstance(outcome, Failed):
             return
         if isinstance(outcome, Earlier):
-            show.line()
-            show.line(
+            console.line()
+            console.line(
                 plain(f"{outcome.found.name}: finished before the work was stopped, see {outcome.folder}"), "bold"
             )
             return
         explanation = outcome.explanation
         image = outcome.picture.image
-        show.line()
-        show.line(plain(f"{outcome.found.name}, {image.width} x {image.height} pixels"), style="bold")
+        console.line()
+        console.line(plain(f"{outcome.found.name}, {image.width} x {image.height} pixels"), style="bold")
         _predictions(explanation)
         _choices(explanation)
         for text in (*outcome.picture.notes, *explanation.notes):
-            show.line(plain(f"Note: {text}"))
+            console.line(plain(f"Note: {text}"))
         _costs(explanation)
         if explanation.evaluation is not None:
             _trust(explanation, explanation.evaluation)
         for method, reason in explanation.refused.items():
-            show.line(plain(f"Left out: {method}. {reason}"))
+            console.line(plain(f"Left out: {method}. {reason}"))
         _files(outcome)
 
     def end(self, result: CommandResult) -> None:
         """Say which pictures failed, and whether all were reached."""
         for failed in result.failed:
-            show.error(str(failed.error))
+            console.error(str(failed.error))
         if not self.quiet:
             _trust_in_all([done.explanation for done in result.done if isinstance(done, Done)])
         if result.failed and result.pictures > 1:
-            show.note(f"{len(result.failed)} of {result.pictures} pictures could not be explained.")
+            console.note(f"{len(result.failed)} of {result.pictures} pictures could not be explained.")
         if result.interrupted:
-            show.note(f"{result.interrupted} {_kept(result)}")
+            console.note(f"{result.interrupted} {_kept(result)}")
 
 
 def _kept(result: CommandResult) -> str:
@@ -85,14 +85,14 @@ def _predictions(explanation: Explanation) -> None:
             *((f"{p.share:.1%}",) if p.share is not None else ()),
             *((", ".join(f"{edge:.0f}" for edge in p.box),) if p.box is not None else ()),
             f"{p.score:.3f}",
-            *((f"{p.probability:.1%}", show.bar(p.probability)) if p.probability is not None else ()),
+            *((f"{p.probability:.1%}", console.bar(p.probability)) if p.probability is not None else ()),
         )
         for p in found
     ]
     where = ("of the picture",) if found[0].share is not None else ("box",) if found[0].box is not None else ()
     places = tuple((name, "right") for name in where)
     chance = (("probability", "right"), "") if known else ()
-    show.table((("class", "right"), "name", *places, ("score", "right"), *chance), rows)
+    console.table((("class", "right"), "name", *places, ("score", "right"), *chance), rows)
 
 
 def _choices(explanation: Explanation) -> None:
@@ -104,7 +104,7 @@ def _choices(explanation: Explanation) -> None:
     }
     for name, reason in explanation.choices.items():
         what = "; ".join(dict.fromkeys(picked.get(name, ())))
-        show.line(plain(f"{name.capitalize()}: {what} ({reason})" if what else f"{name.capitalize()}: {reason}"))
+        console.line(plain(f"{name.capitalize()}: {what} ({reason})" if what else f"{name.capitalize()}: {reason}"))
 
 
 def _costs(explanation: Explanation) -> None:
@@ -123,7 +123,7 @@ def _costs(explanation: Explanation) -> None:
     ]
     target = ("class",) if several else ()
     numbers = (("seconds", "right"), ("forward", "right"), ("backward", "right"))
-    show.table(("method", *target, "looked at", *numbers, "notes" if any(row[-1] for row in rows) else ""), rows)
+    console.table(("method", *target, "looked at", *numbers, "notes" if any(row[-1] for row in rows) else ""), rows)
 
 
 def _trust(explanation: Explanation, evaluation: Evaluation) -> None:
@@ -137,14 +137,14 @@ def _trust(explanation: Explanation, evaluation: Evaluation) -> None:
             continue
         columns = _columns([trust.scores for _, trust in judged], metrics)
         rows = [(a.method.id, *_cells(trust.scores, columns), trust.level) for a, trust in judged]
-        show.table(
-            ("method", *map(show.metric_heading, metrics), "evidence"),
+        console.table(
+            ("method", *map(console.metric_heading, metrics), "evidence"),
             [*rows, *_of_controls(judged[0][1].scores, columns)],
         )
         for attribution, trust in judged:
-            show.line(plain(f"{attribution.method.title}: {trust.sentence}"))
+            console.line(plain(f"{attribution.method.title}: {trust.sentence}"))
             if trust.comparison:
-                show.line(plain(trust.comparison), "dim")
+                console.line(plain(trust.comparison), "dim")
 
 
 def _trust_in_all(explanations: Sequence[Explanation]) -> None:
@@ -160,14 +160,14 @@ def _trust_in_all(explanations: Sequence[Explanation]) -> None:
     trusts = {name: Trust(each, {}) for name, each in scores.items()}
     rows = [(name, *_cells(each, columns), trusts[name].level) for name, each in scores.items()]
     rows += _of_controls(next(iter(scores.values()), {}), columns)
-    show.line()
-    show.table(
-        ("method", *map(show.metric_heading, metrics), "evidence"), rows,
+    console.line()
+    console.table(
+        ("method", *map(console.metric_heading, metrics), "evidence"), rows,
         title=f"Over {len(parts)} pictures: mean (95 % bootstrap interval)",
     )  # fmt: skip
     for name, trust in trusts.items():
         if trust.comparison:
-            show.line(plain(f"{name}: {trust.comparison}"), "dim")
+            console.line(plain(f"{name}: {trust.comparison}"), "dim")
 
 
 def _columns(found: Sequence[Mapping[str, Score]], metrics: Sequence[Metric]) -> dict[str, Column]:
@@ -192,7 +192,7 @@ def _cells(scores: Mapping[str, Score], columns: Mapping[str, Column]) -> list[s
 def _files(done: Done) -> None:
     pictures = [path.name for path in done.files if path.suffix == ".png"]
     others = [path.name for path in done.files if path.suffix != ".png"]
-    show.line(plain(f"Wrote {', '.join([*pictures, *others])} to {done.folder}"))
+    console.line(plain(f"Wrote {', '.join([*pictures, *others])} to {done.folder}"))
     report = done.folder / "report.html"
     if report in done.files:
-        show.line(plain(f"Open {report}"), style="bold")
+        console.line(plain(f"Open {report}"), style="bold")

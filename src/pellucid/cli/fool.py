@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from pellucid.cli import show
+from pellucid.cli import console
 from pellucid.cli.flags import json_flag, load_model, model_flags, png_file, spec_flag
 from pellucid.errors import NOTHING_FOUND, BadOption
 
@@ -63,7 +63,7 @@ def fool(picture: str | None, spec: str | None, as_json: bool, **given: Any) -> 
     if as_json:
         from pellucid.storage.provenance import named_inputs
 
-        show.document({
+        console.document({
             "file": str(out), "changed": reached, "distance": float(made.distance[0]), "eps": float(made.eps[0]),
             "norm": made.norm, "attack": name, "before": answers[0][1], "after": answers[1][1],
             "saved": saved and {
@@ -74,25 +74,27 @@ def fool(picture: str | None, spec: str | None, as_json: bool, **given: Any) -> 
         }, model=model, inputs=named_inputs([picture] if picture else []),
         )  # fmt: skip
         return _ended(alone, code)
-    show.table(
+    console.table(
         ("", "answer", ("probability", "right")),
         [
-            (when, show.plain(found["name"]), f"{found['probability']:.1%}")
+            (when, console.plain(found["name"]), f"{found['probability']:.1%}")
             for when, (_, found) in zip(("before", "after"), answers, strict=True)
         ],
         title=f"{name}, {made.norm} distance {float(made.distance[0]):.4g} "
         f"({_OUTCOMES[given['from_noise'], reached]})",
     )  # fmt: skip
     for note in notes:
-        show.line(show.plain(f"Note: {note}"))
-    show.line(str(out))
+        console.line(console.plain(f"Note: {note}"))
+    console.line(str(out))
     return _ended(alone, code)
 
 
 def _ended(alone: Path | None, code: int) -> int:
     """The exit status; where no picture of the kind that was to be saved is found, said on standard error too."""
     if code:
-        show.error(show.plain(f"No picture that fools as asked was found: {alone} holds the last one that was tried."))
+        console.error(
+            console.plain(f"No picture that fools as asked was found: {alone} holds the last one that was tried.")
+        )
     return code
 
 

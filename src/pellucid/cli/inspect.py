@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pellucid.cli import show
+from pellucid.cli import console
+from pellucid.cli.console import plain
 from pellucid.cli.flags import Invocation, json_flag, load_model, model_flags
-from pellucid.cli.show import plain
 from pellucid.errors import BadOption
 from pellucid.paths import usable_path
 
@@ -64,13 +64,13 @@ def inspect(
     found = look_into(model, picture, shape=wanted, layers=layers or None)
     folder = found.save(usable_path(out, "--out"), scale=scale, command=call.command) if out else None
     if as_json:
-        show.document({**record_of(found, command=call.command), "out": None if folder is None else str(folder)})
+        console.document({**record_of(found, command=call.command), "out": None if folder is None else str(folder)})
         return 0
     _table(found, whole)
     if folder is not None:
         written = ", ".join(sorted(path.name for path in folder.iterdir() if not path.name.startswith(".")))
-        show.line(plain(f"{folder} holds {written}"))
-        show.line(plain(f"Open {folder / 'inspection.html'}"), style="bold")
+        console.line(plain(f"{folder} holds {written}"))
+        console.line(plain(f"Open {folder / 'inspection.html'}"), style="bold")
     return 0
 
 
@@ -88,7 +88,7 @@ def _table(found: Inspection, whole: bool) -> None:
     shown = [row for row in structure.rows[1:] if whole or row.depth <= _DEPTH]
     settings = any(row.settings for row in shown)
     size = "x".join(map(str, structure.input[1:]))
-    show.line(plain(f"{found.model.name}, input {size}, output {_output(structure.total)}"), style="bold")
+    console.line(plain(f"{found.model.name}, input {size}, output {_output(structure.total)}"), style="bold")
     headings = (
         "layer",
         "kind",
@@ -101,21 +101,25 @@ def _table(found: Inspection, whole: bool) -> None:
         ("mult-adds", "right"),
         ("share", "right"),
     )
-    show.table(headings, [_row(row, settings) for row in shown])
+    console.table(headings, [_row(row, settings) for row in shown])
     if len(shown) < len(structure.rows) - 1:
-        show.line(f"{len(structure.rows) - 1 - len(shown)} more lie inside these: --all lists them.")
+        console.line(f"{len(structure.rows) - 1 - len(shown)} more lie inside these: --all lists them.")
     if settings:
-        show.line("k kernel, s stride, p padding, d dilation, g groups; weights: parameters; mult-adds: of one sample.")
-    show.line("field: pixels along each axis that one position can depend on; step: from one position's to the next.")
+        console.line(
+            "k kernel, s stride, p padding, d dilation, g groups; weights: parameters; mult-adds: of one sample."
+        )
+    console.line(
+        "field: pixels along each axis that one position can depend on; step: from one position's to the next."
+    )
     total = structure.total
     fixed = f", {total.parameters - total.trainable:,} of them fixed" if total.trainable < total.parameters else ""
     cost = f"{structure.least}{total.multiply_adds:,} multiply-adds for one sample"
-    show.line(f"{total.parameters:,} parameters{fixed}; {cost}.")
+    console.line(f"{total.parameters:,} parameters{fixed}; {cost}.")
     if structure.functions:
         calls = ", ".join(f"{name} {count}" for name, count in structure.functions.items())
-        show.line(plain(f"Functions called in the modules' own code: {calls}."))
+        console.line(plain(f"Functions called in the modules' own code: {calls}."))
     for note in structure.notes:
-        show.line(plain(note))
+        console.line(plain(note))
 
 
 def _row(row: Row, settings: bool) -> tuple[str, ...]:

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pellucid.cli import show
+from pellucid.cli import console
+from pellucid.cli.console import plain
 from pellucid.cli.flags import json_flag, load_model, model_flags
-from pellucid.cli.show import plain
 
 if TYPE_CHECKING:
     from pellucid.contracts import Grid
@@ -40,7 +40,7 @@ def layers(spec: str, picture: str | None, whole: bool, as_json: bool, **given: 
     with Bar(1) as bar:
         found = look_for(model, picture, progress=bar.tick)
     if as_json:
-        show.document(_document(found), model=found.model, inputs=_inputs(found, picture), schema_version=2)
+        console.document(_document(found), model=found.model, inputs=_inputs(found, picture), schema_version=2)
     elif not found.layers:
         raise BadSite(found.reason)
     else:
@@ -108,7 +108,7 @@ def _table(found: Layers, shown: Sequence[Layer]) -> None:
 
     rows, columns = found.pixels
     on = f" on {found.picture.name}" if found.picture else ""
-    show.line(plain(f"{found.model.name}, input {rows} x {columns}{on}: {len(found)} layers with a grid"))
+    console.line(plain(f"{found.model.name}, input {rows} x {columns}{on}: {len(found)} layers with a grid"))
     layouts, tried = any(_layout(x.grid) for x in shown), any(x.trial for x in shown)
     headings = (
         "layer",
@@ -121,19 +121,23 @@ def _table(found: Layers, shown: Sequence[Layer]) -> None:
         *((("apart", "right"), ("faithful", "right")) if tried else ()),
         "",
     )
-    show.table(headings, [_row(layer, found, layouts=layouts, tried=tried) for layer in shown])
+    console.table(headings, [_row(layer, found, layouts=layouts, tried=tried) for layer in shown])
     if len(shown) < len(found):
-        show.line(f"{len(found) - len(shown)} more lie inside these: --all lists them.")
-    show.line("field: pixels along each axis that one position can depend on.")
+        console.line(f"{len(found) - len(shown)} more lie inside these: --all lists them.")
+    console.line("field: pixels along each axis that one position can depend on.")
     if not all(layer.influences for layer in shown):
-        show.line("not reached: the score does not depend on the layer's grid.")
+        console.line("not reached: the score does not depend on the layer's grid.")
     if tried:
-        show.line("apart: how differently the maps of the top classes look; faithful: whether they name what counts.")
+        console.line(
+            "apart: how differently the maps of the top classes look; faithful: whether they name what counts."
+        )
     if found.recommended is None:
-        show.line("The score depends on none of them, so layer methods have nowhere to look.")
+        console.line("The score depends on none of them, so layer methods have nowhere to look.")
         return
-    show.console().print(Text.assemble((f"Look at {plain(found.recommended)}", "bold"), plain(f": {found.reason}.")))
-    show.line(
+    console.terminal().print(
+        Text.assemble((f"Look at {plain(found.recommended)}", "bold"), plain(f": {found.reason}."))
+    )
+    console.line(
         f"--layer {plain(found.recommended)} of `pellucid explain` looks there; --layer auto tries on its pictures."
     )
 

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pellucid.cli import show
+from pellucid.cli import console
+from pellucid.cli.console import plain
 from pellucid.cli.flags import Invocation, json_flag, load_model, model_flags, results_folder, run_flags, spec_flag
 from pellucid.cli.options import CommandWithMethods, given_options, normalise
-from pellucid.cli.show import plain
 from pellucid.errors import BadOption, PellucidError, exit_code
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ def locate(ctx: click.Context, /, pictures: tuple[str, ...], as_json: bool, **gi
     loop.run(find_pictures(pictures))
     document = loop.finish()
     if as_json:
-        show.document(document)
+        console.document(document)
     return loop.exit_code
 
 
@@ -151,12 +151,12 @@ class _Loop:
         if self.found.images:
             write_bytes(self.out / "localisation.json", as_file(document))
         for _, error in self.failed:
-            show.error(str(error))
+            console.error(str(error))
         if self.interrupted:
             kept = f"What was finished is in {self.out}." if self.found.images else "Nothing was finished."
-            show.note(f"{self.interrupted} {kept}")
+            console.note(f"{self.interrupted} {kept}")
         elif not self.quiet and self.found.images:
-            show.line(plain(f"All boxes: {self.out / 'localisation.json'}"), style="bold")
+            console.line(plain(f"All boxes: {self.out / 'localisation.json'}"), style="bold")
         return {
             **document,
             "failed": [{"source": found.source, "message": str(error)} for found, error in self.failed],
@@ -170,17 +170,17 @@ _EDGES = tuple(f"{edge}\npixels" for edge in ("left", "top", "width", "height"))
 
 def _print(located: Localisation, folder: Path) -> None:
     first = located.pictures[0][0]
-    show.line()
-    show.line(plain(f"{first.name}, {first.size[1]} x {first.size[0]} pixels"), style="bold")
-    show.line(plain(f"{located.attribution.method.title}, {first.rule.text}"))
+    console.line()
+    console.line(plain(f"{first.name}, {first.size[1]} x {first.size[0]} pixels"), style="bold")
+    console.line(plain(f"{located.attribution.method.title}, {first.rule.text}"))
     rows = [row for each in located for row in _rows(each)]
     numbers = tuple((name, "right") for name in ("probability", *_EDGES, "of the picture"))
     if rows:
-        show.table(("found", *numbers), rows)
+        console.table(("found", *numbers), rows)
     for note in dict.fromkeys(f"{each.target}: {note}" if each is not first else note for each in located
                               for note in each.notes):  # fmt: skip
-        show.line(plain(f"Note: {note}"))
-    show.line(plain(f"Wrote boxes, masks, maps and manifest to {folder}"))
+        console.line(plain(f"Note: {note}"))
+    console.line(plain(f"Wrote boxes, masks, maps and manifest to {folder}"))
 
 
 def _rows(located: Located) -> list[tuple[str, ...]]:

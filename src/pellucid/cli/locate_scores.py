@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pellucid.cli import show
+from pellucid.cli import console
+from pellucid.cli.console import plain
 from pellucid.cli.progress import Bar
-from pellucid.cli.show import plain
 from pellucid.errors import BadOption, Cancelled
 
 if TYPE_CHECKING:
@@ -72,13 +72,15 @@ def compare(
     document["notes"] = notes
     write_bytes(out / "scores.json", as_file(document))
     if as_json:
-        show.document(document)
+        console.document(document)
         return status
-    show.line(plain(f"{given['method']} with {model.name} on {report.judged} pictures ({known.layout})"), style="bold")
+    console.line(
+        plain(f"{given['method']} with {model.name} on {report.judged} pictures ({known.layout})"), style="bold"
+    )
     _table(report)
     for note in notes:
-        show.line(plain(f"Note: {note}"))
-    show.line(plain(f"Wrote {out / 'scores.json'}"))
+        console.line(plain(f"Note: {note}"))
+    console.line(plain(f"Wrote {out / 'scores.json'}"))
     return status
 
 
@@ -104,9 +106,9 @@ def _table(report: Report) -> None:
         (name, f"{number.mean:.3f}", _interval(number.interval), str(number.count))
         for name, number in report.scores.items()
     ]
-    show.table(("score", ("value", "right"), ("95 % interval", "right"), ("of", "right")), rows)
+    console.table(("score", ("value", "right"), ("95 % interval", "right"), ("of", "right")), rows)
     if report.threshold is not None:
-        show.line(
+        console.line(
             f"The threshold {report.threshold:g} and a centre box of {report.centre:.0%} of the sides were chosen on "
             f"{report.held_out} other pictures."
         )

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pellucid.cli import show
+from pellucid.cli import console
+from pellucid.cli.console import plain
 from pellucid.cli.flags import json_flag, load_model, model_flags, spec_flag
-from pellucid.cli.show import plain
 from pellucid.errors import BadOption, BadSite
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def look(
     if as_json:
         from pellucid.storage.provenance import named_inputs
 
-        show.document(
+        console.document(
             {**_record(found), "out": None if drawn is None else str(drawn)},
             model=found.model,
             inputs=named_inputs([picture]),
@@ -55,9 +55,9 @@ def look(
         return 0
     _print(found)
     if drawn is not None:
-        show.line(plain(f"Wrote {drawn}"))
+        console.line(plain(f"Wrote {drawn}"))
     elif reason:
-        show.note(reason)
+        console.note(reason)
     return 0
 
 
@@ -89,23 +89,23 @@ def _record(found: Look) -> dict[str, Any]:
 
 def _print(found: Look) -> None:
     place = f" at {', '.join(map(str, found.at))}" if found.at else ""
-    show.line(plain(f"{found.site}, unit {found.unit}{place} of {found.model.name}"), style="bold")
+    console.line(plain(f"{found.site}, unit {found.unit}{place} of {found.model.name}"), style="bold")
     if found.box and found.field:
         spans = " and ".join(f"{a} to {b}" for a, b in found.box)
         doubt = "" if found.field.status in ("exact", "whole picture") else f" at most ({found.field.why})"
-        show.line(plain(f"It depends on rows and columns {spans} of the model's input{doubt}."))
+        console.line(plain(f"It depends on rows and columns {spans} of the model's input{doubt}."))
     pieces = found.pieces
     if pieces is not None and pieces.cells.ndim > 1:
         order = pieces.products.flatten(1).abs().sum(1).argsort(descending=True, stable=True)[:6].tolist()
         rows = [(str(c), *_cells(pieces.cells[c]), f"{float(pieces.products[c].sum()):+.6g}") for c in order]
-        show.table((("channel", "right"), "least", "largest", ("sum of products", "right")), rows)
+        console.table((("channel", "right"), "least", "largest", ("sum of products", "right")), rows)
         if len(pieces.cells) > len(order):
-            show.line(f"The strongest {len(order)} of {len(pieces.cells)} channels; --json has all.")
+            console.line(f"The strongest {len(order)} of {len(pieces.cells)} channels; --json has all.")
     rows = [(s.name, plain(s.path), plain(s.formula), f"{s.value:.7g}") for s in found.stages]
-    show.table(("step", "layer", "worked out", ("the network has", "right")), rows)
+    console.table(("step", "layer", "worked out", ("the network has", "right")), rows)
     if pieces is not None and pieces.kind != "sum":
         where = "to the winner alone" if pieces.kind == "maximum" else f"1/{pieces.cells.numel()} to each cell"
-        show.line(f"A gradient at this value goes back {where}.")
+        console.line(f"A gradient at this value goes back {where}.")
 
 
 def _cells(cells: Any) -> tuple[str, str]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pellucid._version import __version__
-from pellucid.cli import show
+from pellucid.cli import console
 from pellucid.cli.flags import json_flag
 from pellucid.cli.options import default_text, described_arguments, flag, value_kind
 
@@ -27,7 +27,7 @@ def methods(name: str | None, as_json: bool) -> int:
     if name is not None:
         _one(registry.find_method(name), as_json)
     elif as_json:
-        show.document({"methods": [_record(method) for method in registry.methods().values()]})
+        console.document({"methods": [_record(method) for method in registry.methods().values()]})
     else:
         _list_methods(list(registry.methods().values()))
     return 0
@@ -43,7 +43,7 @@ def metrics(name: str | None, as_json: bool) -> int:
     if name is not None:
         _one(registry.find_metric(name), as_json)
     elif as_json:
-        show.document({"metrics": [_record(metric) for metric in registry.metrics().values()]})
+        console.document({"metrics": [_record(metric) for metric in registry.metrics().values()]})
     else:
         _list_metrics(list(registry.metrics().values()))
     return 0
@@ -51,21 +51,21 @@ def metrics(name: str | None, as_json: bool) -> int:
 
 def _one(entry: Method | Metric, as_json: bool) -> None:
     if as_json:
-        show.document(_record(entry))
+        console.document(_record(entry))
     else:
         _details(entry)
 
 
 def _list_methods(found: Sequence[Method]) -> None:
     rows = [(m.id, _summary(m), looks_at(m), _options(m), m.reference.where) for m in found]
-    show.table(("id", "what it shows", "looks at", "options", "reference"), rows)
-    show.line("More about one: pellucid methods ID. Options are given as in --occlusion.window 16.")
+    console.table(("id", "what it shows", "looks at", "options", "reference"), rows)
+    console.line("More about one: pellucid methods ID. Options are given as in --occlusion.window 16.")
 
 
 def _list_metrics(found: Sequence[Metric]) -> None:
     rows = [(m.id, _summary(m), m.better, _options(m), m.reference.where) for m in found]
-    show.table(("id", "what it measures", "better", "options", "reference"), rows)
-    show.line("More about one: pellucid metrics ID. compare takes them with --metric, as in --metric deletion,road.")
+    console.table(("id", "what it measures", "better", "options", "reference"), rows)
+    console.line("More about one: pellucid metrics ID. compare takes them with --metric, as in --metric deletion,road.")
 
 
 def _options(entry: RegistryEntry) -> str:
@@ -128,14 +128,14 @@ def _facts(entry: Method | Metric) -> dict[str, str]:
 
 
 def _details(entry: Method | Metric) -> None:
-    show.line(f"{entry.title} ({entry.id})", style="bold")
-    show.line(f"\n{inspect.getdoc(entry.function) or ''}\n")
-    show.line(f"Caveat: {entry.caveat}")
-    show.line(f"Reference: {entry.reference}")
-    show.line(f"Package: {package_of(entry)}")
+    console.line(f"{entry.title} ({entry.id})", style="bold")
+    console.line(f"\n{inspect.getdoc(entry.function) or ''}\n")
+    console.line(f"Caveat: {entry.caveat}")
+    console.line(f"Reference: {entry.reference}")
+    console.line(f"Package: {package_of(entry)}")
     if entry.options:
         help_of = described_arguments(entry)
         rows = [
             (flag(entry, o), value_kind(entry, o), default_text(entry, o), help_of.get(o, "")) for o in entry.options
         ]
-        show.table(("option", "value", "default", "meaning"), rows)
+        console.table(("option", "value", "default", "meaning"), rows)

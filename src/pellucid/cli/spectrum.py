@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from pellucid.cli import show
+from pellucid.cli import console
 from pellucid.cli.flags import json_flag
 from pellucid.cli.progress import Bar
 from pellucid.paths import usable_path
@@ -41,13 +41,13 @@ def build(sources: tuple[str, ...], side: int, grey: bool, out: str, as_json: bo
         magnitude, card = build_spectrum(sources, side=side, grey=grey, progress=bar.tick)
     path = save_spectrum(magnitude, card, usable_path(out, "--out"))
     if as_json:
-        show.document({"file": str(path), **asdict(card)}, inputs=named_inputs(card.source))
+        console.document({"file": str(path), **asdict(card)}, inputs=named_inputs(card.source))
         return 0
     for source, reason in card.failed.items():
-        show.warning(f"{source}: {reason}")
-    show.line(
+        console.warning(f"{source}: {reason}")
+    console.line(
         f"{card.pictures} pictures at {side} x {side}, {card.channels} channels; slope of log power {card.slope:.2f} "
         "(photographs: about -2)"
     )
-    show.line(show.plain(str(path)))
+    console.line(console.plain(str(path)))
     return 0

@@ -7,9 +7,9 @@ from typing import Any
 
 import click
 
-from pellucid.cli import show
+from pellucid.cli import console
+from pellucid.cli.console import plain
 from pellucid.cli.flags import json_flag, load_model, model_flags, spec_flag
-from pellucid.cli.show import plain
 from pellucid.errors import BadOption, BadPicture, Cancelled
 from pellucid.paths import usable_path
 
@@ -51,10 +51,10 @@ def top(
         with Bar(1) as bar:
             found = top_pictures(model, list(pictures), layer, most=most, folder=folder, progress=bar.tick)
     except Cancelled as stop:
-        show.note(f"{stop} {folder} keeps what is done; the same command goes on from there.")
+        console.note(f"{stop} {folder} keeps what is done; the same command goes on from there.")
         return Cancelled.exit_code
     for source, reason in found.failed.items():
-        show.warning(f"{source}: {reason}")
+        console.warning(f"{source}: {reason}")
     if not found.units:
         raise BadPicture("None of the pictures could be read, so there is nothing to show.")
     code = BadPicture.exit_code if found.failed else 0
@@ -64,12 +64,12 @@ def top(
     if as_json:
         hits = {str(unit): [vars(hit) for hit in found.units[unit]] for unit in chosen}
         said = {"layer": str(found.site), "pictures": len(found.seen), "failed": found.failed, "units": hits}
-        show.document({**said, "out": str(folder), "exit_code": code}, model=model, inputs=named_inputs(found.seen))
+        console.document({**said, "out": str(folder), "exit_code": code}, model=model, inputs=named_inputs(found.seen))
         return code
     best = [(str(unit), f"{found.units[unit][0].value:.4g}", plain(found.units[unit][0].source)) for unit in chosen]
-    show.line(plain(f"{found.site} of {model.name}, {len(found.seen)} pictures"), style="bold")
-    show.table((("unit", "right"), ("strongest", "right"), "in"), best)
-    show.line(plain(f"Wrote top.png and top.json to {folder}"))
+    console.line(plain(f"{found.site} of {model.name}, {len(found.seen)} pictures"), style="bold")
+    console.table((("unit", "right"), ("strongest", "right"), "in"), best)
+    console.line(plain(f"Wrote top.png and top.json to {folder}"))
     return code
 
 

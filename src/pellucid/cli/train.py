@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pellucid.cli import show
+from pellucid.cli import console
 from pellucid.cli.flags import Invocation, json_flag, results_folder
 from pellucid.cli.progress import Bar
 from pellucid.errors import BadOption, Cancelled
@@ -128,7 +128,7 @@ def _pictures(
         made.trained.kept.forget()
     _tell(made, own, weights, out, data, as_json=as_json)
     if interrupted:
-        show.note(show.plain(_of_interrupted(made, weights)))
+        console.note(console.plain(_of_interrupted(made, weights)))
         return Cancelled.exit_code
     return 0
 
@@ -166,12 +166,12 @@ def _waves(architecture: str, given: dict[str, Any], out: Path, command: str, ba
     weights = _save(made, out)
     write_text(out / "report.html", waves_page(made, settings, command=command))
     if as_json:
-        show.document({"weights": str(weights), "order": made.order, "ended": made.trained.ended,
+        console.document({"weights": str(weights), "order": made.order, "ended": made.trained.ended,
                        "report": str(out / "report.html")},
                       model=wrap(made.trained.module, name=NETWORK))  # fmt: skip
     else:
-        show.line(f"Frequencies were learned in the order {', '.join(map(str, made.order)) or 'none'}.")
-        show.line(f"{made.trained.ended}, {made.seconds:.0f} s; {show.plain(out / 'report.html')}")
+        console.line(f"Frequencies were learned in the order {', '.join(map(str, made.order)) or 'none'}.")
+        console.line(f"{made.trained.ended}, {made.seconds:.0f} s; {console.plain(out / 'report.html')}")
     return Cancelled.exit_code if made.trained.ended == "interrupted" else 0
 
 
@@ -194,7 +194,7 @@ def _tell(made: Study, own: MaskComparison | None, weights: Path, out: Path, dat
     from pellucid.storage.provenance import named_inputs
 
     if as_json:
-        show.document(
+        console.document(
             {
                 "weights": str(weights),
                 "report": str(out / "report.html"),
@@ -214,25 +214,25 @@ def _tell(made: Study, own: MaskComparison | None, weights: Path, out: Path, dat
         )
         return
     for note in made.notes:
-        show.note(note)
+        console.note(note)
     last = made.trained.history[made.trained.best] if made.trained.history else None
     low, high = made.right.interval
-    show.table(
+    console.table(
         ("", ("pictures", "right"), ("accuracy", "right")),
         [
             ("learned from", str(made.counts[0]), f"{last.accuracy:.1%}" if last and last.accuracy is not None else ""),
             ("to stop by", str(made.counts[1]),
              f"{last.validation_accuracy:.1%}" if last and last.validation_accuracy is not None else ""),
             ("held out", str(made.counts[2]), f"{made.accuracy:.1%} (95 %: {low:.1%} to {high:.1%})"),
-            (f"always {show.plain(made.right.guess)}", str(made.counts[2]), f"{made.right.guessing:.1%}"),
+            (f"always {console.plain(made.right.guess)}", str(made.counts[2]), f"{made.right.guessing:.1%}"),
         ],
         title=f"{made.card.architecture}: {len(made.trained.history)} passes, {made.seconds:.0f} s",
     )  # fmt: skip
     if own:
-        show.table(
+        console.table(
             ("map", ("deletion, smaller is better", "right"), ("insertion, larger is better", "right")),
             [(name, *own.written(name)) for name in own.scores],
             title=f"Its own mask beside Grad-CAM, {len(own.pictures)} held-out pictures, with 95 % intervals",
         )
-    show.line(f"{show.plain(weights)}\n{show.plain(out / 'report.html')}")
-    show.line(show.plain(f"Look into it: pellucid explain PICTURE --model {weights}"))
+    console.line(f"{console.plain(weights)}\n{console.plain(out / 'report.html')}")
+    console.line(console.plain(f"Look into it: pellucid explain PICTURE --model {weights}"))

@@ -11,7 +11,7 @@ from markupsafe import Markup
 from PIL import Image
 
 from pellucid.comparison.comparison import Compared, Comparison, Place, controls_of
-from pellucid.comparison.film import METRIC, film
+from pellucid.comparison.curve_frames import METRIC, curve_frames
 from pellucid.evaluation import Column, Metric, Score
 from pellucid.metrics.randomisation import FAILS
 from pellucid.pictures import heat, overlay
@@ -251,7 +251,11 @@ def _film_row(comparison: Comparison, picture: Compared, method: str) -> dict[st
     values, decoded = picture.maps[method], picture.picture
     score = next((s for s in picture.evaluation if (s.subject, s.metric.id) == (method, METRIC)), None)
     options = next((options for metric, options in comparison.metrics if metric.id == METRIC), None)
-    frames = [] if score is None or decoded is None else film(comparison.model, decoded.tensor, values, score, options)
+    frames = (
+        []
+        if score is None or decoded is None
+        else curve_frames(comparison.model, decoded.tensor, values, score, options)
+    )
     return {
         "title": _title(comparison, method),
         "map": _source(heat(values) if decoded is None else overlay(decoded, values)),

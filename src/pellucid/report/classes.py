@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 
-from pellucid.report.subjects import MapView
+from pellucid.report.views import MapView
 
 _LARGEST = 1600  # cells; a finer grid is in maps.npz only
 _NAMED = 5

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from pellucid.contracts import Prediction, Preprocess, Reference, kind_of
 from pellucid.explanation import Explanation
-from pellucid.report.subjects import PictureView
+from pellucid.report.views import PictureView
 from pellucid.wording import counted
 
 _SURE = 0.5

@@ -7,7 +7,7 @@ from typing import Any
 
 from pellucid.contracts import Attribution
 from pellucid.report import facts
-from pellucid.report.subjects import MapView, PictureView
+from pellucid.report.views import MapView, PictureView
 from pellucid.storage import provenance
 
 

@@ -13,8 +13,8 @@ from pellucid.report.classes import classes_grid
 from pellucid.report.document import document
 from pellucid.report.packing import half, photograph, script_json, tables
 from pellucid.report.reproduce import snippet
-from pellucid.report.subjects import MapView, PictureView, subjects
 from pellucid.report.trust import panels
+from pellucid.report.views import MapView, PictureView, picture_views
 from pellucid.storage import provenance
 from pellucid.storage.atomic import write_text
 
@@ -30,12 +30,12 @@ def write_report(explanation: Explanation, path: Path, *, command: str = "") -> 
     Raises:
         BadOption: the file cannot be written.
     """
-    return write_text(path, page(subjects(explanation), created=provenance.now(), command=command))
+    return write_text(path, page(picture_views(explanation), created=provenance.now(), command=command))
 
 
 def notebook_frame(explanation: Explanation) -> str:
     """The page in a frame that can neither reach the notebook nor the network."""
-    document = html.escape(page(subjects(explanation), created=provenance.now()))
+    document = html.escape(page(picture_views(explanation), created=provenance.now()))
     return (
         f'<iframe srcdoc="{document}" sandbox="allow-scripts" title="Pellucid report" loading="lazy" '
         'style="width: 100%; height: 900px; border: 0"></iframe>'

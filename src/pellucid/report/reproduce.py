@@ -10,19 +10,19 @@ from pellucid.explanation import Explanation
 from pellucid.held import Held
 from pellucid.models.embedded import NAME as EMBEDDED
 from pellucid.pictures import SAMPLES
-from pellucid.report.subjects import PictureView
+from pellucid.report.views import PictureView
 from pellucid.targets import Part
 from pellucid.wording import counted
 
 
-def snippet(subjects: Sequence[PictureView]) -> str:
+def snippet(views: Sequence[PictureView]) -> str:
     """A program that explains these pictures of one explanation in the same way.
 
     What a program cannot name, such as a module or a function of the user's own, stands as `...` with a comment.
     """
-    explanation = subjects[0].explanation
-    given = [_pictures(subjects), f"methods={list(dict.fromkeys(a.method.id for a in explanation))!r}"]
-    given += [_target(subjects), _layer(explanation), _options(explanation), f"seed={explanation.seed}"]
+    explanation = views[0].explanation
+    given = [_pictures(views), f"methods={list(dict.fromkeys(a.method.id for a in explanation))!r}"]
+    given += [_target(views), _layer(explanation), _options(explanation), f"seed={explanation.seed}"]
     given += ["trust=True"] if explanation.evaluation is not None else []
     given += ["inputs=...,  # what goes along with the pictures"] if explanation.model.inputs else []
     arguments = "".join(f"    {line}{'' if '  #' in line else ','}\n" for line in given if line)
@@ -46,26 +46,26 @@ def _model(model: Model) -> str:
     return f"pellucid.wrap({', '.join(['...', *given])})  # your module; its weights are {model.fingerprint}"
 
 
-def _pictures(subjects: Sequence[PictureView]) -> str:
-    if subjects[0].picture is None:
-        return f"...,  # the tensor that was explained, {counted(len(subjects), 'sample')}"
-    names = [f"sample:{s.name}" if s.name in SAMPLES else s.name for s in subjects]
+def _pictures(views: Sequence[PictureView]) -> str:
+    if views[0].picture is None:
+        return f"...,  # the tensor that was explained, {counted(len(views), 'sample')}"
+    names = [f"sample:{s.name}" if s.name in SAMPLES else s.name for s in views]
     return repr(names[0] if len(names) == 1 else names)
 
 
-def _target(subjects: Sequence[PictureView]) -> str:
-    asked = subjects[0].explanation.chosen.get("class")
+def _target(views: Sequence[PictureView]) -> str:
+    asked = views[0].explanation.chosen.get("class")
     if asked is not None and asked.by == "default":
         return ""
-    if subjects[0].explanation.target is not None:
-        return f"target={subjects[0].explanation.target!r}"
-    wanted = [list(dict.fromkeys(finding.target for finding in s.findings)) for s in subjects]
+    if views[0].explanation.target is not None:
+        return f"target={views[0].explanation.target!r}"
+    wanted = [list(dict.fromkeys(finding.target for finding in s.findings)) for s in views]
     if all(
         len(names) > 1 and names == [p.name for p in s.predictions[: len(names)]]
-        for names, s in zip(wanted, subjects, strict=True)
+        for names, s in zip(wanted, views, strict=True)
     ):
         return f"target='top{len(wanted[0])}'"
-    classes = [_class(subjects[0].explanation.model, names) for names in wanted]
+    classes = [_class(views[0].explanation.model, names) for names in wanted]
     label = " ".join("; ".join(", ".join(names) for names in wanted).split())
     if None in classes:
         return f"target=...,  # {label}"

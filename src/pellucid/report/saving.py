@@ -14,7 +14,7 @@ from pellucid.explanation import Explanation
 from pellucid.pictures import heat, overlay
 from pellucid.report.manifest import array_name, manifest
 from pellucid.report.page import page
-from pellucid.report.subjects import MapView, PictureView, as_numpy, subjects
+from pellucid.report.views import MapView, PictureView, as_numpy, picture_views
 from pellucid.storage import provenance, values
 from pellucid.storage.atomic import complete, encode
 from pellucid.storage.plain_json import as_file
@@ -41,7 +41,7 @@ def save(explanation: Explanation, folder: Path, *, command: str = "", apart: bo
     Raises:
         BadOption: the folder cannot be written to; nothing is left behind.
     """
-    every, created = subjects(explanation), provenance.now()
+    every, created = picture_views(explanation), provenance.now()
     with complete(folder) as staging:
         for subject in every:
             inside = staging / subject.folder if apart or len(every) > 1 else staging

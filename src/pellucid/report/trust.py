@@ -10,7 +10,7 @@ from markupsafe import Markup
 from pellucid.evaluation import Column, Score, Trust, column_of
 from pellucid.evaluation.trust import FAITHFULNESS
 from pellucid.report.charts import curves
-from pellucid.report.subjects import MapView
+from pellucid.report.views import MapView
 
 _OWN = "this map"
 _ACROSS = {"deletion": "share hidden", "insertion": "share shown"}

@@ -97,7 +97,7 @@ class PictureView:
         )
 
 
-def subjects(explanation: Explanation) -> list[PictureView]:
+def picture_views(explanation: Explanation) -> list[PictureView]:
     """The pictures of an explanation in order, or the samples of the tensor that was explained."""
     names = [picture.name for picture in explanation.pictures]
     if not names:

@@ -24,7 +24,7 @@ STEPS = 5
 
 
 @dataclass(frozen=True, eq=False)
-class FilmFrame:
+class CurveFrame:
     """One step.
 
     Attributes:
@@ -38,9 +38,9 @@ class FilmFrame:
     image: Image.Image
 
 
-def film(
+def curve_frames(
     model: Model, image: Tensor, values: Tensor, score: Score, options: Mapping[str, Any] | None = None
-) -> list[FilmFrame]:
+) -> list[CurveFrame]:
     """Five steps of a deletion, evenly among those that were asked, between the whole picture and none of it.
 
     The frames are made as the metric made its own: the same order of pixels, the same that hides.
@@ -62,7 +62,7 @@ def film(
         count = round(score.axis[number] * place.numel())
         seen = fill.hide(rows.clone(), torch.zeros(1, dtype=torch.long), (place < count)[:, None])
         probability = float(score.extras["curve"][0, number])
-        frames.append(FilmFrame(score.axis[number], probability, as_image(seen[0], preprocess)))
+        frames.append(CurveFrame(score.axis[number], probability, as_image(seen[0], preprocess)))
     return frames
 
 

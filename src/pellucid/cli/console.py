@@ -12,6 +12,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
+    from rich.table import Table
 
     from pellucid.contracts import Model
     from pellucid.evaluation import Metric
@@ -22,8 +23,11 @@ _WIDTH_OF_FILES = 120
 _WHOLE = ("layer", "method", "id", "option")
 """Columns of names that are copied to the command line: never wrapped."""
 
+_LEGIBLE = 8
+"""Letters in a line below which a text is no longer read with ease."""
 
-def console(*, errors: bool = False) -> Console:
+
+def terminal(*, errors: bool = False) -> Console:
     """A console on today's standard output or error; what it is given is never read as markup."""
     from rich import console as rich_console
 
@@ -44,7 +48,7 @@ def plain(text: object) -> str:
 
 def line(text: str = "", style: str | None = None) -> None:
     """Print a paragraph of trusted or `plain` text."""
-    console().print(text, style=style)
+    terminal().print(text, style=style)
 
 
 _LONGEST = 1500
@@ -64,19 +68,19 @@ def warning(text: str) -> None:
 
 def note(text: str) -> None:
     """Print a remark on standard error."""
-    console(errors=True).print(plain(text), soft_wrap=True)
+    terminal(errors=True).print(plain(text), soft_wrap=True)
 
 
 def _aside(kind: str, text: str, style: str) -> None:
     from rich.text import Text
 
-    console(errors=True).print(Text.assemble((f"{kind}: ", style), plain(text)), soft_wrap=True)
+    terminal(errors=True).print(Text.assemble((f"{kind}: ", style), plain(text)), soft_wrap=True)
 
 
 def table(
     columns: Sequence[str | tuple[str, str]], rows: Iterable[Sequence[RenderableType]], *, title: str | None = None
 ) -> None:
-    """Print a table.
+    """Print a table; where its columns would not fit, each row as a paragraph of its own. Nothing is cut.
 
     Args:
         columns: headings; those given as (heading, "right") hold numbers.
@@ -86,15 +90,55 @@ def table(
     from rich import box
     from rich.table import Table
 
+    named = [(column, "left") if isinstance(column, str) else column for column in columns]
     made = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left", title_style="bold", pad_edge=False)
-    for column in columns:
-        heading, justify = (column, "left") if isinstance(column, str) else column
+    for heading, justify in named:
         made.add_column(
             heading, justify="right" if justify == "right" else "left", overflow="fold", no_wrap=heading in _WHOLE
         )
-    for row in rows:
+    listed = [list(row) for row in rows]
+    for row in listed:
         made.add_row(*row)
-    console().print(made)
+    place = terminal()
+    if _least_width(place, made) <= place.width:
+        place.print(made)
+    else:
+        _paragraphs(place, [heading for heading, _ in named], listed, title)
+
+
+def _least_width(place: Console, made: Table) -> int:
+    """Columns of the terminal below which a table is cut, or its texts are torn into single letters."""
+    from rich.measure import Measurement
+
+    widths = [
+        max(
+            (wide.maximum if column.no_wrap else min(wide.minimum, _LEGIBLE))
+            for cell in (column.header, *column.cells)
+            for wide in (Measurement.get(place, place.options, cell),)
+        )
+        for column in made.columns
+    ]
+    return sum(widths) + 2 * len(widths)
+
+
+def _paragraphs(
+    place: Console, headings: Sequence[str], rows: Sequence[Sequence[RenderableType]], title: str | None
+) -> None:
+    """Rows one below the other: of each its headings on the left and what stands under them on the right."""
+    from rich.table import Table
+
+    if title:
+        place.print(title, style="bold")
+    names = [heading.partition("\n")[0] for heading in headings]
+    for row in rows:
+        made = Table.grid(padding=(0, 1))
+        made.add_column(overflow="fold", style="dim", max_width=max(place.width // 3, 1))
+        made.add_column(overflow="fold")
+        for name, cell in zip(names, row, strict=False):
+            if cell != "":
+                made.add_row(name, cell)
+        place.print(made)
+        place.print()
 
 
 def metric_heading(metric: Metric) -> tuple[str, str]:
