@@ -62,7 +62,9 @@ def activation_word(node: str) -> str | None:
 
 # Custom functions that only read a map between its cells: torchvision's detectors read features inside boxes.
 _INTERPOLATES = {"GeneratedBackwardFor_torchvision_roi_align_default"}
-_OUTSIDE = "numbers that it makes of the picture outside torch (NumPy, item, tolist), such as a mask"
+_OUTSIDE = (
+    "numbers that it makes of the picture outside torch (NumPy, item, tolist), such as a mask or a choice in Python"
+)
 
 RULES: Mapping[Operator, Callable[[Mapping[str, Any]], float | None]] = {
     op.RELU: lambda _: math.inf,
