@@ -44,3 +44,24 @@ def test_a_little_may_lie_idle():
     code = HOLES.format(first="").replace("5_000", "500")
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     assert int(done.stdout) < 50
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="glibc only")
+def test_work_that_comes_again_keeps_what_it_took_the_last_time_and_no_more():
+    """Work of one size is met by what it left; the first of its size, and one that leaves more, return it."""
+    code = """
+from pellucid import memory
+def resident():
+    return next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("VmRSS")) // 1024
+def work(count):
+    blocks = [bytearray(100_000) for _ in range(count)]
+    full = resident()
+    kept.append(blocks.pop())
+    del blocks
+    memory.return_freed_memory(may_come_again=True)
+    return full - resident()
+kept = []
+print([work(count) > 50 for count in (2_000, 2_000, 2_000, 4_000, 4_000, 2_000, 4_000)])
+"""
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert done.stdout.strip() == str([True, False, False, True, False, False, False])

@@ -23,6 +23,7 @@ from pellucid.engine.planned import PlannedMethod, planned_methods
 from pellucid.errors import BadOption, Refused
 from pellucid.models.preprocessing import preprocessing_of
 from pellucid.models.wrap import wrap
+from pellucid.numerics import all_finite
 from pellucid.pictures import NamedPictures, expanded, names_apart, prepare
 from pellucid.registry import default_methods
 from pellucid.targets import TargetContext, TargetLike, all_targets, asks_for_all, parse_targets
@@ -175,6 +176,6 @@ def _check_tensor(tensor: Tensor) -> Maps:
             "Expected a float tensor [batch, channel, row, column] in the model's own space, got "
             f"{list(tensor.shape)} of {tensor.dtype}.{hint}"
         )
-    if not bool(tensor.isfinite().all()):
+    if not all_finite(tensor):
         raise BadOption("Expected finite numbers in the tensor to explain, got NaN or infinity.")
     return tensor.detach().clone()  # results hold their input, which the caller may go on writing to

@@ -13,7 +13,11 @@ _HELD = 2**26
 all that is in use."""
 _OWN_SETTINGS = ("MALLOC_TRIM_THRESHOLD_", "MALLOC_TOP_PAD_", "MALLOC_MMAP_THRESHOLD_", "MALLOC_MMAP_MAX_")
 _OTHERS = ("jemalloc", "tcmalloc", "mimalloc")
+_MORE = 2**24
+"""Bytes by which that may vary between pieces of work that are alike."""
 _kept = False
+_usual = 0
+"""Bytes that lay idle after the last piece of work that was done at once, or after the least of those alike."""
 
 
 def keep_freed_memory(*, configure: bool = True) -> bool:
@@ -46,16 +50,28 @@ def keep_freed_memory(*, configure: bool = True) -> bool:
     return _kept
 
 
-def return_freed_memory() -> None:
+def return_freed_memory(*, may_come_again: bool = False) -> None:
     """Give freed memory back to the system if much of it lies idle, unless the process decides that for itself.
 
     It does where it was told to keep it, where its environment sets glibc's allocator, or where another is preloaded.
 
     Nothing happens without glibc 2.33 or newer.
+
+    Args:
+        may_come_again: bool; True behind work that was done at once and may soon be asked for again, as in a live view.
+            It would have to fetch the same memory anew, so what the last such work left idle too is kept: a
+            network that is asked again and again keeps what one call takes, and no more.
     """
+    global _usual  # noqa: PLW0603 - as the memory, it is the process's
     library = None if _kept or _is_set() else _glibc()
-    if library is not None and library.mallinfo2().idle > _HELD:
-        library.malloc_trim(0)
+    if library is None or (idle := library.mallinfo2().idle) <= _HELD:
+        return
+    if may_come_again:
+        alike = idle <= _usual + _MORE
+        _usual = min(idle, _usual) if alike else idle
+        if alike:
+            return
+    library.malloc_trim(0)
 
 
 @cache

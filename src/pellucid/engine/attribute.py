@@ -23,7 +23,7 @@ from pellucid.engine.planned import PlannedMethod
 from pellucid.engine.shared_pass import SharedPass
 from pellucid.errors import Refused
 from pellucid.held import plain
-from pellucid.numerics import max_abs, onto_picture
+from pellucid.numerics import all_finite, max_abs, onto_picture
 from pellucid.targets import Target, of_rows
 
 RunPlan: TypeAlias = Callable[[Plan, Batch], Iterator[Attribution]]
@@ -88,7 +88,7 @@ class Attributor:
             self.stop = meter.stop
         evidence = _narrowed(evidence, self.batch.image.dtype)
         values = self._values(evidence, step)
-        if not bool(values.isfinite().all()):
+        if not all_finite(values):
             raise Refused(
                 f"{step.method.id} gave values that are not finite for {model.name}. Its scores or activations "
                 "overflow; try float32."

@@ -76,7 +76,7 @@ class Budget:
                     torch.cuda.empty_cache()
                 continue
             if self.device.type == "cpu":
-                return_freed_memory()
+                return_freed_memory(may_come_again=stop - start == total)
             yield result
             start = stop
 
