@@ -39,22 +39,22 @@ which may be the same tensor."""
 
 @dataclass(frozen=True, eq=False)
 class LocalPerturbation:
-    """A `Perturbation` that touches one box of the picture and leaves the rest: it can be scored without whole passes.
+    """A `Perturbation` that touches one box of the input and leaves the rest: it can be scored without whole passes.
 
     Attributes:
-        boxes: first row, first column, and the row and column after the last, of each variant's box, in pixels of the
-            model's input, `[count, 4]`, or `[batch, count, 4]` where they differ from picture to picture. An empty box
-            leaves the picture as it is.
-        paint: `paint(parts, samples, numbers, corners)`: as `Perturbation`, for copies of parts of the pictures that
-            hold the boxes, `[n, channel, height, width]`; `corners` `[n, 2]` is where each begins in its picture.
+        boxes: the first place of each variant's box along every axis, then the places after the last, in pixels of the
+            model's input (of a picture: first row, first column, row and column after the last), `[count, 2 * axes]`,
+            or `[batch, count, 2 * axes]` where they differ from input to input. An empty box leaves the input as it is.
+        paint: `paint(parts, samples, numbers, corners)`: as `Perturbation`, for copies of parts of the inputs that
+            hold the boxes, `[n, channel, *axes]`; `corners` `[n, axes]` is where each begins in its input.
     """
 
     boxes: Tensor
     paint: Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
 
     def __call__(self, rows: Tensor, samples: Tensor, numbers: Tensor) -> Tensor:
-        """Change whole pictures."""
-        return self.paint(rows, samples, numbers, numbers.new_zeros(len(numbers), 2))
+        """Change whole inputs."""
+        return self.paint(rows, samples, numbers, numbers.new_zeros(len(numbers), self.boxes.shape[-1] // 2))
 
 
 class NamedInputs(Protocol):

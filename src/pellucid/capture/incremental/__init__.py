@@ -1,10 +1,10 @@
-"""Passes that compute only what a changed box of the picture changes."""
+"""Passes that compute only what a changed box of the input changes."""
 
-from pellucid.capture.incremental import pointwise, reshaping, windows
+from pellucid.capture.incremental import choosing, pointwise, pooling, reshaping, resizing, windows
 from pellucid.capture.incremental.passes import DECLINED, RULES
 from pellucid.capture.incremental.scoring import incremental
 
-RULE_FILES = (pointwise, reshaping, windows)
+RULE_FILES = (choosing, pointwise, pooling, reshaping, resizing, windows)
 """Importing them fills `RULES`."""
 
 __all__ = [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -20,7 +21,7 @@ Sizes = npt.NDArray[np.float64]
 
 
 def sizes(log: Sequence[LogEntry], axis: int, start: Places, stop: Places, length: int) -> Sizes:
-    """How many rows (axis 0) or columns (1) of each value in the log differ, `[entry, interval]`."""
+    """How many places along an axis of each value in the log differ, `[entry, interval]`."""
     spans: list[Interval] = []
     for entry in log:
         if not entry.parents:
@@ -37,7 +38,7 @@ def classes(work: Sizes, mine: Sizes, other: Sizes, counts: Sizes, others: int) 
     Args:
         work: multiply-adds for each place of every value in the log.
         mine: sizes along this axis `[entry, interval]`.
-        other: typical sizes along the other one `[entry]`.
+        other: typical numbers of places in the other ones together `[entry]`.
         counts: how many variants lie in each interval.
         others: passes for each class.
     """
@@ -65,26 +66,28 @@ def _neighbours(count: int) -> list[list[int]]:
     return [list(range(k, min(count, k + per))) for k in range(0, count, per)]
 
 
-def group(log: Sequence[LogEntry], boxes: Places, size: tuple[int, int]) -> list[Places]:
+def group(log: Sequence[LogEntry], boxes: Places, size: Sequence[int]) -> list[Places]:
     """Numbers of the variants that share a pass, in an order that keeps equal boxes together.
 
     Args:
         log: how boxes come about in this network.
-        boxes: top, left, bottom and right of each variant, `[count, 4]`.
-        size: rows and columns of the picture.
+        boxes: where each variant's box begins along each axis, and where it ends, `[count, 2 * axes]`.
+        size: of the input along each axis.
     """
-    work = np.array([entry.work for entry in log])
-    found = [np.unique(boxes[:, [k, k + 2]], axis=0, return_inverse=True) for k in (0, 1)]
+    work, axes = np.array([entry.work for entry in log]), range(len(size))
+    found = [np.unique(boxes[:, [k, k + len(size)]], axis=0, return_inverse=True) for k in axes]
     spread = [sizes(log, k, edges[:, 0], edges[:, 1], size[k]) for k, (edges, _) in enumerate(found)]
     counts = [np.bincount(which.ravel(), minlength=len(edges)).astype(np.float64) for edges, which in found]
     typical = [s @ c / c.sum() for s, c in zip(spread, counts, strict=True)]
-    down = classes(work, spread[0], typical[1], counts[0], max(1, round(len(counts[1]) ** 0.5)))
-    across = classes(work, spread[1], typical[0], counts[1], len(down))
-    label = [np.zeros(len(c), dtype=np.int64) for c in counts]
-    for k, parts in enumerate((down, across)):
+    passes = [max(1, round(len(c) ** 0.5)) for c in counts]
+    label = np.zeros(len(boxes), np.int64)
+    for k in axes:
+        others = [j for j in axes if j != k]
+        other = math.prod([typical[j] for j in others], start=np.ones(len(log)))
+        parts = classes(work, spread[k], other, counts[k], math.prod(passes[j] for j in others))
+        passes[k], mine = len(parts), np.zeros(len(counts[k]), np.int64)
         for number, part in enumerate(parts):
-            label[k][part] = number
-    row, column = (lab[which.ravel()] for lab, (_, which) in zip(label, found, strict=True))
-    both = row * len(across) + column
-    order = np.lexsort((found[1][1].ravel(), found[0][1].ravel(), both))
-    return [g for g in np.split(order, np.flatnonzero(np.diff(both[order])) + 1) if len(g)]
+            mine[part] = number
+        label = label * len(parts) + mine[found[k][1].ravel()]
+    order = np.lexsort((*(which.ravel() for _, which in reversed(found)), label))
+    return [g for g in np.split(order, np.flatnonzero(np.diff(label[order])) + 1) if len(g)]

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-Sides = tuple[int, int, int, int]
-"""Padding: rows above and below, columns left and right."""
-NO_SIDES: Sides = (0, 0, 0, 0)
+Sides: TypeAlias = tuple[tuple[int, int], ...]
+"""Padding: how many places in front of each spatial axis, and behind it."""
 
 # oneDNN's convolution with an activation in the same call; torch's own compiler is built on it.
 _FUSED = getattr(torch.ops.mkldnn, "_convolution_pointwise", None) if torch._C._has_mkldnn else None
 _FUSED_TYPES = (torch.float32, torch.bfloat16)
+_PLAIN = (F.conv1d, F.conv2d, F.conv3d)
 _FOLDS = (torch.float32, torch.float64)
 """Types in which statistics are folded into weights; in shorter ones that would round the weights again."""
 
@@ -42,14 +42,14 @@ class Convolution:
 
     weight: Tensor
     bias: Tensor | None
-    stride: tuple[int, int]
-    dilation: tuple[int, int]
+    stride: tuple[int, ...]
+    dilation: tuple[int, ...]
     groups: int
     after: After | None = None
     packed: dict[torch.dtype, Tensor] = field(default_factory=dict)
 
     def __call__(self, maps: Tensor, around: Sides) -> Tensor:
-        """The result for `[n, channel, row, column]` with this padding of zeros around it."""
+        """The result for `[n, channel, *axes]` with this padding of zeros around it."""
         return self._run(maps, around, self.bias, self.after)
 
     def linear(self, maps: Tensor, around: Sides) -> Tensor:
@@ -61,27 +61,28 @@ class Convolution:
         return self._run(differences, around, None, None)
 
     def _run(self, maps: Tensor, around: Sides, bias: Tensor | None, after: After | None) -> Tensor:
-        top, bottom, left, right = around
-        if (top, left) != (bottom, right):
-            maps, top, left = F.pad(maps, (left, right, top, bottom)), 0, 0
+        if any(before != behind for before, behind in around):
+            maps, around = padded(maps, around), tuple((0, 0) for _ in around)
+        padding = tuple(before for before, _ in around)
         if _FUSED is not None and maps.device.type == "cpu" and maps.dtype in _FUSED_TYPES:
             name, numbers = (after.name, after.numbers) if after else ("none", ())
             found: Tensor = _FUSED(
-                maps, self._packed(maps, (top, left)), self._as(maps, bias), (top, left), self.stride,
-                self.dilation, self.groups, name, list(numbers), "",
+                maps, self._packed(maps, padding), self._as(maps, bias), padding, self.stride, self.dilation,
+                self.groups, name, list(numbers), "",
             )  # fmt: skip
             return found
         weight, bias = self.weight.to(maps.dtype), self._as(maps, bias)
-        found = F.conv2d(maps, weight, bias, self.stride, (top, left), self.dilation, self.groups)
+        plain: Callable[..., Tensor] = _PLAIN[len(padding) - 1]
+        found = plain(maps, weight, bias, self.stride, padding, self.dilation, self.groups)
         return after.function(found) if after else found
 
     def _as(self, maps: Tensor, bias: Tensor | None) -> Tensor | None:
         return None if bias is None else bias.to(maps.dtype)
 
-    def _packed(self, maps: Tensor, padding: tuple[int, int]) -> Tensor:
+    def _packed(self, maps: Tensor, padding: tuple[int, ...]) -> Tensor:
         """The weight in the order that oneDNN likes for this kind of input, found once."""
         if maps.dtype not in self.packed:
-            reorder: Any = getattr(torch._C._nn, "mkldnn_reorder_conv2d_weight", None)
+            reorder: Any = getattr(torch._C._nn, f"mkldnn_reorder_conv{len(padding)}d_weight", None)
             given = (list(padding), list(self.stride), list(self.dilation), self.groups, list(maps.shape))
             weight = self.weight.detach().to(maps.dtype)
             self.packed[maps.dtype] = weight if reorder is None else reorder(weight.to_mkldnn(), *given)
@@ -102,11 +103,16 @@ class Convolution:
         scale = (var + eps).rsqrt() if weight is None else weight * (var + eps).rsqrt()
         shift = -mean * scale if bias is None else bias - mean * scale
         offset = shift if self.bias is None else shift + self.bias * scale
-        return replace(self, weight=self.weight * scale[:, None, None, None], bias=offset, packed={})
+        return replace(self, weight=self.weight * scale.view(-1, *[1] * (self.weight.ndim - 1)), bias=offset, packed={})
 
     def then(self, after: After) -> Convolution:
         """This and then an activation; the weights stay as they are."""
         return replace(self, after=after)
+
+
+def padded(maps: Tensor, sides: Sides, value: float = 0.0) -> Tensor:
+    """Maps with so much of one value around them; negative sides cut off."""
+    return F.pad(maps, [places for side in reversed(sides) for places in side], value=value)
 
 
 def after(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -10,7 +11,7 @@ from torch import Tensor
 from torch.utils._pytree import tree_leaves, tree_map
 
 from pellucid.capture.incremental.kernels import Convolution
-from pellucid.capture.incremental.spans import Interval, Motion, union
+from pellucid.capture.incremental.spans import Motion, Spans, union
 from pellucid.capture.incremental.value import Baseline, Deferred, IncrementalTensor, NotLocal
 from pellucid.capture.operators import Operator, called, declined, of, op
 
@@ -43,17 +44,17 @@ class LogEntry:
 
     Attributes:
         parents: earlier entries, whose boxes are joined.
-        motions: how the joined boxes move along rows and columns; None leaves them.
+        motions: how the joined boxes move along each axis; None leaves them.
         work: multiply-adds for each place of the result.
         bytes: memory of each place of the result, for one variant.
-        places: rows and columns of the whole result.
+        places: size of the whole result along each axis.
     """
 
     parents: tuple[int, ...]
-    motions: tuple[Motion, Motion] | None
+    motions: tuple[Motion, ...] | None
     work: float
     bytes: int
-    places: tuple[int, int]
+    places: tuple[int, ...]
 
 
 @dataclass
@@ -97,12 +98,12 @@ class IncrementalPass:
         self.memo, self.writes_log, self.fast, self.last = memo, writes_log, fast, last
         self.number = 0
 
-    def begin(self, picture: Tensor, patch: Tensor, spans: tuple[Interval, Interval]) -> IncrementalTensor:
-        """The variants of one picture `[1, channel, row, column]`, as the network's input."""
-        log = (LogEntry((), None, 0, _bytes(patch, (2, 3)), (spans[0].length, spans[1].length)),)
+    def begin(self, picture: Tensor, patch: Tensor, spans: Spans) -> IncrementalTensor:
+        """The variants of one input `[1, channel, *axes]`, as the network's input."""
+        axes = tuple(range(2, patch.ndim))
         if self.writes_log:
-            self.memo.log.extend(log)
-        return IncrementalTensor(self, Baseline(lambda: picture), patch, (2, 3), spans, 0)
+            self.memo.log.append(LogEntry((), None, 0, _bytes(patch, axes), _lengths(spans)))
+        return IncrementalTensor(self, Baseline(lambda: picture), patch, axes, spans, 0)
 
     def call(self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
         """Carry out one operation, box by box if there is a rule."""
@@ -172,10 +173,10 @@ class IncrementalPass:
     def note(
         self,
         parents: tuple[int, ...],
-        motions: tuple[Motion, Motion] | None,
+        motions: tuple[Motion, ...] | None,
         patch: Tensor | Deferred,
-        axes: tuple[int, int],
-        spans: tuple[Interval, Interval],
+        axes: tuple[int, ...],
+        spans: Spans,
         work: float = 0.0,
         *,
         free: bool = False,
@@ -183,17 +184,16 @@ class IncrementalPass:
         """Write down one result; returns its number in the log."""
         depth = _bytes(patch, axes)
         per_place = 0.0 if free else work + _BYTE * depth
-        self.memo.work += per_place * len(patch) * patch.shape[axes[0]] * patch.shape[axes[1]]
+        self.memo.work += per_place * len(patch) * _places(patch, axes)
         if not self.writes_log:
             return 0
-        self.memo.log.append(LogEntry(parents, motions, per_place, depth, (spans[0].length, spans[1].length)))
+        self.memo.log.append(LogEntry(parents, motions, per_place, depth, _lengths(spans)))
         return len(self.memo.log) - 1
 
 
-def together(values: Sequence[IncrementalTensor]) -> tuple[Interval, Interval]:
+def together(values: Sequence[IncrementalTensor]) -> Spans:
     """Boxes that hold those of all values."""
-    rows, columns = (union([value.spans[k] for value in values]) for k in (0, 1))
-    return rows, columns
+    return tuple(union(along) for along in zip(*(value.spans for value in values), strict=True))
 
 
 def ordinary(leaf: Any) -> Any:
@@ -207,16 +207,23 @@ def writes(name: str, kwargs: Mapping[str, Any]) -> bool:
     return in_place or kwargs.get("inplace") is True or kwargs.get("out") is not None
 
 
-def _bytes(patch: Tensor | Deferred, axes: tuple[int, int]) -> int:
-    places = patch.shape[axes[0]] * patch.shape[axes[1]]
-    return patch.nbytes // max(1, len(patch) * places)
+def _lengths(spans: Spans) -> tuple[int, ...]:
+    return tuple(span.length for span in spans)
+
+
+def _places(patch: Tensor | Deferred, axes: tuple[int, ...]) -> int:
+    return math.prod(patch.shape[axis] for axis in axes)
+
+
+def _bytes(patch: Tensor | Deferred, axes: tuple[int, ...]) -> int:
+    return patch.nbytes // max(1, len(patch) * _places(patch, axes))
 
 
 _WHOLE = "mixes places in a way that no box follows; computed whole from there on"
 DECLINED: dict[Operator, str] = {
     **declined(_WHOLE, *of(kinds=("reductions", "attention", "recurrent", "products", "norms"))),
     **declined("one value of many by their order", op.FRACTIONAL_MAX_POOL, op.MAX_UNPOOL),
-    **declined("its kernel spreads values between places", op.TRANSPOSED_CONVOLUTION, op.SLOW_CONVOLUTION, op.COL2IM),
+    **declined("its kernel spreads values between places", op.SLOW_CONVOLUTION, op.COL2IM),
     **declined("places told by numbers or by a mask", *of("by mask"), op.GRID_SAMPLE, op.EMBEDDING, op.SCATTER),
     **declined(
         "puts values elsewhere than at their own place, or copies them", op.EXPAND, op.REPEAT, op.STACK, op.FLIP,
@@ -225,6 +232,6 @@ DECLINED: dict[Operator, str] = {
     ),
     **declined("three operands", op.ADDCMUL, op.ADDCDIV, op.LERP),
     **declined("decides, and gives no values", op.COMPARISON),
-    **declined("every value meets every other", op.FFT, op.LP_POOL),
+    **declined("every value meets every other", op.FFT),
 }  # fmt: skip
 """Operators without a rule: an ordinary pass over whole maps, which gives the same numbers."""

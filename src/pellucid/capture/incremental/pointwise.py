@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from pellucid.capture.incremental.kernels import after
 from pellucid.capture.incremental.passes import IncrementalPass, rule, together, writes
-from pellucid.capture.incremental.spans import Interval
+from pellucid.capture.incremental.spans import Spans
 from pellucid.capture.incremental.value import Baseline, Deferred, IncrementalTensor, NotLocal, at, cut
 from pellucid.capture.operators import called, of, op
 
@@ -208,8 +208,8 @@ def _arithmetic_in_place(
     return assign(args[0], result)
 
 
-def _size(value: IncrementalTensor) -> tuple[int, int]:
-    return value.spans[0].length, value.spans[1].length
+def _size(value: IncrementalTensor) -> list[int]:
+    return [span.length for span in value.spans]
 
 
 def _differs_by_row(plain: Tensor, value: IncrementalTensor) -> bool:
@@ -219,11 +219,11 @@ def _differs_by_row(plain: Tensor, value: IncrementalTensor) -> bool:
     return plain.ndim == value.ndim and plain.shape[0] > 1
 
 
-def _part(plain: Tensor, value: IncrementalTensor, spans: tuple[Interval, Interval]) -> Tensor:
+def _part(plain: Tensor, value: IncrementalTensor, spans: Spans) -> Tensor:
     """An ordinary tensor where the boxes are: as it is, unless it has a value of its own for each place."""
     lead = value.ndim - plain.ndim
     lengths = [plain.shape[a - lead] if a >= lead else 1 for a in value.axes]
-    if lengths == [1, 1]:
+    if all(length == 1 for length in lengths):
         return plain
     full = plain.expand(1, *plain.shape[-(value.ndim - 1) :]) if plain.ndim == value.ndim else plain.expand(
         1, *([1] * (lead - 1)), *plain.shape

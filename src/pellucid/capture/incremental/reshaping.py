@@ -1,4 +1,4 @@
-"""Rules for joining and cutting channels, for turning axes, and for what sums up a whole map."""
+"""Rules for joining and dividing channels, for turning axes, and for what sums up a whole map."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ def joining(run: IncrementalPass, func: Callable[..., Any], args: tuple[Any, ...
     alike = all(isinstance(p, IncrementalTensor) and p.axes == first.axes and p.ndim == first.ndim for p in parts)
     if kwargs.get("out") is not None or not alike or axis in (0, *first.axes):
         return NotImplemented
-    if any(p.spans[k].length != first.spans[k].length for p in parts for k in (0, 1)):
+    if any(p.shape[a] != first.shape[a] for p in parts for a in first.axes):
         return NotImplemented
     spans, stills = together(parts), [p.still for p in parts]
     still = run.still(lambda: torch.cat([s.get() for s in stills], axis))
     corner, size = [s.first for s in spans], [s.size for s in spans]
-    fits = [all(p.spans[k].size == spans[k].size for k in (0, 1)) and at_once(p, corner) for p in parts]
+    fits = [[s.size for s in p.spans] == size and at_once(p, corner) for p in parts]
     if all(fits) or first_is_whole(spans):
         patch = torch.cat([at(p, spans) for p in parts], axis)
     else:
@@ -68,34 +68,40 @@ def turning(run: IncrementalPass, func: Callable[..., Any], args: tuple[Any, ...
     patch = func(x.patch, *rest, **kwargs)
     if patch.ndim != after.ndim:
         return NotImplemented  # a squeeze that removed an axis of the boxes
-    return _turned(run, x, patch, (places[1][0], places[2][0]), lambda still: func(still, *rest, **kwargs))
+    return turned(run, x, patch, tuple(p[0] for p in places[1:]), lambda still: func(still, *rest, **kwargs))
 
 
-def _turned(
-    run: IncrementalPass, x: IncrementalTensor, patch: Tensor, axes: tuple[int, int], make: Callable[[Tensor], Tensor]
+def turned(
+    run: IncrementalPass, x: IncrementalTensor, patch: Tensor, axes: tuple[int, ...], make: Callable[[Tensor], Tensor]
 ) -> IncrementalTensor:
+    """The same boxes, in memory that both values share."""
     parent, x.aliased = x.still, True
     step = run.note((x.step,), None, patch, axes, x.spans)
     return IncrementalTensor(run, run.still(lambda: make(parent.get())), patch, axes, x.spans, step, aliased=True)
 
 
 @rule(op.VIEW)
-def folding(run: IncrementalPass, func: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:  # noqa: ARG001
-    """Other channel axes in front of rows and columns, as channel shuffling does it."""
-    x, shape = args[0], args[1:] or (kwargs.get("shape"),)
-    if not isinstance(x, IncrementalTensor) or x.axes != (x.ndim - 2, x.ndim - 1):
+def folding(run: IncrementalPass, func: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+    """Other channel axes in front of the spatial ones, as channel shuffling does it."""
+    x, rest = (args[0], args[1:]) if args else (None, ())
+    if not isinstance(x, IncrementalTensor) or not _only_sizes((*rest, *kwargs.values())):
         return NotImplemented
-    shape = tuple(shape[0]) if len(shape) == 1 and isinstance(shape[0], (tuple, list)) else shape
-    if not all(isinstance(s, int) for s in shape) or len(shape) < 3:
+    count = len(x.axes)
+    if x.axes != tuple(range(x.ndim - count, x.ndim)):
         return NotImplemented
-    meta = torch.empty(x.shape, device="meta").reshape(shape).shape
-    if meta[0] != x.shape[0] or meta[-2:] != x.shape[-2:]:
+    meta = func(torch.empty(x.shape, device="meta"), *rest, **kwargs).shape
+    if len(meta) <= count or meta[0] != x.shape[0] or meta[-count:] != x.shape[-count:]:
         return NotImplemented
-    middle = meta[1:-2]
-    patch = x.patch.reshape(meta[0], *middle, *x.patch.shape[-2:])
-    return _turned(
-        run, x, patch, (len(meta) - 2, len(meta) - 1), lambda still: still.reshape(1, *middle, *still.shape[-2:])
-    )
+    middle = meta[1:-count]
+    patch = x.patch.reshape(meta[0], *middle, *x.patch.shape[-count:])
+    axes = tuple(range(len(meta) - count, len(meta)))
+    return turned(run, x, patch, axes, lambda still: still.reshape(1, *middle, *still.shape[-count:]))
+
+
+def _only_sizes(given: Sequence[Any]) -> bool:
+    """Whether arguments are numbers of places and of axes, and no type or other tensor."""
+    flat = [v for value in given for v in (value if isinstance(value, (tuple, list)) else [value])]
+    return all(isinstance(v, int) for v in flat)
 
 
 @rule(op.SPLIT)
@@ -122,25 +128,6 @@ def _piece(
     still = run.still(lambda: parent.get().narrow(axis, begin, length), f"piece {number}")
     step = run.note((x.step,), None, piece, x.axes, x.spans)
     return IncrementalTensor(run, still, piece, x.axes, x.spans, step, aliased=True)
-
-
-@rule(op.GETITEM)
-def choosing(run: IncrementalPass, func: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:  # noqa: ARG001
-    """Some channels, all places: `x[:, :k]`, `x[:, k]`."""
-    if func is not Tensor.__getitem__:
-        return NotImplemented
-    x, wanted = args
-    if not isinstance(x, IncrementalTensor):
-        return NotImplemented
-    wanted = wanted if isinstance(wanted, tuple) else (wanted,)
-    everything = slice(None)
-    if len(wanted) > x.ndim or not all(isinstance(w, (int, slice)) for w in wanted) or wanted[0] != everything:
-        return NotImplemented
-    if any(a < len(wanted) and wanted[a] != everything for a in x.axes):
-        return NotImplemented
-    gone = [a for a, w in enumerate(wanted) if isinstance(w, int)]
-    axes = tuple(a - sum(g < a for g in gone) for a in x.axes)
-    return _turned(run, x, x.patch[wanted], (axes[0], axes[1]), lambda still: still[wanted])
 
 
 @rule(op.MEAN, op.SUM)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import math
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
@@ -36,7 +37,7 @@ class Incremental:
 
     Args:
         model: the network.
-        image: the pictures `[batch, channel, row, column]`.
+        image: the inputs `[batch, channel, *axes]`.
         change: what becomes of them.
         read: reads a network's output.
         budget: how many variants at once.
@@ -69,7 +70,7 @@ class Incremental:
         middle = len(boxes) // 2
         yield self._pass(k, picture, boxes, np.array([middle]), writes_log=True)
         rest = np.delete(np.arange(len(boxes)), middle)
-        size = (self.image.shape[2], self.image.shape[3])
+        size = self.image.shape[2:]
         for part in group(self.memo.log, boxes[rest], size) if len(rest) else []:
             numbers = rest[part]
 
@@ -78,25 +79,26 @@ class Incremental:
 
             yield from self.budget.chunks(len(numbers), self._row_bytes(boxes[numbers], size), run)
 
-    def _row_bytes(self, boxes: Places, size: tuple[int, int]) -> int:
-        down, across = (sizes(self.memo.log, k, boxes[:, k], boxes[:, k + 2], size[k]).max(1) for k in (0, 1))
+    def _row_bytes(self, boxes: Places, size: Sequence[int]) -> int:
+        sides = [
+            sizes(self.memo.log, k, boxes[:, k], boxes[:, k + len(size)], length).max(1)
+            for k, length in enumerate(size)
+        ]
         depth = np.array([entry.bytes for entry in self.memo.log])
-        return 4 * int((down * across * depth).max())
+        return 4 * int((math.prod(sides) * depth).max())
 
     def _pass(
         self, k: int, picture: Tensor, boxes: Places, numbers: Places, *, writes_log: bool = False
     ) -> tuple[Tensor, Answer]:
-        asked, (rows, columns) = len(numbers), self.image.shape[2:]
+        asked, lengths = len(numbers), self.image.shape[2:]
         # in a pass of one row, a tensor with a value of its own for every variant would look like a constant
         numbers = numbers.repeat(2) if asked == 1 else numbers
-        spans = (
-            Interval(boxes[numbers, 0], boxes[numbers, 2], rows),
-            Interval(boxes[numbers, 1], boxes[numbers, 3], columns),
-        )
+        starts, stops = boxes[numbers, : len(lengths)].T, boxes[numbers, len(lengths) :].T
+        spans = tuple(map(Interval, starts, stops, lengths))
         which = torch.from_numpy(numbers).to(self.image.device)
         samples = torch.full_like(which, k)
         corners = torch.from_numpy(np.stack([span.first for span in spans], 1)).to(self.image.device)
-        parts = crops(self.image, samples, corners, (spans[0].size, spans[1].size))
+        parts = crops(self.image, samples, corners, tuple(span.size for span in spans))
         parts = self.change.paint(parts, samples, which, corners).to(picture.dtype)
         last = goes_last(self.model, self.image)
         if last:

@@ -1,10 +1,11 @@
-"""Which rows (or columns) of a map differ from the unchanged picture's, for every variant of a pass."""
+"""Which places along an axis of a map differ from the unchanged input's, for every variant of a pass."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +18,7 @@ class Interval:
     """One axis: variant i differs in `start[i]..stop[i]` of `0..length`, and holds `first[i]..first[i] + size`.
 
     All variants of a pass hold boxes of one size, so that they are one tensor; what they hold beyond what differs is
-    the unchanged picture's.
+    the unchanged input's.
     """
 
     start: Places
@@ -32,12 +33,12 @@ class Interval:
 
     @cached_property
     def size(self) -> int:
-        """Rows held for each variant, at least one."""
+        """Places held for each variant, at least one."""
         return max(1, int((self.stop - self.start).max(initial=1)))
 
     @cached_property
     def first(self) -> Places:
-        """First row held: where it was `placed`, or where it fits."""
+        """First place held: where it was `placed`, or where it fits."""
         if self.placed is not None:
             return self.placed
         first: Places = np.clip(self.start, 0, self.length - self.size)
@@ -49,7 +50,7 @@ class Interval:
         return self.size == self.length
 
     def sizes(self) -> Places:
-        """Rows in which each variant differs."""
+        """How many places of each variant differ."""
         found: Places = np.maximum(self.stop - self.start, 0)
         return found
 
@@ -73,7 +74,7 @@ class Slide:
         return Interval(np.where(empty, 0, start), np.where(empty, 0, np.maximum(start, stop)), self.length)
 
     def needs(self, held: int) -> int:
-        """Rows of the input, padding included, behind `held` rows of the result."""
+        """Places of the input, padding included, behind `held` places of the result."""
         return (held - 1) * self.stride + self.kernel
 
 
@@ -94,7 +95,7 @@ class Stretch:
 
 @dataclass(frozen=True)
 class Shift:
-    """An axis with `before` rows put in front; `length` is that of the result."""
+    """An axis with `before` places put in front; `length` is that of the result."""
 
     before: int
     length: int
@@ -104,7 +105,43 @@ class Shift:
         return Interval(span.start + self.before, span.stop + self.before, self.length, span.first + self.before)
 
 
-Motion = Slide | Stretch | Shift
+@dataclass(frozen=True)
+class Spread:
+    """How a transposed kernel moves along an axis; `before` places are cut off in front, `length` is the result's."""
+
+    kernel: int
+    stride: int
+    before: int
+    length: int
+
+    def through(self, span: Interval) -> Interval:
+        """Where the result differs."""
+        start = np.clip(span.start * self.stride - self.before, 0, self.length)
+        stop = np.clip((span.stop - 1) * self.stride - self.before + self.kernel, 0, self.length)
+        empty = span.stop <= span.start
+        return Interval(np.where(empty, 0, start), np.where(empty, 0, np.maximum(start, stop)), self.length)
+
+    @property
+    def reach(self) -> int:
+        """Places of the result that belong to one of the input; where a kernel is shorter than its steps, gaps too."""
+        return max(self.kernel, self.stride)
+
+    def seen(self, first: Places) -> Places:
+        """The first place of the input that these of the result belong to."""
+        found: Places = -((self.reach - 1 - self.before - first) // self.stride)
+        return found
+
+    def needs(self, held: int) -> int:
+        """Places of the input behind `held` places of the result, wherever these begin, and one more.
+
+        The last places of the result may belong to none.
+        """
+        return (held + self.reach - 2) // self.stride + 2
+
+
+Motion: TypeAlias = Slide | Stretch | Shift | Spread
+Spans: TypeAlias = tuple[Interval, ...]
+"""Boxes: an interval for each spatial axis."""
 
 
 def union(spans: Sequence[Interval]) -> Interval:

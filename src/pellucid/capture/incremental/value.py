@@ -1,8 +1,9 @@
-"""`IncrementalTensor`: the values of many variants of one picture at one place, told by where they differ."""
+"""`IncrementalTensor`: the values of many variants of one input at one place, told by where they differ."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -11,7 +12,7 @@ import torch
 from torch import Tensor
 
 from pellucid.capture.incremental.kernels import Convolution, Sides
-from pellucid.capture.incremental.spans import Interval, Places
+from pellucid.capture.incremental.spans import Interval, Places, Spans
 
 
 class RunsOperations(Protocol):
@@ -32,7 +33,7 @@ class NotLocal(BaseException):
 
 
 class Baseline:
-    """The unchanged picture's value at one place, `[1, ...]`, computed when it is first asked for."""
+    """The unchanged input's value at one place, `[1, ...]`, computed when it is first asked for."""
 
     def __init__(self, make: Callable[[], Tensor], keep: Callable[[Tensor], None] | None = None) -> None:
         self._make: Callable[[], Tensor] | None = make
@@ -70,7 +71,7 @@ class Deferred:
     sides: Sides
     shape: torch.Size
     base: Baseline | None
-    spans: tuple[Interval, Interval]
+    spans: Spans
 
     @property
     def dtype(self) -> torch.dtype:
@@ -98,20 +99,21 @@ class Deferred:
         if all(span.is_whole for span in self.spans):
             found = base + change
         else:
-            found = cut(base, (2, 3), [s.first for s in self.spans], [s.size for s in self.spans]).add_(change)
+            axes = tuple(range(2, base.ndim))
+            found = cut(base, axes, [s.first for s in self.spans], [s.size for s in self.spans]).add_(change)
         return self.kernel.after.function(found) if self.kernel.after else found
 
 
 class IncrementalTensor(Tensor):
-    """Values `[n, ...]` with two spatial axes, told by those of the unchanged picture and one box per variant.
+    """Values `[n, ...]` with spatial axes, told by those of the unchanged input and one box per variant.
 
     Attributes:
         run: the pass that it belongs to.
-        still: the unchanged picture's values.
+        still: the unchanged input's values.
         held: values in the boxes, `[n, ...]`, or how to get them; every value in a box is right, whether it differs or
             not.
-        axes: which axes are rows and columns.
-        spans: where the boxes lie, along rows and along columns.
+        axes: which axes are spatial, in the order of the input's.
+        spans: where the boxes lie along each of them.
         step: number of the entry in the pass's log that says how the boxes came about.
         aliased: True if another value shares memory with this one, so that writing into it cannot be followed.
     """
@@ -119,8 +121,8 @@ class IncrementalTensor(Tensor):
     run: RunsOperations
     still: Baseline
     held: Tensor | Deferred
-    axes: tuple[int, int]
-    spans: tuple[Interval, Interval]
+    axes: tuple[int, ...]
+    spans: Spans
     step: int
     aliased: bool
 
@@ -130,8 +132,8 @@ class IncrementalTensor(Tensor):
         run: RunsOperations,
         still: Baseline,
         patch: Tensor | Deferred,
-        axes: tuple[int, int],
-        spans: tuple[Interval, Interval],
+        axes: tuple[int, ...],
+        spans: Spans,
         step: int,
         *,
         aliased: bool = False,
@@ -148,8 +150,8 @@ class IncrementalTensor(Tensor):
         self,
         still: Baseline,
         patch: Tensor | Deferred,
-        axes: tuple[int, int],
-        spans: tuple[Interval, Interval],
+        axes: tuple[int, ...],
+        spans: Spans,
         step: int,
     ) -> None:
         """Take on another value."""
@@ -165,14 +167,19 @@ class IncrementalTensor(Tensor):
     @property
     def is_whole(self) -> bool:
         """Whether the boxes are the whole map, so that the unchanged values no longer matter."""
-        return self.spans[0].is_whole and self.spans[1].is_whole
+        return all(span.is_whole for span in self.spans)
+
+    @property
+    def on_maps(self) -> bool:
+        """Whether the axes are those of maps, `[n, channel, *axes]`."""
+        return self.axes == tuple(range(2, self.ndim))
 
     def dense(self) -> Tensor:
         """All values as an ordinary tensor, which from now on is this value's own memory."""
         if not self.is_whole:
             whole = tuple(Interval.whole(self.shape[0], span.length) for span in self.spans)
-            self.held, self.spans = at(self, (whole[0], whole[1])), (whole[0], whole[1])
-        if not self.run.last and self.axes == (2, 3):  # convolutions run channels last here, whatever they were given
+            self.held, self.spans = at(self, whole), whole
+        if not self.run.last and self.on_maps:  # convolutions run channels last here, whatever they were given
             self.held = self.patch.contiguous()
         return self.patch
 
@@ -223,7 +230,7 @@ def find(items: Any) -> IncrementalTensor | None:
     return None
 
 
-def at(value: IncrementalTensor, spans: tuple[Interval, Interval]) -> Tensor:
+def at(value: IncrementalTensor, spans: Spans) -> Tensor:
     """The values in other boxes, which must hold the present ones; the present tensor itself if they are the same."""
     if all(_same(old, new) for old, new in zip(value.spans, spans, strict=True)):
         return value.patch
@@ -236,49 +243,49 @@ def _same(old: Interval, new: Interval) -> bool:
     return old is new or (old.size == new.size and bool((old.first == new.first).all()))
 
 
-def cut(source: Tensor, axes: tuple[int, int], first: list[Places], size: list[int]) -> Tensor:
+def cut(source: Tensor, axes: tuple[int, ...], first: Sequence[Places], size: Sequence[int]) -> Tensor:
     """Copies of boxes of one size out of `[1, ...]`: `[n, ...]`, in the order of memory of the source.
 
-    Rows of memory are copied whole: the source is seen as a list of overlapping boxes, one for each place.
+    Lines of memory are copied whole: the source is seen as a list of overlapping boxes, one for each place.
     """
-    down, across = axes
-    if source.ndim == 4 and axes == (2, 3) and not source.is_contiguous(memory_format=torch.channels_last):
+    if axes == tuple(range(2, source.ndim)) and not source[0].movedim(0, -1).is_contiguous():
         return _cut_planes(source, first, size)
-    order = [down, across, *(a for a in range(1, source.ndim) if a not in axes)]
+    order = [*axes, *(a for a in range(1, source.ndim) if a not in axes)]
     flat = source[0].permute([a - 1 for a in order])
     if not flat.is_contiguous():
         flat = flat.contiguous()
-    rows, columns = flat.shape[:2]
-    depth = flat[0, 0].numel()
-    places = (rows - size[0]) * columns + columns - size[1] + 1
-    boxes = flat.as_strided((places, size[0], size[1] * depth), (depth, columns * depth, 1))
-    index = torch.from_numpy(first[0] * columns + first[1]).to(source.device)
-    found = boxes.index_select(0, index).reshape(len(index), size[0], size[1], *flat.shape[2:])
-    back = [0, *(1 + order.index(a) for a in range(1, source.ndim))]
-    return found.permute(back)
+    lengths = flat.shape[: len(axes)]
+    depth = flat.shape[len(axes) :].numel()
+    places = [math.prod(lengths[k + 1 :]) for k in range(len(axes))]
+    most = sum((length - s) * p for length, s, p in zip(lengths, size, places, strict=True)) + 1
+    boxes = flat.as_strided((most, *size[:-1], size[-1] * depth), (depth, *(p * depth for p in places[:-1]), 1))
+    index = torch.from_numpy(sum(f * p for f, p in zip(first, places, strict=True))).to(source.device)
+    found = boxes.index_select(0, index).reshape(len(index), *size, *flat.shape[len(axes) :])
+    return found.permute([0, *(1 + order.index(a) for a in range(1, source.ndim))])
 
 
-def _cut_planes(source: Tensor, first: list[Places], size: list[int]) -> Tensor:
-    """The same for the usual order of memory, in which every channel is a plane of its own."""
-    windows = source[0].unfold(1, size[0], 1).unfold(2, size[1], 1)
-    down, across = (torch.from_numpy(f).to(source.device) for f in first)
-    return windows[:, down, across].transpose(0, 1).contiguous()
+def _cut_planes(source: Tensor, first: Sequence[Places], size: Sequence[int]) -> Tensor:
+    """The same for the usual order of memory, in which every channel is a block of its own."""
+    windows = source[0]
+    for axis, held in enumerate(size, start=1):
+        windows = windows.unfold(axis, held, 1)
+    index: tuple[Any, ...] = (slice(None), *(torch.from_numpy(f).to(source.device) for f in first))
+    return windows[index].transpose(0, 1).contiguous()
 
 
-def paste(value: IncrementalTensor, window: Tensor, corner: list[Places], held: Tensor | None = None) -> None:
-    """Write the boxes into windows whose first row and column are `corner`; what falls outside a window is left out.
+def paste(value: IncrementalTensor, window: Tensor, corner: Sequence[Places], held: Tensor | None = None) -> None:
+    """Write the boxes into windows that begin at the places `corner`; what falls outside a window is left out.
 
     What is written are the value's own numbers, or others that are `held` in the same boxes.
     """
     held = value.patch if held is None else held
-    down, across = (span.first - place for span, place in zip(value.spans, corner, strict=True))
-    count = len(down)
-    edges = np.flatnonzero((np.diff(down) != 0) | (np.diff(across) != 0)) + 1
-    for begin, end in zip([0, *edges.tolist()], [*edges.tolist(), count], strict=True):
-        _paste_some(held, value.axes, window, slice(begin, end), (int(down[begin]), int(across[begin])))
+    shifts = np.stack([span.first - place for span, place in zip(value.spans, corner, strict=True)])
+    edges = np.flatnonzero(np.diff(shifts).any(0)) + 1
+    for begin, end in zip([0, *edges.tolist()], [*edges.tolist(), shifts.shape[1]], strict=True):
+        _paste_some(held, value.axes, window, slice(begin, end), shifts[:, begin].tolist())
 
 
-def _paste_some(held: Tensor, axes: tuple[int, int], window: Tensor, some: slice, shift: tuple[int, int]) -> None:
+def _paste_some(held: Tensor, axes: tuple[int, ...], window: Tensor, some: slice, shift: Sequence[int]) -> None:
     inside: list[slice] = [some] + [slice(None)] * (window.ndim - 1)
     taken = list(inside)
     for axis, move in zip(axes, shift, strict=True):
