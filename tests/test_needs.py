@@ -22,20 +22,26 @@ NEEDS = (
         ask=lambda asker, _: PassRequest(rules=(asker.rule,)),
         read=lambda found, asker, where: found.image_gradient[where.target, asker.rule].norm(dim=1),
     ),
+    Need(
+        "total",
+        ask=lambda asker, _: PassRequest(rules=(asker.rule,)),
+        read=lambda found, asker, where: float(found.image_gradient[where.target, asker.rule].square().sum()),
+        join=sum,
+    ),
 )
 """
 
 
-def steep(steepness: torch.Tensor, *, power: int = 1) -> torch.Tensor:
-    """A map that is at hand already."""
-    return steepness**power
+def steep(steepness: torch.Tensor, total: float, *, power: int = 1) -> torch.Tensor:
+    """A map that is at hand already, as a share of what all pictures have together."""
+    return steepness**power / total
 
 
 def test_every_reserved_name_that_passes_answer_has_a_record():
     assert set(needs()) == RESERVED - {"enlarge", "image", "probe", "rng"}
 
 
-def test_a_need_is_added_by_one_file(tmp_path, monkeypatch):
+def test_a_need_is_added_by_one_file_and_says_how_chunks_are_joined(tmp_path, monkeypatch):
     (tmp_path / "of_steepness.py").write_text(FILE)
     monkeypatch.setattr(folder, "__path__", [*folder.__path__, str(tmp_path)])
     new = Method(steep, "steep", "Steep", Reference("an example", "1"))
@@ -48,4 +54,5 @@ def test_a_need_is_added_by_one_file(tmp_path, monkeypatch):
     finally:
         needs.cache_clear()
         sys.modules.pop("pellucid.engine.needs.of_steepness", None)
-    torch.testing.assert_close(found["steep"].values, found["saliency"].raw.square().sum(1))
+    squares = found["saliency"].raw.square().sum(1)
+    torch.testing.assert_close(found["steep"].values, squares / squares.sum())

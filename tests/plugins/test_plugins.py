@@ -297,3 +297,57 @@ def test_kept_work_is_not_that_of_another_version(install):
 def test_names_that_are_kept_for_pellucid_itself():
     assert set(CONTROLS) <= registry.TAKEN
     assert set(FAMILIES) <= OWN
+
+
+@pytest.mark.parametrize(
+    ("kind", "parameters", "returns", "message"),
+    [
+        (
+            "Method",
+            "image",
+            "image.nothing",
+            r"The method 'f' of the package own 1\.0 failed: AttributeError.*own code",
+        ),
+        (
+            "Method",
+            "image, probe",
+            "probe.score(2, lambda *_: 1 / 0)",
+            r"'f' of the package own 1\.0.*division.*own code",
+        ),
+        (
+            "Method",
+            "image, probe",
+            "probe.score('2', None)",
+            r"'f' of the package own 1\.0.*in that package, or in Pell",
+        ),
+        (
+            "Metric",
+            "values",
+            "values @ values",
+            r"The metric 'f' of the package own 1\.0 failed.*that package's own code",
+        ),
+    ],
+)
+def test_an_error_inside_another_package_names_it(install, kind, parameters, returns, message):
+    point = {f"pellucid.{kind.lower()}s": {"f": "own:RECORD"}}
+    install("own", coded(parameters, returns, kind), point)
+    net, image = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Flatten(), nn.Linear(4 * 3 * 4, 2)).eval(), torch.rand(1, 3, 5, 6)
+    with pytest.raises(Unexpected, match=message):
+        if kind == "Method":
+            pellucid.explain(net, image, "f")
+        else:
+            pellucid.explain(net, image, "saliency")["saliency"].score("f")
+
+
+def test_an_error_of_the_network_that_another_package_asks_is_the_networks(install):
+    class Once(nn.Flatten):
+        def forward(self, x):
+            return super().forward(x) if float(x.max()) < 5 else x.nothing
+
+    install(
+        "own",
+        coded("image, probe", "probe.score(1, lambda rows, *_: rows + 9)"),
+        {"pellucid.methods": {"f": "own:RECORD"}},
+    )
+    with pytest.raises(Unexpected, match=r"The code of Sequential failed in '0'.*This is the model's own code"):
+        pellucid.explain(nn.Sequential(Once(), nn.Linear(12, 2)).eval(), torch.rand(1, 3, 2, 2), "f")

@@ -16,6 +16,7 @@ from pellucid.capture.running import Draws
 from pellucid.capture.together import Together
 from pellucid.contracts import Attribution, Canvas, Cost, Evidence, Map, Maps, Site
 from pellucid.engine.batch import Batch
+from pellucid.engine.foreign import package_named
 from pellucid.engine.layers import ChosenLayers
 from pellucid.engine.notes import notes_of
 from pellucid.engine.plan import Plan
@@ -81,7 +82,7 @@ class Attributor:
         start = time.perf_counter()
         site, model, batch = site if step.at_site else None, self.batch.model, len(self.batch.image)
         meter = ProgressMeter(self.batch.meter.progress, self.batch.meter.cancel, label=step.method.id)
-        given = step.read(self.shared.found, k, site)
+        given = step.read(self.shared.chunks, k, site)
         try:
             evidence = self._call(step, given, self.batch.image, self._probe(step, target, site, meter))
         finally:
@@ -123,7 +124,10 @@ class Attributor:
 
     def _call(self, step: PlannedMethod, found: Mapping[str, Any], image: Maps, probe: Probe | None) -> Evidence:
         available = {**found, "enlarge": self._enlarge, "image": image, "probe": probe, "rng": Draws(self.seed)}
-        result = step.method.function(**{name: available[name] for name in step.method.needs}, **plain(step.options))
+        with package_named(step.method):
+            result = step.method.function(
+                **{name: available[name] for name in step.method.needs}, **plain(step.options)
+            )
         return result if isinstance(result, Evidence) else Evidence(result)
 
     def _other_method(self, step: PlannedMethod, meter: ProgressMeter) -> Any:
@@ -147,7 +151,7 @@ class Attributor:
             found = run_passes(self.batch.model, rows, samples, [target], wish)
             meter.forward += len(rows)
             meter.backward += wish.backward * len(rows)
-            return self._call(base, base.read(found, 0, site), rows, None).raw
+            return self._call(base, base.read([found], 0, site), rows, None).raw
 
         return attribute
 

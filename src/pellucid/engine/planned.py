@@ -54,10 +54,10 @@ class PlannedMethod:
         asked = [known[name].ask(self, site) for name in self._asked if name in known]
         return PassRequest.together(asked)
 
-    def read(self, found: PassResult, k: int, site: Site | None) -> dict[str, Any]:
-        """Its parameters that the passes brought back, for target number `k`."""
+    def read(self, chunks: Sequence[PassResult], k: int, site: Site | None) -> dict[str, Any]:
+        """Its parameters that the passes over consecutive chunks of pictures brought back, for target number `k`."""
         where, known = Where(k, site, "relevance" in self.method.needs), needs()
-        return {name: known[name].read(found, self, where) for name in self._asked if name in known}
+        return {name: known[name].value(chunks, self, where) for name in self._asked if name in known}
 
     @property
     def _asked(self) -> list[str]:

@@ -58,7 +58,7 @@ def run(plan: Plan, batch: Batch, found: RunResult | None = None) -> Iterator[At
     if found.conduct.alone:
         batch.budget.chunk = 1
     shared = run_shared_pass(plan, batch)
-    found.reading = shared.found.reading
+    found.reading = shared.reading
     targets = [target.resolve(found.reading, batch.model) for target in plan.targets]
     together = Together(targets) if len(targets) > 1 and not found.conduct.alone else None
     maker = Attributor(batch, plan.seed, shared, together, run)

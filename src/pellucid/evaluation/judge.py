@@ -30,6 +30,7 @@ from pellucid.contracts import (
     Provenance,
     Score,
 )
+from pellucid.engine.foreign import package_named
 from pellucid.errors import BadOption, BadSite, Cancelled, Refused
 from pellucid.evaluation.asking import BatchedQueries, Reattributor
 from pellucid.evaluation.bootstrap import mean_and_interval
@@ -297,7 +298,8 @@ class _Judge:
             "boxes": case.truth["boxes"] and [case.truth["boxes"][k] for k in pictures.tolist()] * maps,
         }
         options = held.plain(held.of_pictures(self.options, pictures.repeat(maps)))
-        found = self.metric.function(**{name: available[name] for name in self.metric.needs}, **options)
+        with package_named(self.metric):
+            found = self.metric.function(**{name: available[name] for name in self.metric.needs}, **options)
         judgement = found if isinstance(found, MetricResult) else MetricResult(found)
         return _Block(judgement, maps, asker, remaker)
 

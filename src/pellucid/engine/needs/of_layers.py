@@ -25,6 +25,7 @@ NEEDS = (
         "head",
         ask=lambda _, site: at_layer(site, gradients=True, heads=True),
         read=lambda found, _, where: found.head.get((where.target, where.site)) if where.site else None,
+        join=lambda parts: parts[0],  # the same operations for every picture
     ),
     Need(
         "relevance",
