@@ -54,16 +54,16 @@ class Held:
     def __reduce__(self) -> tuple[Any, ...]:
         return Held, (self.value,)
 
-    def of_pictures(self, pictures: Tensor) -> Held:
+    def of_pictures(self, pictures: Tensor, axes: int = 2) -> Held:
         """For a batch of which row i is picture `pictures[i]`; only what has an entry for each picture changes."""
-        if not isinstance(self.value, Tensor) or not _has_batch(self.value) or len(self.value) == 1:
+        if not isinstance(self.value, Tensor) or not _has_batch(self.value, axes) or len(self.value) == 1:
             return self
         return Held(self.value[pictures.to(self.value.device)])
 
 
-def _has_batch(tensor: Tensor) -> bool:
-    """Pictures `[batch, channel, row, column]`, or whole numbers `[batch, row, column]`."""
-    return tensor.ndim == 4 or (tensor.ndim == 3 and not tensor.is_floating_point())
+def _has_batch(tensor: Tensor, axes: int) -> bool:
+    """Pictures `[batch, channel, *axes]`, or whole numbers `[batch, *axes]`."""
+    return tensor.ndim == axes + 2 or (tensor.ndim == axes + 1 and not tensor.is_floating_point())
 
 
 def held_tensor(given: Any, said: str) -> Held:
@@ -93,19 +93,21 @@ def plain(options: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value.value if isinstance(value, Held) else value for name, value in options.items()}
 
 
-def of_pictures(options: Mapping[str, Any], pictures: Tensor) -> dict[str, Any]:
-    """Options for a batch of which row i is picture `pictures[i]`."""
-    return {name: value.of_pictures(pictures) if isinstance(value, Held) else value for name, value in options.items()}
+def of_pictures(options: Mapping[str, Any], pictures: Tensor, axes: int = 2) -> dict[str, Any]:
+    """Options for a batch of which row i is picture `pictures[i]`, with so many axes behind the channels."""
+    return {
+        name: value.of_pictures(pictures, axes) if isinstance(value, Held) else value for name, value in options.items()
+    }
 
 
 def as_pictures(method: str, option: str, given: Tensor, image: Tensor) -> Tensor:
-    """A tensor given as an option, one picture for each of `image` `[batch, channel, row, column]`.
+    """A tensor given as an option, one picture for each of `image` `[batch, channel, *axes]`.
 
     Raises:
-        BadOption: it is no `[channel]`, `[channel, row, column]` or `[batch, channel, row, column]` of their sizes.
+        BadOption: it is no `[channel]`, `[channel, *axes]` or `[batch, channel, *axes]` of their sizes.
     """
-    shaped = given[:, None, None] if given.ndim == 1 else given
-    if shaped.ndim in (0, 3, 4):
+    shaped = given.reshape(-1, *[1] * (image.ndim - 2)) if given.ndim == 1 else given
+    if shaped.ndim in (0, image.ndim - 1, image.ndim):
         try:
             return shaped.to(image).expand_as(image)
         except RuntimeError:

@@ -9,7 +9,7 @@ import importlib
 import inspect
 import math
 import pkgutil
-from collections.abc import Callable, Container, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from functools import cache
 from types import MappingProxyType
 from typing import Any, Protocol
@@ -176,7 +176,7 @@ def _check(entry: HasOptions, name: str, value: Any) -> Any:
         return Held(value)
     if isinstance(value, float) and not math.isfinite(value):
         raise BadOption(f"Expected a finite number for the option {name!r} of {entry.id!r}, got {value}.")
-    if _PAIR in kinds and isinstance(value, tuple | list) and [type(part) for part in value] == [int, int]:
+    if isinstance(value, tuple | list) and {type(part) for part in value} == {int} and _takes(kinds, len(value)):
         return tuple(value)
     given = "None" if value is None else type(value).__name__
     if given in ("int", "float") and "seed" not in name and abs(value) > MOST:
@@ -186,6 +186,11 @@ def _check(entry: HasOptions, name: str, value: Any) -> Any:
     if "float" in kinds and given == "int":
         return float(value)
     raise BadOption(f"Expected {_in_words(kinds)} for the option {name!r} of {entry.id!r}, got {value!r:.200}.")
+
+
+def _takes(kinds: Sequence[str], sizes: int) -> bool:
+    """Whether so many sizes are a value of these types."""
+    return _SIZES in kinds or (_PAIR in kinds and sizes == 2)
 
 
 def _as_text(entry: HasOptions, name: str, table: Mapping[Any, Any]) -> str:
@@ -217,7 +222,13 @@ def _pair(text: str) -> tuple[int, int]:
     return int(rows), int(columns)
 
 
+def _sizes(text: str) -> tuple[int, ...]:
+    """One number for each axis, as in `8x4`."""
+    return tuple(map(int, text.lower().split("x")))
+
+
 _PAIR = "tuple[int, int]"
+_SIZES = "tuple[int, ...]"
 _TENSOR = "torch.Tensor"
 _TABLE = "collections.abc.Mapping[str, str]"
 _FUNCTION = "collections.abc.Callable"
@@ -228,17 +239,25 @@ _WORDS: Mapping[str, str] = {
     "bool": "True or False",
     "None": "None",
     _PAIR: "two whole numbers such as (8, 4)",
+    _SIZES: "whole numbers such as (8, 4)",
     _TENSOR: "a tensor",
     _TABLE: "a table of texts",
     _FUNCTION: "a function",
 }
-_TYPED: Mapping[str, str] = {**_WORDS, "bool": "yes or no", "None": "none", _PAIR: "rows x columns such as 8x4"}
+_TYPED: Mapping[str, str] = {
+    **_WORDS,
+    "bool": "yes or no",
+    "None": "none",
+    _PAIR: "rows x columns such as 8x4",
+    _SIZES: "rows x columns such as 8x4",
+}
 _YES_NO = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
 _READERS: Mapping[str, Callable[[str], Any]] = {
     "bool": lambda text: _YES_NO[text.lower()],
     "None": lambda text: {"none": None}[text.lower()],
     "int": int,
     _PAIR: _pair,
+    _SIZES: _sizes,
     "float": float,
     "str": str,
 }

@@ -116,6 +116,11 @@ class Probe:
         if self.alone:
             self.budget.chunk = 1
 
+    @property
+    def is_tabular(self) -> bool:
+        """Whether the model takes rows of features."""
+        return bool(getattr(self.model, "is_tabular", False))
+
     def score(
         self, count: int, change: Perturbation, *, least: int | None = None, step: int = 1, fast: bool = False
     ) -> VariantScores:

@@ -119,6 +119,7 @@ def value_kind(method: HasOptions, name: str) -> str:
         "str": "text",
         "bool": "yes|no",
         "tuple[int, int]": "RxC",
+        "tuple[int, ...]": "RxC",
         "None": "none",
     }
     parts = [part.strip() for part in text.split("|")]

@@ -55,6 +55,10 @@ class MetricResult:
 class ScoreQueries(Protocol):
     """What a metric sees of the model. Rows are maps: a picture comes up once for each map of it that is judged."""
 
+    @property
+    def is_tabular(self) -> bool:
+        """Whether the model takes rows of features, which the pictures are then: `[batch, 1, feature]`."""
+
     def score(self, count: int, change: Perturbation, *, shared: bool = False) -> VariantScores:
         """The target's score of `count` variants of each row's picture, `[batch, count]`.
 

@@ -86,6 +86,10 @@ class ProbeLike(Protocol):
         """The layer in question."""
 
     @property
+    def is_tabular(self) -> bool:
+        """Whether the model takes rows of features, which the pictures are then: `[batch, 1, feature]`."""
+
+    @property
     def target(self) -> Any:
         """The resolved `targets.Target`."""
 

@@ -6,7 +6,7 @@ In one file, since what asks for scores and what makes maps anew run the same pa
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -81,6 +81,11 @@ class BatchedQueries:
     ranges: dict[int, tuple[Tensor, Tensor]] = field(default_factory=dict)
 
     @property
+    def is_tabular(self) -> bool:
+        """Whether the model takes rows of features."""
+        return self.plain.is_tabular
+
+    @property
     def still(self) -> Tensor:
         """For which pictures the answer was always the same but for rounding, so that it says nothing of any map."""
         found = torch.zeros(len(self.plain.image), dtype=torch.bool)
@@ -106,10 +111,10 @@ class BatchedQueries:
     def regions(self, metric: str, kind: int | str | Tensor | None, default: int = DEFAULT) -> Regions:
         """The parts of each row's picture; every picture is cut once."""
         image = self.plain.image
-        if isinstance(kind, Tensor) and kind.ndim == 3 and len(kind) == self.maps * len(image):
+        if isinstance(kind, Tensor) and kind.ndim == image.ndim - 1 and len(kind) == self.maps * len(image):
             kind = kind[: len(image)]  # one for each row, the same for all maps of a picture
         found = regions_of(metric, kind, image, self.plain, default)
-        return Regions(found.labels.repeat(self.maps, 1, 1), found.count, found.notes)
+        return replace(found, labels=found.labels.repeat(self.maps, *(1,) * (found.labels.ndim - 1)))
 
     def _ask(self, probe: Probe, count: int, change: Perturbation, *, shared: bool) -> VariantScores:
         batch, before = len(probe.image), probe.meter.forward
@@ -146,7 +151,7 @@ class Reattributor:
 
     Attributes:
         model: with what it takes besides the pictures.
-        image: the pictures `[batch, channel, row, column]`.
+        image: the pictures `[batch, channel, *axes]`.
         pictures: which pictures of the attributions these are, `[batch]`.
         makers: for each map what makes it: an attribution's own question, or a control.
         seed: of the controls.
@@ -229,7 +234,7 @@ class Reattributor:
         return self._all_pictures(self._other, None)
 
     def _all_pictures(self, model: Model, target: Target | None) -> Map:
-        """The maps `[map and picture, row, column]` of the pictures as they are."""
+        """The maps `[map and picture, *axes]` of the pictures as they are."""
         batch = len(self.image)
 
         def run(start: int, stop: int) -> list[Map]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import reduce
 from types import MappingProxyType
 
 import torch
@@ -10,15 +11,15 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from pellucid.contracts import Map, Maps, Noise
-from pellucid.numerics import CHANNEL
+from pellucid.numerics import CHANNEL, places
 
 _WIDTH = 0.25
-"""Standard deviation of the hill in the centre, as a fraction of the picture's height and width."""
+"""Standard deviation of the hill in the centre, as a fraction of the picture's side along each axis."""
 
 
 def random_map(image: Maps, rng: Noise) -> Map:
     """Uniform noise, the same for all pictures."""
-    return rng.uniform(torch.zeros(1, dtype=torch.long), image[:1, 0]).expand(len(image), -1, -1)
+    return rng.uniform(torch.zeros(1, dtype=torch.long), image[:1, 0]).expand(len(image), *image.shape[2:])
 
 
 def centre_map(image: Maps, rng: Noise) -> Map:  # noqa: ARG001 - controls share one signature
@@ -27,17 +28,22 @@ def centre_map(image: Maps, rng: Noise) -> Map:  # noqa: ARG001 - controls share
     for length in image.shape[2:]:
         place = (torch.arange(length, dtype=image.dtype, device=image.device) + 0.5) / length - 0.5
         bells.append(torch.exp(-0.5 * (place / _WIDTH) ** 2))
-    return (bells[0][:, None] * bells[1]).expand(len(image), -1, -1)
+    hill = reduce(lambda known, more: known[..., None] * more, bells)
+    return hill.expand(len(image), *image.shape[2:])
 
 
 def edge_map(image: Maps, rng: Noise) -> Map:  # noqa: ARG001 - controls share one signature
     """The length of the picture's gradient by Sobel's filter, of the mean over its channels."""
-    grey = F.pad(image.mean(CHANNEL, keepdim=True), (1, 1, 1, 1), mode="replicate")
-    smooth = grey[:, :, :-2] + 2 * grey[:, :, 1:-1] + grey[:, :, 2:]
-    across = smooth[..., 2:] - smooth[..., :-2]
-    smooth = grey[..., :-2] + 2 * grey[..., 1:-1] + grey[..., 2:]
-    down = smooth[:, :, 2:] - smooth[:, :, :-2]
-    length: Tensor = (across**2 + down**2).sqrt()[:, 0]
+    axes = places(image)
+    grey = F.pad(image.mean(CHANNEL, keepdim=True), (1, 1) * len(axes), mode="replicate")
+    slopes = []
+    for along in axes:
+        slope = grey
+        for axis in (*(other for other in axes if other != along), along):
+            first, middle, last = (slope.narrow(axis, k, image.shape[axis]) for k in range(3))
+            slope = last - first if axis == along else first + 2 * middle + last
+        slopes.append(slope)
+    length: Tensor = sum((slope**2 for slope in slopes[1:]), slopes[0] ** 2).sqrt()[:, 0]
     return length
 
 
@@ -46,4 +52,4 @@ WRONG_TARGET = "wrong target"
 CONTROLS: Mapping[str, Callable[[Maps, Noise], Map]] = MappingProxyType(
     {"random": random_map, "centre": centre_map, "edges": edge_map}
 )
-"""By name: a map `[batch, row, column]` from the model's input `[batch, channel, row, column]`."""
+"""By name: a map `[batch, *axes]` from the model's input `[batch, channel, *axes]`."""

@@ -192,9 +192,9 @@ def _checked_truth(truth: Mapping[str, Any], question: Provenance) -> dict[str, 
             raise BadOption(f"Expected a bool tensor {list(shape)} as masks, got {got}.")
         found["mask"] = mask.to(image.device)
     if boxes is not None:
-        rows = list(boxes)
-        if len(rows) != len(image) or not all(isinstance(b, Tensor) and b.shape[1:] == (4,) for b in rows):
-            raise BadOption(f"Expected a tensor [box, 4] for each of {len(image)} pictures as boxes.")
+        rows, numbers = list(boxes), 2 * (image.ndim - 2)
+        if len(rows) != len(image) or not all(isinstance(b, Tensor) and b.shape[1:] == (numbers,) for b in rows):
+            raise BadOption(f"Expected a tensor [box, {numbers}] for each of {len(image)} pictures as boxes.")
         found["boxes"] = [row.to(image.device) for row in rows]
     return found
 
@@ -289,12 +289,14 @@ class _Judge:
         remaker = Reattributor(model, image, pictures, makers, self.seed, budget, self.meter)
         available = {
             "values": torch.cat([each.values[pictures] for each in subjects]),
-            "image": image.repeat(maps, 1, 1, 1),
+            "image": image.repeat(maps, *(1,) * (image.ndim - 1)),
             "frames": [*frames] * maps,
             "probe": asker,
             "explain": remaker,
             "rng": Draws(self.seed),
-            "mask": None if case.truth["mask"] is None else case.truth["mask"][pictures].repeat(maps, 1, 1),
+            "mask": None
+            if case.truth["mask"] is None
+            else case.truth["mask"][pictures].repeat(maps, *(1,) * (image.ndim - 2)),
             "boxes": case.truth["boxes"] and [case.truth["boxes"][k] for k in pictures.tolist()] * maps,
         }
         options = held.plain(held.of_pictures(self.options, pictures.repeat(maps)))

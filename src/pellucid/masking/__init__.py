@@ -1,13 +1,14 @@
 """What is taken away from a picture, and what stands there instead: regions and fills."""
 
 from pellucid.masking.fills import BLUR, Fill, blurred, fill_of, inside, smoothed
-from pellucid.masking.regions import MOST, regions_of
+from pellucid.masking.regions import MOST, extent, regions_of
 
 __all__ = [
     "BLUR",
     "MOST",
     "Fill",
     "blurred",
+    "extent",
     "fill_of",
     "inside",
     "regions_of",

@@ -1,4 +1,4 @@
-"""The parts that a picture is cut into, to be switched on and off: superpixels, a grid, or the user's own label map.
+"""The parts that a picture is cut into, to be switched on and off: the players of the methods that switch parts.
 
 Every method that switches regions takes the same `regions`:
 
@@ -7,16 +7,20 @@ Every method that switches regions takes the same `regions`:
 | nothing | 50 superpixels of each picture, or on small pictures a grid of about as many cells |
 | a number | exactly so many superpixels of each picture (SLIC) |
 | `7x7` | a grid of so many rows and columns |
+| `channels` | each channel is a region, at all places together |
 | `labels.png`, `labels.npy` | a label map: pixels of one colour, or of one number, are a region |
 | a tensor | in Python: a label map of whole numbers `[row, column]`, or one for each picture |
 
-A label map has the size of the pictures, or of the model's input.
+A label map has the size of the pictures, or of the model's input. Volumes are cut in the same ways: into supervoxels,
+or a grid such as `4x7x7`. Signals are cut into so many segments of equal length, 50 if nothing is said, and of a table
+each column is a region of its own.
 """
 
 from __future__ import annotations
 
 import math
 import re
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -25,6 +29,7 @@ from torch import Tensor
 
 from pellucid.contracts import DEFAULT, Maps, ProbeLike, Regions
 from pellucid.errors import BadOption
+from pellucid.numerics import places
 
 MOST = 1000
 """More regions than this are no label map but a photograph or a map whose borders were blurred."""
@@ -42,52 +47,75 @@ def regions_of(
     """The regions that the option `regions` names; errors name the `method`.
 
     None is so many superpixels as `default` says. Small pictures, and those that superpixels would cut so unevenly that
-    one of them is more than half of the picture, are cut into a grid of about as many cells instead.
+    one of them is more than half of the picture, are cut into a grid of about as many cells instead; signals into
+    segments, tables into columns.
 
     Raises:
         BadOption: another text, fewer than two regions, or more than the picture has pixels.
         BadPicture: the label map cannot be read.
     """
-    rows, columns = image.shape[2:]
-    notes: tuple[str, ...] = ()
+    size, notes = tuple(image.shape[2:]), tuple[str, ...]()
+    if isinstance(kind, str) and kind.strip() == "channels":
+        return _channels(method, image)
     if kind is None:
         labels, count, notes = _fitting(image, probe, default)
     elif isinstance(kind, Tensor):
         labels, count = _given(method, kind, image)
-    elif isinstance(kind, str) and (cells := re.fullmatch(r"(\d+)x(\d+)", kind.strip())):
-        down, across = int(cells[1]), int(cells[2])
-        if not (1 <= down <= rows and 1 <= across <= columns):
-            raise BadOption(f"A grid of {kind} does not fit {method}'s pictures of {rows} x {columns} pixels.")
-        labels, count = _grid(rows, columns, down, across), down * across
+    elif isinstance(kind, str) and re.fullmatch(r"\d+(x\d+)+", kind.strip()):
+        cells = tuple(map(int, kind.split("x")))
+        if len(cells) != len(size) or not all(1 <= n <= length for n, length in zip(cells, size, strict=True)):
+            raise BadOption(f"A grid of {kind} does not fit {method}'s {extent(image)}.")
+        labels, count = _grid(size, cells), math.prod(cells)
     elif isinstance(kind, str):
         if not set(kind) & set("./"):  # no file is called so
             raise BadOption(
-                f"Expected a number of superpixels, a grid such as '7x7' or the file of a label map as regions of "
-                f"{method}, got {kind!r}."
+                f"Expected 'channels', a number of superpixels, a grid such as '7x7' or the file of a label map as "
+                f"regions of {method}, got {kind!r}."
             )
         labels = probe.labels(kind).cpu()
+        if labels.shape[1:] != image.shape[2:]:
+            raise BadOption(f"The label map {kind!r} is {list(labels.shape[1:])}, but {method} has {extent(image)}.")
         count = int(labels.max()) + 1
     else:
-        if kind > rows * columns:
-            raise BadOption(f"Pictures of {rows} x {columns} pixels cannot be cut into {kind} regions for {method}.")
-        labels, count = _superpixels(image, probe, kind) if kind > 1 else image.new_zeros(0), kind
+        if kind > math.prod(size):
+            raise BadOption(f"{extent(image).capitalize()} cannot be cut into {kind} regions for {method}.")
+        labels, count = _parts(image, probe, kind) if kind > 1 else image.new_zeros(0), kind
     if count < 2:
         raise BadOption(f"{method} compares regions and needs at least two, got {count}.")
-    return Regions(labels.to(image.device).expand(len(image), rows, columns), count, notes)
+    return Regions(labels.to(image.device).expand(len(image), *size), count, notes)
+
+
+def extent(image: Maps) -> str:
+    """What is explained and how large it is, for messages: `pictures of 7 x 9 pixels`."""
+    what, unit = {1: ("signals", "steps"), 2: ("pictures", "pixels"), 3: ("volumes", "voxels")}[image.ndim - 2]
+    return f"{what} of {' x '.join(map(str, image.shape[2:]))} {unit}"
+
+
+def _channels(method: str, image: Maps) -> Regions:
+    """Each channel as a region.
+
+    Raises:
+        BadOption: there is only one.
+    """
+    count = image.shape[1]
+    if count < 2:
+        raise BadOption(f"{method} compares regions and needs at least two, and there is only one channel.")
+    numbers = torch.arange(count, device=image.device).reshape(-1, *(1,) * len(places(image)))
+    return Regions(numbers.expand_as(image), count, by_channel=True)
 
 
 def _given(method: str, given: Tensor, image: Maps) -> tuple[Tensor, int]:
-    """Label maps `[1 or batch, row, column]` from a tensor of whole numbers, and how many regions each has.
+    """Label maps `[1 or batch, *axes]` from a tensor of whole numbers, and how many regions each has.
 
     Raises:
         BadOption: other numbers, another size, too many regions, or not the same number in every picture.
     """
-    maps = given[None] if given.ndim == 2 else given
+    maps = given[None] if given.ndim == image.ndim - 2 else given
     sizes = ([1, *image.shape[2:]], [len(image), *image.shape[2:]])
     if maps.is_floating_point() or list(maps.shape) not in sizes:
         raise BadOption(
-            f"Expected whole numbers [row, column] or [batch, row, column] as regions of {method} that fit pictures of "
-            f"shape {list(image.shape)}, got {list(given.shape)} of {given.dtype}."
+            f"Expected whole numbers {list(image.shape[2:])}, or as many for each of {len(image)}, as regions of "
+            f"{method} for {extent(image)}, got {list(given.shape)} of {given.dtype}."
         )
     found = [one.unique(return_inverse=True) for one in maps.cpu()]
     counts = [len(values) for values, _ in found]
@@ -100,38 +128,50 @@ def _given(method: str, given: Tensor, image: Maps) -> tuple[Tensor, int]:
 
 
 def _fitting(image: Maps, probe: ProbeLike, default: int) -> tuple[Tensor, int, tuple[str, ...]]:
-    """Label maps `[1 or batch, row, column]` of about `default` regions, none of them half of a picture; and notes."""
-    rows, columns = image.shape[2:]
-    why = f"a picture of {rows} x {columns} pixels is too small for {default} superpixels"
-    if rows * columns >= _PIXELS_EACH * default:
+    """Label maps `[1 or batch, *axes]` of about `default` regions, none of them half of a picture; and notes."""
+    size = tuple(image.shape[2:])
+    if probe.is_tabular:
+        return _grid(size, size), math.prod(size), ()
+    if len(size) == 1:
+        count = min(default, *size)
+        return _grid(size, (count,)), count, (f"Regions are {count} segments of equal length.",)
+    pixels = math.prod(size)
+    parts = "superpixels" if len(size) == 2 else "supervoxels"
+    why = f"a {extent(image).replace('s of', ' of', 1)} is too small for {default} {parts}"
+    if pixels >= _PIXELS_EACH * default:
         try:
-            labels = _superpixels(image, probe, default)
+            labels = _parts(image, probe, default)
         except BadOption:
             pass  # it does not fall into so many
         else:
             sizes = torch.stack([picture.flatten().bincount() for picture in labels])
-            if 2 * int(sizes.max()) <= rows * columns:
+            if 2 * int(sizes.max()) <= pixels:
                 return labels, default, ()
-            why = "one of its superpixels would be more than half of a picture"
-    side = round(default**0.5)
-    down, across = min(side, rows), min(side, columns)
-    return _grid(rows, columns, down, across), down * across, (f"Regions are a grid of {down} x {across}: {why}.",)
+            why = f"one of its {parts} would be more than half of {'a picture' if len(size) == 2 else 'a volume'}"
+    side = round(default ** (1 / len(size)))
+    cells = tuple(min(side, length) for length in size)
+    return _grid(size, cells), math.prod(cells), (f"Regions are a grid of {' x '.join(map(str, cells))}: {why}.",)
 
 
-def _grid(rows: int, columns: int, down: int, across: int) -> Tensor:
-    """Label map `[1, row, column]` of cells whose sides differ by one pixel at most."""
-    row, column = torch.arange(rows) * down // rows, torch.arange(columns) * across // columns
-    return (row[:, None] * across + column)[None]
+def _grid(size: Sequence[int], cells: Sequence[int]) -> Tensor:
+    """Label map `[1, *axes]` of cells whose sides differ by one place at most."""
+    labels = torch.zeros(1, dtype=torch.int64)
+    for length, count in zip(size, cells, strict=True):
+        labels = labels[..., None] * count + torch.arange(length) * count // length
+    return labels
 
 
-def _superpixels(image: Maps, probe: ProbeLike, count: int) -> Tensor:
-    """Label maps `[batch, row, column]` of exactly `count` superpixels."""
+def _parts(image: Maps, probe: ProbeLike, count: int) -> Tensor:
+    """Label maps `[1 or batch, *axes]` of exactly `count` superpixels, or segments of a signal."""
+    if image.ndim == 3:
+        return _grid(image.shape[2:], (count,))
     black, white = probe.grey(0), probe.grey(1)
     if black is None or white is None:  # the colours' range is not known: each picture's own
-        black, white = (end(image, (1, 2, 3), keepdim=True) for end in (torch.amin, torch.amax))
+        axes = tuple(range(1, image.ndim))
+        black, white = (end(image, axes, keepdim=True) for end in (torch.amin, torch.amax))
     # in the 256 steps that photographs have, so that rounding elsewhere moves no border
     unit = ((image - black) / (white - black).clamp(min=1e-12)).clamp(0, 1).mul(255).round().div(255)
-    pixels = unit.permute(0, 2, 3, 1).double().cpu().numpy()
+    pixels = unit.movedim(1, -1).double().cpu().numpy()
     return torch.from_numpy(np.stack([superpixels(picture, count) for picture in pixels]))
 
 
@@ -142,11 +182,11 @@ def superpixels(picture: NDArray[np.float64], count: int) -> NDArray[np.int64]:
     the neighbour of the most similar colour, again and again.
 
     Args:
-        picture: `[row, column, channel]`, 0 to 1.
+        picture: `[row, column, channel]`, 0 to 1, or a volume `[depth, row, column, channel]`.
         count: how many, at most the number of pixels.
 
     Returns:
-        Label map `[row, column]`, from 0.
+        Label map `[row, column]` or `[depth, row, column]`, from 0.
 
     Raises:
         BadOption: the picture is too small for so many.
@@ -156,14 +196,14 @@ def superpixels(picture: NDArray[np.float64], count: int) -> NDArray[np.int64]:
     wanted = count
     while True:
         labels = slic(
-            picture, wanted, _COMPACTNESS, sigma=1, start_label=0, convert2lab=picture.shape[2] == 3, channel_axis=-1
+            picture, wanted, _COMPACTNESS, sigma=1, start_label=0, convert2lab=picture.shape[-1] == 3, channel_axis=-1
         )
         labels = np.unique(labels, return_inverse=True)[1].reshape(labels.shape).astype(np.int64)
         if labels.max() + 1 >= count:
             return _joined(labels, picture, count)
         if wanted >= labels.size:
             raise BadOption(
-                f"A picture of {labels.shape[0]} x {labels.shape[1]} pixels does not fall into {count} superpixels. "
+                f"A picture of {' x '.join(map(str, labels.shape))} pixels does not fall into {count} superpixels. "
                 "Ask for fewer, or for a grid such as '4x4'."
             )
         wanted = min(labels.size, math.ceil(1.25 * wanted))
@@ -183,7 +223,8 @@ def _joined(labels: NDArray[np.int64], picture: NDArray[np.float64], count: int)
 
 def _neighbours(labels: NDArray[np.int64], region: int) -> NDArray[np.int64]:
     """The regions that share an edge with one."""
-    pairs = [(labels[1:], labels[:-1]), (labels[:, 1:], labels[:, :-1])]
+    turned = [np.moveaxis(labels, axis, 0) for axis in range(labels.ndim)]
+    pairs = [(each[1:], each[:-1]) for each in turned]
     touching = [b[a == region] for first, second in pairs for a, b in ((first, second), (second, first))]
     found: NDArray[np.int64] = np.setdiff1d(np.concatenate(touching), [region])
     return found

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -10,7 +12,7 @@ from torch import Tensor
 from pellucid.contracts import Maps, Noise, ProbeLike, Scores
 from pellucid.errors import BadOption
 from pellucid.masking import BLUR, blurred, fill_of
-from pellucid.numerics import CHANNEL
+from pellucid.numerics import CHANNEL, per_row
 
 _LEVELS = 8
 """Steps from the sharp picture to the most blurred one, with straight lines between them."""
@@ -21,37 +23,39 @@ class Fade:
     """Pictures that masks fade out by degrees.
 
     Attributes:
-        levels: what is seen where a mask is 1, ..., 0, at equal steps: `[level, batch, channel, row, column]`. Between
+        levels: what is seen where a mask is 1, ..., 0, at equal steps: `[level, batch, channel, *axes]`. Between
             two levels a picture is their weighted mean.
-        move: how many pixels further down and right the pictures are seen than they are, their edges repeated.
+        move: how many pixels further down and right, one number per axis, the pictures are seen than they are, their
+            edges repeated; () leaves them.
     """
 
     levels: Tensor
-    move: tuple[int, int] = (0, 0)
+    move: tuple[int, ...] = ()
 
     def show(self, samples: Tensor, masks: Tensor) -> Maps:
-        """The pictures `samples` `[n]` behind `masks` `[n, row, column]` of 0 (hidden) to 1 (seen)."""
+        """The pictures `samples` `[n]` behind `masks` `[n, *axes]` of 0 (hidden) to 1 (seen)."""
         seen, hidden, share = self._between(samples, masks)
         return torch.lerp(hidden, seen, share)
 
     def slope(self, samples: Tensor, masks: Tensor) -> Maps:
-        """The derivative of `show` by the mask at each pixel, `[n, channel, row, column]`."""
+        """The derivative of `show` by the mask at each pixel, `[n, channel, *axes]`."""
         seen, hidden, _ = self._between(samples, masks)
         return (len(self.levels) - 1) * (seen - hidden)
 
     def _between(self, samples: Tensor, masks: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """The two levels on either side of each mask value, and the share of the first."""
         steps = len(self.levels) - 1
-        if steps == 1 and self.move == (0, 0):
+        move = self.move or (0,) * (masks.ndim - 1)
+        if steps == 1 and not any(move):
             return self.levels[0, samples], self.levels[1, samples], masks[:, None]
         depth = (1 - masks) * steps
         level = depth.floor().clamp(0, steps - 1)
-        rows, columns = (
-            (torch.arange(n, device=masks.device) - move).clamp(0, n - 1)
-            for n, move in zip(masks.shape[1:], self.move, strict=True)
-        )
-        at = samples[:, None, None], slice(None), rows[:, None], columns
-        seen, hidden = (self.levels[level.long() + k, *at].permute(0, 3, 1, 2) for k in (0, 1))
+        seen_at = [
+            (torch.arange(n, device=masks.device) - step).clamp(0, n - 1).reshape(-1, *(1,) * (len(move) - 1 - k))
+            for k, (n, step) in enumerate(zip(masks.shape[1:], move, strict=True))
+        ]
+        at: tuple[Any, ...] = (per_row(samples, masks), slice(None), *seen_at)
+        seen, hidden = (self.levels[level.long() + k, *at].movedim(-1, 1) for k in (0, 1))
         return seen, hidden, (1 - (depth - level))[:, None]
 
 
@@ -71,23 +75,39 @@ def fade_of(method: str, kind: float | str | Tensor, image: Maps, probe: ProbeLi
     return Fade(torch.stack([image, cover]))
 
 
-def cells_of(method: str, cells: int | None, default: int, size: tuple[int, int]) -> tuple[int, int]:
-    """Rows and columns of a grid of cells over pictures of `size`: the default, but no cell smaller than a pixel.
+def cells_of(method: str, cells: int | tuple[int, ...] | None, default: int, size: Sequence[int]) -> tuple[int, ...]:
+    """How many cells a grid over pictures of `size` has along each axis, none of them smaller than a pixel.
+
+    Args:
+        method: that errors name.
+        cells: as the option has it: one number for all axes, or one for each.
+        default: number along each of two axes; along one or three as many as make about as many cells in all.
+        size: of the pictures.
 
     Raises:
-        BadOption: no cells, or more than there are pixels, so that some would hide nothing; the message names `method`.
+        BadOption: no cells, more than there are pixels, so that some would hide nothing, or another number of axes.
     """
     if cells is None:
-        return min(default, size[0]), min(default, size[1])
-    if not 1 <= cells <= min(size):
-        raise BadOption(f"Expected 1 to {min(size)} cells for {method}, as many as there are pixels, got {cells}.")
-    return cells, cells
+        side = round(default ** (2 / len(size)))
+        return tuple(min(side, length) for length in size)
+    if isinstance(cells, int):
+        if not 1 <= cells <= min(size):
+            raise BadOption(f"Expected 1 to {min(size)} cells for {method}, as many as there are pixels, got {cells}.")
+        return (cells,) * len(size)
+    if len(cells) != len(size) or not all(1 <= n <= length for n, length in zip(cells, size, strict=True)):
+        most = "x".join(map(str, size))
+        raise BadOption(
+            f"Expected at most {most} cells for {method}, as many as there are pixels, got {'x'.join(map(str, cells))}."
+        )
+    return cells
 
 
-def cells_to_pixels(cells: Tensor, size: tuple[int, int]) -> Tensor:
-    """Draw `[n, cell, cell]` out to `[n, row, column]`, each cell a rectangle of nearly equal size."""
-    across = [torch.arange(n, device=cells.device) * side // n for n, side in zip(size, cells.shape[1:], strict=True)]
-    return cells[:, across[0][:, None], across[1]]
+def cells_to_pixels(cells: Tensor, size: Sequence[int]) -> Tensor:
+    """Draw `[n, *cells]` out to `[n, *size]`, each cell a box of nearly equal size."""
+    for axis, length in enumerate(size, 1):
+        count = cells.shape[axis]
+        cells = cells.index_select(axis, torch.arange(length, device=cells.device) * count // length)
+    return cells
 
 
 def ends(probe: ProbeLike, fade: Fade) -> tuple[Scores, Scores]:
@@ -121,7 +141,7 @@ def readings(verb: str, areas: Tensor, scores: Tensor, whole: Scores, hidden: Sc
 
 
 def score_and_slope(probe: ProbeLike, fade: Fade, masks: Tensor) -> tuple[Tensor, Tensor]:
-    """Scores `[batch, count]` of pictures behind `masks` `[batch, count, row, column]`, and the derivative by these."""
+    """Scores `[batch, count]` of pictures behind `masks` `[batch, count, *axes]`, and the derivative by these."""
     score, slope = masks.new_zeros(masks.shape[:2]), torch.zeros_like(masks)
 
     def show(_: Maps, samples: Tensor, numbers: Tensor) -> Maps:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import reduce
 from typing import TypeAlias
 
 import torch
@@ -12,8 +14,8 @@ from pellucid.errors import BadOption
 from pellucid.masking import Fill, inside
 
 SHAPES = ("square", "disc")
-Size: TypeAlias = tuple[int, int]
-"""Rows and columns, in pixels."""
+Size: TypeAlias = tuple[int, ...]
+"""One number per axis: of pictures rows and columns, in pixels."""
 _SHARE = 7
 """The default window is a seventh of each side: 32 of 224 pixels, and never half of a picture."""
 ONE_AT_A_TIME = "Channels were hidden one at a time; the map is the sum over channels."
@@ -23,7 +25,7 @@ _GAPS = "; what lies between them has the value of the last one before it"
 def sizes(
     method: str, size: Size, window: int | Size | None, stride: int | Size | None, shape: str, steps: int = 2
 ) -> tuple[Size, Size]:
-    """Rows and columns of the window and of its steps.
+    """Sides of the window and of its steps, one per axis.
 
     Args:
         method: that errors name.
@@ -34,12 +36,14 @@ def sizes(
         steps: that make up a window by default.
 
     Raises:
-        BadOption: no pixels, no steps, or an unknown shape.
+        BadOption: no pixels, no steps, sizes for another number of axes, or an unknown shape.
     """
     if window is None:
-        window = (max(1, round(size[0] / _SHARE)), max(1, round(size[1] / _SHARE)))
-    sides = _both(window)
-    moves = (max(1, sides[0] // steps), max(1, sides[1] // steps)) if stride is None else _both(stride)
+        window = tuple(max(1, round(length / _SHARE)) for length in size)
+    sides = _each_axis(method, "window", window, len(size))
+    if stride is None:
+        stride = tuple(max(1, side // steps) for side in sides)
+    moves = _each_axis(method, "stride", stride, len(size))
     if min(sides) < 1 or min(moves) < 1:
         raise BadOption(
             f"Expected window >= 1 and stride >= 1 for {method}, got window {_said(sides)} and stride {_said(moves)}."
@@ -49,12 +53,16 @@ def sizes(
     return sides, moves
 
 
-def _both(sides: int | Size) -> Size:
-    return (sides, sides) if isinstance(sides, int) else (sides[0], sides[1])
+def _each_axis(method: str, name: str, sides: int | Size, axes: int) -> Size:
+    if isinstance(sides, int):
+        return (sides,) * axes
+    if len(sides) != axes:
+        raise BadOption(f"Expected one number, or one for each of {axes} axes, as {name} of {method}, got {sides}.")
+    return sides
 
 
 def _said(sides: Size) -> str:
-    return str(sides[0]) if sides[0] == sides[1] else f"{sides[0]} x {sides[1]}"
+    return str(sides[0]) if len(set(sides)) == 1 else " x ".join(map(str, sides))
 
 
 def starts(length: int, window: int, stride: int) -> list[int]:
@@ -63,18 +71,18 @@ def starts(length: int, window: int, stride: int) -> list[int]:
     return [k * stride for k in range(count)]
 
 
-def windows(size: Size, window: Size, stride: Size) -> tuple[Tensor, int, int]:
-    """Boxes `[position, 4]`, row by row, cut off at the edge; and how many lie below and beside one another."""
-    tops, lefts = (starts(*each) for each in zip(size, window, stride, strict=True))
-    places = torch.tensor([(t, c) for t in tops for c in lefts])
+def windows(size: Size, window: Size, stride: Size) -> tuple[Tensor, Size]:
+    """Boxes `[position, 2 axes]`, in reading order, cut off at the edge; and how many positions each axis has."""
+    begins = [starts(*each) for each in zip(size, window, stride, strict=True)]
+    places = torch.cartesian_prod(*map(torch.tensor, begins)).reshape(-1, len(size))
     ends = (places + torch.tensor(window)).minimum(torch.tensor(size))
-    return torch.cat([places, ends], 1), len(tops), len(lefts)
+    return torch.cat([places, ends], 1), tuple(map(len, begins))
 
 
 def hidden(
     boxes: Tensor, fill: Fill, window: Size, shape: str = "square", channels: Tensor | None = None
 ) -> LocalPerturbation:
-    """The change that hides boxes, `[count, 4]` or `[batch, count, 4]`, or the discs that fit into the windows.
+    """The change that hides boxes, `[count, 2 axes]` or `[batch, count, 2 axes]`, or the discs that fit into them.
 
     In all channels, or in the one that `channels` `[count]` names.
     """
@@ -92,33 +100,41 @@ def hidden(
 
 
 def in_channel(seen: Tensor, channels: Tensor, count: int) -> Tensor:
-    """A mask `[n, 1, row, column]` that is true in one channel of `count` only, `channels` `[n]`."""
+    """A mask `[n, 1, *axes]` that is true in one channel of `count` only, `channels` `[n]`."""
     mine = torch.arange(count, device=seen.device) == channels.to(seen.device)[:, None]
-    return seen & mine[:, :, None, None]
+    return seen & mine.reshape(*mine.shape, *(1,) * (seen.ndim - 2))
 
 
 def _disc(boxes: Tensor, corners: Tensor, shape: torch.Size, window: Size) -> Tensor:
     """Which pixels lie in the discs (of two sizes, ellipses) that fit into the windows beginning where the boxes do."""
-    longest = max(window)
-    down, across = (
-        (corners[:, k, None] + torch.arange(shape[2 + k], device=corners.device) - boxes[:, k, None] - (side - 1) / 2)
-        * (longest / side)
-        for k, side in enumerate(window)
-    )
-    return ((down[:, :, None] ** 2 + across[:, None, :] ** 2) <= (longest / 2) ** 2)[:, None]
+    longest, axes = max(window), len(window)
+    square = torch.zeros(len(corners), *(1,) * axes, device=corners.device)
+    for k, side in enumerate(window):
+        place = corners[:, k, None] + torch.arange(shape[2 + k], device=corners.device)
+        away = (place - boxes[:, k, None] - (side - 1) / 2) * (longest / side)
+        square = square + away.reshape(len(away), *(1,) * k, -1, *(1,) * (axes - 1 - k)) ** 2
+    return (square <= (longest / 2) ** 2)[:, None]
 
 
 def spread(drop: Map, window: Size, stride: Size, size: Size) -> Map:
-    """Mean over the covering windows, `[batch, row, column]`: cover matrices are separable in rows and columns.
+    """Mean over the covering windows, `[batch, *axes]`: cover matrices are separable, one per axis.
 
     A pixel between windows, where the stride is larger than they are, has the value of the last window before it.
     """
-    rows, columns = (
+    covers = [
         _cover(starts(length, side, step), side, length).to(drop)
         for length, side, step in zip(size, window, stride, strict=True)
-    )
-    total = torch.einsum("bij,ri,cj->brc", drop, rows, columns)
-    return total / torch.outer(rows.sum(1), columns.sum(1))
+    ]
+    count = reduce(lambda known, more: known[..., None] * more, [cover.sum(1) for cover in covers])
+    return weighted(drop, covers) / count
+
+
+def weighted(maps: Map, weights: Sequence[Tensor]) -> Map:
+    """Sums over the places of `[batch, *axes]` with weights `[place, axis]` of each axis, `[batch, *places]`."""
+    axes, places = "ijk"[: len(weights)], "rcd"[: len(weights)]
+    of_each = ",".join(place + axis for place, axis in zip(places, axes, strict=True))
+    total: Map = torch.einsum(f"b{axes},{of_each}->b{places}", maps, *weights)
+    return total
 
 
 def _cover(begin: list[int], window: int, length: int) -> Tensor:

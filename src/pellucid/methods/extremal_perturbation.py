@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import math
+from functools import reduce
+from itertools import product
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from pellucid.contracts import Evidence, Maps, Method, Noise, Passes, ProbeLike, Reference
-from pellucid.errors import BadOption
+from pellucid.errors import BadOption, Refused
 from pellucid.methods._masks import Fade, MaskSearch, ends, fade_of, readings, score_and_slope
-from pellucid.numerics import product, resize, safe_divide
+from pellucid.numerics import along_axes, per_row, places, resize, safe_divide
 
 _VARIANTS = ("preserve", "delete", "both")
 _LEAST = 50
@@ -49,27 +52,33 @@ def extremal_perturbation(
     out to pixels. Adam finds p from p = 1/2 everywhere.
 
     Args:
-        image: I, `[batch, channel, row, column]`.
+        image: I, `[batch, channel, *axes]`: pictures `[batch, channel, row, column]`, or signals.
         probe: scores masked pictures and differentiates.
         rng: random draws of the noise of the fill `noise`; the same for all pictures.
         areas: shares of the picture, above 0 and below 1, with commas between.
         variant: `preserve` shows the area and hides the rest; `delete` hides the area, for the score to fall; `both`
             does both with one mask.
         steps: number of steps of the optimisation; a forward and a backward pass for each area, two for `both`.
-        cells: number of cells of p that lie in the picture, vertically and horizontally.
+        cells: number of cells of p that lie in the picture, along each axis.
         rate: largest change of a cell in a step.
         fill: what is seen where the mask hides: `blur` (ever blurrier), a value in the model's normalised space,
             `mean`, `noise` or another picture (see `pellucid.masking.fills`).
 
     Returns:
-        raw `[batch, row, column]` at the size of the input: the mean of the masks, 0 to 1, highest where the smallest
-        area lies; extras: `masks` `[batch, area, row, column]`, `areas` `[batch, area]` (what they cover in fact),
+        raw `[batch, *axes]` at the size of the input: the mean of the masks, 0 to 1, highest where the smallest
+        area lies; extras: `masks` `[batch, area, *axes]`, `areas` `[batch, area]` (what they cover in fact),
         `scores` `[batch, area]` (of the picture with the area shown, or hidden for `delete`), and `score` and
         `score hidden` `[batch]`, of the picture and of all hidden.
 
     Raises:
         BadOption: areas that are no shares, another variant, or no steps or cells.
+        Refused: volumes, where the bumps around one cell are thousands.
     """
+    if image.ndim > 4:
+        raise Refused(
+            f"{METHOD.id} is defined for pictures and signals; in three axes each cell is the maximum of thousands of "
+            "bumps. Use meaningful-perturbation."
+        )
     shares = _shares(areas)
     if variant not in _VARIANTS:
         raise BadOption(f"Expected {', '.join(_VARIANTS)} as variant of extremal-perturbation, got {variant!r}.")
@@ -80,10 +89,10 @@ def extremal_perturbation(
     fade = fade_of(METHOD.id, fill, image, probe, rng)
     whole, hidden = ends(probe, fade)
     drop = (whole - hidden).abs()
-    unit = drop.where(drop > 0, torch.ones_like(drop)).to(image.dtype)[:, None, None, None]
+    unit = per_row(drop.where(drop > 0, torch.ones_like(drop)).to(image.dtype), image)
     bumps = _Bumps(cells, image)
     side = cells + 2 * _REACH
-    climb = MaskSearch(image.new_full((len(image), len(shares), side, side), 0.5), rate)
+    climb = MaskSearch(image.new_full((len(image), len(shares), *(side for _ in places(image))), 0.5), rate)
     with probe.interruptible(steps, _LEAST) as tally:
         for step in range(steps):
             mask = bumps(climb.here)
@@ -93,7 +102,7 @@ def extremal_perturbation(
             weight = _FIRST * (_LAST / _FIRST) ** (step / max(1, steps - 1))
             climb.step(bumps.back(climb.here, slope / unit - weight * _area_slope(mask, slope, shares)))
     mask, score = found
-    covered, verb = mask.mean((2, 3)), "hidden" if variant == "delete" else "shown"
+    covered, verb = mask.mean(places(mask)), "hidden" if variant == "delete" else "shown"
     extras = {"masks": mask, "areas": covered, "scores": score, "score": whole, "score hidden": hidden}
     return Evidence(mask.mean(1), extras=extras, notes=readings(verb, covered, score, whole, hidden))
 
@@ -148,33 +157,43 @@ class _Bumps:
 
     def __init__(self, cells: int, image: Maps) -> None:
         offset = torch.arange(-_REACH, _REACH + 1, dtype=image.dtype, device=image.device)
-        distance = (offset[:, None] ** 2 + offset**2).sqrt() / _RADIUS
+        self.axes = image.ndim - 2
+        squares = reduce(lambda known, more: known[..., None] + more, [offset**2] * self.axes)
+        distance = squares.sqrt() / _RADIUS
         self.kernel = torch.exp(-2 * (distance - 0.5).clamp(min=0) ** 2)
         eye = torch.eye(cells, dtype=image.dtype, device=image.device)[None]
         self.spread = [resize(eye, (length, cells))[0] for length in image.shape[2:]]
 
     def __call__(self, cells: Tensor) -> Tensor:
-        """Masks `[..., row, column]` of cells `[..., cell, cell]`."""
+        """Masks `[..., *axes]` of cells `[..., *cells]`."""
         bumps, share = self._bumps(cells)
-        return product(product(self.spread[0], (share * bumps).sum((-2, -1))), self.spread[1].mT)
+        return along_axes((share * bumps).sum(self._neighbours), self.spread)
 
     def back(self, cells: Tensor, signal: Tensor) -> Tensor:
-        """What the cells get of a signal `[..., row, column]` at the mask: the product with the derivative."""
+        """What the cells get of a signal `[..., *axes]` at the mask: the product with the derivative."""
         bumps, share = self._bumps(cells)
-        highest = (share * bumps).sum((-2, -1), keepdim=True)
-        low = product(product(self.spread[0].mT, signal), self.spread[1])[..., None, None]
+        highest = (share * bumps).sum(self._neighbours, keepdim=True)
+        low = along_axes(signal, [each.mT for each in self.spread])
+        low = low.reshape(*low.shape, *(1,) * self.axes)
         parts = low * share * (1 + _COLD * (bumps - highest)) * self.kernel
         total, side = torch.zeros_like(cells), cells.shape[-1] - 2 * _REACH
-        for down in range(2 * _REACH + 1):
-            for right in range(2 * _REACH + 1):
-                total[..., down : down + side, right : right + side] += parts[..., down, right]
+        for steps in product(range(2 * _REACH + 1), repeat=self.axes):
+            reached: tuple[Any, ...] = (..., *(slice(step, step + side) for step in steps))
+            total[reached] += parts[(..., *steps)]
         return total
 
+    @property
+    def _neighbours(self) -> tuple[int, ...]:
+        """The last axes of bumps."""
+        return tuple(range(-self.axes, 0))
+
     def _bumps(self, cells: Tensor) -> tuple[Tensor, Tensor]:
-        """k(u - v) p(v) and its share in the smooth maximum, `[..., cell, cell, neighbour, neighbour]`."""
-        width = 2 * _REACH + 1
-        bumps = cells.unfold(-2, width, 1).unfold(-2, width, 1) * self.kernel
-        return bumps, (_COLD * bumps).flatten(-2).softmax(-1).reshape(bumps.shape)
+        """k(u - v) p(v) and its share in the smooth maximum, `[..., *cells, *neighbours]`."""
+        around = cells
+        for _ in self.spread:
+            around = around.unfold(-self.axes, 2 * _REACH + 1, 1)
+        bumps = around * self.kernel
+        return bumps, (_COLD * bumps).flatten(-self.axes).softmax(-1).reshape(bumps.shape)
 
 
 METHOD = Method(

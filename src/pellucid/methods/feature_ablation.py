@@ -6,9 +6,10 @@ import torch
 from torch import Tensor
 
 from pellucid.contracts import Evidence, LocalPerturbation, Maps, Method, Noise, ProbeLike, Reference
+from pellucid.errors import BadOption
 from pellucid.methods._players import Game, game_of
 from pellucid.methods._squares import ONE_AT_A_TIME, in_channel
-from pellucid.numerics import crops
+from pellucid.numerics import crops, per_row
 
 
 def feature_ablation(
@@ -26,31 +27,34 @@ def feature_ablation(
     Only what a hidden region changes is computed (`capture/patches`).
 
     Args:
-        image: I, `[batch, channel, row, column]`.
+        image: I, `[batch, channel, *axes]`, of pictures `[batch, channel, row, column]`.
         probe: scores the pictures with hidden regions.
         rng: random draws of the noise of the fill `noise`; the same for all pictures.
-        regions: number of superpixels, a grid such as `7x7`, or the file of a label map (see
-            `pellucid.masking.regions`); None is 50 superpixels, or on small pictures a grid of about as many cells.
+        regions: number of superpixels, a grid such as `7x7`, `channels`, or the file of a label map (see
+            `pellucid.masking.regions`); None is 50 superpixels, or on small pictures a grid of about as many cells; of
+            signals 50 segments, of tables the columns.
         fill: what hides: a value in the model's normalised space (0 is the mean colour of its training data), `mean`,
             `blur`, `noise`, `inpaint` or another picture (see `pellucid.masking.fills`).
         by_channel: True if a region is hidden in one channel at a time, in all of them in turn.
 
     Returns:
-        raw `[batch, row, column]` at the size of the input, signed: each pixel has its region's d_r; extras `values of
+        raw `[batch, *axes]` at the size of the input, signed: each pixel has its region's d_r; extras `values of
         regions`, `scores` (S without each region) and, where there are classes, `classes` (the top one then), all
         `[batch, region]`, and the label map `regions`. With `by_channel`, raw shaped as the input, summed over channels
         for the map, and the extras `[batch, channel, region]`, without classes.
     """
     game = game_of(METHOD.id, image, probe, rng, regions, fill)
 
-    labels, boxes, players, cover = game.regions.labels[:, None], game.regions.boxes(), game.players, game.fill
+    labels, boxes, players, cover = game.regions.of_values, game.regions.boxes(), game.players, game.fill
+    if by_channel and game.regions.by_channel:
+        raise BadOption(f"The regions of {METHOD.id} are channels already, so by_channel has nothing to add.")
     channels = image.shape[1] if by_channel else 1
     boxes = torch.cat([torch.zeros_like(boxes[:, :1]), boxes.repeat(1, channels, 1)], 1)  # the first hides nothing
 
     def hide(parts: Maps, samples: Tensor, numbers: Tensor, corners: Tensor) -> Maps:
-        mine = crops(labels, samples, corners, (parts.shape[2], parts.shape[3]))
+        mine = crops(labels, samples, corners, parts.shape[2:])
         which = numbers - 1
-        seen = (mine == (which % players)[:, None, None, None]) & (which >= 0)[:, None, None, None]
+        seen = (mine == per_row(which % players, mine)) & per_row(which >= 0, mine)
         if by_channel:
             seen = in_channel(seen, which // players, channels)
         return cover.hide(parts, samples, seen, corners)

@@ -29,7 +29,7 @@ def hsic(
     rng: Noise,
     *,
     masks: int = 1500,
-    cells: int | None = None,
+    cells: int | tuple[int, ...] | None = None,
     fill: float | str | Tensor = 0.0,
 ) -> Evidence:
     """The Hilbert-Schmidt independence criterion between "is this cell seen?" and the score, over random masks.
@@ -41,16 +41,17 @@ def hsic(
     2012, eq. 5), whose values for such cells scatter around 0.
 
     Args:
-        image: I, `[batch, channel, row, column]`.
+        image: I, `[batch, channel, *axes]`, of pictures `[batch, channel, row, column]`.
         probe: scores the masked pictures.
         rng: random draws of the masks, each by its number; the same for all pictures.
         masks: number of masks.
-        cells: number of cells of the grid, vertically and horizontally; None is 7, or as many as there are pixels.
+        cells: number of cells of the grid along each axis, or one number for each, as in `8x4`; None is 7, of signals
+            49 and of volumes 4, or as many as there are pixels.
         fill: what hides: a value in the model's normalised space (0 is the mean colour of its training data), `mean`,
             `blur`, `noise`, `inpaint` or another picture (see `pellucid.masking.fills`).
 
     Returns:
-        raw `[batch, cell, cell]`: HSIC, from about 0 to 1/4; extras `standard error` of the same shape, by leaving out
+        raw `[batch, *cells]`: HSIC, from about 0 to 1/4; extras `standard error` of the same shape, by leaving out
         one mask at a time (for cells without influence right on average only: it varies with the value).
 
     Raises:
@@ -58,7 +59,7 @@ def hsic(
     """
     if masks < _FEWEST:
         raise BadOption(f"Expected masks >= {_FEWEST} for {METHOD.id}, got {masks}.")
-    cover, size = fill_of(METHOD.id, fill, image, probe, rng), (image.shape[2], image.shape[3])
+    cover, size = fill_of(METHOD.id, fill, image, probe, rng), tuple(image.shape[2:])
     grid = cells_of(METHOD.id, cells, _CELLS, size)
 
     def seen(numbers: Tensor) -> Tensor:

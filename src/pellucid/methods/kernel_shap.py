@@ -31,19 +31,21 @@ def kernel_shap(
     are the Shapley values themselves.
 
     Args:
-        image: I, `[batch, channel, row, column]`.
+        image: I, `[batch, channel, *axes]`, of pictures `[batch, channel, row, column]`.
         probe: scores the pictures with some regions shown.
         rng: random draws of the sets, by number; the same for all pictures.
-        regions: number of superpixels, a grid such as `7x7`, or the file of a label map (see
-            `pellucid.masking.regions`); None is 50 superpixels, or on small pictures a grid of about as many cells.
+        regions: number of superpixels, a grid such as `7x7`, `channels`, or the file of a label map (see
+            `pellucid.masking.regions`); None is 50 superpixels, or on small pictures a grid of about as many cells; of
+            signals 50 segments, of tables the columns.
         samples: number of sets, in pairs; from 2^m - 2 on, all of them.
         fill: what hides: a value in the model's normalised space (0 is the mean colour of its training data), `mean`,
             `blur`, `noise`, `inpaint` or another picture (see `pellucid.masking.fills`).
 
     Returns:
-        raw `[batch, row, column]` at the size of the input, signed: each pixel has its region's phi; extras `values of
-        regions` and their `standard error` (of the regression, pairs kept together; 0 with all sets), both `[batch,
-        region]`, `score` S(I) and `baseline` S(nothing shown), both `[batch]`, and the label map `regions`.
+        raw `[batch, *axes]` at the size of the input, signed, or with `channels` shaped as the input: each pixel has
+        its region's phi; extras `values of regions` and their `standard error` (of the regression, pairs kept together;
+        0 with all sets), both `[batch, region]`, `score` S(I) and `baseline` S(nothing shown), both `[batch]`, and the
+        label map `regions`.
 
     Raises:
         BadOption: fewer than four samples for each region, and not all sets.
@@ -108,5 +110,6 @@ METHOD = Method(
     reference=Reference("arXiv:1705.07874", "theorem 2"),
     caveat="A random estimate unless all sets are asked for; most of its questions are pictures with many regions "
     "hidden, unlike any that the network was trained on.",
+    reduce="sum",
     passes=Passes("samples"),
 )

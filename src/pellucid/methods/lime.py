@@ -35,11 +35,12 @@ def lime(
     picture of m regions, as in the authors' code.
 
     Args:
-        image: I, `[batch, channel, row, column]`.
+        image: I, `[batch, channel, *axes]`, of pictures `[batch, channel, row, column]`.
         probe: scores the pictures with some regions shown.
         rng: random draws of the sets, by number; the same for all pictures.
-        regions: number of superpixels, a grid such as `7x7`, or the file of a label map (see
-            `pellucid.masking.regions`); None is 50 superpixels, or on small pictures a grid of about as many cells.
+        regions: number of superpixels, a grid such as `7x7`, `channels`, or the file of a label map (see
+            `pellucid.masking.regions`); None is 50 superpixels, or on small pictures a grid of about as many cells; of
+            signals 50 segments, of tables the columns.
         samples: number of sets, the picture itself included.
         regression: `ridge`, or `lasso` (with scikit-learn), which lets few regions count. In Python also a function of
             arrays (sets `[set, region]` of 0 and 1, scores `[set]`, weights `[set]`) that returns w `[region]`.
@@ -53,9 +54,9 @@ def lime(
             `blur`, `noise`, `inpaint` or another picture (see `pellucid.masking.fills`).
 
     Returns:
-        raw `[batch, row, column]` at the size of the input, signed: each pixel has its region's w; extras `values of
-        regions` w `[batch, region]`; `fit`, the weighted R^2 of the linear model (1 is perfect), `score` S(I) and
-        `constant` b, all `[batch]`; and the label map `regions`.
+        raw `[batch, *axes]` at the size of the input, signed, or with `channels` shaped as the input: each pixel has
+        its region's w; extras `values of regions` w `[batch, region]`; `fit`, the weighted R^2 of the linear model (1
+        is perfect), `score` S(I) and `constant` b, all `[batch]`; and the label map `regions`.
 
     Raises:
         BadOption: fewer than two samples for each region, another regression, a penalty, alpha or width that cannot be,
@@ -174,5 +175,6 @@ METHOD = Method(
     reference=Reference("arXiv:1602.04938", "equation 2 and algorithm 1"),
     caveat="The map is of a linear stand-in for the network, worth as much as its fit, which stands beside it; the "
     "choice of regions, of the width and of what hides them changes it.",
+    reduce="sum",
     passes=Passes("samples"),
 )

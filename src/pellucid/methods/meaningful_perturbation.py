@@ -11,7 +11,7 @@ from torch import Tensor
 from pellucid.contracts import Evidence, Maps, Method, Noise, Passes, ProbeLike, Reference
 from pellucid.errors import BadOption
 from pellucid.methods._masks import MaskSearch, ends, fade_of, readings, score_and_slope
-from pellucid.numerics import product
+from pellucid.numerics import along_axes, per_row
 
 _LEAST = 20
 """Steps without which there is no mask worth having."""
@@ -44,11 +44,11 @@ def meaningful_perturbation(
     hidden picture.
 
     Args:
-        image: I, `[batch, channel, row, column]`.
+        image: I, `[batch, channel, *axes]`, of pictures `[batch, channel, row, column]`.
         probe: scores masked pictures and differentiates.
         rng: random draws of the moves; the same for all pictures.
         steps: number of steps of the optimisation; one forward and one backward pass each.
-        cells: number of cells of the mask, vertically and horizontally.
+        cells: number of cells of the mask along each axis.
         area: weight of the hidden area, per cell.
         smooth: weight of the cube of the differences between neighbouring cells.
         rate: largest change of a cell in a step.
@@ -56,7 +56,7 @@ def meaningful_perturbation(
             `mean`, `noise` or another picture (see `pellucid.masking.fills`).
 
     Returns:
-        raw `[batch, cell, cell]`: 1 - m, 0 (may stay) to 1 (must go); the map: the same drawn out smoothly; extras
+        raw `[batch, *cells]`: 1 - m, 0 (may stay) to 1 (must go); the map: the same drawn out smoothly; extras
         `[batch]`: `score`, `score hidden` and `score masked`, those of the picture, of all hidden and of the mask.
 
     Raises:
@@ -71,20 +71,20 @@ def meaningful_perturbation(
     whole, hidden = ends(probe, fade)
     drop = (whole - hidden).abs()
     spread = [_spread(length, cells, image) for length in image.shape[2:]]
-    climb = MaskSearch(image.new_ones(len(image), cells, cells), rate)
+    climb = MaskSearch(image.new_ones(len(image), *(cells for _ in spread)), rate)
     with probe.interruptible(steps, _LEAST) as tally:
         for step in range(steps):
             mask = climb.here
-            gone = product(product(spread[0], 1 - mask), spread[1].mT)
+            gone = along_axes(1 - mask, spread)
             score, slope = score_and_slope(probe, replace(fade, move=_move(step, image, rng)), 1 - gone[:, None])
             found = 1 - mask, gone, score[:, 0]
             tally.done = step + 1
             above = (score[:, 0] > whole - drop) / drop.where(drop > 0, torch.ones_like(drop))
-            pull = product(product(spread[0].mT, slope[:, 0]), spread[1])
-            climb.step(area - smooth * _roughness_slope(mask) - above[:, None, None].to(pull.dtype) * pull)
+            pull = along_axes(slope[:, 0], [each.mT for each in spread])
+            climb.step(area - smooth * _roughness_slope(mask) - per_row(above, pull).to(pull.dtype) * pull)
     cut, gone, score = found
     extras = {"score": whole, "score hidden": hidden, "score masked": score}
-    notes = readings("hidden", gone.mean((1, 2))[:, None], score[:, None], whole, hidden)
+    notes = readings("hidden", gone.mean(tuple(range(1, gone.ndim)))[:, None], score[:, None], whole, hidden)
     return Evidence(cut, values=gone, extras=extras, notes=notes)
 
 
@@ -95,18 +95,17 @@ def _spread(length: int, cells: int, like: Tensor) -> Tensor:
     return (-((distance / _SMOOTH) ** 2) / 2).softmax(1).to(like)
 
 
-def _move(step: int, image: Maps, rng: Noise) -> tuple[int, int]:
-    """How far down and right the picture is moved in a step, in pixels."""
+def _move(step: int, image: Maps, rng: Noise) -> tuple[int, ...]:
+    """How far the picture is moved along each axis (down and right) in a step, in pixels."""
     places = [1 + math.ceil(_JITTER * length) for length in image.shape[2:]]
-    drawn = rng.uniform(torch.tensor([step + 1]), image.new_empty(1, 2))[0].tolist()  # 0 draws the fill's noise
-    down, right = (int(share * count) - count // 2 for share, count in zip(drawn, places, strict=True))
-    return down, right
+    drawn = rng.uniform(torch.tensor([step + 1]), image.new_empty(1, len(places)))[0].tolist()  # 0 is the fill's noise
+    return tuple(int(share * count) - count // 2 for share, count in zip(drawn, places, strict=True))
 
 
 def _roughness_slope(mask: Tensor) -> Tensor:
-    """Derivative of the sum of |differences between neighbouring cells|^3 by each cell, `[batch, cell, cell]`."""
+    """Derivative of the sum of |differences between neighbouring cells|^3 by each cell, `[batch, *cells]`."""
     slope = torch.zeros_like(mask)
-    for axis in (1, 2):
+    for axis in range(1, mask.ndim):
         difference = mask.diff(dim=axis)
         pull = _POWER * difference.abs() ** (_POWER - 1) * difference.sign()
         slope.narrow(axis, 1, pull.shape[axis]).add_(pull)

@@ -14,8 +14,8 @@ def occlusion(
     probe: ProbeLike,
     rng: Noise,
     *,
-    window: int | tuple[int, int] | None = None,
-    stride: int | tuple[int, int] | None = None,
+    window: int | tuple[int, ...] | None = None,
+    stride: int | tuple[int, ...] | None = None,
     fill: float | str | Tensor = 0.0,
     shape: str = "square",
     precision: str = "exact",
@@ -25,10 +25,11 @@ def occlusion(
 
     d_p = S(I) - S(I hidden at p). A pixel's value is the mean of d_p over the windows that cover it. Windows start at
     multiples of the stride until the picture is covered; the last ones are cut off at the edge. Only what a hidden
-    square changes is computed (`capture/patches`), with the same numbers as whole passes but for rounding.
+    square changes is computed (`capture/patches`), with the same numbers as whole passes but for rounding. In a volume
+    it is a box of three sizes, as in `4x8x8`, in a signal a stretch of time, in a table one column unless said.
 
     Args:
-        image: I, `[batch, channel, row, column]`.
+        image: I, `[batch, channel, *axes]`, of pictures `[batch, channel, row, column]`.
         probe: scores the pictures with hidden squares.
         rng: random draws of the noise of the fill `noise`; the same for all pictures.
         window: side of the square, in pixels of the model's input, or rows and columns, as in `8x4`; None is a seventh
@@ -44,23 +45,23 @@ def occlusion(
             shape (1, rows, columns) do elsewhere; as many times the passes as the picture has channels.
 
     Returns:
-        raw `[batch, position row, position column]`: d_p; the map at input resolution, signed; extras `scores` and
-        `classes` of the same shape as raw: S(I hidden at p), and the top class there, and `positions with another top
-        class`, `[batch]` (when there are classes). With `by_channel`, raw shaped as the input, the map of each channel
-        at input resolution, summed over channels for the map; extras `drops`, which is d_p, and `scores` and `classes`,
-        `[batch, channel, position row, position column]`.
+        raw `[batch, *positions]`, one axis of positions for each of the picture: d_p; the map at input resolution,
+        signed; extras `scores` and `classes` of the same shape as raw: S(I hidden at p), and the top class there, and
+        `positions with another top class`, `[batch]` (when there are classes). With `by_channel`, raw shaped as the
+        input, the map of each channel at input resolution, summed over channels for the map; extras `drops`, which is
+        d_p, and `scores` and `classes`, `[batch, channel, *positions]`.
     """
-    size = (image.shape[2], image.shape[3])
-    sides, moves = sizes(METHOD.id, size, window, stride, shape)
+    size = tuple(image.shape[2:])
+    sides, moves = sizes(METHOD.id, size, 1 if window is None and probe.is_tabular else window, stride, shape)
     if precision not in ("exact", "fast"):
         raise BadOption(f"Expected exact or fast as precision of {METHOD.id}, got {precision!r}.")
-    boxes, down, across = windows(size, sides, moves)
+    boxes, positions = windows(size, sides, moves)
     places, count = len(boxes), image.shape[1] if by_channel else 1
-    boxes = torch.cat([torch.zeros(1, 4, dtype=boxes.dtype), boxes.repeat(count, 1)])  # the first hides nothing
+    boxes = torch.cat([torch.zeros_like(boxes[:1]), boxes.repeat(count, 1)])  # the first hides nothing
     which = (torch.arange(len(boxes)) - 1).clamp(min=0) // places if by_channel else None
     change = hidden(boxes, fill_of(METHOD.id, fill, image, probe, rng), sides, shape, which)
     answers = probe.score(len(boxes), change, fast=precision == "fast")
-    grid = (len(image), *((count,) if by_channel else ()), down, across)
+    grid = (len(image), *((count,) if by_channel else ()), *positions)
     scores = answers.score[:, 1:].reshape(grid)
     drop = (answers.score[:, :1] - answers.score[:, 1:]).reshape(grid)
     extras = {"scores": scores}

@@ -6,7 +6,7 @@ from torch import Tensor
 from pellucid.contracts import Evidence, Maps, Method, Noise, ProbeLike, Reference
 from pellucid.errors import BadOption
 from pellucid.masking import fill_of
-from pellucid.methods._squares import conventions, hidden, sizes, spread, starts, windows
+from pellucid.methods._squares import conventions, hidden, sizes, spread, starts, weighted, windows
 
 
 def occlusion_coarse_to_fine(
@@ -14,8 +14,8 @@ def occlusion_coarse_to_fine(
     probe: ProbeLike,
     rng: Noise,
     *,
-    window: int | tuple[int, int] | None = None,
-    stride: int | tuple[int, int] | None = None,
+    window: int | tuple[int, ...] | None = None,
+    stride: int | tuple[int, ...] | None = None,
     factor: int = 4,
     share: float = 0.25,
     fill: float | str | Tensor = 0.0,
@@ -23,12 +23,12 @@ def occlusion_coarse_to_fine(
 ) -> Evidence:
     """Occlusion whose fine steps are spent where coarse steps lose or gain most: an approximation.
 
-    The window first moves by `factor` strides. Bilinear interpolation of these drops is a guess for every fine
+    The window first moves by `factor` strides. Linear interpolation of these drops is a guess for every fine
     position; the `share` of positions with the largest |guess| is then measured, as are all coarse ones. The rest of
     the map is the guess: a detail that no coarse window touched is missed.
 
     Args:
-        image: I, `[batch, channel, row, column]`.
+        image: I, `[batch, channel, *axes]`, of pictures `[batch, channel, row, column]`.
         probe: scores the pictures with hidden squares.
         rng: random draws of the noise of the fill `noise`; the same for all pictures.
         window: side of the square, in pixels of the model's input, or rows and columns, as in `8x4`; the same in both
@@ -41,23 +41,26 @@ def occlusion_coarse_to_fine(
         shape: `square`, or `disc` for the disc that fits into it.
 
     Returns:
-        raw `[batch, position row, position column]`: d_p, measured or guessed, see `occlusion`; the map at input
+        raw `[batch, *positions]`: d_p, measured or guessed, see `occlusion`; the map at input
         resolution, signed; extra `measured` of the same shape as raw: 1 where it is no guess.
     """
-    size = (image.shape[2], image.shape[3])
+    size = tuple(image.shape[2:])
     sides, moves = sizes(METHOD.id, size, window, stride, shape, steps=4)
     if factor < 1 or not 0 <= share <= 1:
         raise BadOption(f"Expected factor >= 1 and share from 0 to 1 for {METHOD.id}, got {factor} and {share}.")
     cover = fill_of(METHOD.id, fill, image, probe, rng)
-    boxes, down, across = windows(size, sides, moves)
-    grid = (len(image), down, across)
+    boxes, positions = windows(size, sides, moves)
+    grid = (len(image), *positions)
 
-    rows, columns = (_coarse(*each, factor) for each in zip(size, sides, moves, strict=True))
-    coarse = (rows[:, None] * across + columns[None]).flatten()
-    first = torch.cat([torch.zeros(1, 4, dtype=boxes.dtype), boxes[coarse]])
+    known_at = [_coarse(*each, factor) for each in zip(size, sides, moves, strict=True)]
+    coarse = torch.zeros(1, dtype=torch.long)
+    for places, count in zip(known_at, positions, strict=True):
+        coarse = (coarse[:, None] * count + places).flatten()
+    first = torch.cat([torch.zeros_like(boxes[:1]), boxes[coarse]])
     score = probe.score(len(first), hidden(first, cover, sides, shape)).score
     known = score[:, :1] - score[:, 1:]
-    guess = _between(known.reshape(len(image), len(rows), len(columns)), rows, columns, (down, across)).flatten(1)
+    between = [_weights(*each).to(known) for each in zip(known_at, positions, strict=True)]
+    guess = weighted(known.reshape(len(image), *map(len, known_at)), between).flatten(1)
     measured = torch.zeros_like(guess, dtype=torch.bool)
     guess[:, coarse], measured[:, coarse] = known, True
 
@@ -83,14 +86,8 @@ def _coarse(length: int, window: int, stride: int, factor: int) -> torch.Tensor:
     return torch.tensor(sorted({*range(0, last, factor), last}))
 
 
-def _between(drop: torch.Tensor, rows: torch.Tensor, columns: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
-    """Bilinear interpolation from unevenly spaced rows and columns, `[batch, row, column]`."""
-    down, across = (_weights(places, count).to(drop) for places, count in ((rows, size[0]), (columns, size[1])))
-    return torch.einsum("bij,ri,cj->brc", drop, down, across)
-
-
 def _weights(places: torch.Tensor, count: int) -> torch.Tensor:
-    """Weight of each known place for each position, `[position, place]`; each row sums to 1."""
+    """Weight of each known place in the interpolation at each position, `[position, place]`; each row sums to 1."""
     position = torch.arange(count)[:, None].double()
     if len(places) == 1:
         return torch.ones_like(position)

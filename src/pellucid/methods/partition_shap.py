@@ -33,19 +33,21 @@ def partition_shap(
     - S(nothing shown) at any number of samples.
 
     Args:
-        image: I, `[batch, channel, row, column]`.
+        image: I, `[batch, channel, *axes]`, of pictures `[batch, channel, row, column]`.
         probe: scores the pictures with some regions shown.
         rng: random draws of the noise of the fill `noise`; the same for all pictures.
-        regions: number of superpixels, a grid such as `7x7`, or the file of a label map (see
-            `pellucid.masking.regions`); None is 50 superpixels, or on small pictures a grid of about as many cells.
+        regions: number of superpixels, a grid such as `7x7`, `channels`, or the file of a label map (see
+            `pellucid.masking.regions`); None is 50 superpixels, or on small pictures a grid of about as many cells; of
+            signals 50 segments, of tables the columns.
         samples: largest number of pictures to ask for; dividing one group takes two.
         fill: what hides: a value in the model's normalised space (0 is the mean colour of its training data), `mean`,
             `blur`, `noise`, `inpaint` or another picture (see `pellucid.masking.fills`).
 
     Returns:
-        raw `[batch, row, column]` at the size of the input, signed: each pixel has its region's value; extras `values
-        of regions` `[batch, region]`, `score` S(I), `baseline` S(nothing shown) and `undivided`, the share of the value
-        that regions share evenly for want of samples, all `[batch]`, and the label map `regions`.
+        raw `[batch, *axes]` at the size of the input, signed, or with `channels` shaped as the input: each pixel has
+        its region's value; extras `values of regions` `[batch, region]`, `score` S(I), `baseline` S(nothing shown) and
+        `undivided`, the share of the value that regions share evenly for want of samples, all `[batch]`, and the label
+        map `regions`.
 
     Raises:
         BadOption: fewer than two samples.
@@ -176,21 +178,22 @@ def _places(game: Game) -> Tensor:
     return torch.tensor(orders).argsort(1)
 
 
-def _centres(labels: Tensor, players: int) -> list[tuple[float, float]]:
-    """Mean row and column of each region."""
-    places = torch.stack(torch.meshgrid(*(torch.arange(n) for n in labels.shape), indexing="ij"), 2).reshape(-1, 2)
-    sums = torch.zeros(players, 2, dtype=torch.float64).index_add_(0, labels.flatten(), places.double())
-    means = sums / labels.flatten().bincount(minlength=players)[:, None]
-    return [(float(row), float(column)) for row, column in means]
+def _centres(labels: Tensor, players: int) -> list[list[float]]:
+    """Mean place of each region along each axis."""
+    along = torch.meshgrid(*(torch.arange(n) for n in labels.shape), indexing="ij")
+    places = torch.stack(along, -1).reshape(-1, labels.ndim)
+    sums = torch.zeros(players, labels.ndim, dtype=torch.float64).index_add_(0, labels.flatten(), places.double())
+    means: list[list[float]] = (sums / labels.flatten().bincount(minlength=players)[:, None]).tolist()
+    return means
 
 
-def _halved(centres: list[tuple[float, float]], regions: list[int]) -> list[int]:
+def _halved(centres: list[list[float]], regions: list[int]) -> list[int]:
     """Regions in an order in which every group of the tree stands together; halved across the longer extent."""
     if len(regions) == 1:
         return regions
     extents = [max(c) - min(c) for c in zip(*(centres[r] for r in regions), strict=True)]
-    axis = 0 if extents[0] > extents[1] else 1
-    ordered = sorted(regions, key=lambda r: (centres[r][axis], centres[r][1 - axis]))
+    axis = max(range(len(extents)), key=lambda k: (extents[k], k))
+    ordered = sorted(regions, key=lambda r: (centres[r][axis], centres[r]))
     middle = len(ordered) // 2
     return _halved(centres, ordered[:middle]) + _halved(centres, ordered[middle:])
 
@@ -202,5 +205,6 @@ METHOD = Method(
     reference=Reference("doi:10.1007/978-3-642-45494-3_7", "Owen's values, for nested unions"),
     caveat="Values depend on how the picture is halved, as a region shares first with its neighbours; most of its "
     "questions are pictures with large parts hidden.",
+    reduce="sum",
     passes=Passes("samples", shared=False),
 )

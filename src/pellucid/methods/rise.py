@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import prod
+
 import torch
 from torch import Tensor
 
@@ -9,7 +11,7 @@ from pellucid.contracts import Evidence, Map, Maps, Method, Noise, Passes, Probe
 from pellucid.errors import BadOption
 from pellucid.methods._estimates import precision
 from pellucid.methods._masks import cells_of, fade_of
-from pellucid.numerics import product, resize, safe_divide
+from pellucid.numerics import along_axes, per_row, product, resize, safe_divide
 
 _CELLS = 7
 _LEAST = 100
@@ -24,7 +26,7 @@ def rise(
     rng: Noise,
     *,
     masks: int = 4000,
-    cells: int | None = None,
+    cells: int | tuple[int, ...] | None = None,
     keep: float = 0.5,
     fill: float | str | Tensor = 0.0,
 ) -> Evidence:
@@ -35,18 +37,18 @@ def rise(
     random, drawn out smoothly and shifted by up to a cell.
 
     Args:
-        image: I, `[batch, channel, row, column]`.
+        image: I, `[batch, channel, *axes]`, of pictures `[batch, channel, row, column]`.
         probe: scores the masked pictures.
         rng: random draws of the masks, each by its number; the same for all pictures.
         masks: number of masks. The error falls with the square root of it.
-        cells: number of cells of a mask, vertically and horizontally; finer ones need more masks. None is 7, or as many
-            as there are pixels.
+        cells: number of cells of a mask along each axis, or one number for each, as in `8x4`; finer ones need more
+            masks. None is 7, of signals 49 and of volumes 4, or as many as there are pixels.
         keep: probability that a cell is shown, above 0 and below 1.
         fill: what is seen where a mask hides: a value in the model's normalised space (0 is the mean colour of its
             training data), `mean`, `blur`, `noise` or another picture (see `pellucid.masking.fills`).
 
     Returns:
-        raw `[batch, row, column]` at the size of the input: S; the map: S less the mean score of all masked pictures,
+        raw `[batch, *axes]` at the size of the input: S; the map: S less the mean score of all masked pictures,
         signed. extras `standard error` of the same shape, of the map.
 
     Raises:
@@ -54,7 +56,7 @@ def rise(
     """
     if masks < 2 or not 0 < keep < 1:
         raise BadOption(f"Expected masks >= 2 and 0 < keep < 1 for {METHOD.id}, got {masks} and {keep}.")
-    grid = cells_of(METHOD.id, cells, _CELLS, (image.shape[2], image.shape[3]))
+    grid = cells_of(METHOD.id, cells, _CELLS, image.shape[2:])
     fade, draw = fade_of(METHOD.id, fill, image, probe, rng), _Masks(image, rng, grid, keep)
 
     def show(_: Maps, samples: Tensor, numbers: Tensor) -> Maps:
@@ -63,7 +65,7 @@ def rise(
     score = probe.score(masks, show, least=_LEAST).score
     values, error = _shifts(score, draw, image)
     return Evidence(
-        values + score.mean(1)[:, None, None],
+        values + per_row(score.mean(1), values),
         values=values,
         extras={"standard error": error},
         notes=(precision(error, values, "pixel"),),
@@ -71,9 +73,9 @@ def rise(
 
 
 class _Masks:
-    """Random masks `[n, row, column]` for the size of `image`, each a function of its number alone."""
+    """Random masks `[n, *axes]` for the size of `image`, each a function of its number alone."""
 
-    def __init__(self, image: Maps, rng: Noise, cells: tuple[int, int], keep: float) -> None:
+    def __init__(self, image: Maps, rng: Noise, cells: tuple[int, ...], keep: float) -> None:
         self.image, self.rng, self.cells, self.keep = image, rng, cells, keep
         self.steps = [-(-length // count) for length, count in zip(image.shape[2:], cells, strict=True)]
         # how the cells' values spread along each axis, one cell longer than the picture
@@ -83,10 +85,10 @@ class _Masks:
         ]
 
     def __call__(self, numbers: Tensor) -> Tensor:
-        drawn = self.rng.uniform(numbers, self.image.new_empty(1, self.cells[0] * self.cells[1] + 2))
-        kept = (drawn[:, :-2] < self.keep).to(drawn).reshape(-1, *self.cells)
-        down, across = (self._shifted(axis, drawn[:, axis - 2]) for axis in (0, 1))
-        return product(product(down, kept), across.mT)
+        axes = len(self.cells)
+        drawn = self.rng.uniform(numbers, self.image.new_empty(1, prod(self.cells) + axes))
+        kept = (drawn[:, :-axes] < self.keep).to(drawn).reshape(-1, *self.cells)
+        return along_axes(kept, [self._shifted(axis, drawn[:, axis - axes]) for axis in range(axes)])
 
     def _shifted(self, axis: int, shift: Tensor) -> Tensor:
         """The spread along an axis behind a shift of 0 to 1 cells, `[n, length, cell]`."""
@@ -97,7 +99,7 @@ class _Masks:
 def _shifts(score: Tensor, draw: _Masks, image: Maps) -> tuple[Map, Map]:
     """The mean of `score` `[batch, mask]` weighted by each pixel's mask values less the plain mean, and its error.
 
-    Both `[batch, row, column]`. The masks are drawn a second time, as they are cheap to draw and too many to keep. The
+    Both `[batch, *axes]`. The masks are drawn a second time, as they are cheap to draw and too many to keep. The
     error is that of a difference of two means, one of them a ratio, to first order.
     """
     size, count, step = image.shape[2:], score.shape[1], max(1, _BYTES // image[0, 0].nbytes)

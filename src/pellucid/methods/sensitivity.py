@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
+from itertools import pairwise, product
 
 import torch
 from torch import Tensor
@@ -11,13 +11,18 @@ from pellucid.contracts import Evidence, LocalPerturbation, Maps, Method, ProbeL
 from pellucid.errors import BadOption
 from pellucid.masking import inside
 from pellucid.methods._masks import cells_of
-from pellucid.numerics import CHANNEL, safe_divide
+from pellucid.numerics import CHANNEL, per_row, safe_divide
 
 _CELLS = 14
 
 
 def sensitivity(
-    image: Maps, image_gradient: Maps, probe: ProbeLike, *, cells: int | None = None, step: float = 0.05
+    image: Maps,
+    image_gradient: Maps,
+    probe: ProbeLike,
+    *,
+    cells: int | tuple[int, ...] | None = None,
+    step: float = 0.05,
 ) -> Evidence:
     """How much the score changes when a cell of the picture gets a little brighter: measured, not differentiated.
 
@@ -26,14 +31,15 @@ def sensitivity(
     made of gradients say little about a change that one could see.
 
     Args:
-        image: I, `[batch, channel, row, column]`.
+        image: I, `[batch, channel, *axes]`, of pictures `[batch, channel, row, column]`.
         image_gradient: dS/dI, of the same shape.
         probe: scores the changed pictures.
-        cells: number of cells of the grid, vertically and horizontally; None is 14, or as many as there are pixels.
+        cells: number of cells of the grid along each axis, or one number for each, as in `8x4`; None is 14, of signals
+            196 and of volumes 6, or as many as there are pixels.
         step: e, as a fraction of the range of the picture's values.
 
     Returns:
-        raw `[batch, cell, cell]`: d, in units of the score per unit of the model's normalised space, signed; extras
+        raw `[batch, *cells]`: d, in units of the score per unit of the model's normalised space, signed; extras
         `gradient` of the same shape: what the gradient predicts; `agreement` `[batch]`: the correlation of both, 1 for
         a network that is straight within the step; `excess` `[batch]`: length of their difference over length of d, 0
         for such a network.
@@ -41,26 +47,28 @@ def sensitivity(
     Raises:
         BadOption: more cells than pixels or none, or a step that is not positive.
     """
-    size = (image.shape[2], image.shape[3])
+    size = tuple(image.shape[2:])
     if step <= 0:
         raise BadOption(f"Expected step > 0 for {METHOD.id}, got {step}.")
     grid = cells_of(METHOD.id, cells, _CELLS, size)
     flat = image.flatten(1)
     epsilon = step * (flat.amax(1) - flat.amin(1)).clamp(min=torch.finfo(image.dtype).eps)
-    down, across = (
+    borders = [
         [-(-cell * length // count) for cell in range(count + 1)] for length, count in zip(size, grid, strict=True)
-    )
-    boxes = [(top, left, bottom, right) for top, bottom in pairwise(down) for left, right in pairwise(across)]
-    twice = torch.tensor(boxes).repeat_interleave(2, 0)  # brighter, then darker
+    ]
+    sides = list(product(*map(pairwise, borders)))  # of each cell, where it begins and ends along each axis
+    boxes = torch.tensor(sides).transpose(1, 2).flatten(1)
+    twice = boxes.repeat_interleave(2, 0)  # brighter, then darker
 
     def change(parts: Maps, samples: Tensor, numbers: Tensor, corners: Tensor) -> Maps:
         up = epsilon[samples] * (1 - 2 * (numbers % 2))
-        return parts + up[:, None, None, None] * inside(twice[numbers.cpu()].to(corners), corners, parts.shape)
+        return parts + per_row(up, parts) * inside(twice[numbers.cpu()].to(corners), corners, parts.shape)
 
     score = probe.score(len(twice), LocalPerturbation(twice, change)).score.reshape(len(image), -1, 2)
     measured = (score[:, :, 0] - score[:, :, 1]) / (2 * epsilon[:, None])
     slope = image_gradient.sum(CHANNEL)
-    parts = [slope[:, top:bottom, left:right].sum((1, 2)) for top, left, bottom, right in boxes]
+    cells_of_slope = [slope[(slice(None), *(slice(*side) for side in cell))] for cell in sides]
+    parts = [part.sum(tuple(range(1, part.ndim))) for part in cells_of_slope]
     predicted = torch.stack(parts, 1).to(measured.dtype)
     extras = {
         "gradient": predicted.reshape(-1, *grid),

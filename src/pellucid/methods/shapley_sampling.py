@@ -25,20 +25,21 @@ def shapley_sampling(
     S(nothing shown), so their mean does too, whatever the number of orders.
 
     Args:
-        image: I, `[batch, channel, row, column]`.
+        image: I, `[batch, channel, *axes]`, of pictures `[batch, channel, row, column]`.
         probe: scores the pictures with some regions shown.
         rng: random draws of the orders, by number; the same for all pictures.
-        regions: number of superpixels, a grid such as `7x7`, or the file of a label map (see
-            `pellucid.masking.regions`); None is 50 superpixels, or on small pictures a grid of about as many cells.
+        regions: number of superpixels, a grid such as `7x7`, `channels`, or the file of a label map (see
+            `pellucid.masking.regions`); None is 50 superpixels, or on small pictures a grid of about as many cells; of
+            signals 50 segments, of tables the columns.
         permutations: number of orders; each takes as many samples as there are regions, less one.
         antithetic: let every second order be the one before it backwards, which mostly lessens the error.
         fill: what hides: a value in the model's normalised space (0 is the mean colour of its training data), `mean`,
             `blur`, `noise`, `inpaint` or another picture (see `pellucid.masking.fills`).
 
     Returns:
-        raw `[batch, row, column]` at the size of the input, signed: each pixel has its region's phi_r; extras `values
-        of regions` and their `standard error`, both `[batch, region]`, `score` S(I) and `baseline` S(nothing shown),
-        both `[batch]`, and the label map `regions`.
+        raw `[batch, *axes]` at the size of the input, signed, or with `channels` shaped as the input: each pixel has
+        its region's phi_r; extras `values of regions` and their `standard error`, both `[batch, region]`, `score` S(I)
+        and `baseline` S(nothing shown), both `[batch]`, and the label map `regions`.
 
     Raises:
         BadOption: fewer than two independent orders, or half a pair of them.
@@ -83,4 +84,5 @@ METHOD = Method(
     reference=Reference("doi:10.1016/j.cor.2008.04.004", "sampling of orders, here in antithetic pairs"),
     caveat="A random estimate; most of its questions are pictures with many regions hidden, unlike any that the "
     "network was trained on.",
+    reduce="sum",
 )

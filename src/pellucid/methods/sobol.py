@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import prod
+
 import torch
 from torch import Tensor
 from torch.quasirandom import SobolEngine
@@ -23,7 +25,7 @@ def sobol(
     rng: Noise,
     *,
     designs: int = 32,
-    cells: int | None = None,
+    cells: int | tuple[int, ...] | None = None,
     fill: float | str | Tensor = 0.0,
 ) -> Evidence:
     """The share of the score's variance that is lost when all cells but this one are known: total Sobol indices.
@@ -34,26 +36,27 @@ def sobol(
     points (A, B) are those of a Sobol sequence, all moved by one random step and wrapped round.
 
     Args:
-        image: I, `[batch, channel, row, column]`.
+        image: I, `[batch, channel, *axes]`, of pictures `[batch, channel, row, column]`.
         probe: scores the masked pictures.
         rng: random draws of the step; the same for all pictures.
         designs: points (A, B), best a power of two. Each takes as many masked pictures as there are cells, and 2.
-        cells: number of cells of the grid, vertically and horizontally; None is 8, or as many as there are pixels.
+        cells: number of cells of the grid along each axis, or one number for each, as in `8x4`; None is 8, of signals
+            64 and of volumes 4, or as many as there are pixels.
         fill: what is seen where a mask hides: a value in the model's normalised space (0 is the mean colour of its
             training data), `mean`, `blur`, `noise` or another picture (see `pellucid.masking.fills`).
 
     Returns:
-        raw `[batch, cell, cell]`: T, never negative, 0 everywhere if no mask changes the score; extras `standard error`
+        raw `[batch, *cells]`: T, never negative, 0 everywhere if no mask changes the score; extras `standard error`
         of the same shape, as if the points were drawn independently and Var f were known.
 
     Raises:
         BadOption: fewer than 2 designs, or a number of cells out of range.
     """
-    size = (image.shape[2], image.shape[3])
+    size = tuple(image.shape[2:])
     grid = cells_of(METHOD.id, cells, _CELLS, size)
-    places = grid[0] * grid[1]
+    places = prod(grid)
     if designs < 2 or 2 * places > SobolEngine.MAXDIM:
-        most = int((SobolEngine.MAXDIM / 2) ** 0.5)
+        most = int((SobolEngine.MAXDIM / 2) ** (1 / len(size)))
         raise BadOption(f"Expected designs >= 2 and 1 to {most} cells for sobol, got {designs} and {cells}.")
     fade, points = fade_of(METHOD.id, fill, image, probe, rng), _points(designs, 2 * places, image, rng)
 

@@ -8,7 +8,7 @@ from torch import Tensor
 from pellucid.contracts import Map, Maps, MetricResult, Perturbation, ScoreQueries
 from pellucid.errors import BadOption
 from pellucid.masking import Fill
-from pellucid.numerics import ranks
+from pellucid.numerics import per_row, ranks
 
 
 def equal_steps(total: float, steps: int, like: Tensor) -> Tensor:
@@ -21,7 +21,7 @@ def in_order(values: Map, counts: Tensor, fill: Fill, *, shown: bool) -> Perturb
     place = ranks(values)
 
     def change(rows: Maps, samples: Tensor, numbers: Tensor) -> Maps:
-        first = place[samples] < counts[numbers, None, None]
+        first = place[samples] < per_row(counts[numbers], place)
         return fill.hide(rows, samples, (~first if shown else first)[:, None])
 
     return change

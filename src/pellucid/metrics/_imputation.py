@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
+from itertools import product
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from pellucid.contracts import Maps
-
-_SIDE, _CORNER = 1 / 6, 1 / 12
-_NEIGHBOURS = tuple(
-    (down, across, _SIDE if 0 in (down, across) else _CORNER)
-    for down in (-1, 0, 1)
-    for across in (-1, 0, 1)
-    if (down, across) != (0, 0)
-)
 
 
 def imputed(pictures: Maps, missing: Tensor) -> Maps:
@@ -25,8 +19,8 @@ def imputed(pictures: Maps, missing: Tensor) -> Maps:
     each row, factorised once and solved for all its channels; a picture of which nothing is left becomes 0.
 
     Args:
-        pictures: `[n, channel, row, column]`.
-        missing: bool `[n, row, column]`.
+        pictures: `[n, channel, *axes]`.
+        missing: bool `[n, *axes]`.
     """
     numbers = pictures.detach().cpu().double().numpy()
     holes = missing.cpu().numpy()
@@ -35,7 +29,7 @@ def imputed(pictures: Maps, missing: Tensor) -> Maps:
 
 
 def _solve(picture: NDArray[np.float64], hole: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """One picture `[channel, row, column]`."""
+    """One picture `[channel, *axes]`."""
     from scipy.sparse import csc_array
     from scipy.sparse.linalg import splu
 
@@ -44,25 +38,33 @@ def _solve(picture: NDArray[np.float64], hole: NDArray[np.bool_]) -> NDArray[np.
         return np.zeros_like(picture)
     if count == 0:
         return picture
-    rows, columns = np.nonzero(hole)
+    at = np.stack(np.nonzero(hole))
     number = np.full(hole.shape, -1)
-    number[rows, columns] = np.arange(count)
+    number[tuple(at)] = np.arange(count)
     weights, known = np.zeros(count), np.zeros((count, len(picture)))
     entries: list[tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]] = []
-    for down, across, weight in _NEIGHBOURS:
-        r, c = rows + down, columns + across
-        there = np.flatnonzero((r >= 0) & (r < hole.shape[0]) & (c >= 0) & (c < hole.shape[1]))
-        r, c = r[there], c[there]
+    ends = np.array(hole.shape)[:, None]
+    for step, weight in _neighbours(hole.ndim):
+        near = at + np.array(step)[:, None]
+        there = np.flatnonzero(((near >= 0) & (near < ends)).all(0))
+        near = near[:, there]
         weights[there] += weight
-        unknown = hole[r, c]
-        entries.append((there[unknown], number[r[unknown], c[unknown]], np.full(int(unknown.sum()), -weight)))
-        seen = there[~unknown]
-        known[seen] += weight * picture[:, r[~unknown], c[~unknown]].T
+        unknown = hole[tuple(near)]
+        missing, found = near[:, unknown], near[:, ~unknown]
+        entries.append((there[unknown], number[tuple(missing)], np.full(int(unknown.sum()), -weight)))
+        known[there[~unknown]] += weight * picture[(slice(None), *found)].T
     entries.append((np.arange(count), np.arange(count), weights))
     i, j, value = (np.concatenate(parts) for parts in zip(*entries, strict=True))
     system = csc_array((value, (i, j)), shape=(count, count))
     # symmetric with a dominant diagonal: no pivoting, and an ordering for symmetric matrices
     factors = splu(system, permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.0, options={"SymmetricMode": True})
     filled = picture.copy()
-    filled[:, rows, columns] = factors.solve(known).T
+    filled[(slice(None), *at)] = factors.solve(known).T
     return filled
+
+
+def _neighbours(axes: int) -> list[tuple[tuple[int, ...], float]]:
+    """Steps to the neighbours and their weights: half as much for each further axis that is stepped along, 1 in all."""
+    steps = [step for step in product((-1, 0, 1), repeat=axes) if any(step)]
+    parts = [2.0 ** (1 - sum(map(abs, step))) for step in steps]
+    return [(step, part / sum(parts)) for step, part in zip(steps, parts, strict=True)]

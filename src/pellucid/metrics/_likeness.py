@@ -19,13 +19,13 @@ from pellucid.numerics import safe_divide
 _CELL = 16
 """Pixels of a cell of the histogram of gradients, on pictures large enough for it."""
 _WINDOW = 5
-"""Rows and columns over which SSIM compares."""
+"""Places along each axis over which SSIM compares; three at least, or there is no answer."""
 
 
 def _size(maps: Map) -> Map:
     """Absolute values, the largest of each map as 1."""
     found = maps.double().abs()
-    return safe_divide(found, found.amax((1, 2), keepdim=True).expand_as(found))
+    return safe_divide(found, found.amax(tuple(range(1, found.ndim)), keepdim=True).expand_as(found))
 
 
 def _rank(first: Map, second: Map) -> Tensor:
@@ -40,6 +40,8 @@ def _ssim(first: Map, second: Map) -> Tensor:
     from skimage.metrics import structural_similarity
 
     window = min(_WINDOW, (min(first.shape[1:]) - 1) // 2 * 2 + 1)
+    if window < 3:
+        return torch.full((len(first),), torch.nan, dtype=torch.float64, device=first.device)
 
     def alike(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
         found: Any = structural_similarity(a, b, win_size=window, data_range=1.0)  # type: ignore[no-untyped-call]
@@ -72,12 +74,17 @@ MEASURES: Mapping[str, Callable[[Map, Map], Tensor]] = MappingProxyType(
 gradients, the last two of absolute values."""
 
 
+def measures_of(values: Map) -> tuple[str, ...]:
+    """Names of the measures that are defined for such maps: `hog` is for pictures alone."""
+    return tuple(name for name in MEASURES if name != "hog" or values.ndim == 3)
+
+
 def likeness(measure: str, first: Map, second: Map) -> Tensor:
     """How alike maps are, `[n]`, at most 1; 0 where the second is the same everywhere, NaN where the first is.
 
     Args:
         measure: a name of `MEASURES`.
-        first: maps `[n, row, column]`.
+        first: maps `[n, *axes]`.
         second: maps that they are compared with.
     """
     found = MEASURES[measure](first, second)
@@ -85,7 +92,9 @@ def likeness(measure: str, first: Map, second: Map) -> Tensor:
     return found.masked_fill(flat[1], 0.0).masked_fill(flat[0], torch.nan)
 
 
-def check_measure(metric: str, measure: str) -> None:
-    """Refuse with `BadOption` a measure that does not exist."""
-    if measure not in MEASURES:
-        raise BadOption(f"Expected {', '.join(MEASURES)} as measure of {metric}, got {measure!r}.")
+def check_measure(metric: str, measure: str, values: Map) -> None:
+    """Refuse with `BadOption` a measure that does not exist, or is not defined for such maps."""
+    known = measures_of(values)
+    if measure not in known:
+        why = " hog is defined for two axes." if measure in MEASURES else ""
+        raise BadOption(f"Expected {', '.join(known)} as measure of {metric}, got {measure!r}.{why}")

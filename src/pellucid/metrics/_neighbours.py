@@ -9,6 +9,7 @@ from torch import Tensor
 
 from pellucid.contracts import Map, Maps, Noise, Perturbation, Reattribution
 from pellucid.errors import BadOption
+from pellucid.numerics import per_row
 
 
 def nearby(metric: str, rng: Noise, samples: int, radius: float) -> Perturbation:
@@ -23,7 +24,7 @@ def nearby(metric: str, rng: Noise, samples: int, radius: float) -> Perturbation
     def disturb(rows: Maps, _: Tensor, numbers: Tensor) -> Maps:
         flat = rows.flatten(1)
         reach = radius * (flat.amax(1) - flat.amin(1))
-        return rows + reach[:, None, None, None] * (2 * rng.uniform(numbers, rows) - 1)
+        return rows + per_row(reach, rows) * (2 * rng.uniform(numbers, rows) - 1)
 
     return disturb
 
@@ -31,7 +32,7 @@ def nearby(metric: str, rng: Noise, samples: int, radius: float) -> Perturbation
 def per_neighbour(
     values: Map, explain: Reattribution, samples: int, change: Perturbation
 ) -> Iterator[tuple[Tensor, Tensor, Map, Map]]:
-    """(rows `[n]`, variants `[n]`, the map itself `[n, row, column]`, that of the variant), in float64."""
+    """(rows `[n]`, variants `[n]`, the map itself `[n, *axes]`, that of the variant), in float64."""
     for rows, numbers, maps in explain.changed(samples, change):
         yield rows, numbers, values[rows].double(), maps.double()
 

@@ -8,7 +8,7 @@ from torch import Tensor
 from pellucid.contracts import Map, Maps, ScoreQueries
 from pellucid.errors import BadOption
 from pellucid.masking import Fill
-from pellucid.numerics import safe_divide
+from pellucid.numerics import per_row, safe_divide
 
 NOTHING = (
     "A map without positive values shows nothing: its number is that of the hidden picture, and may be the best of all."
@@ -25,10 +25,12 @@ def behind_the_map(metric: str, values: Map, fill: Fill, probe: ScoreQueries) ->
     if cover is None:
         raise BadOption(f"{metric} shows pixels by degrees, which the baseline 'inpaint' cannot. Choose another.")
     positive = values.clamp(min=0)
-    share = safe_divide(positive, positive.amax((1, 2), keepdim=True).expand_as(positive)).to(fill.image.dtype)
+    share = safe_divide(positive, positive.amax(tuple(range(1, values.ndim)), keepdim=True).expand_as(positive)).to(
+        fill.image.dtype
+    )
 
     def ends(rows: Maps, samples: Tensor, numbers: Tensor) -> Maps:
-        return torch.where(numbers[:, None, None, None] > 0, cover[samples], rows)
+        return torch.where(per_row(numbers > 0, rows), cover[samples], rows)
 
     def show(rows: Maps, samples: Tensor, _: Tensor) -> Maps:
         return torch.lerp(cover[samples], rows, share[samples][:, None])
@@ -40,4 +42,4 @@ def behind_the_map(metric: str, values: Map, fill: Fill, probe: ScoreQueries) ->
 
 def nothing_shown(values: Map) -> tuple[str, ...]:
     """A note on maps that hide the whole picture."""
-    return (NOTHING,) if bool((values.amax((1, 2)) <= 0).any()) else ()
+    return (NOTHING,) if bool((values.flatten(1).amax(1) <= 0).any()) else ()

@@ -8,6 +8,7 @@ from torch import Tensor
 from pellucid.contracts import Map, Maps, Noise, ScoreQueries
 from pellucid.errors import BadOption
 from pellucid.masking import Fill
+from pellucid.numerics import per_row
 
 _BYTES = 2**26
 """Masks as numbers in memory at once."""
@@ -20,7 +21,7 @@ def check_subsets(metric: str, subsets: int, least: int = 3) -> None:
 
 
 def random_parts(values: Map, rng: Noise, sizes: Tensor) -> Tensor:
-    """For each of `sizes` `[count]` so many elements of a map drawn at random, bool `[count, row, column]`."""
+    """For each of `sizes` `[count]` so many elements of a map drawn at random, bool `[count, *axes]`."""
     elements = values[0].numel()
     masks = torch.zeros(len(sizes), elements, dtype=torch.bool, device=values.device)
     for number, size in enumerate(sizes.tolist()):
@@ -30,7 +31,7 @@ def random_parts(values: Map, rng: Noise, sizes: Tensor) -> Tensor:
 
 
 def drops(probe: ScoreQueries, fill: Fill, masks: Tensor) -> Tensor:
-    """S(x) - S(x without the part), `[batch, count]`, for parts of all pictures, bool `[count, row, column]`."""
+    """S(x) - S(x without the part), `[batch, count]`, for parts of all pictures, bool `[count, *axes]`."""
 
     def hide(rows: Maps, samples: Tensor, numbers: Tensor) -> Maps:
         return fill.hide(rows, samples, _hidden(masks, numbers)[:, None])
@@ -41,7 +42,7 @@ def drops(probe: ScoreQueries, fill: Fill, masks: Tensor) -> Tensor:
 
 def _hidden(masks: Tensor, numbers: Tensor) -> Tensor:
     """Variant 0 hides nothing, variant k the part k - 1."""
-    return masks[(numbers - 1).clamp(min=0)] & (numbers > 0)[:, None, None]
+    return masks[(numbers - 1).clamp(min=0)] & per_row(numbers > 0, masks)
 
 
 def sums(values: Map, masks: Tensor) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import reduce
 
 import numpy as np
 import torch
@@ -11,13 +12,13 @@ from torch import Tensor
 
 from pellucid.contracts import Map, Scores
 from pellucid.errors import BadOption
-from pellucid.numerics import Mask, boxes_of_parts
+from pellucid.numerics import Mask, boxes_of_parts, per_row
 
 THRESHOLDS = tuple(k / 100 for k in range(100))
 """Shares of a map's range at which boxes are drawn: 0 to 0.99."""
 
 Boxes = NDArray[np.float64]
-"""`[box, 4]`: left, top, right, bottom."""
+"""`[box, 4]`: left, top, right, bottom; on other axes its beginnings, that along the last axis first, then its ends."""
 
 
 def answered(answer: Tensor, known: Tensor) -> Scores:
@@ -26,24 +27,24 @@ def answered(answer: Tensor, known: Tensor) -> Scores:
 
 
 def inside(boxes: Sequence[Tensor], like: Map) -> Tensor:
-    """Pixels whose centres lie in any box of their picture, bool `[batch, row, column]`."""
-    rows = torch.arange(like.shape[1], device=like.device) + 0.5
-    columns = torch.arange(like.shape[2], device=like.device) + 0.5
-    found = torch.zeros(like.shape, dtype=torch.bool, device=like.device)
+    """Pixels whose centres lie in any box of their picture, bool `[batch, *axes]`."""
+    centres = [torch.arange(length, device=like.device) + 0.5 for length in like.shape[1:]]
+    axes, found = len(centres), torch.zeros(like.shape, dtype=torch.bool, device=like.device)
     for number, each in enumerate(boxes):
-        for left, top, right, bottom in each.tolist():
-            down, across = (rows > top) & (rows < bottom), (columns > left) & (columns < right)
-            found[number] |= down[:, None] & across[None]
+        for box in each.tolist():
+            sides = zip(centres, reversed(box[:axes]), reversed(box[axes:]), strict=True)
+            within = [(centre > begin) & (centre < end) for centre, begin, end in sides]
+            found[number] |= reduce(lambda known, more: known[..., None] & more, within)
     return found
 
 
 def share_inside(values: Map, mask: Tensor) -> Scores:
     """Which share of the positive evidence lies in the mask; 0 for maps without any, NaN for empty masks."""
     weight = values.double().clamp(min=0)
-    peak = weight.flatten(1).amax(1)[:, None, None]
+    peak, axes = per_row(weight.flatten(1).amax(1), weight), tuple(range(1, values.ndim))
     weight = weight / torch.where(peak > 0, peak, 1)  # so that sums neither overflow nor vanish
-    total = weight.sum((1, 2))
-    return answered((weight * mask).sum((1, 2)) / torch.where(total > 0, total, 1), mask.flatten(1).any(1))
+    total = weight.sum(axes)
+    return answered((weight * mask).sum(axes) / torch.where(total > 0, total, 1), mask.flatten(1).any(1))
 
 
 def over_chance(share: Scores, mask: Tensor) -> Scores:
@@ -68,17 +69,19 @@ def top_share(values: Map, mask: Tensor, count: Tensor) -> Scores:
 def stretched(values: Map) -> Map:
     """Each map from 0 to 1, its smallest and largest value; a map that is the same everywhere is 0."""
     values = values.double()
-    low, high = values.flatten(1).amin(1)[:, None, None], values.flatten(1).amax(1)[:, None, None]
+    low, high = (per_row(end, values) for end in values.flatten(1).aminmax(dim=1))
     spread = high - low
     return torch.where(spread > 0, (values - low) / torch.where(spread > 0, spread, 1), 0.0)
 
 
 def overlaps(first: Boxes, second: Boxes) -> NDArray[np.float64]:
     """Intersection over union of the areas of every pair, `[first, second]`."""
-    a, b = np.asarray(first, float).reshape(-1, 1, 4), np.asarray(second, float).reshape(1, -1, 4)
-    sides = np.minimum(a[..., 2:], b[..., 2:]) - np.maximum(a[..., :2], b[..., :2])
+    numbers = np.asarray(first).shape[-1]
+    axes = numbers // 2
+    a, b = np.asarray(first, float).reshape(-1, 1, numbers), np.asarray(second, float).reshape(1, -1, numbers)
+    sides = np.minimum(a[..., axes:], b[..., axes:]) - np.maximum(a[..., :axes], b[..., :axes])
     shared = np.clip(sides, 0, None).prod(-1)
-    whole = (a[..., 2:] - a[..., :2]).prod(-1) + (b[..., 2:] - b[..., :2]).prod(-1) - shared
+    whole = (a[..., axes:] - a[..., :axes]).prod(-1) + (b[..., axes:] - b[..., :axes]).prod(-1) - shared
     return np.asarray(shared / np.where(whole > 0, whole, 1))
 
 
@@ -88,7 +91,7 @@ def best_overlaps(
     """The best overlap of a drawn box with a true one, at each threshold.
 
     Args:
-        values: a map from 0 to 1, `[row, column]`.
+        values: a map from 0 to 1, `[*axes]`.
         truth: at least one box.
         thresholds: a box is drawn around what is above.
         parts: how many connected parts get a box, the largest first; None: all.

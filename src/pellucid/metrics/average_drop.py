@@ -19,8 +19,8 @@ def average_drop(
     the division out in one place (pytorch-grad-cam).
 
     Args:
-        values: the maps `[batch, row, column]`.
-        image: the model's input `[batch, channel, row, column]`.
+        values: the maps `[batch, *axes]`.
+        image: the model's input `[batch, channel, *axes]`.
         probe: access to the network, asked for the probability of the target's class.
         rng: random draws of the noise of the baseline `noise`.
         baseline: what is seen where the map is 0 (see `pellucid.masking.fills`, all but `inpaint`); the paper

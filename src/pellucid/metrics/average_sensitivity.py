@@ -14,7 +14,7 @@ def average_sensitivity(
     As `max-sensitivity`, with the mean for the maximum: an estimate that more samples make better, not larger.
 
     Args:
-        values: the maps `[batch, row, column]`.
+        values: the maps `[batch, *axes]`.
         explain: function that makes the maps anew.
         rng: random draws of the noise, the same for all maps and pictures.
         samples: noisy pictures.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pellucid.contracts import Map, Metric, MetricResult, Reattribution, Reference
 from pellucid.errors import BadOption
-from pellucid.metrics._likeness import MEASURES, check_measure, likeness
+from pellucid.metrics._likeness import check_measure, likeness, measures_of
 
 
 def data_randomisation(
@@ -17,7 +17,7 @@ def data_randomisation(
     are substituted for the length of a pass.
 
     Args:
-        values: the maps `[batch, row, column]`.
+        values: the maps `[batch, *axes]`.
         explain: function that makes the maps anew.
         weights: file of the other network's weights, of the same architecture.
         measure: name of the likeness that counts, as of `randomisation`.
@@ -30,7 +30,7 @@ def data_randomisation(
         BadOption: another measure, no file, or one that cannot be read.
         Refused: weights that are not those of this network.
     """
-    check_measure(METRIC.id, measure)
+    check_measure(METRIC.id, measure, values)
     if not weights:
         raise BadOption(
             f"{METRIC.id} needs the weights of the same network trained on random labels: weights=FILE "
@@ -38,7 +38,7 @@ def data_randomisation(
             "`pellucid train ARCH --data DATA --random-labels` makes them."
         )
     new = explain.with_file(METRIC.id, weights)
-    found = {name: likeness(name, values, new) for name in MEASURES}
+    found = {name: likeness(name, values, new) for name in measures_of(values)}
     return MetricResult(found[measure], found)
 
 

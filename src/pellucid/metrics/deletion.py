@@ -18,8 +18,8 @@ def deletion(
     row. The paper hides 224 pixels at a time, 224 steps for its pictures; fewer steps are a coarser trapezoid.
 
     Args:
-        values: the maps `[batch, row, column]`; only their order counts.
-        image: the model's input `[batch, channel, row, column]`.
+        values: the maps `[batch, *axes]`; only their order counts.
+        image: the model's input `[batch, channel, *axes]`.
         probe: access to the network, asked for the probability of the target's class.
         rng: random draws of the noise of the baseline `noise`.
         steps: into how many equal parts the pixels are divided.

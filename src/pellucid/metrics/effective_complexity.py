@@ -27,8 +27,8 @@ def effective_complexity(
     what the others may be; here they are hidden.
 
     Args:
-        values: the maps `[batch, row, column]`; only the order of their absolute values counts.
-        image: the model's input `[batch, channel, row, column]`.
+        values: the maps `[batch, *axes]`; only the order of their absolute values counts.
+        image: the model's input `[batch, channel, *axes]`.
         probe: access to the network, asked for the probability of the target's class.
         rng: random draws of the noise of the baseline `noise`.
         steps: into how many equal parts the pixels are divided; the answer is as fine as this.
@@ -61,7 +61,8 @@ def _share_above(sizes: Map, above: float) -> Tensor:
     """How many pixels, as a share, are above a share of the largest of their map, `[batch]`."""
     if not 0 <= above < 1:
         raise BadOption(f"Expected 0 <= above < 1 for {METRIC.id}, got {above}.")
-    return (sizes > above * sizes.amax((1, 2), keepdim=True)).double().mean((1, 2))
+    flat = sizes.flatten(1)
+    return (flat > above * flat.amax(1, keepdim=True)).double().mean(1)
 
 
 METRIC = Metric(

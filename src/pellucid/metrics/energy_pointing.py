@@ -15,7 +15,7 @@ def energy_pointing(values: Map, boxes: Sequence[Tensor], *, weighted: bool = Fa
     """Which share of the map's positive evidence lies in the boxes of the thing.
 
     Args:
-        values: the maps `[batch, row, column]`; negative evidence does not count.
+        values: the maps `[batch, *axes]`; negative evidence does not count.
         boxes: corners for each map, `[box, 4]`; a pixel is inside whose centre is.
         weighted: True if the share is divided by the boxes' share of the picture, so that 1 is what chance gives
             (arXiv:1910.09840, weighted attribution localisation).

@@ -14,7 +14,7 @@ def entropy(values: Map) -> Tensor:
     - sum_i p_i ln p_i with p_i = |v_i| / sum |v|: 0 when a single pixel has everything, ln d when all d are alike.
 
     Args:
-        values: the maps `[batch, row, column]`.
+        values: the maps `[batch, *axes]`.
 
     Returns:
         0 to ln of the number of pixels (10.8 for 224 x 224); NaN for maps that are 0 everywhere.

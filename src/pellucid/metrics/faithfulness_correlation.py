@@ -27,8 +27,8 @@ def faithfulness_correlation(
     corr_S(sum_{i in S} values_i, S(x) - S(x without S)), subsets of one size, the same for all maps and pictures.
 
     Args:
-        values: the maps `[batch, row, column]`, read as contributions that add up.
-        image: the model's input `[batch, channel, row, column]`.
+        values: the maps `[batch, *axes]`, read as contributions that add up.
+        image: the model's input `[batch, channel, *axes]`.
         probe: access to the network, asked for the target's score.
         rng: random draws of the subsets.
         subsets: number of subsets.

@@ -25,6 +25,8 @@ def focus(values: Map, mask: Tensor) -> Scores:
     Raises:
         BadOption: a mask that is no choice of quarters.
     """
+    if mask.ndim != 3:
+        raise BadOption(f"{METRIC.id} is defined for two axes, as it judges maps of mosaics of 2 x 2 pictures.")
     rows, columns = (side // 2 for side in mask.shape[1:])
     quarters = [part for half in mask.tensor_split([rows], 1) for part in half.tensor_split([columns], 2)]
     even = mask.shape[1] % 2 == mask.shape[2] % 2 == 0

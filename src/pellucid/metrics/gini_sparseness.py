@@ -15,7 +15,7 @@ def gini_sparseness(values: Map) -> Tensor:
     1 - 1 / d when a single pixel has everything.
 
     Args:
-        values: the maps `[batch, row, column]`.
+        values: the maps `[batch, *axes]`.
 
     Returns:
         0 to 1; NaN for maps that are 0 everywhere.

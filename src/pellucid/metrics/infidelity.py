@@ -29,8 +29,8 @@ def infidelity(
     random place and size. I^T Phi is the map's sum over the square, as its values are contributions, input included.
 
     Args:
-        values: the maps `[batch, row, column]`, read as contributions that add up.
-        image: the model's input `[batch, channel, row, column]`.
+        values: the maps `[batch, *axes]`, read as contributions that add up.
+        image: the model's input `[batch, channel, *axes]`.
         probe: access to the network, asked for the target's score.
         rng: random draws of the squares, the same for all maps and pictures.
         squares: number of squares.
@@ -56,8 +56,8 @@ def infidelity(
 
     score = probe.score(squares + 1, LocalPerturbation(boxes, paint), shared=True).score.double()
     fall = score[:, -1:] - score[:, :-1]
-    picture = torch.zeros(1, 4, dtype=torch.long, device=values.device)
-    masks = inside(boxes[:-1], picture[:, :2].expand(squares, -1), values[:1, None].shape)[:, 0]
+    corner = torch.zeros(squares, values.ndim - 1, dtype=torch.long, device=values.device)
+    masks = inside(boxes[:-1], corner, values[:1, None].shape)[:, 0]
     told = sums(values, masks)
     if scaled:
         told = told * safe_divide((told * fall).mean(1), (told**2).mean(1))[:, None]
@@ -66,12 +66,13 @@ def infidelity(
 
 
 def _boxes(image: Maps, rng: Noise, squares: int, side: int) -> Tensor:
-    """Squares of random size and place, `[squares + 1, 4]`; the last is empty and leaves the picture as it is."""
-    drawn = rng.uniform(torch.arange(squares), torch.empty(1, 3, dtype=torch.float64))
+    """Squares of random size and place, `[squares + 1, 2 axes]`; the last is empty and leaves the picture as it is."""
+    size = image.shape[2:]
+    drawn = rng.uniform(torch.arange(squares), torch.empty(1, 1 + len(size), dtype=torch.float64))
     sides = 1 + (drawn[:, 0] * side).long()
-    rows, columns = ((drawn[:, 1 + k] * (image.shape[2 + k] - sides + 1)).long() for k in (0, 1))
-    boxes = torch.stack([rows, columns, rows + sides, columns + sides], 1)
-    return torch.cat([boxes, torch.zeros(1, 4, dtype=torch.long)]).to(image.device)
+    begins = [(drawn[:, 1 + k] * (length - sides + 1)).long() for k, length in enumerate(size)]
+    boxes = torch.stack([*begins, *(begin + sides for begin in begins)], 1)
+    return torch.cat([boxes, torch.zeros_like(boxes[:1])]).to(image.device)
 
 
 METRIC = Metric(

@@ -27,8 +27,8 @@ def insertion(
     As `deletion`, the other way round: it begins with what hides everything.
 
     Args:
-        values: the maps `[batch, row, column]`; only their order counts.
-        image: the model's input `[batch, channel, row, column]`.
+        values: the maps `[batch, *axes]`; only their order counts.
+        image: the model's input `[batch, channel, *axes]`.
         probe: access to the network, asked for the probability of the target's class.
         rng: random draws of the noise of the baseline `noise`.
         steps: into how many equal parts the pixels are divided.

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from pellucid.contracts import Map, Metric, Reference, Scores
 from pellucid.metrics._truth import answered, share
+from pellucid.numerics import per_row
 
 
 def iou(values: Map, mask: Tensor, *, threshold: float = 0.2) -> Scores:
@@ -15,7 +16,7 @@ def iou(values: Map, mask: Tensor, *, threshold: float = 0.2) -> Scores:
     The map marks what is above a share of its maximum.
 
     Args:
-        values: the maps `[batch, row, column]`.
+        values: the maps `[batch, *axes]`.
         mask: places of the thing, bool `[batch, row, column]`.
         threshold: share of the maximum, 0 to 1; 0.2 is that of CAM. Choose it on other pictures than these.
 
@@ -26,9 +27,9 @@ def iou(values: Map, mask: Tensor, *, threshold: float = 0.2) -> Scores:
         BadOption: a threshold that is no share.
     """
     share(METRIC.id, "threshold", threshold)
-    peak = values.flatten(1).amax(1)[:, None, None]
+    peak = per_row(values.flatten(1).amax(1), values)
     marked = (values > threshold * peak) & (values > 0)
-    both, either = ((marked & mask).sum((1, 2)), (marked | mask).sum((1, 2)))
+    both, either = ((marked & mask).flatten(1).sum(1), (marked | mask).flatten(1).sum(1))
     return answered(both / torch.where(either > 0, either, 1), mask.flatten(1).any(1))
 
 

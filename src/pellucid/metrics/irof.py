@@ -30,8 +30,8 @@ def irof(
     are. The paper cuts pictures by SLIC and removes regions one by one.
 
     Args:
-        values: the maps `[batch, row, column]`; the mean over each region counts.
-        image: the model's input `[batch, channel, row, column]`.
+        values: the maps `[batch, *axes]`; the mean over each region counts.
+        image: the model's input `[batch, channel, *axes]`.
         probe: access to the network, asked for the probability of the target's class.
         rng: random draws of the noise of the baseline `noise`.
         regions: a number of superpixels, a grid such as `7x7`, or a label map (see `pellucid.masking.regions`); None is

@@ -17,8 +17,8 @@ def local_lipschitz(
     units can be compared.
 
     Args:
-        values: the maps `[batch, row, column]`.
-        image: the model's input `[batch, channel, row, column]`.
+        values: the maps `[batch, *axes]`.
+        image: the model's input `[batch, channel, *axes]`.
         explain: function that makes the maps anew.
         rng: random draws of the noise, the same for all maps and pictures.
         samples: noisy pictures.

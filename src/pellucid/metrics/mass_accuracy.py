@@ -12,7 +12,7 @@ def mass_accuracy(values: Map, mask: Tensor, *, weighted: bool = False) -> Score
     """Which share of the map's positive evidence lies on the thing itself.
 
     Args:
-        values: the maps `[batch, row, column]`; negative evidence does not count.
+        values: the maps `[batch, *axes]`; negative evidence does not count.
         mask: places of the thing, bool `[batch, row, column]`.
         weighted: True if the share is divided by the thing's share of the picture, so that 1 is what chance gives
             (arXiv:1910.09840, weighted attribution localisation; Quantus multiplies instead, which favours large things

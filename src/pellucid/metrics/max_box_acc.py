@@ -21,7 +21,7 @@ def max_box_acc(values: Map, boxes: Sequence[Tensor], *, threshold: float = 0.2,
     Boxes are compared by their areas; the paper's code adds a pixel to every side and cuts the last one off at borders.
 
     Args:
-        values: the maps `[batch, row, column]`.
+        values: the maps `[batch, *axes]`.
         boxes: corners for each map, `[box, 4]`.
         threshold: 0, 0.01, ... 0.99.
         overlap: intersection over union that suffices, 0 to 1.

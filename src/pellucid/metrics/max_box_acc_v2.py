@@ -20,7 +20,7 @@ def max_box_acc_v2(values: Map, boxes: Sequence[Tensor], *, threshold: float = 0
     curves: `sum(score.extras[f"curve {o}"].mean(0).max() for o in (0.3, 0.5, 0.7)) / 3`.
 
     Args:
-        values: the maps `[batch, row, column]`.
+        values: the maps `[batch, *axes]`.
         boxes: corners for each map, `[box, 4]`.
         threshold: 0, 0.01, ... 0.99.
 

@@ -15,7 +15,7 @@ def max_sensitivity(
     units become comparable, is that of the authors' code. The target remains that of the picture itself.
 
     Args:
-        values: the maps `[batch, row, column]`.
+        values: the maps `[batch, *axes]`.
         explain: function that makes the maps anew.
         rng: random draws of the noise, the same for all maps and pictures.
         samples: noisy pictures; the true maximum is above what any number of them finds.

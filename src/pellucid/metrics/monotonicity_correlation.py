@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from functools import reduce
+
 import torch
 from torch import Tensor
 
 from pellucid.contracts import Map, Maps, Metric, MetricResult, Noise, Reference, ScoreQueries
 from pellucid.errors import BadOption
 from pellucid.metrics._agreement import spearman
+from pellucid.numerics import per_row, places
 
 _CELLS = 8
 
@@ -21,8 +24,8 @@ def monotonicity_correlation(
     of single features and for the expected loss over what they may be, of which the draws are a sample.
 
     Args:
-        values: the maps `[batch, row, column]`.
-        image: the model's input `[batch, channel, row, column]`.
+        values: the maps `[batch, *axes]`.
+        image: the model's input `[batch, channel, *axes]`.
         probe: access to the network, asked for the probability of the target's class.
         rng: random draws of the noise, the same for all maps and pictures but for the mean and deviation of each
             channel.
@@ -36,29 +39,30 @@ def monotonicity_correlation(
     Raises:
         BadOption: fewer than 2 cells a side, more than pixels, or no draw.
     """
-    cells = min(_CELLS, *values.shape[1:]) if cells is None else cells
+    axes = values.ndim - 1
+    cells = min(round(_CELLS ** (2 / axes)), *values.shape[1:]) if cells is None else cells
     if not 2 <= cells <= min(values.shape[1:]) or draws < 1:
         raise BadOption(
             f"Expected cells from 2 to the picture's shorter side, and draws >= 1, for {METRIC.id}; got {cells} and "
             f"{draws}."
         )
     cell = _cell_of_pixels(values, cells)
-    mean, deviation = image.mean((2, 3), keepdim=True), image.std((2, 3), keepdim=True)
+    mean, deviation = image.mean(places(image), keepdim=True), image.std(places(image), keepdim=True)
 
     def disturb(rows: Maps, samples: Tensor, numbers: Tensor) -> Maps:
-        chosen = (cell == ((numbers - 1) // draws)[:, None, None])[:, None]  # variant 0 is of cell -1: none
+        chosen = (cell == per_row((numbers - 1) // draws, rows[:, 0]))[:, None]  # variant 0 is of cell -1: none
         return torch.where(chosen, mean[samples] + deviation[samples] * rng.normal(numbers, rows), rows)
 
-    answer = probe.probability(1 + cells**2 * draws, disturb, shared=True).score
-    moved = (answer[:, 1:] - answer[:, :1]).square().reshape(len(answer), cells**2, draws).mean(2)
-    told = values.new_zeros(len(values), cells**2).double().index_add(1, cell.flatten(), values.flatten(1).double())
+    answer = probe.probability(1 + cells**axes * draws, disturb, shared=True).score
+    moved = (answer[:, 1:] - answer[:, :1]).square().reshape(len(answer), cells**axes, draws).mean(2)
+    told = values.new_zeros(len(values), cells**axes).double().index_add(1, cell.flatten(), values.flatten(1).double())
     return MetricResult(spearman(told.abs(), moved))
 
 
 def _cell_of_pixels(values: Map, cells: int) -> Tensor:
-    """The number of the cell of each pixel, int64 `[row, column]`; their sides differ by one pixel at most."""
-    down, across = (torch.arange(n, device=values.device) * cells // n for n in values.shape[1:])
-    return down[:, None] * cells + across
+    """The number of the cell of each pixel, int64 `[*axes]`; their sides differ by one pixel at most."""
+    along = [torch.arange(n, device=values.device) * cells // n for n in values.shape[1:]]
+    return reduce(lambda known, more: known[..., None] * cells + more, along)
 
 
 METRIC = Metric(

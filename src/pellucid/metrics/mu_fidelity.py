@@ -31,8 +31,8 @@ def mu_fidelity(
     measure is used for pictures.
 
     Args:
-        values: the maps `[batch, row, column]`, read as contributions that add up.
-        image: the model's input `[batch, channel, row, column]`.
+        values: the maps `[batch, *axes]`, read as contributions that add up.
+        image: the model's input `[batch, channel, *axes]`.
         probe: access to the network, asked for the target's score.
         rng: random draws of the sets, the same for all maps and pictures.
         subsets: number of sets; public code takes 200.
@@ -48,14 +48,15 @@ def mu_fidelity(
         BadOption: fewer than 3 sets, a grid that does not fit, a share that hides none or all, or an unknown baseline.
     """
     check_subsets(METRIC.id, subsets)
-    cells = min(_CELLS, *values.shape[1:]) if cells is None else cells
-    size = round(share * cells * cells)
-    if not 1 <= cells <= min(values.shape[1:]) or not 1 <= size < cells * cells:
+    axes = values.ndim - 1
+    cells = min(round(_CELLS ** (2 / axes)), *values.shape[1:]) if cells is None else cells
+    size = round(share * cells**axes)
+    if not 1 <= cells <= min(values.shape[1:]) or not 1 <= size < cells**axes:
         raise BadOption(
             f"Expected cells from 1 to the picture's shorter side, and a share that hides some and not all of them, "
             f"for {METRIC.id}; got {cells} and {share}."
         )
-    coarse = random_parts(values.new_empty(1, cells, cells), rng, torch.full((subsets,), size))
+    coarse = random_parts(values.new_empty(1, *[cells] * axes), rng, torch.full((subsets,), size))
     masks = _enlarged(coarse, values.shape)
     cost = drops(probe, fill_of(METRIC.id, baseline, image, probe, rng), masks)
     return MetricResult(spearman(sums(values, masks), cost))
@@ -63,8 +64,9 @@ def mu_fidelity(
 
 def _enlarged(coarse: Tensor, shape: torch.Size) -> Tensor:
     """Cells as pixels; their sides differ by one at most."""
-    down, across = (torch.arange(n, device=coarse.device) * coarse.shape[1] // n for n in shape[1:])
-    return coarse[:, down][:, :, across]
+    for axis, length in enumerate(shape[1:], 1):
+        coarse = coarse.index_select(axis, torch.arange(length, device=coarse.device) * coarse.shape[axis] // length)
+    return coarse
 
 
 METRIC = Metric(

@@ -27,8 +27,8 @@ def pixel_flipping(
     all channels together, ties in reading order.
 
     Args:
-        values: the maps `[batch, row, column]`; only their order counts.
-        image: the model's input `[batch, channel, row, column]`.
+        values: the maps `[batch, *axes]`; only their order counts.
+        image: the model's input `[batch, channel, *axes]`.
         probe: access to the network, asked for the target's score.
         rng: random draws of the noise.
         steps: L, how often the score is asked within the budget.

@@ -27,7 +27,7 @@ def pointing_game(
     of the picture beside another class. `pellucid locate --annotations` does that; here is one picture's answer.
 
     Args:
-        values: the maps `[batch, row, column]`.
+        values: the maps `[batch, *axes]`.
         mask: places of the thing, bool `[batch, row, column]`.
         frames: place of each original picture in them.
         tolerance: distance that still is a hit, in pixels of the original picture, exclusive.
@@ -50,16 +50,16 @@ def pointing_game(
 
 
 def in_picture(values: Tensor, mask: Tensor, frame: Frame) -> tuple[Tensor, Tensor]:
-    """A map at the size that its part of the original picture has, and the mask's pixel centres there, `[pixel, 2]`."""
-    left, top, right, bottom = frame.box
-    rows, columns = max(1, round(bottom - top)), max(1, round(right - left))
-    large = resize(values[None].double(), (rows, columns))[0]
-    scale = large.new_tensor([rows / mask.shape[0], columns / mask.shape[1]])
+    """A map at the size of its part of the original picture, and the mask's pixel centres there, `[pixel, axis]`."""
+    begins, ends = frame.box[: values.ndim], frame.box[values.ndim :]
+    size = [max(1, round(end - begin)) for begin, end in zip(begins, ends, strict=True)][::-1]
+    large = resize(values[None].double(), size)[0]
+    scale = large.new_tensor([length / seen for length, seen in zip(size, mask.shape, strict=True)])
     return large, (mask.nonzero() + 0.5) * scale - 0.5
 
 
 def hit(values: Tensor, centres: Tensor, tolerance: float) -> bool:
-    """Whether every largest value of a map `[row, column]` is near one of the centres `[pixel, 2]` (row, column)."""
+    """Whether every largest value of a map `[*axes]` is near one of the centres `[pixel, axis]`."""
     from scipy.spatial import KDTree
 
     peak = values.max()

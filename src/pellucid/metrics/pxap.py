@@ -17,7 +17,7 @@ def pxap(values: Map, mask: Tensor) -> Scores:
     does; here each picture has its own.
 
     Args:
-        values: the maps `[batch, row, column]`; only their order counts.
+        values: the maps `[batch, *axes]`; only their order counts.
         mask: places of the thing, bool `[batch, row, column]`.
 
     Returns:

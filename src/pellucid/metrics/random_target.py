@@ -10,7 +10,7 @@ def random_target(values: Map, explain: Reattribution, rng: Noise, *, measure: s
     """How alike the map is to that of another class drawn at random.
 
     Args:
-        values: the maps `[batch, row, column]`.
+        values: the maps `[batch, *axes]`.
         explain: function that makes the maps anew.
         rng: random draws of how far away the other class is, the same for all pictures.
         measure: name of the likeness that counts, as of `randomisation`; the paper's is `ssim`.
@@ -22,7 +22,7 @@ def random_target(values: Map, explain: Reattribution, rng: Noise, *, measure: s
         BadOption: another measure.
         Refused: the target is no class's score, or there is no other class.
     """
-    check_measure(METRIC.id, measure)
+    check_measure(METRIC.id, measure, values)
     return MetricResult(likeness(measure, values, explain.of_another_class(rng)))
 
 

@@ -6,7 +6,7 @@ import torch
 
 from pellucid.contracts import Map, Metric, MetricResult, Reattribution, Reference
 from pellucid.errors import BadOption
-from pellucid.metrics._likeness import MEASURES, check_measure, likeness
+from pellucid.metrics._likeness import check_measure, likeness, measures_of
 
 ORDERS = ("cascading", "independent")
 FAILS = 0.5
@@ -25,7 +25,7 @@ def randomisation(
     are substituted for the length of a pass.
 
     Args:
-        values: the maps `[batch, row, column]`.
+        values: the maps `[batch, *axes]`.
         explain: function that makes the maps anew.
         order: `cascading` adds group after group, `independent` draws one group at a time.
         stages: number of groups, at most one for each layer.
@@ -42,13 +42,13 @@ def randomisation(
         BadOption: another order or measure, or no stage.
         Refused: weights that cannot be exchanged.
     """
-    check_measure(METRIC.id, measure)
+    check_measure(METRIC.id, measure, values)
     if order not in ORDERS or stages < 1:
         raise BadOption(f"Expected {' or '.join(ORDERS)} and stages >= 1 for {METRIC.id}, got {order!r} and {stages}.")
     layers = explain.layers()
     groups = grouped(layers, stages)
     ends = torch.tensor([len(group) for group in groups]).cumsum(0).tolist()
-    found: dict[str, list[torch.Tensor]] = {name: [] for name in MEASURES}
+    found: dict[str, list[torch.Tensor]] = {name: [] for name in measures_of(values)}
     for group, end in zip(groups, ends, strict=True):
         new = explain.with_drawn(layers[:end] if order == "cascading" else group)
         for name, alike in found.items():

@@ -14,7 +14,7 @@ def rank_accuracy(values: Map, mask: Tensor) -> Scores:
     Only the order of the values counts; equal ones share the places that are left.
 
     Args:
-        values: the maps `[batch, row, column]`.
+        values: the maps `[batch, *axes]`.
         mask: places of the thing, bool `[batch, row, column]`.
 
     Returns:

@@ -6,6 +6,7 @@ import torch
 
 from pellucid.contracts import Map, Maps, Metric, MetricResult, Noise, Reattribution, Reference, ScoreQueries
 from pellucid.metrics._neighbours import nearby, per_neighbour
+from pellucid.numerics import per_row
 
 _FLOOR = 1e-3
 """Smaller divisors, as a share of the largest, count as this; without it single zeros would decide everything."""
@@ -29,7 +30,7 @@ def relative_input_stability(
 
     Args:
         values: e, the maps `[batch, row, column]`.
-        image: x, the model's input `[batch, channel, row, column]`.
+        image: x, the model's input `[batch, channel, *axes]`.
         explain: function that makes the maps anew.
         probe: access to the network, asked for the top class.
         rng: random draws of the noise, the same for all maps and pictures.
@@ -48,7 +49,7 @@ def relative_input_stability(
 
     def own_first(rows: Maps, pictures: torch.Tensor, numbers: torch.Tensor) -> Maps:
         disturbed = change(rows, pictures, (numbers - 1).clamp(min=0))
-        return torch.where(numbers[:, None, None, None] > 0, disturbed, rows)
+        return torch.where(per_row(numbers > 0, rows), disturbed, rows)
 
     top = probe.score(samples + 1, own_first, shared=True).top
     found = torch.full((len(values), samples), torch.nan, dtype=torch.float64, device=values.device)

@@ -8,7 +8,7 @@ from torch import Tensor
 from pellucid.contracts import Map, Maps, Metric, MetricResult, Noise, Reference, ScoreQueries
 from pellucid.errors import BadOption
 from pellucid.metrics._imputation import imputed
-from pellucid.numerics import ranks
+from pellucid.numerics import per_row, ranks
 
 
 def road(values: Map, probe: ScoreQueries, rng: Noise, *, steps: int = 9, noise: float = 0.01) -> MetricResult:
@@ -16,10 +16,11 @@ def road(values: Map, probe: ScoreQueries, rng: Noise, *, steps: int = 9, noise:
 
     Mean over the percentiles 10, 20, ..., 90 of (p(x, least first) - p(x, most first)) / 2. Removed pixels become noisy
     linear imputations: each the weighted mean of its eight neighbours, 1/6 for those at its sides and 1/12 at its
-    corners, solved exactly for all removed pixels together, plus noise, so that the shape of the hole says little.
+    corners, solved exactly for all removed pixels together, plus noise, so that the shape of the hole says little. In
+    signals and volumes a neighbour likewise counts half as much for each further axis along which it is a step away.
 
     Args:
-        values: the maps `[batch, row, column]`; only their order counts.
+        values: the maps `[batch, *axes]`; only their order counts.
         probe: access to the network, asked for the probability of the target's class.
         rng: random draws of the noise, the same for all maps and pictures.
         steps: number of percentiles, equally spaced between none and all; 9 are the paper's.
@@ -39,8 +40,9 @@ def road(values: Map, probe: ScoreQueries, rng: Noise, *, steps: int = 9, noise:
     counts = (shares * pixels).round().long()
 
     def change(rows: Maps, samples: Tensor, numbers: Tensor) -> Maps:
-        count, most = counts[numbers % steps, None, None], (numbers < steps)[:, None, None]
-        removed = torch.where(most, place[samples] < count, place[samples] >= pixels - count)
+        of_each = place[samples]
+        count, most = per_row(counts[numbers % steps], of_each), per_row(numbers < steps, of_each)
+        removed = torch.where(most, of_each < count, of_each >= pixels - count)
         drawn = noise * rng.normal(numbers, rows)
         return torch.where(removed[:, None], imputed(rows, removed) + drawn, rows)
 

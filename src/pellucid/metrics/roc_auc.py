@@ -16,7 +16,7 @@ def roc_auc(values: Map, mask: Tensor) -> Scores:
     count half. Only the order of the values counts.
 
     Args:
-        values: the maps `[batch, row, column]`.
+        values: the maps `[batch, *axes]`.
         mask: places of the thing, bool `[batch, row, column]`.
 
     Returns:

@@ -33,8 +33,8 @@ def sensitivity_n(
     measures Pearson's correlation for each n. The sizes go from 1 % to 80 % of the pixels in equal ratios.
 
     Args:
-        values: the maps `[batch, row, column]`, read as contributions that add up.
-        image: the model's input `[batch, channel, row, column]`.
+        values: the maps `[batch, *axes]`, read as contributions that add up.
+        image: the model's input `[batch, channel, *axes]`.
         probe: access to the network, asked for the target's score, before softmax as in the paper.
         rng: random draws of the subsets, the same for all maps and pictures.
         sizes: number of sizes n.

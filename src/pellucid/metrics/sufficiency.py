@@ -23,8 +23,8 @@ def sufficiency(
     answer is surer without the rest.
 
     Args:
-        values: the maps `[batch, row, column]`; only their order counts.
-        image: the model's input `[batch, channel, row, column]`.
+        values: the maps `[batch, *axes]`; only their order counts.
+        image: the model's input `[batch, channel, *axes]`.
         probe: access to the network, asked for the probability of the target's class.
         rng: random draws of the noise of the baseline `noise`.
         baseline: what hides the rest (see `pellucid.masking.fills`).

@@ -16,7 +16,7 @@ def top_k_intersection(values: Map, mask: Tensor, *, k: int = 1000, concept_infl
     Only the order of the values counts; equal ones share the places that are left.
 
     Args:
-        values: the maps `[batch, row, column]`.
+        values: the maps `[batch, *axes]`.
         mask: places of the thing, bool `[batch, row, column]`.
         k: number of values; the paper's 1,000 are 2 % of 224 x 224.
         concept_influence: True if the share is divided by the thing's share of the picture, so that 1 is what chance
@@ -28,7 +28,7 @@ def top_k_intersection(values: Map, mask: Tensor, *, k: int = 1000, concept_infl
     Raises:
         BadOption: no value, or more than the map has.
     """
-    pixels = values.shape[1] * values.shape[2]
+    pixels = values[0].numel()
     if not 1 <= k <= pixels:
         raise BadOption(f"Expected 1 to {pixels:,} values (the map's pixels) as k of {METRIC.id}, got {k}.")
     share = top_share(values, mask, torch.full((len(values),), k, device=values.device))

@@ -1,4 +1,4 @@
-"""Connected parts of masks, in any number of axes, and the boxes of those of pictures, in whole pixels."""
+"""Connected parts of masks, in any number of axes, and their boxes, in whole pixels."""
 
 from __future__ import annotations
 
@@ -15,13 +15,17 @@ def components(mask: Mask, most: int | None = None) -> list[Mask]:
     return [np.asarray(labels == number + 1) for number in order]
 
 
-def boxes_of_parts(mask: Mask, most: int | None = None) -> list[tuple[int, int, int, int]]:
-    """Left, top, right and bottom of the connected parts of a picture's mask, in the order of `components`."""
+def boxes_of_parts(mask: Mask, most: int | None = None) -> list[tuple[int, ...]]:
+    """The boxes of the connected parts, in the order of `components`: left, top, right and bottom.
+
+    On other axes where a part begins along each, the last axis first, and then where it ends.
+    """
     from scipy import ndimage
 
     labels, order = _labelled(mask, most)
     slices = ndimage.find_objects(labels)
-    return [(s[1].start, s[0].start, s[1].stop, s[0].stop) for s in (slices[number] for number in order)]
+    found = (slices[number][::-1] for number in order)
+    return [(*(side.start for side in sides), *(side.stop for side in sides)) for sides in found]
 
 
 def box_of(mask: Mask) -> tuple[int, int, int, int]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -54,7 +55,7 @@ def along_axes(maps: Tensor, matrices: Sequence[Tensor]) -> Tensor:
     for number, matrix in enumerate(matrices[:-1]):
         moved = maps.movedim(first + number, first)
         done = product(matrix, moved.flatten(first + 1))
-        maps = done.unflatten(-1, moved.shape[first + 1 :]).movedim(first, first + number)
+        maps = done.reshape(*done.shape[:-1], *moved.shape[first + 1 :]).movedim(first, first + number)
     rows = product(maps.reshape(*maps.shape[:first], -1, maps.shape[-1]), matrices[-1].mT)
     return rows.reshape(*rows.shape[:first], *maps.shape[first:-1], rows.shape[-1])
 
@@ -93,7 +94,8 @@ def crops(pictures: Maps, samples: Tensor, corners: Tensor | None, size: Sequenc
     windows = pictures
     for axis, length in zip(places(pictures), size, strict=True):
         windows = windows.unfold(axis, length, 1)
-    return windows[samples, :, *corners.unbind(1)]
+    at: tuple[Any, ...] = (samples, slice(None), *corners.unbind(1))
+    return windows[at]
 
 
 def max_abs(maps: Maps) -> Map:
