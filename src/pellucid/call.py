@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -12,9 +12,9 @@ from torch import Tensor, nn
 from pellucid import arguments
 from pellucid.capture.passes import first_reading
 from pellucid.capture.probe import ProgressMeter
-from pellucid.capture.running import Budget, answered, bound, outputs
+from pellucid.capture.running import Budget, answered, bound, check_axes, outputs
 from pellucid.choices import AUTO, choice_of
-from pellucid.contracts import Choice, Frame, Maps, Model, Picture, Site
+from pellucid.contracts import TABLE, Choice, Frame, Maps, Model, Picture, Site
 from pellucid.engine.batch import Batch, wide
 from pellucid.engine.fusion import check_fuse
 from pellucid.engine.layers import choose_layers
@@ -62,7 +62,12 @@ class Call:
     seed: int
 
     def batch(self, chunk: int | None, meter: ProgressMeter) -> Batch:
-        """The pictures as a batch. Must run inside `guarded`."""
+        """The pictures as a batch. Must run inside `guarded`.
+
+        Raises:
+            BadOption: the network takes inputs with other axes.
+        """
+        check_axes(self.model, self.image)
         model = answered(self.model, self.image)
         named = NamedPictures(model, self.frames)
         return Batch(model, wide(model, self.image), self.frames, Budget(self.image.device, chunk), meter, named)
@@ -121,14 +126,17 @@ def call_of(
         best = choice_of(model)
         names, picked = [best.method], Choice((best.method,), "trial", f"found best for this model: {best.why}")
         given = {best.method: best.options, **given}
+    given = _with_channel(given) if _is_table(pictures) else given
     steps = planned_methods(names, given)
     seed = arguments.whole_number(seed, "seed", "an integer")
     auto = arguments.is_auto(layer)
     layers = () if auto else tuple(arguments.sites(layer))
     check_fuse(fuse, len(set(layers)))
     image, decoded = read_pictures(model, pictures)
+    if _is_table(pictures):
+        model = replace(model, axes=TABLE)
     model = model if inputs is None else bound(model, inputs, image)
-    frames = tuple(p.frame for p in decoded) or (Frame.whole((image.shape[2], image.shape[3])),) * len(image)
+    frames = tuple(p.frame for p in decoded) or (Frame.whole(tuple(image.shape[2:])),) * len(image)
     if not asks_for_all(target, model):
         parse_targets(target, model)  # misuse is said before the first pass
     return Call(model, image, decoded, frames, steps, picked, strict, target, layers, auto, fuse, seed)
@@ -164,18 +172,42 @@ def _check_tensor(tensor: Tensor) -> Maps:
         kind = "nested" if tensor.is_nested else "meta" if tensor.is_meta else str(tensor.layout).removeprefix("torch.")
         hint = "Take pictures with values." if tensor.is_meta else "Convert it with tensor.to_dense()."
         raise BadOption(f"Expected a dense tensor of pictures to explain, got a {kind} one. {hint}")
-    if tensor.ndim != 4 or not tensor.is_floating_point() or len(tensor) == 0:
-        single = tensor.ndim == 3 and tensor.is_floating_point()
-        hint = (
-            " Add the batch axis with tensor[None] if it is one picture [channel, row, column]; what has no rows and "
-            "columns cannot be explained."
-            if single
-            else ""
-        )
+    if not tensor.is_floating_point():
         raise BadOption(
-            "Expected a float tensor [batch, channel, row, column] in the model's own space, got "
-            f"{list(tensor.shape)} of {tensor.dtype}.{hint}"
+            f"{_EXPECTED} in the model's own space, such as tensor.float() after normalising, got {list(tensor.shape)} "
+            f"of {tensor.dtype}."
+        )
+    if not 2 <= tensor.ndim <= 5 or not tensor.numel():
+        raise BadOption(
+            f"{_EXPECTED}, of signals [batch, channel, time], of volumes [batch, channel, depth, row, column], of "
+            f"tables [batch, feature], no axis empty, got {list(tensor.shape)}.{_hint(tensor)}"
         )
     if not all_finite(tensor):
         raise BadOption("Expected finite numbers in the tensor to explain, got NaN or infinity.")
-    return tensor.detach().clone()  # results hold their input, which the caller may go on writing to
+    held = tensor.detach().clone()  # results hold their input, which the caller may go on writing to
+    return held[:, None] if held.ndim == 2 else held
+
+
+_EXPECTED = "Expected a float tensor [batch, channel, row, column]"
+
+
+def _hint(tensor: Tensor) -> str:
+    return " Add the batch axis with tensor[None] if it is one row of a table." if tensor.ndim == 1 else ""
+
+
+def _is_table(given: Any) -> bool:
+    """Rows of features, which have no channels."""
+    return isinstance(given, Tensor) and given.ndim == 2
+
+
+def _with_channel(options: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Options for a table as the engine holds it: `[feature]` and `[batch, feature]` get the one channel."""
+    return {
+        method: {
+            name: value[..., None, :]
+            if isinstance(value, Tensor) and value.is_floating_point() and value.ndim
+            else value
+            for name, value in own.items()
+        }
+        for method, own in options.items()
+    }

@@ -56,9 +56,9 @@ NETS = {  # network, layer, grid
     "added": (tiny.AddAfter, "conv2", None),
     "concatenated": (tiny.Joined, "conv2", None),
     "batch size kept": (tiny.KeepsBatch, "conv2", None),
-    "tokens": (tiny.Tokens, "blocks.0", Grid("tokens", 4, 4, 2)),
-    "tokens, residual": (tiny.Tokens, "blocks.0.proj", Grid("tokens", 4, 4, 2)),
-    "channels last": (tiny.ChannelsLast, "mix", Grid("channels-last", 4, 4)),
+    "tokens": (tiny.Tokens, "blocks.0", Grid("tokens", (4, 4), 2)),
+    "tokens, residual": (tiny.Tokens, "blocks.0.proj", Grid("tokens", (4, 4), 2)),
+    "channels last": (tiny.ChannelsLast, "mix", Grid("channels-last", (4, 4))),
 }
 
 

@@ -194,7 +194,7 @@ def test_published_sizes(name):
     with torch.random.fork_rng(devices=[]), torch.device("cpu"):
         net = make().eval()
     pixels = 127 if name == "alexnet" else 64
-    site, grid = Site(path), Grid("channels-first", pixels // 32, pixels // 32)
+    site, grid = Site(path), Grid("channels-first", (pixels // 32, pixels // 32))
     with guarded(net):
         found = receptive_fields(pellucid.wrap(net), torch.zeros(1, 3, pixels, pixels), {site: grid})[site]
     assert (found.status, found.size, found.step) == ("exact", (size, size), (step, step))
@@ -203,11 +203,11 @@ def test_published_sizes(name):
 @pytest.mark.parametrize(
     ("make", "path", "grid", "status"),
     [
-        (tiny.Tokens, "patch", Grid("channels-first", 4, 4), "exact"),
-        (tiny.Tokens, "blocks.0.norm1", Grid("tokens", 4, 4, 2), "exact"),
-        (tiny.Tokens, "blocks.1.norm1", Grid("tokens", 4, 4, 2), "whole picture"),
-        (tiny.ChannelsLast, "norm", Grid("channels-last", 4, 4), "exact"),
-        (tiny.Gate, "conv", Grid("channels-first", 16, 16), "exact"),
+        (tiny.Tokens, "patch", Grid("channels-first", (4, 4)), "exact"),
+        (tiny.Tokens, "blocks.0.norm1", Grid("tokens", (4, 4), 2), "exact"),
+        (tiny.Tokens, "blocks.1.norm1", Grid("tokens", (4, 4), 2), "whole picture"),
+        (tiny.ChannelsLast, "norm", Grid("channels-last", (4, 4)), "exact"),
+        (tiny.Gate, "conv", Grid("channels-first", (16, 16)), "exact"),
     ],
 )
 def test_any_layout(make, path, grid, status):

@@ -29,16 +29,16 @@ SMALL = {
     "swin": lambda: tv.SwinTransformer([4, 4], 8, [1, 1], [2, 2], [4, 4], num_classes=7),
 }
 EXPECTED = {  # site, grid; inputs of 64 pixels, 32 for the transformers
-    "resnet18": ("layer4", Grid("channels-first", 2, 2)),
-    "vgg": ("0.7", Grid("channels-first", 16, 16)),
-    "mobilenet_v2": ("features", Grid("channels-first", 2, 2)),
-    "mobilenet_v3": ("features", Grid("channels-first", 2, 2)),
-    "densenet": ("features", Grid("channels-first", 4, 4)),
-    "squeezenet": ("classifier.2", Grid("channels-first", 3, 3)),
-    "shufflenet": ("conv5", Grid("channels-first", 2, 2)),
-    "convnext": ("features", Grid("channels-first", 8, 8)),
-    "vit": ("encoder.layers.encoder_layer_1.ln_1", Grid("tokens", 4, 4, prefix=1)),
-    "swin": ("norm", Grid("channels-last", 4, 4)),
+    "resnet18": ("layer4", Grid("channels-first", (2, 2))),
+    "vgg": ("0.7", Grid("channels-first", (16, 16))),
+    "mobilenet_v2": ("features", Grid("channels-first", (2, 2))),
+    "mobilenet_v3": ("features", Grid("channels-first", (2, 2))),
+    "densenet": ("features", Grid("channels-first", (4, 4))),
+    "squeezenet": ("classifier.2", Grid("channels-first", (3, 3))),
+    "shufflenet": ("conv5", Grid("channels-first", (2, 2))),
+    "convnext": ("features", Grid("channels-first", (8, 8))),
+    "vit": ("encoder.layers.encoder_layer_1.ln_1", Grid("tokens", (4, 4), prefix=1)),
+    "swin": ("norm", Grid("channels-last", (4, 4))),
 }
 
 
@@ -94,7 +94,7 @@ def test_timm_tokens_with_registers():
         "vit_tiny_patch16_224", img_size=64, num_classes=7, depth=2, embed_dim=24, num_heads=2, reg_tokens=4
     )
     found, best = look(net, tiny.images(1, torch.float32, (64, 64)))
-    assert best.grid == Grid("tokens", 4, 4, prefix=5)
+    assert best.grid == Grid("tokens", (4, 4), prefix=5)
     assert str(best.site).startswith("blocks.")
     last = [c for c in found.candidates if str(c.site) == "norm"]
     assert all(not c.influences for c in last), "patch tokens behind the last attention do not reach the class token"
@@ -103,11 +103,11 @@ def test_timm_tokens_with_registers():
 @pytest.mark.parametrize(
     ("make", "site", "grid"),
     [
-        (tiny.Pooled, "features", Grid("channels-first", 8, 8)),
-        (tiny.Tokens, "blocks.1.norm1", Grid("tokens", 4, 4, prefix=2)),
-        (tiny.ChannelsLast, "norm", Grid("channels-last", 4, 4)),
-        (tiny.Reused, "act:1", Grid("channels-first", 16, 16)),
-        (tiny.Sometimes, "act2", Grid("channels-first", 8, 8)),
+        (tiny.Pooled, "features", Grid("channels-first", (8, 8))),
+        (tiny.Tokens, "blocks.1.norm1", Grid("tokens", (4, 4), prefix=2)),
+        (tiny.ChannelsLast, "norm", Grid("channels-last", (4, 4))),
+        (tiny.Reused, "act:1", Grid("channels-first", (16, 16))),
+        (tiny.Sometimes, "act2", Grid("channels-first", (8, 8))),
     ],
 )
 def test_recommended_layer_of_tiny_nets(make, site, grid):
@@ -204,13 +204,13 @@ def test_no_gradient_exists_and_the_method_needs_none_in_front_of_the_layer(meth
 
 
 GRIDS = [
-    (Grid("channels-first", 2, 3), (2, 5, 2, 3)),
-    (Grid("channels-last", 2, 3), (2, 2, 3, 5)),
-    (Grid("tokens", 2, 3, 2), (2, 9, 5)),
-    (Grid("tokens-last", 2, 3, 2), (2, 5, 9)),
-    (Grid("tokens", 2, 3, order=(8, 0, 3, 2, 7, 5)), (2, 9, 5)),
-    (Grid("channels-first", 3, 2, order=(2, 5, 1, 4, 0, 3)), (2, 5, 2, 3)),
-    (Grid("channels-last", 2, 3, order=(5, 4, 3, 2, 1, 0)), (2, 2, 3, 5)),
+    (Grid("channels-first", (2, 3)), (2, 5, 2, 3)),
+    (Grid("channels-last", (2, 3)), (2, 2, 3, 5)),
+    (Grid("tokens", (2, 3), 2), (2, 9, 5)),
+    (Grid("tokens-last", (2, 3), 2), (2, 5, 9)),
+    (Grid("tokens", (2, 3), order=(8, 0, 3, 2, 7, 5)), (2, 9, 5)),
+    (Grid("channels-first", (3, 2), order=(2, 5, 1, 4, 0, 3)), (2, 5, 2, 3)),
+    (Grid("channels-last", (2, 3), order=(5, 4, 3, 2, 1, 0)), (2, 2, 3, 5)),
 ]
 
 

@@ -15,7 +15,7 @@ from pellucid.contracts import Grid, Site
 from pellucid.engine.trial import Trial, choose, worth_trying
 from pellucid.errors import BadOption
 
-GRID = Grid("channels-first", 4, 4)
+GRID = Grid("channels-first", (4, 4))
 
 
 def net(act=None):

@@ -163,7 +163,7 @@ class PassResult:
 def run_passes(
     model: Model, image: Tensor, samples: Tensor, targets: Sequence[Target], wish: PassRequest
 ) -> PassResult:
-    """Run `wish` on `image` `[batch, channel, row, column]`; `samples` says which picture each row belongs to.
+    """Run `wish` on `image` `[batch, channel, *axes]`; `samples` says which picture each row belongs to.
 
     Must run inside `guarded`.
 
@@ -443,7 +443,7 @@ def read_grid(model: Model, site: Site, tensor: Tensor, image: Tensor) -> Grid:
     Raises:
         BadSite: it has no spatial grid, or its rows are no pictures.
     """
-    return check_grid(find_grid(model, site, tensor, image), site, tensor)
+    return check_grid(find_grid(model, site, tensor, image), site, tensor, image.ndim - 2)
 
 
 def find_grid(model: Model, site: Site, tensor: Tensor, image: Tensor) -> Grid | str:
@@ -459,7 +459,7 @@ def find_grid(model: Model, site: Site, tensor: Tensor, image: Tensor) -> Grid |
             "pictures. Choose a layer that `pellucid layers MODEL` lists."
         )
     if site.grid:
-        return declared(site, tensor)
+        return declared(site, tensor, image.ndim - 2)
     found = layout_of(model, image, site)
     if found is None or found.shape != tuple(tensor.shape[1:]):
         return "the network goes another way on noise, with which its layout is measured"
@@ -469,7 +469,7 @@ def find_grid(model: Model, site: Site, tensor: Tensor, image: Tensor) -> Grid |
 def activations(model: Model, image: Tensor, sites: Sequence[Site]) -> dict[Site, Tensor]:
     """The values at `sites`, in the layers' own layout; pictures that would influence each other go one by one."""
     samples = torch.arange(len(image), device=image.device)
-    if len(image) > 1 and image.ndim == 4 and conduct(model, image).alone:
+    if len(image) > 1 and image.ndim > 2 and conduct(model, image).alone:
         parts = [_activations(model, image[k : k + 1], samples[k : k + 1], sites) for k in range(len(image))]
         return {site: torch.cat([part[site] for part in parts]) for site in sites}
     return _activations(model, image, samples, sites)

@@ -283,7 +283,7 @@ class Probe:
         return _joined(chunks, lambda flat: _folded(flat, batch))
 
     def read(self) -> Maps:
-        """The activation at the site, channels first, `[batch, channel, row, column]`."""
+        """The activation at the site, channels first, `[batch, channel, *axes]`."""
         site = self._need_site()
         values = activations(self.model, self.image, [site])[site]
         self.meter.forward += len(self.image)
@@ -331,7 +331,7 @@ class Probe:
         return Residual(self.target.classes) if type(self.target) is Logit and known else None
 
     def grey(self, level: float) -> Tensor | None:
-        """What a grey picture of `level`, 0 (black) to 1 (white), is to the model: `[1, channel, 1, 1]`.
+        """What a grey picture of `level`, 0 (black) to 1 (white), is to the model: `[1, channel, 1...]`.
 
         None when the model was wrapped without preprocessing, so that its input's scale is not known.
         """
@@ -339,7 +339,9 @@ class Probe:
         if known is None or len(known.mean) != self.image.shape[1]:
             return None
         values = [(level - mean) / std for mean, std in zip(known.mean, known.std, strict=True)]
-        return torch.tensor(values, dtype=self.image.dtype, device=self.image.device)[None, :, None, None]
+        return torch.tensor(values, dtype=self.image.dtype, device=self.image.device)[
+            (None, slice(None), *[None] * (self.image.ndim - 2))
+        ]
 
     def picture(self, name: str) -> Maps:
         """Another picture, a file or a sample, as the model's input `[1, channel, row, column]`.
@@ -522,7 +524,7 @@ class Probe:
         """
         first = min(repeats, 1)
         samples = torch.full((len(numbers) + first,), k, device=self.image.device)
-        given = feed(self.model, self.image[k : k + 1].repeat(max(repeats, 1), 1, 1, 1))
+        given = feed(self.model, self.image[k : k + 1].repeat(max(repeats, 1), *[1] * (self.image.ndim - 1)))
         swap = _swap(grid, samples[first:], numbers, change)
         with torch.inference_mode(), Recorder(self.model.module, (), changes={site: (lambda t: swap(t)[1 - first :])}):
             output = forward(self.model, given, samples[: max(repeats, 1)])

@@ -1,9 +1,10 @@
 """The vocabulary: frozen values and protocols that every other part of Pellucid speaks in.
 
-Shapes are written `[batch, channel, row, column]`. A larger score is always better.
+Shapes are written `[batch, channel, *axes]`, of pictures `[batch, channel, row, column]`. A larger score is always
+better.
 """
 
-from pellucid.contracts.axes import Box, Map, Maps, Scores
+from pellucid.contracts.axes import TABLE, Axis, AxisName, Box, Map, Maps, Scores, axes_of
 from pellucid.contracts.choice import Choice, ChosenBy
 from pellucid.contracts.evidence import Attentions, Evidence
 from pellucid.contracts.geometry import Canvas, Frame
@@ -39,9 +40,12 @@ __all__ = [
     "NO_PROBABILITY",
     "ROUNDING",
     "STILL",
+    "TABLE",
     "TRUTH",
     "Attentions",
     "Attribution",
+    "Axis",
+    "AxisName",
     "Box",
     "Canvas",
     "Choice",
@@ -83,5 +87,6 @@ __all__ = [
     "Site",
     "Unsaved",
     "VariantScores",
+    "axes_of",
     "kind_of",
 ]

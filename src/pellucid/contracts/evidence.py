@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 from torch import Tensor
 
-if TYPE_CHECKING:
-    pass
 from pellucid.contracts.axes import Map
 
 
@@ -18,10 +15,10 @@ class Evidence:
     """What a method may return instead of a bare tensor.
 
     Attributes:
-        raw: the evidence as the method defines it: `[batch, row, column]` on the site's grid or on a grid of
-            positions, or `[batch, channel, row, column]` at the model's input.
-        values: the signed map `[batch, row, column]` at model-input resolution, when it is not simply `raw` resized
-            or reduced over its channels.
+        raw: the evidence as the method defines it: `[batch, *axes]` on the site's grid or on a grid of positions, or
+            `[batch, channel, *axes]` at the model's input.
+        values: the signed map `[batch, *axes]` at model-input resolution, when it is not simply `raw` resized or
+            reduced over its channels.
         extras: further findings by name, each with the batch axis first.
         notes: what the reader of the map must know.
     """

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    pass
 from pellucid.contracts.axes import Box
 
 
@@ -15,48 +12,48 @@ class Canvas:
     """The plane that the layers of a network see when it resizes and pads pictures itself.
 
     Attributes:
-        size: rows and columns.
-        part: rows and columns of the picture on it, which lies in the upper left corner.
+        size: one number per axis, of a picture rows and columns.
+        part: size of the picture on it, which lies in the upper left corner.
     """
 
-    size: tuple[int, int]
-    part: tuple[int, int]
+    size: tuple[int, ...]
+    part: tuple[int, ...]
 
 
 @dataclass(frozen=True)
 class Frame:
-    """How the pixels of a picture, as it was given, lie in the model's input.
+    """How the pixels of a picture, or of what else is explained, lie in the model's input.
 
     Attributes:
-        picture: rows and columns of the picture as given.
+        picture: size of the picture as given, one number per axis: rows and columns.
         box: the part of it that the input shows, in its pixels.
-        size: rows and columns of the input.
+        size: of the input, likewise.
     """
 
-    picture: tuple[int, int]
+    picture: tuple[int, ...]
     box: Box
-    size: tuple[int, int]
+    size: tuple[int, ...]
 
     @classmethod
-    def whole(cls, size: tuple[int, int]) -> Frame:
+    def whole(cls, size: tuple[int, ...]) -> Frame:
         """That of a tensor, which is the input itself."""
-        return cls(size, (0.0, 0.0, float(size[1]), float(size[0])), size)
+        return cls(size, (*(0.0 for _ in size), *map(float, reversed(size))), size)
 
     def into(self, box: Box) -> Box:
         """A box in pixels of the picture, in those of the input; it may reach beyond."""
-        return self._mapped(box, *self._scale(), self.box[:2], (0.0, 0.0))
+        return _mapped(box, self._scale(), self.box[: len(self.size)], (0.0,) * len(self.size))
 
     def back(self, box: Box) -> Box:
         """A box in pixels of the input, in those of the picture."""
-        across, down = self._scale()
-        return self._mapped(box, 1 / across, 1 / down, (0.0, 0.0), self.box[:2])
+        scale = tuple(1 / each for each in self._scale())
+        return _mapped(box, scale, (0.0,) * len(self.size), self.box[: len(self.size)])
 
-    def _scale(self) -> tuple[float, float]:
-        left, top, right, bottom = self.box
-        return self.size[1] / (right - left), self.size[0] / (bottom - top)
+    def _scale(self) -> tuple[float, ...]:
+        """Pixels of the input per pixel of the picture, along the last axis first, as boxes are."""
+        axes = len(self.size)
+        begins, ends = self.box[:axes], self.box[axes:]
+        return tuple(n / (b - a) for n, a, b in zip(reversed(self.size), begins, ends, strict=True))
 
-    @staticmethod
-    def _mapped(box: Box, across: float, down: float, origin: tuple[float, float], onto: tuple[float, float]) -> Box:
-        left, right = ((x - origin[0]) * across + onto[0] for x in (box[0], box[2]))
-        top, bottom = ((y - origin[1]) * down + onto[1] for y in (box[1], box[3]))
-        return left, top, right, bottom
+
+def _mapped(box: Box, scale: tuple[float, ...], origin: tuple[float, ...], onto: tuple[float, ...]) -> Box:
+    return tuple((x - origin[k % len(scale)]) * scale[k % len(scale)] + onto[k % len(scale)] for k, x in enumerate(box))

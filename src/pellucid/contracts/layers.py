@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
 import torch
 from torch import Tensor
 
+from pellucid.contracts.axes import Maps
 from pellucid.errors import BadOption
 
-if TYPE_CHECKING:
-    pass
-from pellucid.contracts.axes import Maps
-
 _GRID = re.compile(
-    r"(?:(channels-first|channels-last|tokens|tokens-last):)?([1-9]\d{0,5})x([1-9]\d{0,5})(?:\+(\d{1,6}))?"
+    r"(?:(channels-first|channels-last|tokens|tokens-last):)?([1-9]\d{0,5}(?:x[1-9]\d{0,5}){0,2})(?:\+(\d{1,6}))?"
 )
 
 
@@ -29,7 +27,8 @@ class Site:
         call: number of the call of the module within one forward pass, from 0; None when it is called once only.
         port: `"output"` or `"input"`.
         grid: way its tensor holds the places of the picture, where the user says so instead of having it measured:
-            `14x14` (rows x columns), `14x14+1` (one token before them), `channels-last:14x14` (see `Grid.layout`).
+            `14x14` (rows x columns), `16` or `4x8x8` (one or three axes), `14x14+1` (one token before them),
+            `channels-last:14x14` (see `Grid.layout`).
 
     Written as text: `layer4`, `layer4.1.relu:1` (second call), `fc@input`, `blocks.11#14x14+1` (declared grid).
     """
@@ -91,9 +90,9 @@ class Grid:
     """How a tensor at a site holds its spatial positions.
 
     Attributes:
-        layout: `channels-first` `[batch, channel, row, column]`, `channels-last` `[batch, row, column, channel]`,
+        layout: `channels-first` `[batch, channel, *axes]`, `channels-last` `[batch, *axes, channel]`,
             `tokens` `[batch, token, channel]` or `tokens-last` `[batch, channel, token]`.
-        rows, columns: size of the grid in cells, as they lie on the picture.
+        size: cells along each axis, as they lie on the picture: rows and columns.
         prefix: class, distillation and register tokens that stand before the grid (tokens only); what stands behind it
             is no place either.
         order: for each cell, row by row, its number among all the tensor's positions, where the cells do not follow
@@ -101,32 +100,46 @@ class Grid:
     """
 
     layout: Layout
-    rows: int
-    columns: int
+    size: tuple[int, ...]
     prefix: int = 0
     order: tuple[int, ...] = ()
+
+    @property
+    def rows(self) -> int:
+        """Of a grid over a picture."""
+        return self.size[-2]
+
+    @property
+    def columns(self) -> int:
+        """Of a grid over a picture."""
+        return self.size[-1]
+
+    @property
+    def cells(self) -> int:
+        """How many there are."""
+        return math.prod(self.size)
 
     def to_maps(self, tensor: Tensor) -> Maps:
         """The site's tensor channels first, cells as they lie on the picture; a view where they lie so already."""
         if self.layout == "channels-first" and not self.order:
             return tensor
         if self.layout == "channels-last" and not self.order:
-            return tensor.permute(0, 3, 1, 2)
+            return tensor.movedim(-1, 1)
         cells = self._flat(tensor)[:, :, self._which(tensor)]
-        return cells.reshape(*cells.shape[:2], self.rows, self.columns)
+        return cells.reshape(*cells.shape[:2], *self.size)
 
     def from_maps(self, maps: Maps, original: Tensor) -> Tensor:
         """Put such maps back into the site's own layout; tokens that are no cells come from `original`."""
         if self.layout == "channels-first" and not self.order:
             return maps
         if self.layout == "channels-last" and not self.order:
-            return maps.permute(0, 2, 3, 1)
+            return maps.movedim(1, -1)
         flat = self._flat(original).expand(len(maps), -1, -1)
         if self.order:
             flat = flat.clone()
             flat[:, :, self._which(original)] = maps.flatten(2)
         else:
-            stop = self.prefix + self.rows * self.columns
+            stop = self.prefix + self.cells
             flat = torch.cat([flat[:, :, : self.prefix], maps.flatten(2), flat[:, :, stop:]], 2)
         whole = flat if self.layout in ("channels-first", "tokens-last") else flat.transpose(1, 2)
         return whole.reshape(maps.shape[0], *original.shape[1:])
@@ -140,5 +153,5 @@ class Grid:
     def _which(self, tensor: Tensor) -> slice | Tensor:
         """The positions of the cells, row by row."""
         if not self.order:
-            return slice(self.prefix, self.prefix + self.rows * self.columns)
+            return slice(self.prefix, self.prefix + self.cells)
         return torch.tensor(self.order, dtype=torch.int64, device=tensor.device)

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from pellucid.contracts.axes import TABLE, AxisName
 from pellucid.contracts.geometry import Canvas
 from pellucid.contracts.layers import Site
 from pellucid.digests import digest
@@ -139,11 +140,14 @@ class Model:
         classes: None when the output's classes have no names.
         site: the default site when it is known beforehand; otherwise one pass finds it.
         output: picks the scores out of the module's output, when that is not a plain tensor.
-        call: runs the module on pictures `[batch, channel, row, column]`, when that is not `module(pictures)`.
+        call: runs the module on pictures `[batch, channel, *axes]`, when that is not `module(pictures)`.
         canvas: plane that a picture of so many rows and columns becomes, for networks that resize and pad pictures
             themselves.
         inputs: what it takes besides the pictures of a call, one row for each, by position or by name.
         answers: what one number of its output is, a key of `targets.KINDS`; "" when nobody has said so.
+        axes: names of the axes that an input has behind the channels; () are the usual ones for their number. Of a
+            table it is `("feature",)`: rows `[batch, feature]` are held as `[batch, 1, feature]`, and given to the
+            module without that one channel.
         mask: function, for self-explaining networks, that runs the module on the same pictures for the mask that it
             draws itself, `[batch, row, column]`, instead of for scores; None for all others.
     """
@@ -156,9 +160,10 @@ class Model:
     site: Site | None = None
     output: Callable[[Any], Any] | None = None
     call: Callable[..., Any] | None = None
-    canvas: Callable[[tuple[int, int]], Canvas] | None = None
+    canvas: Callable[[tuple[int, ...]], Canvas] | None = None
     inputs: tuple[Tensor, ...] | Mapping[str, Tensor] = ()
     answers: str = ""
+    axes: tuple[AxisName, ...] = ()
     mask: Callable[..., Any] | None = None
 
     def __repr__(self) -> str:
@@ -175,7 +180,13 @@ class Model:
     def reading(self) -> tuple[Any, ...]:
         """What decides, besides the module itself, what an answer is: how it is fed, run and read."""
         fed = (self.preprocess, self.call, self.canvas, self.inputs)
-        return (*fed, self.output, self.classes, self.site, self.answers)
+        read = (self.output, self.classes, self.site, self.answers)
+        return (*fed, *read, *self.axes) if self.axes else (*fed, *read)
+
+    @property
+    def is_tabular(self) -> bool:
+        """Whether it takes rows of features, which have no channels."""
+        return self.axes == TABLE
 
     @cached_property
     def computation(self) -> str:
@@ -198,7 +209,7 @@ class Model:
         tensors = chain(self.module.parameters(), self.module.buffers())
         return next((tensor.dtype for tensor in tensors if tensor.is_floating_point()), torch.float32)
 
-    def canvas_of(self, size: tuple[int, int]) -> Canvas:
+    def canvas_of(self, size: tuple[int, ...]) -> Canvas:
         """The plane that its layers see of a picture of so many rows and columns; the picture itself for most."""
         return self.canvas(size) if self.canvas else Canvas(size, size)
 

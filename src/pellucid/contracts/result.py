@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 import math
 from collections.abc import Sequence
 
-from pellucid.contracts.axes import Map, Maps, Scores
+from pellucid.contracts.axes import Axis, Map, Maps, Scores, axes_of
 from pellucid.contracts.geometry import Frame
 from pellucid.contracts.layers import JoinedSites, Site
 from pellucid.contracts.method import Method
@@ -49,7 +49,7 @@ class Provenance:
     """What was asked of the model for one attribution, so that it can be judged, and asked again of changed pictures.
 
     Attributes:
-        image: the model's input `[batch, channel, row, column]`. All attributions of a call hold the same one, apart
+        image: the model's input `[batch, channel, *axes]`. All attributions of a call hold the same one, apart
             from whatever the caller gave; it is not to be written to.
         frames: how each picture lies in it.
         target: the resolved `targets.Target`.
@@ -72,7 +72,8 @@ class Attribution(Result):
 
     Attributes:
         method: the method's record.
-        values: float `[batch, row, column]`: signed map at model-input resolution, on the model's device.
+        values: float `[batch, *axes]`, of pictures `[batch, row, column]`: signed map at model-input resolution, on the
+            model's device.
         raw: before resizing or reduction; see `Evidence.raw`.
         site: layer where it looked, one layer or the several whose maps were joined; None for methods that look at the
             input only.
@@ -114,6 +115,11 @@ class Attribution(Result):
         """
         found: Evaluation = self._do("evaluate", metric, options={metric: options}, seed=seed)
         return found[self.method.id, metric]
+
+    @property
+    def axes(self) -> tuple[Axis, ...]:
+        """What lies along the axes of a map, such as (row 224, column 224) or (time 500,)."""
+        return axes_of(self.values.shape[1:], self.model.axes)
 
     def __repr__(self) -> str:
         place = f" at '{self.site}'" if self.site else ""

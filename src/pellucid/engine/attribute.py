@@ -38,11 +38,11 @@ class Enlarge:
     A value, not a function: what methods do with it is known again for another target.
     """
 
-    size: tuple[int, int]
+    size: tuple[int, ...]
     canvas: Canvas
 
     def __call__(self, maps: Tensor) -> Tensor:
-        """Maps `[batch, row, column]` on a layer's grid at the size of the model's input."""
+        """Maps `[batch, *axes]` on a layer's grid at the size of the model's input."""
         return onto_picture(maps, self.size, self.canvas)
 
 
@@ -144,7 +144,7 @@ class Attributor:
             base = PlannedMethod(replace(step.method, function=function), options) if function else step.base
             if base is None:
                 raise RuntimeError(f"{step.method.id} runs another method, but has no option `of` to name it")
-            base = base if function else base.for_pictures(samples)
+            base = base if function else base.for_pictures(samples, rows.ndim - 2)
             if base.asks and not function:
                 return self._in_full(base, rows, samples, target, site, meter)
             wish = base.wish(site)
@@ -168,20 +168,20 @@ class Attributor:
         meter.forward += found.cost.forward
         meter.backward += found.cost.backward
         meter.said.update(dict.fromkeys(found.notes))
-        if found.raw.ndim == 4 or torch.equal(found.values, self._enlarge(found.raw)):
+        if found.raw.ndim == self.batch.image.ndim or torch.equal(found.values, self._enlarge(found.raw)):
             return found.raw
         return found.values
 
     def _values(self, evidence: Evidence, step: PlannedMethod) -> Map:
         if evidence.values is not None:
             return evidence.values
-        if evidence.raw.ndim == 4:
+        if evidence.raw.ndim == self.batch.image.ndim:
             return evidence.raw.sum(1) if step.reduce == "sum" else max_abs(evidence.raw)
         return self._enlarge(evidence.raw)
 
     @property
     def _enlarge(self) -> Enlarge:
-        size = (self.batch.image.shape[2], self.batch.image.shape[3])
+        size = tuple(self.batch.image.shape[2:])
         return Enlarge(size, self.batch.model.canvas_of(size))
 
 

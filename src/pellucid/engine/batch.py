@@ -19,7 +19,7 @@ class Batch:
 
     Attributes:
         model: the network.
-        image: the model's input `[batch, channel, row, column]`, on the model's device, in float32 or better.
+        image: the model's input `[batch, channel, *axes]`, on the model's device, in float32 or better.
         frames: how each picture lies in that input.
         budget: how many samples at once.
         meter: counts, reports, stops.

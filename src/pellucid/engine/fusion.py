@@ -36,9 +36,9 @@ def check_fuse(how: str | None, layers: int) -> None:
 
 def fused(parts: Sequence[Attribution], how: str) -> Attribution:
     """One attribution of a method at several layers; `extras["layers"]` keeps the scaled map of each."""
-    size = (parts[0].values.shape[1], parts[0].values.shape[2])
-    canvas = parts[0].model.canvas_of(size) if parts[0].raw.ndim == 3 else None
-    values, layers = fuse_maps([a.raw if a.raw.ndim == 3 else a.values for a in parts], size, how, canvas)
+    size, on_grid = tuple(parts[0].values.shape[1:]), parts[0].raw.ndim == parts[0].values.ndim
+    canvas = parts[0].model.canvas_of(size) if on_grid else None
+    values, layers = fuse_maps([a.raw if on_grid else a.values for a in parts], size, how, canvas)
     names = [str(a.site) for a in parts]
     notes = dict.fromkeys(note for a in parts for note in a.notes)
     return replace(
@@ -52,22 +52,22 @@ def fused(parts: Sequence[Attribution], how: str) -> Attribution:
     )
 
 
-def fuse_maps(maps: Sequence[Map], size: tuple[int, int], how: str, canvas: Canvas | None = None) -> tuple[Map, Tensor]:
+def fuse_maps(maps: Sequence[Map], size: tuple[int, ...], how: str, canvas: Canvas | None = None) -> tuple[Map, Tensor]:
     """Join the maps of several layers.
 
-    Each is scaled on its own grid, picture by picture, then resized bilinearly.
+    Each is scaled on its own grid, picture by picture, then resized linearly.
 
     Args:
-        maps: one per layer, `[batch, row, column]`, each on its own grid.
-        size: rows and columns of the result.
+        maps: one per layer, `[batch, *axes]`, each on its own grid.
+        size: of the result, of pictures rows and columns.
         how: `max`, `mean` or `product`, see `SCALING`.
         canvas: what the layers see, when that is not just the picture.
 
     Returns:
-        The joint map `[batch, row, column]`, 0 to 1; and the scaled maps `[batch, layer, row, column]`.
+        The joint map `[batch, *axes]`, 0 to 1; and the scaled maps `[batch, layer, *axes]`.
     """
-    coarsest = min(m.shape[1] * m.shape[2] for m in maps)
-    scaled = [_scale(m.relu(), how, finer=m.shape[1] * m.shape[2] > coarsest) for m in maps]
+    coarsest = min(m[0].numel() for m in maps)
+    scaled = [_scale(m.relu(), how, finer=m[0].numel() > coarsest) for m in maps]
     layers = torch.stack([onto_picture(m, size, canvas or Canvas(size, size)) for m in scaled], 1)
     if how == "max":
         return layers.amax(1), layers
@@ -75,9 +75,10 @@ def fuse_maps(maps: Sequence[Map], size: tuple[int, int], how: str, canvas: Canv
 
 
 def _scale(values: Map, how: str, *, finer: bool) -> Map:
-    high = values.amax((1, 2), keepdim=True)
+    axes = tuple(range(1, values.ndim))
+    high = values.amax(axes, keepdim=True)
     if how == "max":
         share = safe_divide(values, high.expand_as(values))
         return torch.tanh(2 * share) if finer else share
-    low = values.amin((1, 2), keepdim=True)
+    low = values.amin(axes, keepdim=True)
     return safe_divide(values - low, (high - low).expand_as(values))

@@ -75,10 +75,15 @@ class PlannedMethod:
         base = self.base.written if self.base else None
         return self.method.id, dict(self.options), base, *identity_of(self.method)
 
-    def for_pictures(self, pictures: Tensor) -> PlannedMethod:
-        """For a batch of which row i is picture `pictures[i]`: options that are tensors of one row each go along."""
-        base = self.base and self.base.for_pictures(pictures)
-        return replace(self, options=of_pictures(self.options, pictures), base=base)
+    def for_pictures(self, pictures: Tensor, axes: int) -> PlannedMethod:
+        """For a batch of which row i is picture `pictures[i]`: options that are tensors of one row each go along.
+
+        Args:
+            pictures: numbers of pictures, `[row]`.
+            axes: how many they have behind the channels.
+        """
+        base = self.base and self.base.for_pictures(pictures, axes)
+        return replace(self, options=of_pictures(self.options, pictures, axes), base=base)
 
     def check(self) -> PlannedMethod:
         """Refuse options that the backward rule or the summary of attention cannot use, before any pass is run."""

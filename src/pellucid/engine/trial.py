@@ -3,15 +3,15 @@
 Two questions, asked of every layer in the same way:
 
 - *Does the map tell classes apart?* One minus the correlation of the top class's map with those of the next two.
-- *Does the map name what counts?* The picture is cut into 14 x 14 cells, the same for all layers, so that a fine grid
-  gets no credit for hiding speckles. The cells that the map ranks highest are blurred, a tenth to a half of the
-  picture, and the class's score is compared with that after blurring as many of the lowest. 1 means: without the first
-  the score is gone, without the last it is untouched.
+- *Does the map name what counts?* The picture is cut into 14 x 14 cells, a signal into 64, a volume into 6 x 6 x 6,
+  the same for all layers, so that a fine grid gets no credit for hiding speckles. The cells that the map ranks highest
+  are blurred, a tenth to a half of the picture, and the class's score is compared with that after blurring as many of
+  the lowest. 1 means: without the first the score is gone, without the last it is untouched.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from math import isnan, prod
@@ -31,7 +31,13 @@ from pellucid.numerics import onto_picture, ranks, safe_divide
 from pellucid.registry import find_method
 from pellucid.targets import NotUnderstood, Target
 
-_CELLS = 14
+_CELLS = {1: 64, 2: 14, 3: 6}
+"""Along each axis, by the number of axes."""
+_POOL: Mapping[int, Callable[..., Tensor]] = {
+    1: F.adaptive_avg_pool1d,
+    2: F.adaptive_avg_pool2d,
+    3: F.adaptive_avg_pool3d,
+}
 _HIDDEN = (0.1, 0.2, 0.3, 0.5)
 _CLASSES = 3
 _MOST = 32
@@ -71,7 +77,7 @@ class Advice:
 
 
 def advise(model: Model, image: Maps, budget: Budget, meter: ProgressMeter) -> Advice:
-    """Try up to 32 layers on the pictures `[batch, channel, row, column]`. Must run inside `guarded`.
+    """Try up to 32 layers on the pictures `[batch, channel, *axes]`. Must run inside `guarded`.
 
     Raises:
         BadOption: the model's output is not understood, so there is nothing to judge by.
@@ -131,7 +137,7 @@ def _try(
 ) -> dict[Site, Trial]:
     targets = _top_targets(model, image)
     maps = _maps(model, image, tried, targets, budget)
-    canvas = model.canvas_of((image.shape[2], image.shape[3]))
+    canvas = model.canvas_of(tuple(image.shape[2:]))
     hidden = torch.stack([_hidden(each[:, 0], canvas) for each in maps.values()], 1)
     shares = _shares(model, image, targets[0], hidden, budget, meter)
     return {
@@ -158,7 +164,7 @@ def _top_targets(model: Model, image: Maps) -> list[Target]:
 def _maps(
     model: Model, image: Maps, tried: Sequence[Candidate], targets: Sequence[Target], budget: Budget
 ) -> dict[Site, Maps]:
-    """Grad-CAM before its ReLU, by layer: `[batch, class, row, column]`; a few layers at once, as memory allows."""
+    """Grad-CAM before its ReLU, by layer: `[batch, class, *axes]`; a few layers at once, as memory allows."""
     tried_with = find_method("grad-cam").function
     bytes_per_layer = max(prod(c.shape) for c in tried) * 4 * (2 + len(targets))
 
@@ -179,14 +185,15 @@ def _maps(
 
 
 def _hidden(maps: Map, canvas: Canvas) -> Tensor:
-    """Which cells of the picture are blurred, `[batch, highest or lowest, share, row, column]`."""
-    fine = onto_picture(maps, (_CELLS * 8, _CELLS * 8), canvas)
-    cells = F.adaptive_avg_pool2d(fine[:, None], _CELLS).flatten(1)
-    count = _CELLS**2
+    """Which cells of the picture are blurred, `[batch, highest or lowest, share, *cells]`."""
+    axes = maps.ndim - 1
+    sides = (_CELLS[axes],) * axes
+    fine = onto_picture(maps, tuple(8 * n for n in sides), canvas)
+    cells, count = _POOL[axes](fine[:, None], sides).flatten(1), prod(sides)
     place = ranks(cells)
     numbers = torch.tensor([round(share * count) for share in _HIDDEN], device=maps.device)[:, None]
     highest, lowest = place[:, None] < numbers, place[:, None] >= count - numbers
-    return torch.stack([highest, lowest], 1).reshape(len(maps), 2, len(_HIDDEN), _CELLS, _CELLS)
+    return torch.stack([highest, lowest], 1).reshape(len(maps), 2, len(_HIDDEN), *sides)
 
 
 def _shares(model: Model, image: Maps, target: Target, hidden: Tensor, budget: Budget, meter: ProgressMeter) -> Tensor:
@@ -195,7 +202,7 @@ def _shares(model: Model, image: Maps, target: Target, hidden: Tensor, budget: B
     cells = torch.cat([nothing, ~nothing, hidden.flatten(1, 3)], 1)
     probe = Probe(model, image, target, None, budget, meter)
     blurred = fill_of("layers", "blur", image, probe, Draws(0))
-    size = (image.shape[2], image.shape[3])
+    size = tuple(image.shape[2:])
 
     def hide(rows: Maps, samples: Tensor, numbers: Tensor) -> Maps:
         chosen = cells[samples, numbers][:, None].to(rows.dtype)

@@ -287,7 +287,7 @@ class Reattributor:
             NamedPictures(own, frames),
         )  # fmt: skip
         plan = Plan(
-            methods=tuple(q.step.for_pictures(pictures) for _, _, q in group),
+            methods=tuple(q.step.for_pictures(pictures, rows.ndim - 2) for _, _, q in group),
             targets=(of_rows(target or question.target, pictures),),
             layers=ChosenLayers(question.sites, question.sites),
             fuse=question.fuse,

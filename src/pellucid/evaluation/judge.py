@@ -299,7 +299,7 @@ class _Judge:
             else case.truth["mask"][pictures].repeat(maps, *(1,) * (image.ndim - 2)),
             "boxes": case.truth["boxes"] and [case.truth["boxes"][k] for k in pictures.tolist()] * maps,
         }
-        options = held.plain(held.of_pictures(self.options, pictures.repeat(maps)))
+        options = held.plain(held.of_pictures(self.options, pictures.repeat(maps), image.ndim - 2))
         with package_named(self.metric):
             found = self.metric.function(**{name: available[name] for name in self.metric.needs}, **options)
         judgement = found if isinstance(found, MetricResult) else MetricResult(found)

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from pellucid.contracts import Maps, Noise, ProbeLike
 from pellucid.errors import BadOption
+from pellucid.numerics import per_row
 
 
 def noisy(
@@ -39,7 +40,7 @@ def noisy(
     def disturb(rows: Maps, _: Tensor, numbers: Tensor) -> Maps:
         flat = rows.flatten(1)
         width = noise * (flat.amax(1) - flat.amin(1)) if sigma is None else rows.new_full((len(rows),), sigma)
-        return rows + width[:, None, None, None] * rng.normal(numbers, rows)
+        return rows + per_row(width, rows) * rng.normal(numbers, rows)
 
     yield from probe.each(samples, disturb, function)
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from pellucid.contracts import Maps, ProbeLike
 from pellucid.errors import BadOption
 from pellucid.held import as_pictures
-from pellucid.numerics import gaussian_blur
+from pellucid.numerics import gaussian_blur, per_row, places
 
 NAMES = ("black", "white", "mean", "blur")
 _BLUR = 0.1
@@ -57,10 +57,11 @@ def unknown_colours() -> tuple[str, ...]:
 
 
 def colour_range(image: Maps, probe: ProbeLike) -> tuple[Tensor, Tensor]:
-    """Black and white `[batch or 1, channel or 1, 1, 1]` in the model's space, or the picture's own extremes."""
+    """Black and white `[batch or 1, channel or 1, 1...]` in the model's space, or the picture's own extremes."""
     black, white = probe.grey(0), probe.grey(1)
     if black is None or white is None:
-        return image.amin((1, 2, 3), keepdim=True), image.amax((1, 2, 3), keepdim=True)
+        every = tuple(range(1, image.ndim))
+        return image.amin(every, keepdim=True), image.amax(every, keepdim=True)
     return black, white
 
 
@@ -69,7 +70,7 @@ def _baseline(method: str, word: str, image: Maps, probe: ProbeLike) -> Maps:
         black, white = colour_range(image, probe)
         return (white if word == "white" else black).expand_as(image)
     if word == "mean":
-        return image.mean((2, 3), keepdim=True).expand_as(image)
+        return image.mean(places(image), keepdim=True).expand_as(image)
     if word == "blur":
         return gaussian_blur(image, image.new_full((len(image),), _BLUR * min(image.shape[2:])))
     try:
@@ -116,14 +117,14 @@ def along_lines(
 
     def along(rows: Maps, pictures: Tensor, numbers: Tensor) -> Maps:
         start = stacked[numbers // steps, pictures]
-        return start + t[numbers % steps][:, None, None, None] * (rows - start)
+        return start + per_row(t[numbers % steps], rows) * (rows - start)
 
     total = torch.zeros_like(image)
     for pictures, numbers, gradient in probe.each(len(starts) * steps, along, function):
         if gradient.shape[1:] != image.shape[1:]:
             raise BadOption(f"{method} needs a gradient at the input, and its option `of` names a method at a layer.")
         way = image[pictures] - stacked[numbers // steps, pictures]
-        share = weight[numbers % steps][:, None, None, None] / len(starts)
+        share = per_row(weight[numbers % steps], gradient) / len(starts)
         total.index_add_(0, pictures, (share * (way * gradient if times_way else gradient)).to(total.dtype))
     return total
 

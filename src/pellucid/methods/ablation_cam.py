@@ -38,7 +38,7 @@ def ablation_cam(activation: Maps, probe: ProbeLike, *, rectify: bool = True) ->
     if bool((whole == 0).any()):
         raise Refused("Ablation-CAM measures the lost fraction of the score, and the score is exactly 0.")
     weights = (whole - score[:, 1:]) / whole.abs()
-    evidence = torch.einsum("bk,bkrc->brc", weights.to(activation.dtype), activation)
+    evidence = torch.einsum("bk,bk...->b...", weights.to(activation.dtype), activation)
     return evidence.relu() if rectify else evidence
 
 

@@ -3,7 +3,7 @@
 from pellucid.contracts import Map, Maps, Method, Reference
 from pellucid.errors import Refused
 from pellucid.methods._relevance import before_softmax
-from pellucid.numerics import CHANNEL, SPACE
+from pellucid.numerics import CHANNEL, places
 
 # What a score may do with a layer and stay linear in it, as named by the graph; `add` and `sub` join linear parts.
 # Where both operands of a product depend on the layer, the graph does not call it `mul` but says so. A test holds that
@@ -33,7 +33,7 @@ def cam(activation: Maps, gradient: Maps, head: tuple[str, ...]) -> Map:
 
     Args:
         activation: A, `[batch, channel, row, column]`.
-        gradient: g, of the same shape; w_k = rows * columns * g_k.
+        gradient: g, of the same shape; w_k = cells * g_k.
         head: the operations between the layer and the score.
 
     Returns:
@@ -50,13 +50,13 @@ def cam(activation: Maps, gradient: Maps, head: tuple[str, ...]) -> Map:
         )
     if not bool(gradient.any()):
         raise Refused("CAM has nothing to weigh: the score does not depend on the layer that it looks at. Use another.")
-    weights = gradient.mean(SPACE, keepdim=True)
+    weights = gradient.mean(places(gradient), keepdim=True)
     if bool((gradient - weights).abs().amax() > 1e-4 * gradient.abs().amax()):
         raise Refused(
             "CAM needs global average pooling right behind the layer that it looks at, but the score weighs its "
             "positions differently. Use grad-cam or hires-cam."
         )
-    cells = activation.shape[2] * activation.shape[3]
+    cells = activation[0, 0].numel()
     return (weights * cells * activation).sum(CHANNEL)
 
 

@@ -42,7 +42,8 @@ def deep_lift_shap(
         )
     numbers = torch.arange(baselines, device=image.device)
     if kind == "colours":
-        drawn = (2 * rng.uniform(numbers, image[:1, :, :1, :1]) - 1) * spread
+        alone = (slice(1),) * (image.ndim - 2)  # one place
+        drawn = (2 * rng.uniform(numbers, image[:1, :, *alone]) - 1) * spread
     else:
         drawn = rng.normal(numbers, image) * spread / 2
     mean = torch.zeros_like(image)

@@ -31,13 +31,14 @@ def expected_gradients(
     """
     if references not in ("colours", "noise"):
         raise BadOption(f"Expected 'colours' or 'noise' as references of expected-gradients, got {references!r}.")
-    black, white = (end.expand(len(image), -1, -1, -1) for end in colour_range(image, probe))
+    black, white = (end.expand(len(image), *end.shape[1:]) for end in colour_range(image, probe))
     notes = () if probe.grey(0) is not None else unknown_colours()
 
     def draw(rows: Maps, pictures: torch.Tensor, numbers: torch.Tensor) -> tuple[Maps, Maps, torch.Tensor]:
-        like = rows if references == "noise" else rows[:, :, :1, :1]
+        alone = (slice(1),) * (rows.ndim - 2)  # one place
+        like = rows if references == "noise" else rows[:, :, *alone]
         start = black[pictures] + (white - black)[pictures] * rng.uniform(2 * numbers, like)
-        return start.expand_as(rows), rows, rng.uniform(2 * numbers + 1, rows[:, :1, :1, :1])
+        return start.expand_as(rows), rows, rng.uniform(2 * numbers + 1, rows[:, :1, *alone])
 
     return Evidence(along_random_lines(METHOD.id, image, probe, samples, draw), notes=notes)
 

@@ -2,7 +2,7 @@
 
 from pellucid.contracts import Map, Maps, Method, Reference
 from pellucid.errors import BadOption
-from pellucid.numerics import CHANNEL, SPACE
+from pellucid.numerics import CHANNEL, places
 
 
 def fem(activation: Maps, *, threshold: float = 2.0) -> Map:
@@ -23,8 +23,8 @@ def fem(activation: Maps, *, threshold: float = 2.0) -> Map:
     """
     if threshold < 0:
         raise BadOption(f"Expected threshold >= 0 for fem, got {threshold}.")
-    mean = activation.mean(SPACE, keepdim=True)
-    spread = activation.std(SPACE, keepdim=True, unbiased=False)
+    mean = activation.mean(places(activation), keepdim=True)
+    spread = activation.std(places(activation), keepdim=True, unbiased=False)
     strong = activation > mean + threshold * spread
     return (mean * strong).sum(CHANNEL)
 

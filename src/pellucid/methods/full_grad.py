@@ -52,7 +52,7 @@ def full_grad(
             f"full-grad found parts that miss the score by {float(gap.abs().max()):.3g}: this network has biases that "
             "no rule sees, or needs more digits than float64 has. Use integrated-gradients."
         )
-    raw = rescaled_map(part, (image.shape[2], image.shape[3])) + collected["map"].to(part)
+    raw = rescaled_map(part, tuple(image.shape[2:])) + collected["map"].to(part)
     return Evidence(raw, extras={"input_part": input_part, "bias_parts": parts, "gap": gap}, notes=assumed)
 
 

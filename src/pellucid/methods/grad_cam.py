@@ -1,7 +1,7 @@
 """Grad-CAM."""
 
 from pellucid.contracts import Map, Maps, Method, Reference
-from pellucid.numerics import CHANNEL, SPACE
+from pellucid.numerics import CHANNEL, places
 
 
 def grad_cam(activation: Maps, gradient: Maps, *, rectify: bool = True) -> Map:
@@ -17,7 +17,7 @@ def grad_cam(activation: Maps, gradient: Maps, *, rectify: bool = True) -> Map:
     Returns:
         `[batch, row, column]` on the layer's grid.
     """
-    weights = gradient.mean(SPACE, keepdim=True)
+    weights = gradient.mean(places(gradient), keepdim=True)
     evidence = (weights * activation).sum(CHANNEL)
     return evidence.relu() if rectify else evidence
 

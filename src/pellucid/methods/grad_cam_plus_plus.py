@@ -2,7 +2,7 @@
 
 from pellucid.contracts import Map, Maps, Method, Reference
 from pellucid.errors import BadOption
-from pellucid.numerics import CHANNEL, SPACE, safe_divide
+from pellucid.numerics import CHANNEL, places, safe_divide
 
 
 def grad_cam_plus_plus(activation: Maps, gradient: Maps, *, variant: str = "paper") -> Map:
@@ -23,13 +23,13 @@ def grad_cam_plus_plus(activation: Maps, gradient: Maps, *, variant: str = "pape
     """
     if variant not in ("paper", "authors"):
         raise BadOption(f"Expected 'paper' or 'authors' as variant of grad-cam++, got {variant!r}.")
-    total = activation.sum(SPACE, keepdim=True)
+    total = activation.sum(places(activation), keepdim=True)
     # g^2 cancels, which keeps small gradients from vanishing in float32; alpha is 0 where g is 0
     alpha = safe_divide(gradient.ne(0).to(gradient.dtype), 2 + total * gradient)
     positive = gradient.relu()
     if variant == "authors":
-        alpha = safe_divide(alpha, (alpha * gradient.gt(0)).sum(SPACE, keepdim=True))
-    weights = (alpha * positive).sum(SPACE, keepdim=True)
+        alpha = safe_divide(alpha, (alpha * gradient.gt(0)).sum(places(activation), keepdim=True))
+    weights = (alpha * positive).sum(places(activation), keepdim=True)
     return (weights * activation).sum(CHANNEL).relu()
 
 

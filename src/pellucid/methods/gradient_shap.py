@@ -6,6 +6,7 @@ from torch import Tensor
 from pellucid.contracts import Evidence, Maps, Method, Noise, Passes, ProbeLike, Reference
 from pellucid.errors import BadOption
 from pellucid.methods._paths import along_random_lines, read_baselines
+from pellucid.numerics import per_row
 
 
 def gradient_shap(
@@ -45,14 +46,15 @@ def gradient_shap(
         raise BadOption(f"Expected sigma >= 0 for gradient-shap, got {sigma}.")
     starts, notes = read_baselines(METHOD.id, baseline, image, probe)
     stacked = torch.stack(starts)
-    width = noise * (image.amax((1, 2, 3)) - image.amin((1, 2, 3)))
+    flat = image.flatten(1)
+    width = noise * (flat.amax(1) - flat.amin(1))
     spread = width if sigma is None else torch.full_like(width, sigma)
 
     def draw(rows: Maps, pictures: torch.Tensor, numbers: torch.Tensor) -> tuple[Maps, Maps, torch.Tensor]:
         chance = rng.uniform(2 * numbers + 1, image.new_zeros(1, 2))
         start = stacked[(chance[:, 0] * len(stacked)).long(), pictures]
-        end = rows + spread[pictures][:, None, None, None] * rng.normal(2 * numbers, rows)
-        return start, end, chance[:, 1, None, None, None]
+        end = rows + per_row(spread[pictures], rows) * rng.normal(2 * numbers, rows)
+        return start, end, per_row(chance[:, 1], rows)
 
     return Evidence(along_random_lines(METHOD.id, image, probe, samples, draw), notes=notes)
 

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from pellucid.contracts import Map, Maps, Method, ProbeLike, Reference
 from pellucid.errors import BadOption
-from pellucid.numerics import CHANNEL
+from pellucid.numerics import CHANNEL, per_row, places
 
 
 def score_cam(
@@ -45,18 +45,19 @@ def score_cam(
     if channels is not None and not 1 <= channels <= count:
         raise BadOption(f"Expected 1 to {count} channels for score-cam, got {channels}.")
     kept = activation.flatten(2).std(2).topk(channels or count, 1).indices.sort(1).values
-    chosen = activation.gather(CHANNEL, kept[:, :, None, None].expand(-1, -1, *activation.shape[2:]))
+    ones = [1] * len(places(activation))
+    chosen = activation.take_along_dim(kept.reshape(*kept.shape, *ones), CHANNEL)
 
     def mask(rows: torch.Tensor, samples: torch.Tensor, numbers: torch.Tensor) -> torch.Tensor:
         maps = enlarge(chosen[samples, numbers])
         low, high = maps.flatten(1).amin(1), maps.flatten(1).amax(1)
         span = (high - low).clamp(min=torch.finfo(maps.dtype).tiny)
-        return rows.mul_(((maps - low[:, None, None]) / span[:, None, None])[:, None])
+        return rows.mul_(((maps - per_row(low, maps)) / per_row(span, maps))[:, None])
 
     score = probe.score(kept.shape[1], mask).score
     empty = chosen.flatten(2).amax(2) == chosen.flatten(2).amin(2)
     weights = score.masked_fill(empty, -torch.inf).softmax(1) if variant == "paper" else score
-    return (weights.masked_fill(empty, 0)[:, :, None, None] * chosen).sum(CHANNEL).relu()
+    return (weights.masked_fill(empty, 0).reshape(*kept.shape, *ones) * chosen).sum(CHANNEL).relu()
 
 
 METHOD = Method(

@@ -4,7 +4,7 @@ import torch
 
 from pellucid.contracts import Evidence, Maps, Method, ProbeLike, Reference
 from pellucid.errors import BadOption
-from pellucid.numerics import CHANNEL, SPACE
+from pellucid.numerics import CHANNEL, places
 
 
 def shapley_cam(activation: Maps, probe: ProbeLike, *, utility: str = "rest", rectify: bool = True) -> Evidence:
@@ -35,7 +35,7 @@ def shapley_cam(activation: Maps, probe: ProbeLike, *, utility: str = "rest", re
     notes = (
         ("The target has no score with a log-probability beside it, so its own score is the utility.",) if alone else ()
     )
-    weights = activation.new_zeros(*activation.shape[:2], 1, 1)
+    weights = activation.new_zeros(*activation.shape[:2], *[1] * len(places(activation)))
     for pictures, _, w in probe.each(1, lambda rows, _, __: rows, _weights, target=target):
         weights.index_add_(0, pictures, w)
     evidence = (weights * activation).sum(CHANNEL)
@@ -43,7 +43,7 @@ def shapley_cam(activation: Maps, probe: ProbeLike, *, utility: str = "rest", re
 
 
 def _weights(gradient: Maps, curvature: Maps) -> torch.Tensor:
-    return (gradient - curvature / 2).mean(SPACE, keepdim=True)
+    return (gradient - curvature / 2).mean(places(gradient), keepdim=True)
 
 
 METHOD = Method(

@@ -4,7 +4,7 @@ import torch
 
 from pellucid.contracts import Map, Maps, Method, Noise, Passes, ProbeLike, Reference
 from pellucid.methods._noise import noisy
-from pellucid.numerics import CHANNEL, SPACE, safe_divide
+from pellucid.numerics import CHANNEL, places, safe_divide
 
 
 def smooth_grad_cam_plus_plus(
@@ -37,8 +37,8 @@ def smooth_grad_cam_plus_plus(
         for power in (1, 2, 3):
             moments[power - 1].index_add_(0, pictures, g**power / samples)
     first, second, third = moments
-    alpha = safe_divide(second, 2 * second + activation.sum(SPACE, keepdim=True) * third)
-    weights = (alpha * first.relu()).sum(SPACE, keepdim=True)
+    alpha = safe_divide(second, 2 * second + activation.sum(places(activation), keepdim=True) * third)
+    weights = (alpha * first.relu()).sum(places(activation), keepdim=True)
     evidence: Map = (weights * activation).sum(CHANNEL)
     return evidence.relu()
 

@@ -1,7 +1,7 @@
 """XGrad-CAM."""
 
 from pellucid.contracts import Map, Maps, Method, Reference
-from pellucid.numerics import CHANNEL, SPACE, safe_divide
+from pellucid.numerics import CHANNEL, places, safe_divide
 
 
 def xgrad_cam(activation: Maps, gradient: Maps) -> Map:
@@ -17,8 +17,8 @@ def xgrad_cam(activation: Maps, gradient: Maps) -> Map:
     Returns:
         `[batch, row, column]` on the layer's grid.
     """
-    total = activation.sum(SPACE, keepdim=True)
-    weights = safe_divide((gradient * activation).sum(SPACE, keepdim=True), total)
+    total = activation.sum(places(activation), keepdim=True)
+    weights = safe_divide((gradient * activation).sum(places(activation), keepdim=True), total)
     return (weights * activation).sum(CHANNEL).relu()
 
 

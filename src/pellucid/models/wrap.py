@@ -35,7 +35,7 @@ def wrap(
     site: Site | str | None = None,
     output: Callable[[Any], Any] | str | int | None = None,
     call: Callable[..., Any] | None = None,
-    canvas: Callable[[tuple[int, int]], Canvas] | None = None,
+    canvas: Callable[[tuple[int, ...]], Canvas] | None = None,
     answers: str | None = None,
 ) -> Model:
     """Make a `Model` of a module, which stays as it is: its mode, gradients and hooks are not touched.

@@ -66,7 +66,7 @@ class Biases(Rewriting):
         self.canvas = Canvas((0, 0), (0, 0))
         self.seen: set[Any] = set()
         self.axes: dict[Any, int] = {}  # of channels, in what operations with weights gave
-        self.lost: set[Any] = set()  # what has four axes, of which none is known to be that of channels
+        self.lost: set[Any] = set()  # what has as many axes as the input, of which none is known to be that of channels
         self.parts: list[Tensor] = []
         self.maps: list[Tensor] = []
         self.sums: list[Tensor] = []
@@ -74,11 +74,11 @@ class Biases(Rewriting):
     def feed(self, rows: Tensor, model: Model) -> Tensor:
         """The rows themselves; notes their size."""
         self.rows = full_precision(rows.detach())
-        self.canvas = model.canvas_of((rows.shape[2], rows.shape[3]))
+        self.canvas = model.canvas_of(tuple(rows.shape[2:]))
         return rows
 
     def collected(self, number: int) -> Mapping[str, Tensor]:  # noqa: ARG002
-        """`parts` `[n, bias]` in the order of the backward pass, `map` `[n, row, column]` of those with a grid."""
+        """`parts` `[n, bias]` in the order of the backward pass, `map` `[n, *axes]` of those with a grid."""
         parts, maps, self.parts, self.maps = self.parts, self.maps, [], []
         together = torch.stack(parts, 1) if parts else self.rows.new_zeros(len(self.rows), 0)
         self.sums.append(together.sum(1))
@@ -127,13 +127,13 @@ class Biases(Rewriting):
             bias = bias(result)
         if bias is not None:
             axis = self._channel_axis(result.grad_fn)
-            if result.ndim == 4 and not axis:
+            if result.ndim == self.rows.ndim and not axis:
                 self.lost.add(result.grad_fn)
             result.register_hook(lambda signal: self._note(signal, bias, axis))
         return result
 
     def _channel_axis(self, node: Any) -> int:
-        """Of a tensor with four axes: that of the nearest operation with weights below it, followed through turns.
+        """In a tensor with the input's number of axes: that of the nearest operation with weights below, through turns.
 
         0 where a turn of another number of axes, or one of the pictures' own axis, stands in between.
         """
@@ -143,7 +143,7 @@ class Biases(Rewriting):
             node = next((below for below, _ in node.next_functions if below is not None), None)
         axis = self.axes.get(node, 1)  # 1 is that of the picture itself
         for turn in reversed(turns):
-            axis = _turned(turn, axis) if axis else 0
+            axis = _turned(turn, axis, self.rows.ndim) if axis else 0
         return axis
 
     def _note(self, signal: Tensor, bias: Tensor, axis: int) -> None:
@@ -151,27 +151,27 @@ class Biases(Rewriting):
         if len(part) != len(self.rows):  # rows are not pictures here, so no picture can be given its share
             part = part.new_full((len(self.rows), 1), torch.nan)
         self.parts.append(part.flatten(1).sum(1))
-        if part.ndim == 4 and axis:
-            pixels = (self.rows.shape[2], self.rows.shape[3])
+        if part.ndim == self.rows.ndim and axis:
+            pixels = tuple(self.rows.shape[2:])
             self.maps.append(rescaled_map(part.movedim(axis, 1), pixels, self.canvas))
 
 
-def _turned(node: Any, axis: int) -> int:
-    """Where an axis of four comes to lie behind a node that permutes them; 0 if it permutes others."""
+def _turned(node: Any, axis: int, axes: int) -> int:
+    """Where an axis of so many comes to lie behind a node that permutes them; 0 if it permutes others."""
     name = plain_name(node)
     if name == "permute":
-        if len(node._saved_dims) != 4:
+        if len(node._saved_dims) != axes:
             return 0
-        return [_signed(dim) for dim in node._saved_dims].index(axis)
+        return [_signed(dim, axes) for dim in node._saved_dims].index(axis)
     if name == "transpose":
-        swapped = (_signed(node._saved_dim0), _signed(node._saved_dim1))
+        swapped = (_signed(node._saved_dim0, axes), _signed(node._saved_dim1, axes))
         return swapped[1 - swapped.index(axis)] if axis in swapped else axis
     return axis
 
 
-def _signed(dim: int) -> int:
+def _signed(dim: int, axes: int) -> int:
     """Torch hands out negative numbers of axes as unsigned ones of 64 bits."""
-    return (dim - 2**64 if dim >= 2**63 else dim) % 4
+    return (dim - 2**64 if dim >= 2**63 else dim) % axes
 
 
 _LOST = "a turn behind which channels cannot be told from places"

@@ -57,7 +57,7 @@ from pellucid.capture.operators import (
 )
 from pellucid.contracts import Model
 from pellucid.errors import BadOption
-from pellucid.numerics import full_precision, sums_up
+from pellucid.numerics import full_precision, per_row, sums_up
 from pellucid.targets import Target
 
 
@@ -68,22 +68,28 @@ class Differences(Rewriting):
         super().__init__()
         if isinstance(baseline, bool) or not isinstance(baseline, (int, float, Tensor)):
             raise BadOption(f"expected a number as baseline of the method, got {baseline!r}.")
-        if isinstance(baseline, Tensor) and baseline.ndim == 1:
-            baseline = baseline[:, None, None]  # a colour
-        if isinstance(baseline, Tensor) and not (
-            baseline.ndim in (0, 3) or (baseline.ndim == 4 and len(baseline) == 1)
-        ):
-            raise BadOption(
-                "expected a tensor [channel] or [channel, row, column] as baseline, the same for all pictures, got "
-                f"{list(baseline.shape)}."
-            )
         self.baseline = baseline
         self.reference_scores: list[Tensor] = []
 
     def feed(self, rows: Tensor, model: Model) -> Tensor:  # noqa: ARG002
         """The pictures and, behind them, as many references."""
-        reference = torch.as_tensor(self.baseline, dtype=rows.dtype, device=rows.device)
-        return torch.cat([rows, reference.expand_as(rows)])
+        return torch.cat([rows, self._reference(rows).expand_as(rows)])
+
+    def _reference(self, rows: Tensor) -> Tensor:
+        """What stands beside each of the rows `[n, channel, *axes]`; broadcasts over them.
+
+        Raises:
+            BadOption: a tensor that does not fit, or with a reference for each.
+        """
+        given = torch.as_tensor(self.baseline, dtype=rows.dtype, device=rows.device)
+        shaped = per_row(given, rows[0]) if given.ndim == 1 else given  # a colour
+        alike = shaped.ndim in (0, rows.ndim - 1) or (shaped.ndim == rows.ndim and len(shaped) == 1)
+        if alike and all(n in (1, m) for n, m in zip(shaped.shape[::-1], rows.shape[::-1], strict=False)):
+            return shaped
+        raise BadOption(
+            "Expected a tensor [channel] or [channel, row, column] as baseline, the same for all pictures, got "
+            f"{list(given.shape)}."
+        )
 
     def score(self, target: Target, output: Any, samples: Tensor, model: Model) -> Tensor:
         """The pictures' scores."""
@@ -94,7 +100,7 @@ class Differences(Rewriting):
     def holds(self, rows: Tensor, signal: Tensor, score: Tensor, number: int) -> bool:
         """Whether the contributions sum to the difference of the scores, but for rounding."""
         others = self.reference_scores[number]
-        return sums_up(full_precision(signal * (rows - self.baseline)), score - others, score, others)
+        return sums_up(full_precision(signal * (rows - self._reference(rows))), score - others, score, others)
 
     def collected(self, number: int) -> Mapping[str, Tensor]:
         """The references' scores."""

@@ -89,7 +89,7 @@ from pellucid.capture.operators import (
 from pellucid.capture.running import Presence
 from pellucid.contracts import Model
 from pellucid.errors import BadOption, Refused
-from pellucid.numerics import full_precision
+from pellucid.numerics import full_precision, per_row
 
 
 class Relevance(Rewriting):
@@ -347,7 +347,7 @@ _IN_WORDS = {"passstep": "a factor or activation", "sumstep": "a sum", "affinest
 
 
 def value_range(rows: Tensor, model: Model) -> tuple[Tensor, Tensor]:
-    """Smallest and largest value that a pixel can have in the model's space, `[n or 1, channel or 1, 1, 1]`.
+    """Smallest and largest value that a pixel can have in the model's space, `[n or 1, channel or 1, 1...]`.
 
     Black and white under the model's normalisation where that is known, else the smallest and largest value of each
     picture.
@@ -356,8 +356,8 @@ def value_range(rows: Tensor, model: Model) -> tuple[Tensor, Tensor]:
     if known is None or len(known.mean) != rows.shape[1]:
         flat = rows.flatten(1)
         low, high = flat.amin(1), flat.amax(1)
-        return low[:, None, None, None], high[:, None, None, None]
-    mean, std = (rows.new_tensor(values)[None, :, None, None] for values in (known.mean, known.std))
+        return per_row(low, rows), per_row(high, rows)
+    mean, std = (per_row(rows.new_tensor(values), rows[0])[None] for values in (known.mean, known.std))
     return -mean / std, (1 - mean) / std
 
 

@@ -10,8 +10,11 @@ from pellucid.contracts import Grid, Site
 
 PASSES_ON = (
     nn.Identity, nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout, nn.Flatten, nn.Unflatten,
+    nn.MaxPool1d, nn.AvgPool1d, nn.AdaptiveAvgPool1d, nn.AdaptiveMaxPool1d, nn.LPPool1d,
     nn.MaxPool2d, nn.AvgPool2d, nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool2d, nn.LPPool2d, nn.FractionalMaxPool2d,
-    nn.Softmax, nn.Softmax2d, nn.Upsample, nn.ZeroPad2d, nn.ReflectionPad2d, nn.ReplicationPad2d,
+    nn.MaxPool3d, nn.AvgPool3d, nn.AdaptiveAvgPool3d, nn.AdaptiveMaxPool3d, nn.LPPool3d, nn.FractionalMaxPool3d,
+    nn.Softmax, nn.Softmax2d, nn.Upsample, nn.ZeroPad1d, nn.ReflectionPad1d, nn.ReplicationPad1d, nn.ZeroPad2d,
+    nn.ReflectionPad2d, nn.ReplicationPad2d, nn.ZeroPad3d, nn.ReflectionPad3d, nn.ReplicationPad3d,
 )  # fmt: skip
 """They only pass on or thin out what another layer found: never the best place to look."""
 
@@ -25,7 +28,7 @@ class Candidate:
         kind: class name of the module.
         shape: of its output for one sample, in the layer's own layout.
         grid: how to read it.
-        stride: input pixels per cell, vertically and horizontally.
+        stride: input pixels per cell along each axis: vertically and horizontally.
         influences: True if the top score's gradient reaches the grid at all (not so for the patch tokens behind the
             last attention of a model that reads its class token).
         aliases: other layers that return the same tensor.
@@ -40,7 +43,7 @@ class Candidate:
     kind: str
     shape: tuple[int, ...]
     grid: Grid
-    stride: tuple[float, float]
+    stride: tuple[float, ...]
     influences: bool
     aliases: tuple[str, ...] = ()
     recommended: bool = False
@@ -72,10 +75,10 @@ def without_projections(candidates: list[Candidate]) -> list[Candidate]:
     A pyramid has a stream of its own for each size of grid.
     """
 
-    def stream(candidate: Candidate) -> tuple[int, int]:
-        return candidate.grid.rows, candidate.grid.columns
+    def stream(candidate: Candidate) -> tuple[int, ...]:
+        return candidate.grid.size
 
-    widths: dict[tuple[int, int], list[int]] = {}
+    widths: dict[tuple[int, ...], list[int]] = {}
     tokens = [c for c in candidates if c.grid.layout == "tokens"]
     for candidate in tokens:
         widths.setdefault(stream(candidate), []).append(candidate.shape[-1])

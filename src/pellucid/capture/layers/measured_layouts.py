@@ -118,7 +118,8 @@ def _listening(
             with _disable_current_modes():
                 shape, boxes = tuple(tensor.shape[1:]), homes.boxes(tensor)
                 module = part if port == "output" else None
-                found[key] = Measured(shape, grid_of(None if boxes is None else boxes[:, 0], shape, module))
+                own = None if boxes is None else boxes[:, 0]
+                found[key] = Measured(shape, grid_of(own, shape, len(homes.pixels), module))
             if wanted is not None and len(found) == len(wanted):
                 raise Stop
 

@@ -48,7 +48,7 @@ class _Seen:
 _PIXELS = 2**18
 """Of larger pictures a graph, which holds the values of all layers, takes too much memory; ..."""
 _SMALL = 128
-"""... a smaller picture, with at least so many pixels along a side, is looked at instead."""
+"""... a smaller one, with at least so many pixels along a side, a quarter of that in volumes, is looked at instead."""
 
 _surveys: weakref.WeakKeyDictionary[nn.Module, tuple[Any, Survey]] = weakref.WeakKeyDictionary()
 
@@ -97,10 +97,10 @@ def stages(model: Model, image: Tensor) -> tuple[Site, ...]:
     Raises:
         BadSite: there are not two sizes.
     """
-    sizes: dict[tuple[int, int], list[Candidate]] = {}
+    sizes: dict[tuple[int, ...], list[Candidate]] = {}
     for candidate in survey(model, image).candidates:
         if candidate.influences:
-            sizes.setdefault((candidate.grid.rows, candidate.grid.columns), []).append(candidate)
+            sizes.setdefault(candidate.grid.size, []).append(candidate)
     coarsest = sorted(sizes, key=math.prod)[:_STAGES]
     last = {min(reversed(sizes[size]), key=lambda c: c.site.path.count(".")).site for size in coarsest}
     if len(last) < 2:
@@ -127,9 +127,10 @@ def _survey_in_two(model: Model, image: Tensor) -> Survey | None:
 
     None where the network does not take another size, or has other layers then.
     """
-    rows, columns = (min(length, max(_SMALL, length // 4)) for length in image.shape[2:])
+    least = _SMALL if image.ndim < 5 else _SMALL // 4
+    part = [slice(min(length, max(least, length // 4))) for length in image.shape[2:]]
     try:
-        small = _describe(model, image[:, :, :rows, :columns], gradients=True)
+        small = _describe(model, image[(slice(None), slice(None), *part)], gradients=True)
     except Exception:  # noqa: BLE001 - whatever the network says to another size
         return None
     whole = _describe(model, image, gradients=False)
@@ -141,7 +142,7 @@ def _survey_in_two(model: Model, image: Tensor) -> Survey | None:
 
 
 def _describe(model: Model, image: Tensor, *, gradients: bool) -> Survey:
-    size = (image.shape[2], image.shape[3])
+    size = tuple(image.shape[2:])
     canvas = model.canvas_of(size)
     seen, picture, score, dense = _run(model, image, gradients=gradients)
     measured = layouts(model, image)
@@ -198,7 +199,7 @@ def _run(model: Model, image: Tensor, *, gradients: bool) -> tuple[list[_Seen], 
         for handle in handles:
             handle.remove()
     scores = scores_of(output, model)
-    return seen, given, score, isinstance(scores, Tensor) and scores.ndim == 4
+    return seen, given, score, isinstance(scores, Tensor) and scores.ndim == given.ndim
 
 
 def _identity(args: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -227,7 +228,7 @@ def _by_values(seen: list[_Seen]) -> list[list[_Seen]]:
 def _candidate(
     group: list[_Seen],
     seen: list[_Seen],
-    size: tuple[int, int],
+    size: tuple[int, ...],
     canvas: Canvas,
     measured: Mapping[tuple[str, int], Measured],
 ) -> tuple[Candidate, _Seen] | None:
@@ -242,8 +243,8 @@ def _candidate(
         return None
     grid = known.grid
     site = Site(best.path, None if best in once else best.call)
-    cells = (grid.rows * canvas.part[0] / canvas.size[0], grid.columns * canvas.part[1] / canvas.size[1])
-    stride = (size[0] / cells[0], size[1] / cells[1])
+    lengths = zip(size, grid.size, canvas.part, canvas.size, strict=True)
+    stride = tuple(length / (cells * part / whole) for length, cells, part, whole in lengths)
     aliases = tuple(s.path for s in named if s is not best)
     return Candidate(site, type(best.module).__name__, shape, grid, stride, True, aliases), best
 

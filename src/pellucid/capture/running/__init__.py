@@ -18,6 +18,7 @@ from pellucid.capture.running.feeding import (
     outputs,
     with_rows,
 )
+from pellucid.capture.running.fitting import check_axes
 from pellucid.capture.running.guard import guarded
 from pellucid.capture.running.hidden import comes_from_outside, hides
 from pellucid.capture.running.interrupts import import_whole, obey
@@ -52,6 +53,7 @@ __all__ = [
     "answered",
     "blamed",
     "bound",
+    "check_axes",
     "checked_weights",
     "close",
     "comes_from_outside",

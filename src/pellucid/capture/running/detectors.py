@@ -27,7 +27,7 @@ class Manner:
     """How a detector is run, how it lays out pictures, and the last layer that every candidate depends on."""
 
     call: Callable[..., Candidates]
-    canvas: Callable[[tuple[int, int]], Canvas]
+    canvas: Callable[[tuple[int, ...]], Canvas]
     site: Site | None
 
 
@@ -66,7 +66,7 @@ def _site(backbone: Any) -> Site | None:
     return None
 
 
-def _canvas(transform: Any, size: tuple[int, int]) -> Canvas:
+def _canvas(transform: Any, size: tuple[int, ...]) -> Canvas:
     """The plane that a picture of this size is resized and padded to."""
     if transform.fixed_size is not None:
         part = (transform.fixed_size[1], transform.fixed_size[0])

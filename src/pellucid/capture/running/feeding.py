@@ -76,7 +76,7 @@ def forward(model: Model, given: Tensor, samples: Tensor) -> Any:
 
     Args:
         model: its `inputs` go along with the pictures that they belong to.
-        given: rows `[n, channel, row, column]`, or several such batches one after the other.
+        given: rows `[n, channel, *axes]`, or several such batches one after the other.
         samples: which picture each row is of, `[n]`.
 
     Raises:
@@ -87,6 +87,7 @@ def forward(model: Model, given: Tensor, samples: Tensor) -> Any:
     named = isinstance(model.inputs, Mapping)
     rows = {name: tensor[which] for name, tensor in _entries(model.inputs)}
     args, kwargs = ((), rows) if named else (tuple(rows.values()), {})
+    given = given[:, 0] if model.is_tabular else given
     begin_drawing(model.module)  # before the state is looked at, or every pass of a network that draws would end alike
     try:
         with Drawing(model.module, given.shape), PlainCheckpoints():
@@ -181,7 +182,7 @@ def with_rows(model: Model, pictures: Tensor) -> Model:
 def manner(model: Model) -> tuple[Any, ...]:
     """How the model is run and read; equal for models of one module that are run and read alike."""
     shapes = tuple((name, tuple(tensor.shape[1:]), tensor.dtype) for name, tensor in _entries(model.inputs))
-    return (_reference(model.call), _reference(model.output), shapes)
+    return (_reference(model.call), _reference(model.output), shapes, model.axes)
 
 
 def _entries(inputs: Any) -> list[tuple[Any, Any]]:
