@@ -67,7 +67,9 @@ class BatchedQueries:
         shared: passes that all maps rest on.
         own: passes that each map rests on alone.
         notes: what the reader of the numbers must know.
-        ranges: of all answers so far, for each probe that was asked: the least and the largest for each picture.
+        ranges: of all answers so far, of scores and of probabilities: the least and the largest for each picture.
+        common: True if the maps are the same for all targets that the probes share passes with; otherwise only
+            questions that do not depend on the map are.
     """
 
     plain: Probe
@@ -78,31 +80,23 @@ class BatchedQueries:
     unsure: bool = False
     shared: int = 0
     own: int = 0
-    ranges: dict[int, tuple[Tensor, Tensor]] = field(default_factory=dict)
+    ranges: dict[str, tuple[Tensor, Tensor]] = field(default_factory=dict)
+    common: bool = True
 
     @property
     def is_tabular(self) -> bool:
         """Whether the model takes rows of features."""
         return self.plain.is_tabular
 
-    @property
-    def still(self) -> Tensor:
-        """For which pictures the answer was always the same but for rounding, so that it says nothing of any map."""
-        found = torch.zeros(len(self.plain.image), dtype=torch.bool)
-        for number, (least, most) in enumerate(self.ranges.values()):
-            same = most - least <= _ROUNDING * torch.maximum(least.abs(), most.abs())
-            found = same.cpu() if number == 0 else found & same.cpu()
-        return found
-
     def score(self, count: int, change: Perturbation, *, shared: bool = False) -> VariantScores:
         """The target's score of variants."""
-        return self._ask(self.plain, count, change, shared=shared)
+        return self._ask("plain", count, change, shared=shared)
 
     def probability(self, count: int, change: Perturbation, *, shared: bool = False) -> VariantScores:
         """The probability of variants."""
         if not self.certain:
             self.unsure, self.notes = True, (NO_PROBABILITY,)
-        return self._ask(self.sure, count, change, shared=shared)
+        return self._ask("sure", count, change, shared=shared)
 
     def picture(self, name: str) -> Maps:
         """Another picture as the model's input."""
@@ -116,10 +110,13 @@ class BatchedQueries:
         found = regions_of(metric, kind, image, self.plain, default)
         return replace(found, labels=found.labels.repeat(self.maps, *(1,) * (found.labels.ndim - 1)))
 
-    def _ask(self, probe: Probe, count: int, change: Perturbation, *, shared: bool) -> VariantScores:
+    def _ask(self, what: str, count: int, change: Perturbation, *, shared: bool) -> VariantScores:
+        probe: Probe = getattr(self, what)
+        if not (shared or self.common):
+            probe = replace(probe, together=None)
         batch, before = len(probe.image), probe.meter.forward
         if shared:
-            asked = self._watched(probe, probe.score(count, change))
+            asked = self._watched(what, probe.score(count, change))
             self.shared += probe.meter.forward - before
             top = None if asked.top is None else asked.top.repeat(self.maps, 1)
             return VariantScores(asked.score.repeat(self.maps, 1), top)
@@ -127,22 +124,35 @@ class BatchedQueries:
         def each(rows: Tensor, samples: Tensor, numbers: Tensor) -> Tensor:
             return change(rows, numbers // count * batch + samples, numbers % count)
 
-        asked = self._watched(probe, probe.score(self.maps * count, each))
+        asked = self._watched(what, probe.score(self.maps * count, each))
         self.own += (probe.meter.forward - before) // self.maps
         return VariantScores(self._by_row(asked.score), None if asked.top is None else self._by_row(asked.top))
 
-    def _watched(self, probe: Probe, asked: VariantScores) -> VariantScores:
+    def _watched(self, what: str, asked: VariantScores) -> VariantScores:
         """Answers `[batch, number]`, taken into `ranges`."""
         least, most = asked.score.aminmax(dim=1)
-        if id(probe) in self.ranges:
-            before = self.ranges[id(probe)]
-            least, most = torch.minimum(least, before[0]), torch.maximum(most, before[1])
-        self.ranges[id(probe)] = least, most
+        self.ranges[what] = _range([(least, most), *([self.ranges[what]] if what in self.ranges else [])])
         return asked
 
     def _by_row(self, answers: Tensor) -> Tensor:
         """`[batch, map and variant]` as `[map and picture, variant]`."""
         return answers.reshape(len(answers), self.maps, -1).transpose(0, 1).flatten(0, 1)
+
+
+def always_alike(askers: Sequence[BatchedQueries]) -> Tensor:
+    """For which pictures all answers were the same but for rounding, so that they say nothing of any map, `[batch]`."""
+    found = torch.zeros(len(askers[0].plain.image), dtype=torch.bool)
+    for number, what in enumerate(dict.fromkeys(what for asker in askers for what in asker.ranges)):
+        least, most = _range([asker.ranges[what] for asker in askers if what in asker.ranges])
+        same = most - least <= _ROUNDING * torch.maximum(least.abs(), most.abs())
+        found = same.cpu() if number == 0 else found & same.cpu()
+    return found
+
+
+def _range(ranges: Sequence[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
+    """The least and the largest of several, each for each picture."""
+    least, most = zip(*ranges, strict=True)
+    return torch.stack(least).amin(0), torch.stack(most).amax(0)
 
 
 @dataclass

@@ -32,12 +32,13 @@ from pellucid.contracts import (
 )
 from pellucid.engine.foreign import package_named
 from pellucid.errors import BadOption, BadSite, Cancelled, Refused
-from pellucid.evaluation.asking import BatchedQueries, Reattributor
+from pellucid.evaluation.asking import BatchedQueries, Reattributor, always_alike
 from pellucid.evaluation.bootstrap import mean_and_interval
+from pellucid.evaluation.company import Company
 from pellucid.evaluation.controls import CONTROLS, WRONG_TARGET
 from pellucid.pictures import NamedPictures
 from pellucid.registry import fill_options, find_metric
-from pellucid.targets import as_probability, is_probability, of_rows
+from pellucid.targets import is_probability
 
 _BLOCK_BYTES = 2**28
 """Pictures times maps at once: metrics may hold a few copies of all of them."""
@@ -104,8 +105,9 @@ def evaluate(
     refused: dict[tuple[str, str], str] = {}
     try:
         for metric, filled in plan:
-            for case in cases:
-                judge = _Judge(metric, filled, seed, chunk, ProgressMeter(progress, cancel, label=metric.id))
+            companies = _companies(metric, cases)
+            for case, company in zip(cases, companies, strict=True):
+                judge = _Judge(metric, filled, seed, chunk, ProgressMeter(progress, cancel, label=metric.id), company)
                 with guarded(case.attributions[0].model.module), network_seed(case.attributions[0].seed):
                     found, why = judge.all(case)
                 scores += found
@@ -172,6 +174,19 @@ def _cases(explained: Any, maps: Mapping[str, Tensor], *, controls: bool, truth:
     return cases
 
 
+def _companies(metric: Metric, cases: Sequence[_Case]) -> list[Company | None]:
+    """For each case, what it shares with those of the same pictures; None where there is nothing to share."""
+    if "probe" not in metric.needs or "explain" in metric.needs:
+        return [None] * len(cases)
+    alike: dict[tuple[int, int, int], list[_Case]] = {}
+    keys = [(id(c.question.image), id(c.attributions[0].model), c.attributions[0].seed) for c in cases]
+    for key, case in zip(keys, cases, strict=True):
+        if case.controls:
+            alike.setdefault(key, []).append(case)
+    made = {key: Company([case.question.target for case in some]) for key, some in alike.items() if len(some) > 1}
+    return [made.get(key) for key in keys]
+
+
 def _checked_map(name: str, values: Any, question: Provenance) -> Map:
     shape = (len(question.image), *question.image.shape[2:])
     if not isinstance(values, Tensor) or not values.is_floating_point() or values.shape != shape:
@@ -208,10 +223,13 @@ class _Judge:
     seed: int
     chunk: int | None
     meter: ProgressMeter
+    company: Company | None = None
 
     def all(self, case: _Case) -> tuple[list[Score], dict[str, Refused | BadSite]]:
         """The scores of a case's subjects, and why some have none."""
         refused: dict[str, Refused | BadSite] = {}
+        if conduct(case.attributions[0].model, case.question.image).alone:
+            self.company = None
         subjects = list(case.subjects)
         if "explain" in self.metric.needs:
             for each in [s for s in subjects if s.maker is None]:
@@ -235,18 +253,31 @@ class _Judge:
         return scores, refused
 
     def _together(self, case: _Case, subjects: Sequence[_Subject]) -> list[Score]:
-        """Judge maps and controls as one batch, a block of pictures after the other."""
+        """Judge maps and controls as one batch, a block of pictures after the other.
+
+        With further targets in company, maps that are the same for all of them are a batch of their own, whose passes
+        all share.
+        """
         start = time.perf_counter()
         image = case.question.image
         everyone = [*subjects, *(self._controls(case, subjects) if case.controls else ())]
+        common = [each for each in everyone if each.control and each.owner is None] if self.company else []
+        groups = [group for group in ([each for each in everyone if each not in common], common) if group]
         rows = max(1, _BLOCK_BYTES // (image[0].nbytes * len(everyone)))
-        blocks = [
-            self._block(case, everyone, torch.arange(first, min(first + rows, len(image)), device=image.device))
+        parts = [
+            torch.arange(first, min(first + rows, len(image)), device=image.device)
             for first in range(0, len(image), rows)
         ]
+        blocks = [
+            [self._block(case, group, pictures, common=group is common) for pictures in parts] for group in groups
+        ]
         seconds = (time.perf_counter() - start) / len(everyone)
-        scores = [self._score(case, each, number, blocks, seconds) for number, each in enumerate(everyone)]
-        pairs = list(zip(scores, everyone, strict=True))
+        scored = {
+            each: self._score(case, each, number, own, blocks, seconds)
+            for group, own in zip(groups, blocks, strict=True)
+            for number, each in enumerate(group)
+        }
+        pairs = [(scored[each], each) for each in everyone]
         return [
             replace(score, controls={s.subject: s for s, c in pairs if c.control and c.owner in (None, each.maker)})
             for score, each in pairs
@@ -276,15 +307,23 @@ class _Judge:
                 case.wrong[id(owner)] = None
         return case.wrong[id(owner)]
 
-    def _block(self, case: _Case, subjects: Sequence[_Subject], pictures: Tensor) -> _Block:
+    def _block(self, case: _Case, subjects: Sequence[_Subject], pictures: Tensor, *, common: bool) -> _Block:
+        """Some maps of some pictures; `common` ones are the same for all targets in company."""
         question, maps = case.question, len(subjects)
         image, model = question.image[pictures], with_rows(case.attributions[0].model, pictures)
         budget = Budget(image.device, self.chunk)
         frames = tuple(question.frames[k] for k in pictures.tolist())
-        targets = [of_rows(target, pictures) for target in (question.target, as_probability(question.target, model))]
+        company = self.company or Company([question.target])
+        number = next(k for k, target in enumerate(company.targets) if target is question.target)
         named = NamedPictures(model, frames)
-        plain, sure = (Probe(model, image, target, None, budget, self.meter, named=named) for target in targets)
-        asker = BatchedQueries(plain, sure, maps, certain=is_probability(sure.target))
+        plain, sure = (
+            Probe(
+                model, image, shared.targets[number], None, budget, self.meter,
+                named=named, together=shared if self.company else None,
+            )
+            for shared in company.of(pictures, model)
+        )  # fmt: skip
+        asker = BatchedQueries(plain, sure, maps, certain=is_probability(sure.target), common=common)
         makers = [each.maker for each in subjects if each.maker is not None]
         remaker = Reattributor(model, image, pictures, makers, self.seed, budget, self.meter)
         available = {
@@ -305,13 +344,23 @@ class _Judge:
         judgement = found if isinstance(found, MetricResult) else MetricResult(found)
         return _Block(judgement, maps, asker, remaker)
 
-    def _score(self, case: _Case, subject: _Subject, number: int, blocks: Sequence[_Block], seconds: float) -> Score:
+    def _score(
+        self,
+        case: _Case,
+        subject: _Subject,
+        number: int,
+        blocks: Sequence[_Block],
+        everyones: Sequence[Sequence[_Block]],
+        seconds: float,
+    ) -> Score:
+        """The score of map number `number` of `blocks`; what is noted is of everyone's."""
         values = torch.cat([block.of(number, block.judgement.values) for block in blocks]).double().cpu()
-        still = torch.cat([block.asker.still for block in blocks])
+        still = torch.cat([always_alike([block.asker for block in same]) for same in zip(*everyones, strict=True)])
         values = torch.where(still, torch.nan, values)
         mean, interval = mean_and_interval(values, self.seed)
         names, unknown = blocks[0].judgement.extras, int((~values.isfinite()).sum())
-        notes = dict.fromkeys(note for block in blocks for note in (*block.judgement.notes, *block.asker.notes))
+        said = [block for each in everyones for block in each]
+        notes = dict.fromkeys(note for block in said for note in (*block.judgement.notes, *block.asker.notes))
         if bool(still.any()):
             notes[STILL.format("" if bool(still.all()) else f" in {int(still.sum())} of {len(still)} pictures")] = None
         left_out = (f"No answer for {unknown} of {len(values)} pictures; they are left out.",) if unknown else ()

@@ -20,12 +20,14 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import MutableMapping, Sequence
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.utils.weak import WeakIdKeyDictionary
 
 from pellucid.contracts import DEFAULT, Maps, ProbeLike, Regions
 from pellucid.errors import BadOption
@@ -169,6 +171,21 @@ def _parts(image: Maps, probe: ProbeLike, count: int) -> Tensor:
     if black is None or white is None:  # the colours' range is not known: each picture's own
         axes = tuple(range(1, image.ndim))
         black, white = (end(image, axes, keepdim=True) for end in (torch.amin, torch.amax))
+    version = None if image.is_inference() else image._version  # of what is written into it
+    key = (version, count, *black.flatten().tolist(), *white.flatten().tolist())
+    known = _CUT.setdefault(image, {})
+    if key not in known:
+        known[key] = _cut(image, black, white, count)
+    return known[key]
+
+
+_CUT: MutableMapping[Tensor, dict[tuple[Any, ...], Tensor]] = WeakIdKeyDictionary()
+"""Label maps of pictures that are in use: several targets and methods cut the same ones, and SLIC takes as long as many
+passes of a small network."""
+
+
+def _cut(image: Maps, black: Tensor, white: Tensor, count: int) -> Tensor:
+    """The same, cut now."""
     # in the 256 steps that photographs have, so that rounding elsewhere moves no border
     unit = ((image - black) / (white - black).clamp(min=1e-12)).clamp(0, 1).mul(255).round().div(255)
     pixels = unit.movedim(1, -1).double().cpu().numpy()

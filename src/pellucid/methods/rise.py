@@ -108,7 +108,7 @@ def _shifts(score: Tensor, draw: _Masks, image: Maps) -> tuple[Map, Map]:
     for start in range(0, count, step):
         numbers = torch.arange(start, min(start + step, count), device=score.device)
         mask, part = draw(numbers).flatten(1), (score[:, numbers] - mean).to(image.dtype)
-        powers = torch.stack([mask, mask * mask])
+        powers = mask, mask * mask
         for k, weights in enumerate((torch.ones_like(part[:1]), part, part * part)):
             for power, values in enumerate(powers):
                 sums[2 * k + power] += product(weights, values)
