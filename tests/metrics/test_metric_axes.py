@@ -116,6 +116,8 @@ def test_what_is_for_pictures_is_refused_by_name():
         judged("focus", None, volume[:, None], volume)
     with pytest.raises(BadOption, match="hog is defined for two axes"):
         find_metric("random-target").function(volume, None, None, measure="hog")
+    with pytest.raises(BadOption, match="maps have no channels"):
+        judged("irof", Linear(2, 7), sample(1, 2, 7), sample(1, 7), regions="channels")
 
 
 @pytest.mark.parametrize("size", [(9,), (5, 6, 7)])

@@ -9,21 +9,30 @@ from torch import Tensor
 
 from pellucid.contracts import Evidence, Maps, Noise, ProbeLike, Regions, VariantScores
 from pellucid.errors import BadOption
-from pellucid.masking import Fill, fill_of, regions_of
+from pellucid.masking import Fill, Players, fill_of, regions_of
 
 
 @dataclass(frozen=True, eq=False)
 class Game:
-    """The regions of a batch of pictures, what hides them, and whom to ask."""
+    """The players of a batch of pictures, and whom to ask."""
 
-    regions: Regions
-    fill: Fill
+    parts: Players
     probe: ProbeLike
 
     @property
     def players(self) -> int:
         """How many regions each picture has."""
-        return self.regions.count
+        return self.parts.count
+
+    @property
+    def regions(self) -> Regions:
+        """The players' places."""
+        return self.parts.regions
+
+    @property
+    def fill(self) -> Fill:
+        """What hides them."""
+        return self.parts.fill
 
     def answers(
         self, count: int, shown: Callable[[Tensor, Tensor], Tensor], *, least: int | None = None, step: int = 1
@@ -37,12 +46,7 @@ class Game:
             least: from so many on the work may be stopped, see `Probe.score`.
             step: what belongs together then.
         """
-        fill, regions = self.fill, self.regions
-
-        def change(rows: Maps, samples: Tensor, numbers: Tensor) -> Maps:
-            seen = shown(samples.cpu(), numbers.cpu()).to(rows.device)
-            return fill.hide(rows, samples, regions.hidden(seen, samples))
-
+        change = self.parts.change(lambda samples, numbers: shown(samples.cpu(), numbers.cpu()))
         return self.probe.score(count, change, least=least, step=step)
 
     def payoffs(
@@ -61,7 +65,7 @@ class Game:
         """The map that gives each region its value, with values, regions and `extras`; values are `[batch, region]`."""
         kind, device = self.fill.image.dtype, self.fill.image.device
         found = {name: value.to(device, kind) for name, value in {"values of regions": values, **extras}.items()}
-        raw = self.regions.paint(found["values of regions"])
+        raw = self.parts.paint(found["values of regions"])
         return Evidence(raw, extras={**found, "regions": self.regions.labels}, notes=(*self.regions.notes, *notes))
 
 
@@ -81,4 +85,5 @@ def game_of(
     """
     if isinstance(regions, int) and regions < 2:
         raise BadOption(f"{method} compares regions and needs at least two, got {regions}.")
-    return Game(regions_of(method, regions, image, probe), fill_of(method, fill, image, probe, rng), probe)
+    parts = Players(regions_of(method, regions, image, probe), fill_of(method, fill, image, probe, rng))
+    return Game(parts, probe)

@@ -179,7 +179,8 @@ class _Bumps:
         total, side = torch.zeros_like(cells), cells.shape[-1] - 2 * _REACH
         for steps in product(range(2 * _REACH + 1), repeat=self.axes):
             reached: tuple[Any, ...] = (..., *(slice(step, step + side) for step in steps))
-            total[reached] += parts[(..., *steps)]
+            of_step: tuple[Any, ...] = (..., *steps)
+            total[reached] += parts[of_step]
         return total
 
     @property

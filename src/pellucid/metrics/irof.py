@@ -7,7 +7,7 @@ from torch import Tensor
 
 from pellucid.contracts import Map, Maps, Metric, MetricResult, Noise, Reference, ScoreQueries
 from pellucid.errors import BadOption
-from pellucid.masking import fill_of
+from pellucid.masking import Players, fill_of
 from pellucid.metrics._curves import equal_steps
 from pellucid.numerics import ranks
 
@@ -51,16 +51,15 @@ def irof(
     steps = min(_STEPS, parts.count) if steps is None else steps
     if not 1 <= steps <= parts.count:
         raise BadOption(f"Expected steps from 1 to {parts.count}, the number of regions, for {METRIC.id}, got {steps}.")
-    fill, labels = fill_of(METRIC.id, baseline, image, probe, rng), parts.labels.flatten(1)
+    if parts.by_channel:
+        raise BadOption(f"{METRIC.id} sums maps over regions, and maps have no channels. Choose other regions.")
+    players, labels = Players(parts, fill_of(METRIC.id, baseline, image, probe, rng)), parts.labels.flatten(1)
     zero = values.new_zeros(len(values), parts.count)
     sums = zero.scatter_add(1, labels, values.flatten(1))
     means = sums / zero.scatter_add(1, labels, torch.ones_like(values.flatten(1)))
     place, counts = ranks(means), equal_steps(parts.count, steps, values)
 
-    def change(rows: Maps, samples: Tensor, numbers: Tensor) -> Maps:
-        shown = place[samples] >= counts[numbers, None]
-        return fill.hide(rows, samples, parts.hidden(shown, samples))
-
+    change = players.change(lambda samples, numbers: place[samples] >= counts[numbers, None])
     found = probe.probability(len(counts), change).score
     curve = (found / found[:, :1]).where(found[:, :1] > 0, found.new_tensor(float("nan")))
     axis = counts.to(curve) / parts.count
