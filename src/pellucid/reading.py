@@ -12,7 +12,7 @@ from types import ModuleType
 from typing import Any
 
 from pellucid.errors import BadResult
-from pellucid.storage.values import NAME, from_file
+from pellucid.storage.values import NAME, SavedResult, from_file
 
 PARTS = (
     "capture", "comparison", "contracts", "engine", "evaluation", "explanation", "feature_visualisation", "held",
@@ -28,12 +28,18 @@ def read(path: str | Path) -> Any:
     raises `Refused`, which names what loads it. Tensors are on the CPU.
 
     Args:
-        path: the folder that an `Explanation`, `Comparison`, `Localisation` or `Inspection` was saved in, by Python or
-            by `--out`; or one of the files of a dream (`dream.png` and what stands beside it).
+        path: the folder that an `Explanation`, `Comparison`, `Localisation`, `Inspection`, `Dissection` or
+            `TopPictures` was saved in, by Python or by `--out`; or one of the files of a dream (`dream.png` and what
+            stands beside it).
 
     Raises:
         BadResult: there is no result there, it is damaged, or a newer version of Pellucid wrote it.
     """
+    return saved(path).value
+
+
+def saved(path: str | Path) -> SavedResult:
+    """As `read`, with when it was saved and by which version."""
     return from_file(_file(Path(path).expanduser()), class_of)
 
 

@@ -9,6 +9,7 @@ from typing import Any
 ACTIONS: Mapping[str, Mapping[str, str]] = {
     "Attribution": {"evaluate": "pellucid.evaluation"},
     "Comparison": {"save": "pellucid.comparison.saving"},
+    "Dissection": {"save": "pellucid.inspection.dissection_saving"},
     "Explanation": {
         "notebook_frame": "pellucid.report",
         "save": "pellucid.report",

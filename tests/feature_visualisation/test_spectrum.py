@@ -1,6 +1,7 @@
 """The spectrum of one's own pictures: measured right, kept with its card, used by MACO."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from torch import nn
 import pellucid
 from pellucid.cli import main
 from pellucid.errors import BadOption
+from pellucid.feature_visualisation import spectrum
 from pellucid.feature_visualisation.images import Maco, frequencies
 from pellucid.feature_visualisation.spectrum import build_spectrum, read_spectrum, resized_spectrum, save_spectrum
 
@@ -55,6 +57,30 @@ def test_arrays_of_many_channels(tmp_path):
     np.save(tmp_path / "odd.npy", np.zeros((2, 40, 40), np.float32))
     with pytest.raises(BadOption, match="has 2 channels, those before it have 5"):
         build_spectrum([str(tmp_path)], side=32)
+
+
+def test_whatever_one_picture_raises_stops_no_other(folder, monkeypatch):
+    read, told = spectrum._read, []
+
+    def fails(name, *options, **named):
+        if name.endswith("3.png"):
+            raise ZeroDivisionError("by nothing")
+        if name.endswith("5.png") and told[0] == "stop":
+            raise KeyboardInterrupt
+        return read(name, *options, **named)
+
+    monkeypatch.setattr(spectrum, "_read", fails)
+    told.append("go")
+    magnitude, card = build_spectrum([str(folder)], side=16, progress=lambda *done: told.append(done))
+    assert {Path(name).name for name in card.failed} == {"broken.png", "3.png"}
+    assert "ZeroDivisionError" in card.failed[str(folder / "3.png")]
+    assert told[1:] == [("pictures", k, 7) for k in range(1, 8)]
+    (folder / "3.png").unlink()
+    (folder / "broken.png").unlink()
+    assert torch.equal(magnitude, build_spectrum([str(folder)], side=16)[0])
+    told[0] = "stop"
+    with pytest.raises(KeyboardInterrupt):
+        build_spectrum([str(folder)], side=16)
 
 
 def test_sizes_keep_cycles_per_pixel():

@@ -189,7 +189,7 @@ def test_on_the_command_line(folder, monkeypatch, capsys):
     assert (
         main(["top", "photos", "--model", "net.py", "--layer", "0", "--units", "1,2", "--most", "2", "--out", "t"]) == 0
     )
-    assert sorted(p.name for p in (folder / "t").iterdir()) == ["kept", "top.json", "top.png"]
+    assert sorted(p.name for p in (folder / "t").iterdir()) == ["kept", "result.npz", "top.json", "top.png"]
     assert len(json.loads((folder / "t" / "top.json").read_text())["units"]) == 4
     assert main(["top", "photos", "--model", "net.py", "--layer", "0", "--units", "x"]) == 2
     assert "such as 3,12" in capsys.readouterr().err

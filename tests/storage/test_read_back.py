@@ -10,6 +10,7 @@ import pytest
 import torch
 
 import pellucid
+from pellucid.cli import main
 from pellucid.contracts import Model, Unsaved
 from pellucid.errors import BadResult, PellucidError, Refused
 from pellucid.feature_visualisation.saving import save_dream
@@ -136,6 +137,48 @@ def test_a_localisation_an_inspection_and_a_dream_come_back(model, photograph, t
     dreamt = pellucid.dream(model, 'logit("a")', size=16, steps=2, snapshot=1)
     save_dream(dreamt, tmp_path / "dream.png")
     assert same(dreamt, pellucid.read(tmp_path / "dream.png"))
+
+
+def test_top_pictures_and_a_dissection_come_back(model, photograph, tmp_path):
+    for k in range(3):
+        photograph.rotate(90 * k).save(tmp_path / f"{k}.png")
+    paths = [tmp_path / f"{k}.png" for k in range(3)]
+    masks = [None, np.arange(20 * 24).reshape(20, 24) % 3 == 0, np.ones((20, 24), bool)]
+    made = pellucid.dissect(model, paths, {"some": masks, "none": [None] * 3}, "act2", quantile=0.1)
+    found = pellucid.read(made.save(tmp_path / "dissected"))
+    assert same(made, found)
+    assert same(made.matches, found.matches)
+    assert found.pictures == tuple(map(str, paths))
+    top = pellucid.top_pictures(model, paths, "act2", most=2, folder=tmp_path / "top")
+    back = pellucid.read(tmp_path / "top")
+    assert same(top, back)
+    assert top.field is not None
+    assert back.draw([1, 0], cell=8).tobytes() == top.draw([1, 0], cell=8).tobytes()
+
+
+def test_the_command_tells_what_python_reads(explained, kept, tmp_path, capsys):
+    assert main(["read", str(kept), "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (told["kind"], told["model"]["computation"]) == ("Explanation", explained.model.computation)
+    assert [each["name"] for each in told["inputs"]] == [each.name for each in explained.pictures]
+    expected = [
+        (
+            a.method.id,
+            a.target[k],
+            "" if a.site is None else str(a.site),
+            float(a.values[k].min()),
+            float(a.values[k].max()),
+        )
+        for k in range(2)
+        for a in explained
+    ]
+    assert [(e["what"], e["target"], e["layer"], e["least"], e["largest"]) for e in told["holds"]] == expected
+    assert told["saved"] <= told["created"]
+    assert main(["read", str(kept)]) == 0
+    said = capsys.readouterr().out
+    assert all(word in said for word in ("Explanation of tiny", told["saved"], "grad-cam", "occlusion", "act2"))
+    assert main(["read", str(tmp_path)]) == BadResult.exit_code
+    assert "holds no result.npz" in capsys.readouterr().err
 
 
 def test_a_folder_that_holds_no_result_is_refused_by_name(kept, tmp_path):

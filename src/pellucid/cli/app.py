@@ -29,6 +29,7 @@ from pellucid.cli.locate import locate
 from pellucid.cli.look import look
 from pellucid.cli.methods import methods, metrics
 from pellucid.cli.models import models
+from pellucid.cli.read import read
 from pellucid.cli.samples import samples
 from pellucid.cli.spectrum import spectrum
 from pellucid.cli.top import top
@@ -72,6 +73,7 @@ for each in (
     locate,
     train,
     camify,
+    read,
     methods,
     metrics,
     models,

@@ -23,15 +23,20 @@ from pellucid.paths import usable_path
 @click.option(
     "--quantile", type=float, default=0.005, show_default=True, help="Share of places where a unit is strong."
 )
+@click.option("--out", metavar="DIR", help="Folder for the result: dissection.json, and what `pellucid read` reads.")
 @model_flags
 @json_flag
+@click.pass_context
 def dissect(
+    ctx: click.Context,
+    /,
     pictures: tuple[str, ...],
     masks: str,
     spec: str | None,
     layer: str,
     threshold: float,
     quantile: float,
+    out: str | None,
     as_json: bool,
     **given: Any,
 ) -> int:
@@ -42,6 +47,7 @@ def dissect(
     apart: cat/holiday/1.png is of holiday/1.jpg. A picture without a mask does not show the concept.
     """
     from pellucid.inspection import dissect as take_apart
+    from pellucid.inspection.dissection_saving import record_of
     from pellucid.pictures import find_pictures
     from pellucid.storage.provenance import named_inputs
 
@@ -54,11 +60,9 @@ def dissect(
     every = [found.source for found in find_pictures(pictures)]
     truth = _masks(held, every)
     found = take_apart(model, every, truth, layer, quantile=quantile, threshold=threshold)
+    folder = None if out is None else found.save(usable_path(out, "--out"), command=ctx.obj.command)
     if as_json:
-        iou = {name: found.iou[:, k].tolist() for k, name in enumerate(found.concepts)}
-        matches = [vars(match) for match in found.matches]
-        covered = dict(zip(found.concepts, found.covered, strict=True))
-        document = {"layer": str(found.site), "matches": matches, "iou": iou, "covered": covered}
+        document = {**record_of(found), "out": None if folder is None else str(folder)}
         console.document(document, model=model, inputs=named_inputs(every))
         return 0
     title = f"{found.site} of {model.name}: {len(found.matches)} of {len(found.iou)} units match a concept"
@@ -70,6 +74,8 @@ def dissect(
     if len(found.matches) > 40:
         console.line(f"{len(found.matches) - 40} more: --json has all.")
     console.line("Overlap: intersection over union of where the unit is strong and where the concept is.")
+    if folder is not None:
+        console.line(plain(f"Wrote dissection.json to {folder}"))
     return 0
 
 

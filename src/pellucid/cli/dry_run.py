@@ -13,6 +13,7 @@ from pellucid.cli.request import Work
 from pellucid.engine.plan import Plan
 from pellucid.models.preprocessing import preprocessing_of
 from pellucid.pictures import PictureRef, prepare
+from pellucid.storage.provenance import input_record
 
 
 def dry_run(work: Work, pictures: Sequence[PictureRef], *, as_json: bool) -> None:
@@ -29,7 +30,8 @@ def dry_run(work: Work, pictures: Sequence[PictureRef], *, as_json: bool) -> Non
     )  # fmt: skip
     cost = priced(made.cost, work, picture, measured=True)
     if as_json:
-        console.document(_document(work, made, cost, found, len(pictures)))
+        inputs = [input_record(picture, source=found.source)]
+        console.document(_document(work, made, cost, found, len(pictures)), model=work.model, inputs=inputs)
         return
     several = f", the first of {len(pictures)} pictures" if len(pictures) > 1 else ""
     console.line(console.plain(f"Plan for {found.name}{several}"), style="bold")
@@ -43,8 +45,6 @@ def dry_run(work: Work, pictures: Sequence[PictureRef], *, as_json: bool) -> Non
 
 def _document(work: Work, made: Plan, cost: Forecast, found: PictureRef, pictures: int) -> dict[str, Any]:
     return {
-        "model": {"name": work.model.name, "source": work.model.source, "fingerprint": work.model.fingerprint},
-        "command": work.command,
         "seed": work.seed,
         "picture": found.name,
         "pictures": pictures,

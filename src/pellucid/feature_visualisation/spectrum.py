@@ -18,6 +18,7 @@ from torch.nn import functional as F
 from pellucid.contracts import Preprocess
 from pellucid.errors import BadOption, BadPicture
 from pellucid.feature_visualisation.colours import decorrelate
+from pellucid.jobs import Failure, over
 from pellucid.numerics import resize_picture
 from pellucid.pictures import find_pictures, prepare
 from pellucid.storage import provenance
@@ -77,22 +78,12 @@ def build_spectrum(
     if side < 16:
         raise BadOption(f"Expected a side of 16 pixels at least, got {side}.")
     names = [name for source in sources for name in _expanded(source)]
-    total: Tensor | None = None
-    failed: dict[str, str] = {}
-    window = torch.hann_window(side, periodic=False)
-    for k, name in enumerate(names):
-        try:
-            picture = _read(name, side, grey=grey)
-        except BadPicture as error:
-            failed[name] = str(error)
-            continue
-        centred = (picture - picture.mean((1, 2), keepdim=True)) * window[:, None] * window
-        magnitude = torch.fft.rfft2(centred.double()).abs()
-        if total is not None and len(total) != len(magnitude):
-            raise BadOption(f"{name!r} has {len(magnitude)} channels, those before it have {len(total)}.")
-        total = magnitude if total is None else total + magnitude
-        if progress:
-            progress("pictures", k + 1, len(names))
+    measured = _Sum(lambda name: _magnitude(_read(name, side, grey=grey)), len(names), progress)
+    outcome = over(names, measured.look, each=measured.enter)
+    if outcome.interrupted is not None:
+        raise outcome.interrupted
+    failed = {failure.input: str(failure.error) for failure in outcome.failed}
+    total = measured.total
     if total is None or not bool(total.any()):
         raise BadOption(f"No picture with any contrast could be read in {', '.join(map(repr, sources))}.")
     total[:, 0, 0] = total[:, [0, 1, -1], [1, 0, 0]].mean(1)  # the mean was taken off; its neighbours stand for it
@@ -106,6 +97,52 @@ def build_spectrum(
         failed=failed,
     )
     return magnitude, card
+
+
+class _Sum:
+    """Magnitudes added up one by one; none is kept for a later call, since a picture is read as fast as a magnitude.
+
+    Args:
+        measure: gives the magnitude of a picture.
+        pictures: number of pictures.
+        progress: as in `build_spectrum`.
+    """
+
+    def __init__(
+        self, measure: Callable[[str], Tensor], pictures: int, progress: Callable[[str, int, int], None] | None
+    ) -> None:
+        self.measure, self.pictures, self.progress = measure, pictures, progress
+        self.total: Tensor | None = None
+        self.last = torch.empty(0)
+        self.count = 0
+
+    def look(self, name: str) -> str:
+        """Measure a picture; its name is all that the loop has to keep."""
+        self.last = self.measure(name)
+        return name
+
+    def enter(self, found: str | Failure[str]) -> None:
+        """Add what was measured last.
+
+        Raises:
+            BadOption: it has another number of channels than those before it, so that no sum means anything.
+        """
+        self.count += 1
+        if not isinstance(found, Failure):
+            known, given = self.total, self.last
+            if known is not None and len(known) != len(given):
+                raise BadOption(f"{found!r} has {len(given)} channels, those before it have {len(known)}.")
+            self.total = given if known is None else known + given
+        if self.progress:
+            self.progress("pictures", self.count, self.pictures)
+
+
+def _magnitude(picture: Tensor) -> Tensor:
+    """Of the spectrum of a square picture without its mean, under a window, `[channel, row, column // 2 + 1]`."""
+    window = torch.hann_window(picture.shape[2], periodic=False)
+    centred = (picture - picture.mean((1, 2), keepdim=True)) * window[:, None] * window
+    magnitude: Tensor = torch.fft.rfft2(centred.double()).abs()
+    return magnitude
 
 
 def save_spectrum(magnitude: Tensor, card: SpectrumCard, path: Path) -> Path:

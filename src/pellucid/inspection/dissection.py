@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ from pellucid.models.wrap import wrap
 from pellucid.numerics import full_precision, resize
 from pellucid.pictures import prepare
 from pellucid.pictures.decode import orientation_of
+from pellucid.results import Result
 
 _AT_ONCE = 8
 
@@ -35,7 +37,7 @@ class Match:
 
 
 @dataclass(frozen=True, eq=False)
-class Dissection:
+class Dissection(Result):
     """How well every unit of a layer matches every concept.
 
     Attributes:
@@ -47,6 +49,8 @@ class Dissection:
         threshold: overlap from which a unit counts as a detector.
         covered: share of all pixels that each concept covers: the overlap that a blind unit could reach by being
             strong everywhere.
+        model: the network.
+        pictures: paths, sample names, or what else the pictures are called, in order.
     """
 
     site: Site
@@ -55,6 +59,8 @@ class Dissection:
     limits: Tensor
     threshold: float
     covered: tuple[float, ...]
+    model: Model
+    pictures: tuple[str, ...]
 
     @property
     def matches(self) -> tuple[Match, ...]:
@@ -66,6 +72,19 @@ class Dissection:
             if value >= self.threshold
         ]
         return tuple(sorted(found, key=lambda match: (-match.iou, match.unit)))
+
+    def save(self, folder: str | Path, *, command: str = "") -> Path:
+        """Write `dissection.json` and what `pellucid.read` reads into a folder.
+
+        Args:
+            folder: path of the folder; files of the same names are replaced.
+            command: the command line that did it, for the record.
+
+        Raises:
+            BadOption: the folder cannot be written to; nothing is left behind.
+        """
+        found: Path = self._do("save", Path(folder).expanduser(), command=command)
+        return found
 
 
 def dissect(
@@ -126,7 +145,13 @@ def dissect(
     union = strong[:, None] + there - shared
     iou = torch.where(union > 0, shared / union.clamp_min(1), 0.0)
     covered = tuple((there / truth[:, 0].numel()).tolist())
-    return Dissection(site, tuple(masks), iou, limits, threshold, covered)
+    named = tuple(_named(source, picture) for source, picture in zip(pictures, read, strict=True))
+    return Dissection(site, tuple(masks), iou, limits, threshold, covered, model, named)
+
+
+def _named(source: Any, picture: Picture) -> str:
+    """What reads a picture again, or its name where nothing does."""
+    return str(source) if isinstance(source, str | Path) else picture.name
 
 
 def _maps(model: Model, site: Site, read: Sequence[Picture]) -> Tensor:

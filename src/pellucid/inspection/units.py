@@ -99,9 +99,9 @@ def top_pictures(
         pictures: a folder, a file, or a list of these.
         layer: one with a spatial grid.
         most: pictures to keep per unit.
-        folder: folder to write `top.json` to, and in `kept/` what each picture gave, 12 bytes for each unit. The next
-            call with the same network, preprocessing and layer looks only at pictures that it does not find there by
-            their content; what it finds is the same as without the folder.
+        folder: folder to write `top.json` and what `pellucid.read` reads to, and in `kept/` what each picture gave, 12
+            bytes for each unit. The next call with the same network, preprocessing and layer looks only at pictures
+            that it does not find there by their content; what it finds is the same as without the folder.
         progress: function that is called with (what, pictures done, pictures in all).
 
     Raises:
@@ -183,6 +183,7 @@ def part_seen(
 
 
 def _write(result: TopPictures, path: Path) -> None:
+    from pellucid.storage import values
     from pellucid.storage.atomic import write_bytes
     from pellucid.storage.plain_json import as_file
     from pellucid.storage.provenance import head, named_inputs
@@ -197,3 +198,4 @@ def _write(result: TopPictures, path: Path) -> None:
         "units": [[[hit.value, hit.source, hit.row, hit.column] for hit in hits] for hits in result.units],
     }
     write_bytes(path, as_file(record))
+    write_bytes(path.with_name(values.NAME), values.to_bytes(result))

@@ -12,6 +12,7 @@ import io
 import json
 import zipfile
 from collections.abc import Callable, Mapping, Set
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from pellucid._version import __version__
 from pellucid.contracts import Method, Metric, Model, NetworkNotSaved, Unsaved, kind_of
 from pellucid.errors import BadResult, PellucidError, UnknownName
 from pellucid.registry import find_method, find_metric
+from pellucid.storage.provenance import now
 
 NAME = "result.npz"
 """Of the file in a result's folder."""
@@ -39,15 +41,31 @@ _AS_BYTES = (torch.bfloat16, torch.float8_e4m3fn, torch.float8_e5m2)
 def to_bytes(value: Any) -> bytes:
     """A result as the content of a file."""
     writer = _Writer()
-    tree = {"schema_version": SCHEMA_VERSION, "pellucid": __version__, "value": writer.write(value)}
+    facts = {"schema_version": SCHEMA_VERSION, "pellucid": __version__, "created": now()}
+    tree = {**facts, "value": writer.write(value)}
     text = np.frombuffer(json.dumps(tree).encode("ascii"), np.uint8)
     content = io.BytesIO()
     np.savez(content, **{_TREE: text}, **writer.arrays)  # type: ignore[arg-type]
     return content.getvalue()
 
 
-def from_file(path: Path, find: Callable[[str], type]) -> Any:
-    """The result in a file, equal to the one that was written.
+@dataclass(frozen=True)
+class SavedResult:
+    """What a file holds.
+
+    Attributes:
+        value: the result, equal to the one that was written.
+        created: time of writing in ISO 8601, UTC; "" in files of versions that did not say it.
+        version: of Pellucid that wrote it.
+    """
+
+    value: Any
+    created: str
+    version: str
+
+
+def from_file(path: Path, find: Callable[[str], type]) -> SavedResult:
+    """What is in a file.
 
     Args:
         path: of a file from `to_bytes`.
@@ -60,7 +78,8 @@ def from_file(path: Path, find: Callable[[str], type]) -> Any:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             tree = json.loads(archive[_TREE].tobytes())
             _check(path, tree)
-            return _Reader(archive, find).read(tree["value"])
+            value = _Reader(archive, find).read(tree["value"])
+            return SavedResult(value, str(tree.get("created", "")), str(tree["pellucid"]))
     except PellucidError:
         raise
     except (OSError, EOFError, ValueError, LookupError, TypeError, zipfile.BadZipFile, RecursionError) as error:

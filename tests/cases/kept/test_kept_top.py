@@ -133,4 +133,4 @@ def test_top_png_is_whole(photos, tmp_path, monkeypatch):
     assert main([*command, "--most", "2"]) == 2
     monkeypatch.undo()
     assert (tmp_path / "out" / "top.png").read_bytes() == before
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["kept", "top.json", "top.png"]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["kept", "result.npz", "top.json", "top.png"]
