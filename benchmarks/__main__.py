@@ -17,6 +17,7 @@ import torch  # noqa: E402
 
 from benchmarks import (  # noqa: E402
     box_sizes,
+    calls,
     dreams,
     hiding,
     judging,
@@ -145,7 +146,7 @@ def cold_start(device: str) -> Iterator[Row]:
     command = [str(Path(sys.executable).with_name("pellucid")), "explain", "sample:cat", "--method", "grad-cam"]
     command += ["--device", device, "--out", str(Path(tempfile.gettempdir()) / "pellucid-bench")]
     timed = processes(command, [sys.executable, "-c", "import torch"])
-    yield at_most("pellucid explain sample:cat", "efficientnet-lite0", 1, "import torch", timed, 1.6)
+    yield at_most("pellucid explain sample:cat", "efficientnet-lite0", 1, "import torch", timed, 1.1)
 
 
 def memory(device: str) -> Iterator[Row]:
@@ -184,7 +185,8 @@ def relevance(device: str) -> Iterator[Row]:
 
 
 PARTS = [
-    cam_family, panel, gradients, relevance, *hiding.PARTS, rise, ablation, *many_passes.PARTS, cold_start, memory,
+    *calls.PARTS, cam_family, panel, gradients, relevance, *hiding.PARTS, rise, ablation, *many_passes.PARTS,
+    cold_start, memory,
     *several_targets.PARTS, *localisation.PARTS, *box_sizes.PARTS, *dreams.PARTS, *judging.PARTS,
 ]  # fmt: skip
 

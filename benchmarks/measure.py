@@ -7,7 +7,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 
 
@@ -57,6 +57,19 @@ def in_turn(ours: Callable[[], object], theirs: Callable[[], object], runs: int 
         statistics.median(b for _, b in pairs),
         statistics.median(a / b for a, b in pairs),
     )
+
+
+def lower_quartiles(runs: Sequence[Callable[[], object]], count: int) -> list[float]:
+    """Seconds of each, run in turn `count` times after two that do not count.
+
+    A quarter of the runs is quicker: what others do on the machine makes runs slower only, by more than a small
+    difference that is looked for.
+    """
+    for run in (*runs, *runs):
+        run()
+    gc.collect()
+    rounds = [[in_seconds(run) for run in runs] for _ in range(count)]
+    return [statistics.quantiles(each, n=4)[0] for each in zip(*rounds, strict=True)]
 
 
 def in_seconds(run: Callable[[], object]) -> float:

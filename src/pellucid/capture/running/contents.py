@@ -21,7 +21,7 @@ import torch
 from torch import Tensor, nn
 
 _CONTAINERS = (list, deque, dict, set)
-_PLAIN = frozenset(
+PLAIN = frozenset(
     {int, float, bool, str, bytes, complex, range, slice, frozenset, type(None), type(...), type, torch.dtype,
      torch.device, torch.Size, torch.layout, torch.memory_format, types.FunctionType, types.MethodType,
      types.BuiltinFunctionType, types.ModuleType}
@@ -49,9 +49,9 @@ class Contents:
 
     def add(self, values: Iterable[Any], depth: int = _DEPTH) -> None:
         """Keep all that these values hold."""
-        values = [value for value in values if type(value) not in _PLAIN]
+        values = [value for value in values if type(value) not in PLAIN]
         tuples = [value for value in values if type(value) is tuple]
-        if tuples and _PLAIN.issuperset(map(type, chain.from_iterable(tuples))):  # sizes and strides, in most layers
+        if tuples and PLAIN.issuperset(map(type, chain.from_iterable(tuples))):  # sizes and strides, in most layers
             values = [value for value in values if type(value) is not tuple]
         for value in values:
             if id(value) not in self._seen:
@@ -87,8 +87,13 @@ class Contents:
             self._follow(filled.values(), depth)
 
     def _follow(self, values: Iterable[Any], depth: int) -> None:
-        if depth and not _PLAIN.issuperset(map(type, values)):
+        if depth and not PLAIN.issuperset(map(type, values)):
             self.add(list(values), depth - 1)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether they hold nothing that could change."""
+        return not (self._kept or self.tensors or self.parameters or self.modules)
 
     def put_back(self) -> None:
         """As it was, what lies inside first."""

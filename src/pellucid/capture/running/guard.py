@@ -16,6 +16,7 @@ from pellucid.capture.running import interrupts, turns
 from pellucid.capture.running.blame import blame
 from pellucid.capture.running.modules import remember, walk
 from pellucid.capture.running.random_state import RandomState
+from pellucid.capture.running.recall import Recalled, keep, recall
 from pellucid.capture.running.settings import Modes, ProcessSettings, compiler_off, compiler_on
 from pellucid.capture.running.snapshot import Snapshot
 from pellucid.errors import Refused
@@ -57,12 +58,9 @@ class guarded:  # noqa: N801 - used as the function that it replaces
             raise
 
     def _enter(self) -> None:
-        parts = walk(self.module, again=True)
-        user = turns.User(frozenset(map(id, parts)))
-        self._undo.append(lambda: turns.leave(user))
-        if turns.take(user):
-            parts = walk(self.module, again=True)  # it may have changed meanwhile
-        _refuse_unready(parts)
+        known = recall(self.module)
+        recalled = None if known is None else self._recalled(known)
+        parts = self._walked() if recalled is None else recalled.parts
         self._undo.append(lambda: _active.remove(self))
         _active.append(self)
         self._undo.append(lambda: compiler_on(self))
@@ -71,16 +69,38 @@ class guarded:  # noqa: N801 - used as the function that it replaces
         self._of_thread = (modes.drop, modes.put_back)
         self._undo.append(modes.put_back)
         modes.enter()
-        snapshot = Snapshot(parts)
+        snapshot = Snapshot(parts) if recalled is None else recalled
         self._undo.append(ProcessSettings().put_back)
         self._undo.append(RandomState(snapshot.parameters).put_back)
         self._undo.append(remember(self.module, parts))
+        self._undo.append(lambda: keep(self.module, snapshot, known))
         self._undo += reversed(snapshot.steps())
         self._undo.append(modes.drop)
         for attributes in snapshot.flagged:
             attributes["training"] = False
         if snapshot.has_inference_tensors:
             _replace_inference_tensors(parts)
+
+    def _recalled(self, known: Recalled) -> Snapshot | None:
+        """The snapshot of the last call, if it holds still; then it is this guard's turn."""
+        self._take_turn(known.ids)
+        found = known.take_again(self.module)
+        if found is None:
+            self._undo.pop()()
+        return found
+
+    def _walked(self) -> list[nn.Module]:
+        """All parts of the network, once it is this guard's turn."""
+        parts = walk(self.module, again=True)
+        if self._take_turn(frozenset(map(id, parts))):
+            parts = walk(self.module, again=True)  # it may have changed meanwhile
+        _refuse_unready(parts)
+        return parts
+
+    def _take_turn(self, parts: frozenset[int]) -> bool:
+        user = turns.User(parts)
+        self._undo.append(lambda: turns.leave(user))
+        return turns.take(user)
 
     def __exit__(self, _: type[BaseException] | None, error: BaseException | None, __: TracebackType | None) -> None:
         self._leave(error)

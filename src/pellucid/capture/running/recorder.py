@@ -17,6 +17,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
+from itertools import chain
+from operator import is_
 from types import TracebackType
 from typing import Any
 
@@ -184,7 +187,8 @@ class Recorder:
 
     def _is_alone(self, tensor: Tensor, inputs: tuple[Any, ...]) -> bool:
         """Whether this object is the only one that stands for its memory, and does not belong to the model."""
-        if tensor._is_view() or any(tensor is kept for part in walk(self.module) for kept in part._buffers.values()):
+        buffers = chain.from_iterable([part._buffers.values() for part in walk(self.module)])
+        if tensor._is_view() or any(map(partial(is_, tensor), buffers)):
             return False
         storage = tensor.untyped_storage().data_ptr()
         others = [t for t in tree_leaves(inputs) if isinstance(t, Tensor) and t is not tensor]

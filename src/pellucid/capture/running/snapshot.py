@@ -21,6 +21,7 @@ _TABLES = tuple(name for name in _USUAL if isinstance(nn.Module().__dict__[name]
 _tables: Callable[[dict[str, Any]], tuple[dict[str, Any], ...]] = itemgetter(*_TABLES)
 _parameters: Callable[[dict[str, Any]], dict[str, Any]] = itemgetter("_parameters")
 _buffers: Callable[[dict[str, Any]], dict[str, Any]] = itemgetter("_buffers")
+_of_tree: Callable[[dict[str, Any]], tuple[dict[str, Any], ...]] = itemgetter("_parameters", "_buffers", "_modules")
 
 
 class Snapshot:
@@ -31,10 +32,14 @@ class Snapshot:
 
     Args:
         modules: of the tree, see `walk`.
+
+    Attributes:
+        untouched: False once something had to be put back.
     """
 
     def __init__(self, modules: Sequence[nn.Module]) -> None:
         # Flat lists: tens of thousands of small tuples a second would keep Python's garbage collector busy.
+        self.untouched = True
         self.contents = Contents(map(id, modules))
         self.parts: list[nn.Module] = []
         self.own: list[Any] = []
@@ -54,6 +59,7 @@ class Snapshot:
         self.flagged = [attributes for attributes in self.dicts if "training" in attributes]  # compiled parts have none
         self.training = list(map(itemgetter("training"), self.flagged))
         self.tables = list(chain.from_iterable(map(_tables, self.dicts)))
+        self.of_tree = list(chain.from_iterable(map(_of_tree, self.dicts)))
         self.filled = list(filter(None, self.tables))
         self.names = list(chain.from_iterable(self.filled))
         self.values = list(chain.from_iterable([table.values() for table in self.filled]))
@@ -76,6 +82,21 @@ class Snapshot:
         self.of_parameters = Watch(self.parameters)
         self.of_grads = Watch([grad for grad in self.grads if grad is not None])
         self.of_tensors = Watch(self.tensors)
+
+    def watch_again(self) -> bool:
+        """Let this stand for the network as it is now, if no more than numbers have changed since it was last put back.
+
+        Returns:
+            Whether it does. Copies of tensors are those of the last time.
+        """
+        same = (
+            _identical(chain.from_iterable(map(_of_tree, self.dicts)), self.of_tree)
+            and self._has_same_tables()
+            and self._has_same_attributes()
+            and [p.requires_grad for p in self.parameters] == self.requires_grad
+            and _identical([p.grad if p.is_leaf else None for p in self.parameters], self.grads)
+        )
+        return same and self.of_parameters.begin_again() and self.of_tensors.begin_again()
 
     @property
     def has_inference_tensors(self) -> bool:
@@ -102,15 +123,19 @@ class Snapshot:
         for attributes, training in zip(self.flagged, self.training, strict=True):
             attributes["training"] = training
 
-    def _put_back_tables(self) -> None:
+    def _has_same_tables(self) -> bool:
         filled = list(filter(None, self.tables))
-        if (
+        return (
             _identical(filled, self.filled)
             and list(map(len, filled)) == self.lengths
             and _identical(chain.from_iterable(filled), self.names)
             and _identical(chain.from_iterable([table.values() for table in filled]), self.values)
-        ):
+        )
+
+    def _put_back_tables(self) -> None:
+        if self._has_same_tables():
             return
+        self.untouched = False
         entries, known = zip(self.names, self.values, strict=True), dict[int, dict[str, Any]]()
         for table, length in zip(self.filled, self.lengths, strict=True):
             known[id(table)] = dict(islice(entries, length))
@@ -119,8 +144,12 @@ class Snapshot:
         for names in self._sets():
             put_back_set(names, self.not_saved.get(id(names), set()))
 
+    def _has_same_attributes(self) -> bool:
+        return _equal(self.dicts, self.attributes) and _identical(self._own_now(), self.own)
+
     def _put_back_attributes(self) -> None:
-        if not (_equal(self.dicts, self.attributes) and _identical(self._own_now(), self.own)):
+        if not self._has_same_attributes():
+            self.untouched = False
             for attributes, before in zip(self.dicts, self.attributes, strict=True):
                 put_back(attributes, before)
 
@@ -136,6 +165,7 @@ class Snapshot:
 
     def _put_back_tensors(self) -> None:
         for k in self.of_tensors.changed():
+            self.untouched = False  # a copy may become the tensor's own memory
             tensor, copy = self.tensors[k], self.copies[k]
             if tensor.data_ptr() == self.of_tensors.places[k]:
                 tensor.data.copy_(copy)
@@ -145,14 +175,17 @@ class Snapshot:
     def _put_back_gradients(self) -> None:
         for parameter, requires_grad, grad in zip(self.parameters, self.requires_grad, self.grads, strict=True):
             if parameter.requires_grad != requires_grad:
+                self.untouched = False
                 parameter.requires_grad_(requires_grad)
             if parameter.is_leaf and parameter.grad is not grad:
+                self.untouched = False
                 parameter.grad = grad
 
     def _check(self) -> None:
         watched = {"parameters": self.of_parameters, "gradients": self.of_grads}
         changed = " and ".join(name for name, watch in watched.items() if watch.changed())
         if changed:
+            self.untouched = False
             raise TraceLeft(
                 f"The network changed its own {changed} in place during a forward pass, so its answers depend on how "
                 f"often it is called. The {changed} were left as the network set them."

@@ -44,7 +44,21 @@ class Watch:
         self.places = _places(tensors)
         self.cells, self.owners = _cells(tensors, self.places)
         self.few = [cell.value for cell in self.cells]
+        self.sizes = [_size(t) for t in tensors]
         self.bytes = [_bytes(tensor) for tensor in tensors] if _thorough else None
+
+    def begin_again(self) -> bool:
+        """Watch from now on, if all lie where they lay and end where they ended; returns whether they do.
+
+        As what is read beside torch must not lie behind the end of a tensor that has become smaller.
+        """
+        if self.bytes is not None or _thorough or _places(self.tensors) != self.places or self.inference:
+            return False
+        if [_size(t) for t in self.tensors] != self.sizes:
+            return False
+        self.versions = _versions(self.tensors)
+        self.few = [cell.value for cell in self.cells]
+        return True
 
     @property
     def inference(self) -> bool:
@@ -88,6 +102,14 @@ def _places(tensors: Sequence[Tensor]) -> list[int]:
 def _place(tensor: Tensor) -> int:
     try:
         return tensor.data_ptr()
+    except (RuntimeError, NotImplementedError):
+        return 0
+
+
+def _size(tensor: Tensor) -> int:
+    """Bytes that its numbers take; 0 of those that do not say."""
+    try:
+        return tensor.nbytes
     except (RuntimeError, NotImplementedError):
         return 0
 
