@@ -54,6 +54,27 @@ def test_its_cost_is_what_the_maps_take(target):
         )
 
 
+def test_its_cost_counts_the_passes_in_which_layers_are_tried():
+    rows, image = [], tiny.images(2)
+
+    class Counting(tiny.Pooled):
+        def forward(self, x):
+            rows.append(len(x))
+            return super().forward(x)
+
+    model = pellucid.wrap(tiny.build(Counting))
+    taken = {}
+    for layer in (None, "auto", None, "auto"):  # the first of each also finds out what is remembered for the network
+        rows.clear()
+        made = pellucid.plan(model, image, "grad-cam", 1, layer=layer)
+        taken[layer] = sum(rows), made.cost, made.layers.cost
+    tried = taken["auto"][2]
+    assert 2 * tried.forward == taken["auto"][0] - taken[None][0] > 0
+    assert tried.backward == 3, "of Grad-CAM for the best three classes"
+    assert taken["auto"][1].passes == taken[None][1].passes + tried.forward + 2 * 3
+    assert f"Trial of layers: {tried.passes} passes" in made.lines
+
+
 def test_a_dry_run_says_the_plan_and_writes_nothing(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "net.py").write_text(

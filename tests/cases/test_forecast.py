@@ -9,6 +9,9 @@ from torch import nn
 import pellucid
 from pellucid.cli import forecast, main
 from pellucid.cli.forecast import Forecast
+from pellucid.engine.cost import cost_of
+from pellucid.engine.planned import planned_methods
+from pellucid.evaluation import cost_of_trust, judge_trust
 
 NET = """
 import torch
@@ -89,6 +92,20 @@ def test_a_pass_is_measured_where_there_will_be_many_and_short_work_says_nothing
     assert found[0] == {"passes_per_picture": 20, "seconds_per_picture": None, "not_counted": []}
     assert found[1]["passes_per_picture"] == 500
     assert 0 < found[1]["seconds_per_picture"] < 60
+
+
+def test_the_passes_of_judging_that_are_planned_are_those_that_are_made():
+    """Two targets, so that those of the maps that know nothing are shared; the network has six parts with weights."""
+    torch.manual_seed(0)
+    layers = [layer for _ in range(5) for layer in (nn.Conv2d(3, 3, 1), nn.Tanh())]
+    net = nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(3, 4))
+    found = pellucid.explain(net, torch.rand(1, 3, 8, 8), "saliency", "top2")
+    made = cost_of(((step, 1) for step in planned_methods(["saliency"], {})), 1)
+    planned, scores = cost_of_trust(made, 1, 2), list(judge_trust(found))
+    assert len({score.metric.id for score in scores}) == 4
+    controls = sum(control.cost.forward for control in scores[0].controls.values())
+    assert planned.forward == sum(score.cost.forward for score in scores) + 2 * controls, "of deletion and insertion"
+    assert planned.backward == sum(score.cost.backward for score in scores) == 2 * (6 + 5)
 
 
 def test_judging_in_its_limit_is_named():

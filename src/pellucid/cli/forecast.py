@@ -14,6 +14,7 @@ from pellucid.cli.progress import LONG, minutes
 from pellucid.cli.request import Work, chosen_methods
 from pellucid.contracts import Picture
 from pellucid.engine.cost import PlannedCost, cost_of
+from pellucid.evaluation import cost_of_trust
 from pellucid.registry import default_methods
 from pellucid.targets import asks_for_all, parse_targets
 
@@ -21,8 +22,6 @@ _MANY = 500
 """Passes for one picture below which none is measured: the work is over soon, and measuring would show."""
 _ROWS = 4
 """Copies of the picture in the pass that is measured, since methods ask for batches."""
-_JUDGED = 11
-"""How often `--trust full` makes each map anew: 6 times with other weights, 5 with changed pictures."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +69,7 @@ def forecast(work: Work, picture: Picture) -> Forecast:
     counted = [(step, layers if step.at_site else 1) for step in steps]
     cost = cost_of(counted, _targets(work))
     if work.trust == "full":  # judging makes the maps of each target alone
-        cost += cost_of(counted, 1) * (_JUDGED * _targets(work))
+        cost += cost_of_trust(cost_of(counted, 1), sum(places for _, places in counted), _targets(work))
     return priced(cost, work, picture)
 
 

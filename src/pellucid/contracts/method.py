@@ -53,12 +53,18 @@ class Passes:
         per: the option whose whole number they are counted by.
         forward, backward: of these passes for each of that number.
         shared: True if they are the same for every target, so that they are made once for all targets of a call.
+        more: forward passes beside these.
     """
 
     per: str
     forward: int = 1
     backward: int = 0
     shared: bool = True
+    more: int = 0
+
+    def forward_of(self, options: Mapping[str, Any]) -> int:
+        """How many forward passes they are with these options."""
+        return int(options[self.per]) * self.forward + self.more
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from typing import ClassVar, Literal, Protocol
 from torch import Tensor
 
 from pellucid.contracts.axes import Map, Maps, Scores
-from pellucid.contracts.method import RegistryEntry
+from pellucid.contracts.method import Passes, RegistryEntry
 from pellucid.contracts.probe import Noise, Perturbation, VariantScores
 from pellucid.contracts.regions import DEFAULT, Regions
 
@@ -23,9 +23,14 @@ class Metric(RegistryEntry):
 
     Attributes:
         better: `higher` or `lower`: the number that speaks for the map.
+        passes: number of passes over changed pictures for each map, as far as its options say so; None for metrics that
+            make none, and for those that find out on the way.
+        remade: option whose whole number says how often each map is made anew; "" where it is not, or no option says.
     """
 
     better: Literal["higher", "lower"] = "higher"
+    passes: Passes | None = None
+    remade: str = ""
     kind: ClassVar[str] = "metric"
     reserved: ClassVar[frozenset[str]] = frozenset({"explain", "frames", "image", "probe", "rng", "values", *TRUTH})
 

@@ -59,4 +59,4 @@ def _at_one_layer(step: PlannedMethod, targets: int) -> PlannedCost:
     if step.base is not None and step.base.asks:  # it runs in full on each changed picture
         return _at_one_layer(step.base, 1) * (count * targets)
     times = 1 if passes.shared else targets
-    return PlannedCost(times * count * passes.forward, times * count * passes.backward)
+    return PlannedCost(times * passes.forward_of(step.options), times * count * passes.backward)

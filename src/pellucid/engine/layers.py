@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pellucid.capture.layers import recommended, stages, why_recommended
 from pellucid.contracts import Choice, Site
 from pellucid.engine.batch import Batch
+from pellucid.engine.cost import PlannedCost
 from pellucid.engine.planned import PlannedMethod
 from pellucid.engine.trial import advise
 from pellucid.errors import BadOption, BadSite
@@ -23,12 +24,14 @@ class ChosenLayers:
         joined: for methods that join the maps of several layers themselves.
         choice: who chose them and why; its value are the layers.
         refused: methods that find no layer to look at, with the reason.
+        cost: passes for each picture in which layers were tried.
     """
 
     layers: tuple[Site, ...] = ()
     joined: tuple[Site, ...] = ()
     choice: Choice = field(default=Choice(None, "default", "not needed"))
     refused: Mapping[str, str] = field(default_factory=dict)
+    cost: PlannedCost = field(default=PlannedCost())
 
 
 def choose_layers(
@@ -61,10 +64,13 @@ def choose_layers(
         choice = Choice(joined, "default", choice.why)
     if not single:
         return ChosenLayers((), joined, choice, refused)
-    choice = Choice((), "default", "no layer has a grid")
+    choice, meter = Choice((), "default", "no layer has a grid"), batch.meter
+    before = meter.forward, meter.backward
     with _refusing(single, refused, strict=strict):
         choice = _chosen(batch, auto=auto)
-    return ChosenLayers(choice.value, joined, choice, refused)
+    forward, backward = meter.forward - before[0], meter.backward - before[1]
+    cost = PlannedCost(forward // len(batch.image), backward // len(batch.image))
+    return ChosenLayers(choice.value, joined, choice, refused, cost)
 
 
 @contextmanager

@@ -82,8 +82,8 @@ class Plan:
 
     @property
     def cost(self) -> PlannedCost:
-        """Passes for each picture, without those in which layers are tried."""
-        return cost_of(((job.step, len(job.sites)) for job in self.jobs), len(self.targets))
+        """Passes for each picture, those in which layers were tried among them."""
+        return cost_of(((job.step, len(job.sites)) for job in self.jobs), len(self.targets)) + self.layers.cost
 
     @property
     def known(self) -> dict[str, Any]:
@@ -110,6 +110,7 @@ class Plan:
             *(f"{name.capitalize()}: {_said(choice)}" for name, choice in self.chosen.items()),
             *(f"Left out: {method}. {why}" for method, why in self.refused.items()),
             *(f"Map of {job}{each}: {_passes(job, targets)}" for job in self.jobs),
+            *([f"Trial of layers: {_counted(self.layers.cost.passes)}"] if self.layers.cost.passes else []),
             f"Cost: {least}{_counted(cost.passes)} for each picture, a backward one counted twice{found_out}",
         )
 

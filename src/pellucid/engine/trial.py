@@ -135,8 +135,8 @@ def _or(value: float, other: float) -> float:
 def _try(
     model: Model, image: Maps, tried: Sequence[Candidate], budget: Budget, meter: ProgressMeter
 ) -> dict[Site, Trial]:
-    targets = _top_targets(model, image)
-    maps = _maps(model, image, tried, targets, budget)
+    targets = _top_targets(model, image, meter)
+    maps = _maps(model, image, tried, targets, budget, meter)
     canvas = model.canvas_of(tuple(image.shape[2:]))
     hidden = torch.stack([_hidden(each[:, 0], canvas) for each in maps.values()], 1)
     shares = _shares(model, image, targets[0], hidden, budget, meter)
@@ -146,10 +146,11 @@ def _try(
     }
 
 
-def _top_targets(model: Model, image: Maps) -> list[Target]:
+def _top_targets(model: Model, image: Maps, meter: ProgressMeter) -> list[Target]:
     """What the model ranks first, and what comes next as far as there is anything in every picture."""
     samples = torch.arange(len(image), device=image.device)
     reading = run_passes(model, image, samples, [], PassRequest(reading=True)).reading
+    meter.forward += len(image)
     if isinstance(reading, NotUnderstood):
         raise BadOption(
             f"The output of {model.name} is not understood, so layers cannot be compared by it. Name a layer."
@@ -162,7 +163,12 @@ def _top_targets(model: Model, image: Maps) -> list[Target]:
 
 
 def _maps(
-    model: Model, image: Maps, tried: Sequence[Candidate], targets: Sequence[Target], budget: Budget
+    model: Model,
+    image: Maps,
+    tried: Sequence[Candidate],
+    targets: Sequence[Target],
+    budget: Budget,
+    meter: ProgressMeter,
 ) -> dict[Site, Maps]:
     """Grad-CAM before its ReLU, by layer: `[batch, class, *axes]`; a few layers at once, as memory allows."""
     tried_with = find_method("grad-cam").function
@@ -174,6 +180,8 @@ def _maps(
         for k in range(len(image)):
             samples = torch.tensor([k], device=image.device)
             found = run_passes(model, image[k : k + 1], samples, targets, PassRequest(sites=sites, gradients=True))
+            meter.forward += 1
+            meter.backward += len(targets)
             for row, site in zip(rows, sites, strict=True):
                 gradients = [found.gradient[number, site] for number in range(len(targets))]
                 maps = [tried_with(found.activation[site], gradient, rectify=False) for gradient in gradients]

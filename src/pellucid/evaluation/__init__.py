@@ -6,7 +6,7 @@ from pellucid.evaluation.controls import CONTROLS
 from pellucid.evaluation.joining import joined
 from pellucid.evaluation.judge import evaluate
 from pellucid.evaluation.lead import Lead
-from pellucid.evaluation.trust import Trust, judge_trust, left_out, seconds_for, trust_of
+from pellucid.evaluation.trust import Trust, cost_of_trust, judge_trust, left_out, seconds_for, trust_of
 
 __all__ = [
     "CONTROLS",
@@ -18,6 +18,7 @@ __all__ = [
     "Score",
     "Trust",
     "column_of",
+    "cost_of_trust",
     "evaluate",
     "joined",
     "judge_trust",

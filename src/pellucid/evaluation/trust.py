@@ -9,10 +9,13 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from pellucid.contracts import Attribution, Evaluation, Score
+from pellucid.engine.cost import PlannedCost
 from pellucid.errors import Cancelled
+from pellucid.evaluation.controls import CONTROLS
 from pellucid.evaluation.judge import evaluate
 from pellucid.evaluation.lead import Lead, closest, lead
 from pellucid.metrics.randomisation import FAILS
+from pellucid.registry import fill_options, find_metric
 
 FAITHFULNESS = ("deletion", "insertion")
 """Metrics that ask the network whether the map names what mattered."""
@@ -22,8 +25,6 @@ SANITY = "randomisation"
 
 _BESIDE: Mapping[str, Mapping[str, Any]] = {SANITY: {}, "max-sensitivity": {"samples": 5}}
 """What else is asked, with its options. Controls say nothing there: what ignores the network is steady, and insane."""
-_TIMES = {SANITY: 6, "max-sensitivity": 5}
-"""How often it makes each map anew."""
 _NO_TIME = "It would have taken longer than judging may take here."
 _SECONDS = (20.0, 60.0)
 """Least and most that judging may take by default."""
@@ -69,6 +70,30 @@ def judge_trust(
     return _plain(_with_left_out(found, maps) if seconds is not None else found)
 
 
+def cost_of_trust(made: PlannedCost, maps: int, targets: int) -> PlannedCost:
+    """Passes that judging takes for each picture where it may take all the time that it needs.
+
+    Args:
+        made: what the maps of one target take together.
+        maps: number of maps of each target.
+        targets: number of targets. Maps that know nothing of the network are judged once for all.
+    """
+    cost = PlannedCost()
+    for name in (*FAITHFULNESS, *_BESIDE):
+        metric = find_metric(name)
+        if metric.passes:
+            each = metric.passes.forward_of(fill_options(metric, {}))
+            cost += PlannedCost(each * (maps * targets + len(CONTROLS)))
+        cost += made * (_times_remade(name) * targets)
+    return cost
+
+
+def _times_remade(name: str) -> int:
+    """How often a metric makes each map anew, with the options that are asked for here."""
+    metric = find_metric(name)
+    return int(fill_options(metric, _BESIDE.get(name, {}))[metric.remade]) if metric.remade else 0
+
+
 def seconds_for(explained: Iterable[Attribution]) -> float:
     """How long judging may take where nobody asked for all of it: about as long as the maps took, in bounds."""
     low, high = _SECONDS
@@ -90,8 +115,9 @@ class _Limit:
         """What can be asked besides, when all maps together take `cost` seconds to make."""
         left, found = math.inf if self.seconds is None else self.seconds, []
         for name in _BESIDE:
-            if _TIMES[name] * cost <= left:
-                left -= _TIMES[name] * cost
+            needed = _times_remade(name) * cost
+            if needed <= left:
+                left -= needed
                 found.append(name)
         return found
 

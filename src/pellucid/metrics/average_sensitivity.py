@@ -37,4 +37,5 @@ METRIC = Metric(
     reference=Reference("arXiv:2005.00631", "average sensitivity"),
     better="lower",
     caveat="A map that never changes is perfectly stable and says nothing: the random and the centre map score 0.",
+    remade="samples",
 )

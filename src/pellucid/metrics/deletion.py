@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from pellucid.contracts import Map, Maps, Metric, MetricResult, Noise, Reference, ScoreQueries
+from pellucid.contracts import Map, Maps, Metric, MetricResult, Noise, Passes, Reference, ScoreQueries
 from pellucid.masking import fill_of
 from pellucid.metrics._curves import curve_of
 
@@ -44,4 +44,5 @@ METRIC = Metric(
     better="lower",
     caveat="Pictures with holes are unlike any that the network was trained on: a map that makes such pictures quickly "
     "scores well whether it shows what mattered or not.",
+    passes=Passes("steps", more=1),
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from pellucid.contracts import Map, Maps, Metric, MetricResult, Noise, Reference, ScoreQueries
+from pellucid.contracts import Map, Maps, Metric, MetricResult, Noise, Passes, Reference, ScoreQueries
 from pellucid.masking import Fill, fill_of, smoothed
 from pellucid.metrics._curves import curve_of
 
@@ -56,4 +56,5 @@ METRIC = Metric(
     better="higher",
     caveat="On small pictures, or for coarse classes, a blurred picture is recognised as it is, and every map scores "
     "well: look at the controls.",
+    passes=Passes("steps", more=1),
 )

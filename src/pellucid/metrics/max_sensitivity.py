@@ -38,4 +38,5 @@ METRIC = Metric(
     reference=Reference("arXiv:1901.09392", "max-sensitivity"),
     better="lower",
     caveat="A map that never changes is perfectly stable and says nothing: the random and the centre map score 0.",
+    remade="samples",
 )

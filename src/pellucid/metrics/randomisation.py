@@ -77,4 +77,5 @@ METRIC = Metric(
     better="lower",
     caveat="Says that a map depends on the weights, not that it shows what they do: noise that follows them "
     "passes too.",
+    remade="stages",
 )
