@@ -70,8 +70,16 @@ RANK = {part: k for k, row in enumerate(LAYERS) for part in row}
 UPWARDS = {("results.py", "writing"): "the base of all results asks who saves, draws and judges them"}
 
 
+@cache
 def tree(name):
+    """A file's syntax tree, parsed once for all tests; they read it and leave it as it is."""
     return ast.parse((ROOT / name).read_text())
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _trees_are_let_go():
+    yield
+    tree.cache_clear()
 
 
 def part_of(name):
@@ -174,8 +182,12 @@ def undescribed(name):
         if isinstance(node, kinds) and not node.name.startswith("_"):
             members = node.body if isinstance(node, ast.ClassDef) else []
             inner = [m for m in members if isinstance(m, kinds) and not m.name.startswith("_")]
-            inner = [m for m in inner if not inherits(node, m.name, source, protocols_beside(name))]
-            yield from (f"{name}: {each.name}" for each in [node, *inner] if not ast.get_docstring(each))
+            silent = [each for each in [node, *inner] if not ast.get_docstring(each)]
+            yield from (
+                f"{name}: {each.name}"
+                for each in silent
+                if each is node or not inherits(node, each.name, source, protocols_beside(name))
+            )
 
 
 def test_everything_public_is_described():
