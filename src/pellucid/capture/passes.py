@@ -27,6 +27,7 @@ from pellucid.capture.running import (
     conduct,
     feed,
     forward,
+    forward_together,
     frozen,
     gradients,
     hides,
@@ -279,7 +280,7 @@ def _look(
         with rewriting if rewritten else nullcontext():
             given = rewriting.feed(leaf.clone() if from_image else leaf, model)
             _check_company(model, image, given)
-            output = forward(model, given, samples)
+            output = forward_together(model, given, samples)
         reading = _read(output, model, len(given)).first(len(image)) if wish.reading else NotUnderstood()
         if wish.reading:
             placed = reading.placed(samples)

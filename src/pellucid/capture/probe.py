@@ -16,7 +16,17 @@ from torch import Tensor
 from pellucid.capture.incremental import incremental
 from pellucid.capture.layers import footprint, measured
 from pellucid.capture.passes import activations, check_rows, read_grid
-from pellucid.capture.running import Budget, Recorder, conduct, feed, forward, input_type, is_out_of_memory, obey
+from pellucid.capture.running import (
+    Budget,
+    Recorder,
+    conduct,
+    feed,
+    forward,
+    forward_together,
+    input_type,
+    is_out_of_memory,
+    obey,
+)
 from pellucid.capture.together import Read, Together, question_of_change
 from pellucid.contracts import (
     Grid,
@@ -382,7 +392,7 @@ class Probe:
         """What the network says to changed pictures, for all targets."""
         given = feed(self.model, rows)
         with torch.inference_mode():
-            output = forward(self.model, given, samples)
+            output = forward_together(self.model, given, samples)
         return self._read_all(output, samples)
 
     def _question(self, change: Perturbation, *more: Any) -> str | None:

@@ -74,6 +74,7 @@ def run(plan: Plan, batch: Batch, found: RunResult | None = None) -> Iterator[At
                     raise
                 found.refused[job.step.method.id] = str(error)
                 continue
+            found.conduct = conduct(batch.model, batch.image)  # larger batches may have shown more of it
             found.done.append(made)
             yield made
     maker.obey()

@@ -37,6 +37,7 @@ from pellucid.capture.running import (
     close,
     feed,
     forward,
+    forward_together,
     frozen,
     gradients,
     is_out_of_memory,
@@ -151,7 +152,7 @@ class _Pass(Attending):
         """The model's output; its graph begins as late as it can."""
         if not self.first:
             with torch.no_grad():
-                return forward(self.model, feed(self.model, self.image), samples)
+                return forward_together(self.model, feed(self.model, self.image), samples)
         try:
             return self._run(samples)
         except _NoGraph:
@@ -177,7 +178,7 @@ class _Pass(Attending):
             if self.from_image:
                 rows.requires_grad_()
             with self:
-                output = forward(self.model, rows.clone() if self.from_image else rows, samples)
+                output = forward_together(self.model, rows.clone() if self.from_image else rows, samples)
         if len(self.edges) != self.depth:
             raise Refused(
                 f"This network used {len(self.edges)} attention layers for these pictures and {self.depth} for noise: "

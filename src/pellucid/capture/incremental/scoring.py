@@ -16,7 +16,15 @@ from pellucid.capture.incremental.grouping import group, sizes
 from pellucid.capture.incremental.passes import IncrementalPass, PassCache, ordinary
 from pellucid.capture.incremental.spans import Interval, Places
 from pellucid.capture.incremental.value import NotLocal
-from pellucid.capture.running import Budget, feed, forward, goes_last, input_type, is_out_of_memory
+from pellucid.capture.running import (
+    Budget,
+    feed,
+    forward,
+    goes_last,
+    input_type,
+    is_first_of_size,
+    is_out_of_memory,
+)
 from pellucid.contracts import LocalPerturbation, Maps, Model, VariantScores
 from pellucid.errors import PellucidError
 from pellucid.numerics import crops
@@ -114,6 +122,8 @@ class Incremental:
                 raise
         if self.checked < len(_CHECKED):
             self._check(output, which, samples, _CHECKED[self.checked])
+        elif is_first_of_size(self.model, picture, len(numbers)):  # rows may influence each other in larger batches
+            self._check(output, which, samples, _CHECKED[-1])
         score, top = self.read(output, samples)
         return which[:asked], (score[:asked], None if top is None else top[:asked])
 

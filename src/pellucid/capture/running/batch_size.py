@@ -10,6 +10,7 @@ from typing import TypeVar
 
 import torch
 
+from pellucid.capture.running.company import questions_kept
 from pellucid.errors import OutOfMemory
 from pellucid.memory import return_freed_memory
 
@@ -52,7 +53,8 @@ class Budget:
     ) -> Iterator[T]:
         """Run `run(start, stop)` over 0..total in chunks that fit, and yield the results in order.
 
-        The chunks are about equal: a small rest would run on slower kernels.
+        The chunks are about equal: a small rest would run on slower kernels. Rows that turn out to influence each other
+        are run again, one by one.
 
         Raises:
             OutOfMemory: a single row does not fit.
@@ -62,7 +64,11 @@ class Budget:
             left = total - start
             stop = start + -(-left // -(-left // rows))
             try:
-                result = run(start, stop)
+                with questions_kept() as questions:
+                    result = run(start, stop)
+                if any(mixed() for mixed in questions):
+                    rows = self.chunk = 1
+                    continue
             except (RuntimeError, MemoryError) as error:
                 if not is_out_of_memory(error):
                     raise

@@ -8,7 +8,8 @@
   same but for rounding, except in networks that look at strides (`view` fails, `as_strided` reads something else).
 
 Three passes tell all this of almost every network: two different rows, the same rows in other company and in the faster
-order of memory, and one of them alone. Only where these disagree, more passes find out why.
+order of memory, and one of them alone. Only where these disagree, more passes find out why. The first pass of each
+larger size is compared with the answers of two of its rows, since mixing may begin there.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from __future__ import annotations
 import math
 import weakref
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 import torch
@@ -30,11 +31,13 @@ from pellucid.errors import OutOfMemory, Refused, said
 from pellucid.targets import leaves
 
 Run: TypeAlias = Callable[[Tensor], Any]
-_Rows: TypeAlias = "list[list[Tensor | None]]"
+Rows: TypeAlias = "list[list[Tensor | None]]"
 """What each part of a network's output holds for each row; None where a part has no axis for rows."""
 
 _COMPANY = (1, 0, 0, 1, 1)
 """Two rows once more, in company of another size: what moves or ranks rows may leave each of a pair where it is."""
+FEW = len(_COMPANY)
+"""Rows that are tried before anything is built on them."""
 _DRAWS = 8
 """Rows of a pass that shows whether what a network draws matters: it may do so now and then only."""
 _MANY = 8
@@ -98,7 +101,7 @@ def conduct_of(
     Raises:
         Refused: it does not repeat itself, even from the same random state.
     """
-    key = (*image.shape[1:], kind, image.device, plain, *manner, *map(id, walk(module)))
+    key = key_of(module, image, kind, manner, plain=plain)
     known = _known.setdefault(module, {})
     if key not in known:
         if len(known) >= _MANY:
@@ -107,6 +110,20 @@ def conduct_of(
         with torch.no_grad(), drawn_freely(module):
             known[key] = _Trial(module, name, _noise(image, kind), run).conduct(faster=faster)
     return known[key]
+
+
+def key_of(
+    module: nn.Module, image: Tensor, kind: torch.dtype, manner: tuple[Any, ...], *, plain: bool
+) -> tuple[Any, ...]:
+    """What findings about a network hold for."""
+    return (*image.shape[1:], kind, image.device, plain, *manner, *map(id, walk(module)))
+
+
+def now_known_to_mix(module: nn.Module, key: Any, gap: float) -> None:
+    """Remember of a network that was tried that larger batches change a row's answer, by this share."""
+    known = _known.get(module, {})
+    if key in known:
+        known[key] = replace(known[key], mixes=gap)
 
 
 def _noise(image: Tensor, kind: torch.dtype) -> Tensor:
@@ -148,10 +165,10 @@ class _Trial:
         """Of a network that draws: by how much its answers differ; None where they never do, as far as can be seen."""
         several = [0] * _DRAWS if self._tried([0] * _DRAWS, last=False) else [0]
         first, *others = (self._answers(several) for _ in range(3))
-        gap = self._tamed(max(_gap(first, other) for other in others))
+        gap = self._tamed(max(gap_between(first, other) for other in others))
         return Conduct(random=gap) if gap else None
 
-    def _single(self) -> _Rows:
+    def _single(self) -> Rows:
         try:
             return self._answers([0])
         except Exception as error:
@@ -162,19 +179,19 @@ class _Trial:
                 "or another device."
             ) from error
 
-    def _slowly(self, pair: _Rows, single: _Rows, *, faster: bool, said: str = "") -> Conduct:
+    def _slowly(self, pair: Rows, single: Rows, *, faster: bool, said: str = "") -> Conduct:
         """The same, one question after the other, where the first passes disagree."""
-        if (gap := _gap(single, self._answers([0]))) > 0:
+        if (gap := gap_between(single, self._answers([0]))) > 0:
             return Conduct(random=self._tamed(gap))
         last = faster and _agree(single, self._tried([0], last=True))
         if said:
             return Conduct(last=last, single=said)
         company = _COMPANY if self._tried(_COMPANY, last=False) else (1, 0)  # so many may be more than fit into memory
-        if mixes := max(_gap(pair[:1], single), self._mixed(single, company)):
+        if mixes := max(gap_between(pair[:1], single), self._mixed(single, company)):
             return Conduct(last=last, mixes=mixes)
         return Conduct(last=last and _agree(pair, self._tried([0, 1], last=True)))
 
-    def _mixed(self, single: _Rows, company: Sequence[int]) -> float:
+    def _mixed(self, single: Rows, company: Sequence[int]) -> float:
         """By how much the company of other rows changes a row's answer.
 
         The second row is unlike any picture, and a network that makes rounding large may answer it otherwise in a batch
@@ -188,12 +205,16 @@ class _Trial:
             self._answers([1, *[0] * (size - 1)]),
         )
         first = [found[k] for k in range(size) if company[k] == 0]
-        return max(_gap(first, single * len(first)), _gap(between[:1], wild[:1]), _gap(between[1:], calm[1:]))
+        return max(
+            gap_between(first, single * len(first)),
+            gap_between(between[:1], wild[:1]),
+            gap_between(between[1:], calm[1:]),
+        )
 
     def _tamed(self, gap: float) -> float:
         """The gap, if passes from one random state agree."""
         drawn_anew.add(self.module)
-        again = _gap(self._answers([0]), self._answers([0]))
+        again = gap_between(self._answers([0]), self._answers([0]))
         if again == 0:
             return gap
         gap = max(gap, again)
@@ -204,12 +225,12 @@ class _Trial:
             "generator of its own? Its maps would be accidents."
         )
 
-    def _answers(self, numbers: Sequence[int], *, last: bool = False) -> _Rows:
+    def _answers(self, numbers: Sequence[int], *, last: bool = False) -> Rows:
         order = torch.channels_last if last else torch.contiguous_format
         rows = self.rows[list(numbers)].to(memory_format=order, copy=True)
-        return _by_row(self.run(rows), len(rows))
+        return by_row(self.run(rows), len(rows))
 
-    def _tried(self, numbers: Sequence[int], *, last: bool) -> _Rows:
+    def _tried(self, numbers: Sequence[int], *, last: bool) -> Rows:
         """The answers; none where the network does not take the rows so."""
         try:
             return self._answers(numbers, last=last)
@@ -217,7 +238,8 @@ class _Trial:
             return []
 
 
-def _by_row(output: Any, count: int) -> _Rows:
+def by_row(output: Any, count: int) -> Rows:
+    """An output taken apart into rows."""
     parts = list(leaves(output))
     return [[_row(part, k, count) for part in parts] for k in range(count)]
 
@@ -233,20 +255,20 @@ def _has_values(part: Tensor) -> bool:
     return part.layout == torch.strided and not part.is_meta
 
 
-def _pairs(rows: _Rows, others: _Rows) -> Iterator[tuple[Tensor, Tensor]]:
+def _pairs(rows: Rows, others: Rows) -> Iterator[tuple[Tensor, Tensor]]:
     """What can be compared: detectors that list what they see of each picture have other parts for two."""
     for row, other in zip(rows, others, strict=True):
         if len(row) == len(other):
             yield from ((a, b) for a, b in zip(row, other, strict=True) if a is not None and b is not None)
 
 
-def _agree(rows: _Rows, others: _Rows) -> bool:
+def _agree(rows: Rows, others: Rows) -> bool:
     """Whether there are finite answers, the same twice."""
     pairs = list(_pairs(rows, others)) if len(rows) == len(others) else []
     return bool(pairs) and all(close(a, b) for a, b in pairs)
 
 
-def _gap(rows: _Rows, others: _Rows) -> float:
+def gap_between(rows: Rows, others: Rows) -> float:
     """The largest difference beyond rounding, as a share of the largest value there is; 0 where there is none."""
     return max((_apart(a, b) for a, b in _pairs(rows, others)), default=0.0)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import re
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from typing import Any
@@ -13,9 +13,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from pellucid.capture.running.batching import Conduct, conduct_of
+from pellucid.capture.running.batching import FEW, Conduct, by_row, conduct_of
 from pellucid.capture.running.checkpoints import PlainCheckpoints
+from pellucid.capture.running.company import kept
 from pellucid.capture.running.interrupts import obey
+from pellucid.capture.running.larger_batches import LargerBatches
 from pellucid.capture.running.random_state import Drawing
 from pellucid.capture.running.randomness import begin_drawing
 from pellucid.contracts import Model, NetworkNotSaved
@@ -104,6 +106,50 @@ def forward(model: Model, given: Tensor, samples: Tensor) -> Any:
             f"{model.name} cannot be called with pictures{more}: {error}. What goes along with a picture is given to "
             "explain() as inputs=..., and pellucid.wrap(module, call=...) says how a network is run."
         ) from error
+
+
+def forward_together(model: Model, given: Tensor, samples: Tensor) -> Any:
+    """As `forward`, for rows that must not influence each other: the first pass of each size is watched.
+
+    Where they did, whoever runs chunks of rows takes them one by one; see `LargerBatches`.
+    """
+    questions = kept() if len(given) > FEW and model.canvas is None else None
+    if questions is None or isinstance(model.module, NetworkNotSaved):
+        return forward(model, given, samples)
+    watch = LargerBatches(model.module, given, manner(model), plain=given.device.type != "cpu")
+    if not watch.new:
+        return forward(model, given, samples)
+    rows = given.detach()[[0, -1]]  # a copy: the network may write into what it is given
+    output = forward(model, given, samples)
+    ends = [
+        [None if part is None else part.detach().clone() for part in row] for row in _ends(output, model, len(given))
+    ]
+    which = samples[[0, -1]]
+
+    def run(numbers: Sequence[int]) -> Any:
+        some = rows[list(numbers)].to(input_type(model, rows))  # after a pass in float64 it is the network's own again
+        return picked(forward(model, some, which[list(numbers)]), model)
+
+    questions.append(lambda: watch.mixes(ends, run))
+    return output
+
+
+def is_first_of_size(model: Model, picture: Tensor, count: int) -> bool:
+    """Whether so many variants of a picture `[1, channel, row, column]` are scored box by box for the first time."""
+    if count <= FEW:
+        return False
+    watch = LargerBatches(
+        model.module, picture, (*manner(model), "boxes"), plain=picture.device.type != "cpu", count=count
+    )
+    first = watch.new
+    watch.note()
+    return first
+
+
+def _ends(output: Any, model: Model, count: int) -> list[list[Tensor | None]]:
+    """What the first and the last row got."""
+    rows = by_row(picked(output, model), count)
+    return [rows[0], rows[-1]]
 
 
 def outputs(model: Model, image: Tensor) -> Any:
