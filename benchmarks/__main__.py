@@ -26,6 +26,7 @@ from benchmarks import (  # noqa: E402
     peers,
     records,
     several_targets,
+    volumes,
 )
 from benchmarks.measure import (  # noqa: E402
     Row,
@@ -188,6 +189,7 @@ PARTS = [
     *calls.PARTS, cam_family, panel, gradients, relevance, *hiding.PARTS, rise, ablation, *many_passes.PARTS,
     cold_start, memory,
     *several_targets.PARTS, *localisation.PARTS, *box_sizes.PARTS, *dreams.PARTS, *judging.PARTS,
+    *volumes.PARTS,
 ]  # fmt: skip
 
 

@@ -9,6 +9,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from pellucid.contracts import LocalPerturbation
+
 
 def grad_cam(net: nn.Module, site: str, image: Tensor) -> Callable[[], object]:
     from pytorch_grad_cam import GradCAM
@@ -110,6 +112,30 @@ def zennit_epsilon_plus(net: nn.Module, image: Tensor, *, resnet: bool) -> Calla
             return attributor(image.clone(), start)
 
     return run
+
+
+def plain_windows(net: nn.Module, image: Tensor, change: LocalPerturbation, target: int, batch: int) -> Tensor:
+    """The scores of one input with each window changed, by whole passes over batches."""
+    found, numbers = [], torch.arange(len(change.boxes), device=image.device)
+    with torch.inference_mode():
+        for part in numbers.split(batch):
+            rows = image.repeat(len(part), *[1] * (image.ndim - 1))
+            found.append(net(change(rows, torch.zeros_like(part), part))[:, target])
+    return torch.cat(found)
+
+
+def has_monai() -> bool:
+    from importlib.util import find_spec
+
+    return find_spec("monai") is not None
+
+
+def monai_occlusion(net: nn.Module, image: Tensor, side: int, batch: int) -> Callable[[], object]:
+    """Windows that do not overlap, filled with 0."""
+    from monai.visualize import OcclusionSensitivity
+
+    method = OcclusionSensitivity(net, side, batch, verbose=False, mode=0.0, overlap=0.0, activate=False)
+    return lambda: method(image)
 
 
 def plain_rise(net: nn.Module, image: Tensor, masks: Tensor, batch: int) -> Callable[[], object]:

@@ -2,10 +2,12 @@
 
 from itertools import product
 
+import pytest
 import torch
 from hypothesis import HealthCheck, Phase, assume, given, settings
 from hypothesis import strategies as st
 from torch import nn
+from torch.nn import functional as F
 
 import pellucid
 from pellucid.capture.incremental import scoring
@@ -192,7 +194,7 @@ def networks(draw, axes):
 
 
 @settings(
-    max_examples=40,
+    max_examples=30,
     deadline=None,
     derandomize=True,
     phases=[Phase.generate],
@@ -210,3 +212,65 @@ def test_random_networks_in_one_and_three_axes(data, axes, seed):
     except RuntimeError:  # a window larger than the map
         assume(False)
     check(net, image, local(boxes_of(sizes, data.draw(st.integers(1, 4)), data.draw(st.integers(3, 5)))))
+
+
+# Networks with habits
+
+
+class Causal(nn.Module):
+    """Dilated convolutions that see the past only, by cutting off what they see of the future."""
+
+    def __init__(self):
+        super().__init__()
+        self.body = nn.ModuleList(nn.Conv1d(2, 2, 2, padding=d, dilation=d) for d in (1, 2, 4))
+
+    def forward(self, x):
+        for conv, d in zip(self.body, (1, 2, 4), strict=True):
+            x = x + conv(x)[..., :-d].tanh()
+        return x.mean(-1)
+
+
+class Factorised(nn.Module):
+    """Convolutions in space, then in time, down and up again, with a skip between."""
+
+    def __init__(self):
+        super().__init__()
+        self.down = nn.Sequential(nn.Conv3d(2, 4, (1, 3, 3), (1, 2, 2), (0, 1, 1)), nn.BatchNorm3d(4), nn.ReLU(True))
+        self.time = nn.Conv3d(4, 4, (3, 1, 1), padding=(1, 0, 0))
+        self.up = nn.ConvTranspose3d(4, 2, (1, 2, 2), (1, 2, 2))
+
+    def forward(self, x):
+        return torch.cat([self.up(self.time(self.down(x))), x], 1).mean((2, 3, 4))
+
+
+class TakesSignalsForPictures(nn.Module):
+    """Pools over channels and time, as torch takes three axes without a batch."""
+
+    def forward(self, x):
+        return F.max_pool2d(torch.tanh(x), 2).mean(-1)
+
+
+class WritesIntoPlaces(nn.Module):
+    """Rectifies a part of an earlier value in place, and uses that."""
+
+    def forward(self, x):
+        y = torch.tanh(x)
+        y[..., 1:].relu_()
+        return y.mean(-1)
+
+
+@pytest.mark.parametrize(("make", "sizes", "most"), [(Causal, (60,), 0.3), (Factorised, (4, 12, 12), 0.3)])
+def test_only_what_a_change_reaches_is_computed(make, sizes, most):
+    torch.manual_seed(0)
+    net = make().double().eval()
+    image = torch.randn(1, 2, *sizes, dtype=torch.float64)
+    assert check(net, image, local(boxes_of(sizes, 2, 4))) < most
+
+
+def test_functions_for_other_axes_are_not_mistaken():
+    check(TakesSignalsForPictures(), torch.randn(2, 4, 9, dtype=torch.float64), local(boxes_of((9,), 2, 3)))
+
+
+def test_writing_into_places_of_another_value_is_not_followed():
+    image = torch.randn(1, 2, 9, dtype=torch.float64)
+    assert box_by_box(WritesIntoPlaces(), image, local(boxes_of((9,), 2, 3)))[0] is None

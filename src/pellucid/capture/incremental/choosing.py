@@ -53,11 +53,13 @@ def _places(run: IncrementalPass, x: IncrementalTensor, wanted: Wanted) -> Any:
     if not all(ranges):
         return NotImplemented
     sides = tuple((-r.start, r[-1] + 1 - length) for r, length in zip(ranges, x.shape[2:], strict=True))
-    return cropped(run, x, sides, [r.step for r in ranges])
+    x.aliased, result = True, cropped(run, x, sides, [r.step for r in ranges])
+    result.part = True
+    return result
 
 
 def cropped(run: IncrementalPass, x: IncrementalTensor, sides: Sides, steps: Sequence[int]) -> IncrementalTensor:
-    """Every so-manieth place of maps of which some are cut off.
+    """Every so-manieth place of maps of which some are cut off, in memory of its own.
 
     Args:
         run: the pass.
@@ -70,7 +72,4 @@ def cropped(run: IncrementalPass, x: IncrementalTensor, sides: Sides, steps: Seq
         chosen: tuple[Any, ...] = (..., *(slice(None, None, step) for step in steps))
         return padded(maps, around)[chosen]
 
-    x.aliased = True
-    result = slide(run, x, kernel, slides(x, [1] * len(steps), steps, sides), sides, 0.0, 0.0)
-    result.aliased = True
-    return result
+    return slide(run, x, kernel, slides(x, [1] * len(steps), steps, sides), sides, 0.0, 0.0)

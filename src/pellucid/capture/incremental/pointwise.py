@@ -29,7 +29,7 @@ def _out_of_place(func: Callable[..., Any]) -> Callable[..., Any]:
 
 def assign(value: IncrementalTensor, result: IncrementalTensor) -> IncrementalTensor:
     """Let a value become what an operation wrote into it."""
-    if value.aliased or value.shape != result.shape or value.dtype != result.dtype:
+    if value.aliased or value.part or value.shape != result.shape or value.dtype != result.dtype:
         raise NotLocal("a value that shares its memory, or whose shape or type does not fit, is written to")
     value.set(result.still, result.held, result.axes, result.spans, result.step)
     return value
@@ -48,7 +48,7 @@ def activation(run: IncrementalPass, func: Callable[..., Any], args: tuple[Any, 
     if kwargs.get("out") is not None or _draws(func, args, kwargs):
         return NotImplemented
     in_place = writes(func.__name__, named)
-    if in_place and x.aliased:
+    if in_place and (x.aliased or x.part):
         raise NotLocal("a value that shares its memory is written to")
     if isinstance(x.held, Deferred) and x.held.kernel.after is None and not (rest and isinstance(rest[0], Tensor)):
         calm = {k: v for k, v in named.items() if k != "inplace"}

@@ -20,6 +20,7 @@ from pellucid.capture.incremental.windows import each_axis, on_maps, slide, slid
 from pellucid.capture.operators import called, op
 
 _MAX = (F.max_pool1d, F.max_pool2d, F.max_pool3d)
+_MEAN = (F.avg_pool1d, F.avg_pool2d, F.avg_pool3d)
 
 
 def _axes_of(func: Callable[..., Any]) -> int | None:
@@ -146,7 +147,7 @@ def adaptive_pooling(
     each, shape = [*given] * (len(x.axes) if len(given) == 1 else 1), tuple(x.shape[2:])
     wanted = tuple(length if w is None else int(w) for w, length in zip(each, shape, strict=True))
     if wanted == shape:
-        return run.pointwise(x, x.patch, lambda still: still, aliased=True)
+        return run.pointwise(x, x.patch.clone(memory_format=torch.preserve_format), lambda still: still)
     if set(wanted) == {1}:
         return NotImplemented if largest else averaging(run, Tensor.mean, (x, x.axes, True), {})
     if any(length % w for length, w in zip(shape, wanted, strict=True)):
@@ -158,15 +159,15 @@ def adaptive_pooling(
 
 @rule(op.LP_POOL)
 def power_pooling(
-    run: IncrementalPass,
+    run: IncrementalPass,  # noqa: ARG001
     func: Callable[..., Any],
     args: tuple[Any, ...],
     kwargs: Mapping[str, Any],
 ) -> Any:
-    """The root of a sum of powers under a window, in the steps in which torch computes it."""
+    """The root of a sum of powers under a window, in the steps in which torch computes it, each by its own rule."""
     x, power, size, stride, ceil = op.LP_POOL.bind(args, kwargs).values()
     if not on_maps(x, _axes_of(func)):
         return NotImplemented
-    size = each_axis(size, len(x.axes))
-    mean = mean_pooling(run, func, (x.pow(power), size, stride, 0, ceil), {})
+    size, pool = each_axis(size, len(x.axes)), _MEAN[len(x.axes) - 1]
+    mean = pool(x.pow(power), size, _steps(stride, size), 0, ceil)
     return (torch.sign(mean) * F.relu(torch.abs(mean))).mul(math.prod(size)).pow(1.0 / power)

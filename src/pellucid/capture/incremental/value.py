@@ -116,6 +116,7 @@ class IncrementalTensor(Tensor):
         spans: where the boxes lie along each of them.
         step: number of the entry in the pass's log that says how the boxes came about.
         aliased: True if another value shares memory with this one, so that writing into it cannot be followed.
+        part: True if this is a copy of places of another value, where the network sees the same memory: likewise.
     """
 
     run: RunsOperations
@@ -125,6 +126,7 @@ class IncrementalTensor(Tensor):
     spans: Spans
     step: int
     aliased: bool
+    part: bool
 
     @staticmethod
     def __new__(  # noqa: D102
@@ -142,7 +144,7 @@ class IncrementalTensor(Tensor):
         for axis, span in zip(axes, spans, strict=True):
             shape[axis] = span.length
         value: IncrementalTensor = Tensor._make_wrapper_subclass(cls, shape, dtype=patch.dtype, device=patch.device)
-        value.run, value.aliased = run, aliased
+        value.run, value.aliased, value.part = run, aliased, False
         value.set(still, patch, axes, spans, step)
         return value
 
