@@ -51,7 +51,10 @@ def all_targets(reading: Interpretation, model: Model) -> tuple[Target, ...]:
         BadOption: it gives something else, or more of them than anybody looks at.
     """
     if not isinstance(reading, ClassScores):
-        raise BadOption(f"'{ALL}' stands for the scores of all classes, and {model.name} gives something else.")
+        raise BadOption(
+            f"'{ALL}' stands for the scores of all classes, and {model.name} gives something else. Name a class, or "
+            f"ask for top1 to top{_MOST}."
+        )
     count = reading.scores.shape[1]
     if count > _MOST_OF_ALL:
         raise BadOption(

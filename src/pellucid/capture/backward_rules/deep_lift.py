@@ -155,6 +155,19 @@ def _elementwise(call: Call) -> Tensor | None:
     return result
 
 
+def _chosen(call: Call) -> Tensor | None:
+    """A choice by a mask between a value and 0 that gives max(x, 0) for every picture and reference: a rectifier."""
+    func, args, kwargs = call
+    live = [value for value in (*args, *kwargs.values()) if depends(value)]
+    if len(live) != 1 or not in_pairs(live[0]) or func.__name__.endswith("_"):
+        return None
+    (x,) = live
+    with torch.no_grad():
+        result = func(*args, **kwargs)
+        same = isinstance(result, Tensor) and result.shape == x.shape and torch.equal(result, x.clamp(min=0))
+    return DifferenceStep.apply(x, (torch.relu, (x,), {})) if same else None  # type: ignore[no-any-return]
+
+
 def _norm(call: Call) -> Tensor | None:
     norm = sample_norm(call)
     if norm is None:
@@ -225,6 +238,7 @@ _FACTORS = FACTORS | MATRIX_PRODUCTS
 RULES: dict[Operator, Callable[[Call], Any]] = {
     **dict.fromkeys(frozenset(of("elementwise")) - STEPPED - {op.NAN_TO_NUM}, _elementwise),
     op.POW: _elementwise,
+    **dict.fromkeys((op.WHERE, op.MASKED_FILL), _chosen),
     **dict.fromkeys((op.MAX, op.AMAX, op.MIN, op.AMIN), _largest),
     **dict.fromkeys((op.MAX_POOL, op.ADAPTIVE_MAX_POOL), _max_pool),
     **dict.fromkeys((op.SOFTMAX, op.LOG_SOFTMAX), SoftmaxStep.run),

@@ -88,9 +88,10 @@ def _log_sum_exp(call: Call) -> Tensor | None:
 
 
 def _larger(call: Call) -> Tensor | None:
-    if len(call[1]) != 2 or call[2] or not all(isinstance(value, Tensor) for value in call[1]):
+    operands = (*call[1], *call[2].values())
+    if len(operands) != 2 or not all(isinstance(value, Tensor) for value in operands):
         return None  # max along an axis
-    a, b = call[1]
+    a, b = operands
     both = torch.stack([a + torch.zeros_like(b), b + torch.zeros_like(a)], -1)
     return both.amin(-1) if called(call[0]) in _SMALLER else both.amax(-1)
 

@@ -60,6 +60,7 @@ from pellucid.capture.operators import (
     Product,
     attend,
     attention_weights,
+    bind,
     called,
     constant_batch_norm,
     declined,
@@ -304,6 +305,14 @@ class Relevance(Rewriting):
             weights = attention_weights(*args, **kwargs)
         return self._attend(held(weights, value, attend, side=0, kind="attention"), call)
 
+    def _larger(self, call: Call) -> Tensor | None:
+        """fmax(x, 0), whichever of both is the zero: a rectifier."""
+        a, b = bind(*call[1:], ("input", None), ("other", None))
+        for x, floor in ((a, b), (b, a)):
+            if depends(x) and isinstance(floor, Tensor) and as_rectifier(torch.clamp_min, (x, floor), {}):
+                return PassStep.run(x, 1, call, "rectifier")
+        return None
+
     def _activation(self, call: Call) -> Tensor | None:
         func, args, kwargs = call
         found = as_rectifier(func, args, kwargs)
@@ -391,6 +400,7 @@ RULES: dict[Operator, Callable[[Relevance, Call], Any]] = {
     **dict.fromkeys(ADDING, Relevance._sum),
     **dict.fromkeys(FACTORS, Relevance._factor),
     **dict.fromkeys((*ACTIVATIONS, op.CLAMP, op.CLAMP_MIN), Relevance._activation),
+    op.FMAX: Relevance._larger,
 }
 DECLINED: dict[Operator, str] = {
     **declined("no rule hands out shares of a function of this kind", *of(kinds=("activations", "arithmetic"))),

@@ -82,6 +82,10 @@ DECLINED = {operator: reason for operator, reason in DECLINED.items() if operato
 
 
 def _ceiling(low: Any, high: Any, x: Tensor) -> float | None:
+    """The upper bound as a number, which a constant tensor is where all its values are the same."""
+    if isinstance(high, Tensor):
+        fits = torch.broadcast_shapes(high.shape, x.shape) == x.shape  # type: ignore[no-untyped-call]
+        high = float(high.min()) if fits and high.numel() and not depends(high) and high.min() == high.max() else high
     numbers = high is None or isinstance(high, (int, float))
     return None if not numbers or not _is_floor(low, x) else math.inf if high is None else float(high)
 
@@ -246,7 +250,7 @@ def as_rectifier(
         named = operator.bind(args, kwargs, func)
     except TypeError:  # unexpected arguments: not a call that we know
         return None
-    if exact and isinstance(named.get("min"), Tensor):
+    if exact and any(isinstance(named.get(end), Tensor) for end in ("min", "max")):
         return None
     ceiling = None if "out" in named else rule(named)
     if ceiling is None:
