@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pellucid.contracts import Attribution, Choice, Model, Picture, Prediction
-from pellucid.errors import UnknownName
+from pellucid.contracts import Attribution, Axis, Choice, Model, Picture, Prediction
+from pellucid.errors import Refused, UnknownName
 from pellucid.results import Result
 
 if TYPE_CHECKING:
@@ -79,6 +79,21 @@ class Explanation(Result):
     def __len__(self) -> int:
         return len(self.attributions)
 
+    @property
+    def axes(self) -> tuple[Axis, ...]:
+        """What lies along the axes of every map, such as (row 224, column 224) or (time 500,); none without maps."""
+        return self.attributions[0].axes if self.attributions else ()
+
+    @property
+    def undrawable(self) -> str:
+        """Why its maps cannot be drawn, a sentence; "" where they are pictures."""
+        if len(self.axes) in (0, 2):
+            return ""
+        return (
+            f"Only maps over rows and columns are drawn, and these lie along {', '.join(map(str, self.axes))}. Take "
+            "their numbers: explanation[method].values, or save(folder), which writes maps.npz."
+        )
+
     def picture(self, method: str, index: int = 0) -> Image:
         """A method's map over the original picture, at the picture's own size, as a PIL image.
 
@@ -90,10 +105,13 @@ class Explanation(Result):
 
         Raises:
             UnknownName: the method was not run, or there are not so many pictures.
+            Refused: the maps lie along other axes than rows and columns.
         """
         from pellucid.pictures import heat, overlay
 
         maps = self[method].values
+        if self.undrawable:
+            raise Refused(self.undrawable)
         if not -len(maps) <= index < len(maps):
             raise UnknownName(f"There is no picture {index}: {len(maps)} pictures were explained.")
         return overlay(self.pictures[index], maps[index]) if self.pictures else heat(maps[index])
@@ -102,6 +120,7 @@ class Explanation(Result):
         """Write the pictures, maps, manifest and report of every picture under `folder`; returns it.
 
         Each picture gets a folder in it, named after it, also a single one: the layout of `pellucid explain --out`.
+        Of maps along other axes than rows and columns the numbers and the manifest are written, and nothing is drawn.
         A folder that could not be written completely is removed again.
 
         Raises:
@@ -111,10 +130,18 @@ class Explanation(Result):
         return found
 
     def report(self, path: str | Path) -> Path:
-        """Write one self-contained HTML file that opens from disk without a network; returns its path."""
+        """Write one self-contained HTML file that opens from disk without a network; returns its path.
+
+        Raises:
+            Refused: the maps lie along other axes than rows and columns.
+        """
+        if self.undrawable:
+            raise Refused(self.undrawable)
         found: Path = self._do("write_report", Path(path))
         return found
 
-    def _repr_html_(self) -> str:
+    def _repr_html_(self) -> str | None:
+        if self.undrawable:
+            return None  # notebooks then show the text
         found: str = self._do("notebook_frame")
         return found

@@ -36,7 +36,7 @@ class Attentions:
     Attributes:
         layers: one tensor for each attention layer, from the first to the last: `[batch, query, key]`, heads joined, or
             `[batch, key]`, queries joined too. Tokens are in the same order in all of them.
-        places: `[row, column]`, the number of the token that stands for each cell of the picture; all other tokens
+        places: `[*axes]`, the number of the token that stands for each cell of the picture; all other tokens
             (class, distillation, registers) stand for no place.
         read: `[batch, token]`, 1 for the tokens behind the last layer that the score depends on, else 0; None where
             the summary does not need it.

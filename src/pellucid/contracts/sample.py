@@ -30,7 +30,7 @@ class Picture:
     name: str
     image: Image
     tensor: Tensor
-    box: Box
+    box: tuple[float, float, float, float]
     notes: tuple[str, ...] = ()
 
     @property

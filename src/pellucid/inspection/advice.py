@@ -28,7 +28,7 @@ class Layer:
         kind: class name of the module.
         shape: of its output for one sample, in the layer's own layout.
         grid: how to read it.
-        stride: input pixels per cell, vertically and horizontally.
+        stride: input pixels per cell along each axis: vertically and horizontally.
         field: what a position can depend on; None if nothing of the picture reaches the layer, or if the network goes
             another way on noise.
         influences: True if the top score's gradient reaches the grid at all.
@@ -41,7 +41,7 @@ class Layer:
     kind: str
     shape: tuple[int, ...]
     grid: Grid
-    stride: tuple[float, float]
+    stride: tuple[float, ...]
     field: ReceptiveField | None
     influences: bool
     aliases: tuple[str, ...]

@@ -224,7 +224,7 @@ def _located(
     found, trouble = _segments(seen, rule, objects, picture.image if picture else None)
     return Located(
         name=picture.name if picture else f"sample {index + 1}",
-        size=seen.frame.picture,
+        size=_picture(seen.frame),
         seen=seen.frame.box,
         image=picture.image if picture else None,
         target=attribution.target[index],
@@ -237,6 +237,12 @@ def _located(
     )
 
 
+def _picture(frame: Frame) -> tuple[int, int]:
+    """Rows and columns of the picture."""
+    rows, columns = frame.picture
+    return rows, columns
+
+
 def _segments(seen: _Seen, rule: MaskRule, objects: int, image: Image.Image | None) -> tuple[tuple[Segment, ...], str]:
     """What a map points at, and why that is nothing."""
     values, frame = seen.values, seen.frame
@@ -246,7 +252,7 @@ def _segments(seen: _Seen, rule: MaskRule, objects: int, image: Image.Image | No
     strength = values / values.max()  # evidence may be smaller than float32 holds, in which maps are resized
     shown = stretch(strength, frame.box, pixels).astype(np.float64)
     colours = np.asarray(image.convert("RGB"))[top:bottom, left:right] if image else None
-    found = segments(rule.mask(shown, colours), shown, (left, top), frame.picture, objects)
+    found = segments(rule.mask(shown, colours), shown, (left, top), _picture(frame), objects)
     return found, "" if found else "Nothing found: the cut leaves no foreground."
 
 

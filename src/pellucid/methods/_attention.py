@@ -28,5 +28,5 @@ def read_shares(attentions: Attentions) -> Tensor:
 
 
 def as_map(tokens: Tensor, attentions: Attentions) -> Map:
-    """The tokens `[batch, token]` that stand for a place, at their places `[batch, row, column]`."""
+    """The tokens `[batch, token]` that stand for a place, at their places `[batch, *axes]`."""
     return tokens[:, attentions.places]

@@ -43,7 +43,7 @@ def attention_rollout(
     for weights in reversed(attentions.layers):
         row = product(row, _with_skip(_without_smallest(weights, discard)))
     shares = as_map(row[:, 0], attentions)
-    elsewhere = row.sum((1, 2)) - shares.sum((1, 2))
+    elsewhere = row.sum((1, 2)) - shares.sum(tuple(range(1, shares.ndim)))
     return Evidence(shares, extras={"elsewhere": elsewhere}, notes=attentions.notes)
 
 

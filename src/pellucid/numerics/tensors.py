@@ -60,7 +60,7 @@ def along_axes(maps: Tensor, matrices: Sequence[Tensor]) -> Tensor:
     return rows.reshape(*rows.shape[:first], *maps.shape[first:-1], rows.shape[-1])
 
 
-def onto_picture(maps: Tensor, size: tuple[int, int], canvas: Canvas) -> Tensor:
+def onto_picture(maps: Tensor, size: tuple[int, ...], canvas: Canvas) -> Tensor:
     """Maps of a layer, resized as in `resize`, where they lie on a picture of so many rows and columns.
 
     Args:
@@ -116,7 +116,7 @@ def product(first: Tensor, second: Tensor) -> Tensor:
         return first @ second
 
 
-def rescaled_map(part: Maps, size: tuple[int, int], canvas: Canvas | None = None) -> Map:
+def rescaled_map(part: Maps, size: tuple[int, ...], canvas: Canvas | None = None) -> Map:
     """|part| stretched to 0..1 for each sample, summed over channels and resized: how FullGrad draws its parts."""
     extent = part.abs()
     flat = extent.flatten(1)

@@ -7,18 +7,18 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
+from pellucid.contracts import Box
+
 Window = tuple[int, int, int, int]
 
 
-def window(box: tuple[float, float, float, float]) -> Window:
+def window(box: Box) -> Window:
     """The pixels whose centres lie in a box: left, top, right, bottom; the last two are exclusive."""
     left, top, right, bottom = (math.ceil(edge - 0.5) for edge in box)
     return left, top, max(right, left + 1), max(bottom, top + 1)
 
 
-def stretch(
-    values: NDArray[np.float64] | NDArray[np.bool_], box: tuple[float, float, float, float], pixels: Window
-) -> NDArray[np.float32]:
+def stretch(values: NDArray[np.float64] | NDArray[np.bool_], box: Box, pixels: Window) -> NDArray[np.float32]:
     """Resize a map that covers `box` and read it off at the centres of pixels.
 
     Bilinear with half-pixel centres; where the map has more cells than the box has pixels, cells are averaged

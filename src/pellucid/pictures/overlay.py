@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 from torch import Tensor
 
-from pellucid.contracts import Picture
+from pellucid.contracts import Box, Picture
 from pellucid.errors import BadOption
 from pellucid.pictures import colour
 from pellucid.pictures.colour import ColourScale
@@ -139,7 +139,7 @@ def _grainy(placed: NDArray[np.float64], picture: Picture) -> bool:
     return bool(spread > 0 and steps / spread > _GRAIN)
 
 
-def _index(values: Tensor, scale: ColourScale, box: tuple[float, float, float, float], pixels: Window) -> Image.Image:
+def _index(values: Tensor, scale: ColourScale, box: Box, pixels: Window) -> Image.Image:
     """Grey image of colour numbers: 0 to 255, or 128 for zero and 1 to 255 for signed maps."""
     placed = stretch(_placed(values, scale), box, pixels)
     numbers = 128 + 127 * placed if scale.signed else 255 * placed
@@ -170,7 +170,7 @@ def _grey(image: Image.Image, brightness: float) -> Image.Image:
     return image.convert("L").point([round(brightness * level) for level in range(256)]).convert("RGB")
 
 
-def _mark_invalid(drawn: Image.Image, values: Tensor, box: tuple[float, float, float, float], pixels: Window) -> None:
+def _mark_invalid(drawn: Image.Image, values: Tensor, box: Box, pixels: Window) -> None:
     bad = ~np.isfinite(colour.as_array(values))
     if not bad.any():
         return

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from pellucid.contracts import Box, Preprocess
+from pellucid.contracts import Preprocess
 from pellucid.errors import BadOption, PellucidError, said
 
 _SIZES = ((260, 300), (360, 240))
@@ -109,7 +109,7 @@ def _level(transform: Callable[..., Any], level: int) -> Tensor:
     return made[:, made.shape[1] // 2, made.shape[2] // 2].double()
 
 
-def part_shown(preprocess: Preprocess, size: tuple[int, int]) -> Box | None:
+def part_shown(preprocess: Preprocess, size: tuple[int, int]) -> tuple[float, float, float, float] | None:
     """Which part of a picture of so many pixels, width and height, the function shows: in pixels, to about a tenth.
 
     None where it is no rectangle of the picture, upright and whole: turned, mirrored, framed or warped pictures.
@@ -131,7 +131,7 @@ class _Same:
 
 
 @lru_cache(maxsize=64)
-def _part_shown(key: _Same, size: tuple[int, int]) -> Box | None:
+def _part_shown(key: _Same, size: tuple[int, int]) -> tuple[float, float, float, float] | None:
     width, height = size
     across = _line(_seen(key.preprocess, size, 1), width)
     down = _line(_seen(key.preprocess, size, 0).T, height)

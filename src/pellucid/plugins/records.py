@@ -72,7 +72,7 @@ def with_checked_result(record: Record) -> Record:
     @functools.wraps(function)
     def checked(**given: Any) -> Any:
         result = function(**given)
-        trouble = expected(result, _batch_of(given))
+        trouble = expected(result, _batch_of(given), _axes_of(given))
         if trouble:
             raise Unexpected(f"The {record.kind} {record.id!r} returned {trouble}. Its author must mend it.")
         return result
@@ -85,18 +85,25 @@ def _batch_of(given: Mapping[str, Any]) -> int | None:
     return next((len(given[name]) for name in _ROWS if isinstance(given.get(name), Tensor)), None)
 
 
+def _axes_of(given: Mapping[str, Any]) -> int:
+    """How many axes the inputs have, batch and channel included, as far as a function was told; those of pictures."""
+    return next((given[name].ndim for name in _MAPS if isinstance(given.get(name), Tensor)), 4)
+
+
+_MAPS = ("image", "activation", "image_gradient", "relevance", "gradient", "curvature")
 _ROWS = ("values", "image", "activation", "image_gradient", "relevance", "gradient", "curvature", "score")
 
 
-def _maps(result: Any, batch: int | None) -> str:
+def _maps(result: Any, batch: int | None, axes: int) -> str:
     """What is wrong with what a method returned; "" if nothing is."""
     found = result if isinstance(result, Evidence) else Evidence(result)
-    return _wrong(found.raw, (3, 4), batch, "a map [batch, row, column] or [batch, channel, row, column]") or (
-        "" if found.values is None else _wrong(found.values, (3,), batch, "values [batch, row, column]")
+    places = "row, column" if axes == 4 else "*axes"
+    return _wrong(found.raw, (axes - 1, axes), batch, f"a map [batch, {places}] or [batch, channel, {places}]") or (
+        "" if found.values is None else _wrong(found.values, (axes - 1,), batch, f"values [batch, {places}]")
     )
 
 
-def _numbers(result: Any, batch: int | None) -> str:
+def _numbers(result: Any, batch: int | None, axes: int) -> str:  # noqa: ARG001
     """What is wrong with what a metric returned; "" if nothing is."""
     values = result.values if isinstance(result, MetricResult) else result
     return _wrong(values, (1,), batch, "one number for each map, [batch]")

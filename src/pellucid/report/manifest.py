@@ -28,8 +28,12 @@ def manifest(subject: PictureView, *, created: str, command: str = "", beside: S
         "seed": explanation.seed,
         "seconds": explanation.seconds,
         "methods": [_method(finding) for finding in subject.findings],
-        "files": ["manifest.json", "maps.npz", "report.html", *(f"{f.key}.png" for f in subject.findings), *beside],
+        "files": ["manifest.json", "maps.npz", *(() if explanation.undrawable else _drawn(subject)), *beside],
     }
+
+
+def _drawn(subject: PictureView) -> list[str]:
+    return ["report.html", *(f"{f.key}.png" for f in subject.findings)]
 
 
 def _picture(subject: PictureView) -> dict[str, Any]:

@@ -35,8 +35,9 @@ def save(explanation: Explanation, folder: Path, *, command: str = "", apart: bo
     Returns:
         The folder. It holds, for each picture, `<key>.png` per attribution (the picture with the map over it; for
         tensors the map alone), `maps.npz` (`<key>/values`, `<key>/raw` and further findings), `manifest.json` and
-        `report.html`. The key is the method's id, with class and layer where there are several. `result.npz` in the
-        folder itself is what `pellucid.read` reads.
+        `report.html`; of maps along other axes than rows and columns neither pictures nor a report. The key is the
+        method's id, with class and layer where there are several. `result.npz` in the folder itself is what
+        `pellucid.read` reads.
 
     Raises:
         BadOption: the folder cannot be written to; nothing is left behind.
@@ -67,13 +68,15 @@ def _outdated(manifest_file: Path, staging: Path, folder: Path) -> list[Path]:
 
 def _write(subject: PictureView, folder: Path, created: str, command: str, beside: tuple[str, ...]) -> None:
     """The files of one picture; its manifest lists those `beside` it as well."""
-    for finding in subject.findings:
+    drawn = not subject.explanation.undrawable
+    for finding in subject.findings if drawn else ():
         draw(subject, finding).save(folder / f"{finding.key}.png", compress_level=_COMPRESS)
     arrays = {name: array for finding in subject.findings for name, array in _arrays(finding).items()}
     with (folder / "maps.npz").open("wb") as file:
         np.savez(file, **arrays)  # type: ignore[arg-type]
     (folder / "manifest.json").write_bytes(as_file(manifest(subject, created=created, command=command, beside=beside)))
-    (folder / "report.html").write_bytes(encode(page([subject], created=created, command=command)))
+    if drawn:
+        (folder / "report.html").write_bytes(encode(page([subject], created=created, command=command)))
 
 
 def draw(subject: PictureView, finding: MapView) -> Image:

@@ -21,7 +21,7 @@ def boxes(given: Any, count: int) -> list[Box]:
         BadOption: it is not four numbers, or they enclose nothing.
     """
     rows = _one_each(given, 4, "a box (left, top, right, bottom)", count)
-    found = [(left, top, right, bottom) for left, top, right, bottom in rows]
+    found: list[Box] = [(left, top, right, bottom) for left, top, right, bottom in rows]
     for box in found:
         if not (box[0] < box[2] and box[1] < box[3]):
             raise BadOption(f"Expected a box with left < right and top < bottom, in pixels, got {written(box)}.")

@@ -49,7 +49,7 @@ class Transformer:
         calls: numbers of the softmax operations that are the layers, first to last.
         fused: how many of them are computed fused.
         tokens: how many tokens each layer looks at.
-        places: `[row, column]`, the number of the token that stands for each cell of the picture.
+        places: `[*axes]`, the number of the token that stands for each cell of the picture.
         blocks: the module that makes up each layer, its output the tokens behind the layer; empty if there are none.
         token_axis: of the blocks' outputs, 0 or 1; the other of the two is the batch.
     """
@@ -260,7 +260,7 @@ def _passes_by(end: Any, layer: _Layer, start: Any) -> bool:
 
 
 def _places(layer: _Layer, picture: GradientEdge) -> tuple[GradientEdge, Tensor] | str:
-    """Where the picture is cut into cells, and the token of each cell `[row, column]`; or why it is not."""
+    """Where the picture is cut into cells, and the token of each cell `[*axes]`; or why it is not."""
     tokens, windows = layer.size[1], 0
     cuts = [GradientEdge(node, 0) for node in nearest(layer.values.grad_fn, is_convolution)]
     for edge in [*cuts, picture]:
@@ -268,8 +268,8 @@ def _places(layer: _Layer, picture: GradientEdge) -> tuple[GradientEdge, Tensor]
         if numbers is None:
             continue
         labels = numbers - tokens * torch.arange(_BATCH)[:, None]
-        rows, columns = _extent(layer.values, edge)
-        grid = grid_of_labels(labels[0].view(rows, columns)) if bool((labels == labels[0]).all()) else None
+        size = _extent(layer.values, edge)
+        grid = grid_of_labels(labels[0].view(size)) if bool((labels == labels[0]).all()) else None
         if grid is not None:
             return edge, grid
         windows = windows or (labels.shape[1] if edge is not picture else 0)
@@ -281,9 +281,9 @@ def _places(layer: _Layer, picture: GradientEdge) -> tuple[GradientEdge, Tensor]
     )
 
 
-def _extent(values: Tensor, edge: GradientEdge) -> tuple[int, int]:
+def _extent(values: Tensor, edge: GradientEdge) -> tuple[int, ...]:
     signal = torch.autograd.grad(values.sum(), [edge], retain_graph=True)[0]
-    return signal.shape[2], signal.shape[3]
+    return tuple(signal.shape[2:])
 
 
 def _blocks(calls: Sequence[_Call], layers: Sequence[_Layer], starts: Sequence[Any]) -> tuple[tuple[Site, ...], int]:

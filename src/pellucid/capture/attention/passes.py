@@ -313,12 +313,10 @@ class _Heads(_Pass):
 def _notes(layers: Transformer) -> tuple[str, ...]:
     if layers.places is None:
         return ()
-    rows, columns = layers.places.shape
-    notes = [f"The network sees the picture as {rows} x {columns} tokens."]
+    size = " x ".join(map(str, layers.places.shape))
+    notes = [f"The network sees the picture as {size} tokens."]
     if others := layers.tokens - layers.places.numel():
-        notes = [
-            f"The network sees the picture as {rows} x {columns} tokens; the map leaves out {others} without a place."
-        ]
+        notes = [f"The network sees the picture as {size} tokens; the map leaves out {others} without a place."]
     if layers.fused:
         notes.append(
             f"Attention is fused in {layers.fused} of {len(layers.calls)} layers, which never form its matrix; this "

@@ -23,7 +23,7 @@ def fed(tokens: Tensor, edge: GradientEdge, shape: str, batch: int) -> Tensor | 
     Args:
         tokens: `[..., token, feature]`, the axes before begin with the batch; part of the graph above `edge`.
         edge: of the tensor below.
-        shape: of that tensor: `...tf` for `[..., token, feature]`, `...ft`, or `bf...` with two axes of places.
+        shape: of that tensor: `...tf` for `[..., token, feature]`, `...ft`, or `bf...` with any axes of places.
         batch: how many pictures.
 
     Returns:
@@ -67,7 +67,7 @@ def _arrived(tokens: Tensor, edge: GradientEdge, seed: Tensor, shape: str, batch
 def by_place(tensor: Tensor, shape: str, batch: int) -> Tensor | None:
     """A tensor of one of the shapes that `fed` knows as `[batch, place, feature]`; None if it has another."""
     if shape == "bf...":
-        return full_precision(tensor.flatten(2).transpose(1, 2)) if tensor.ndim == 4 else None
+        return full_precision(tensor.flatten(2).transpose(1, 2)) if tensor.ndim > 2 else None
     if shape == "...ft":
         tensor = tensor.transpose(-1, -2)
     count = tensor[..., 0, 0].numel()
@@ -78,15 +78,17 @@ def by_place(tensor: Tensor, shape: str, batch: int) -> Tensor | None:
 
 
 def grid_of_labels(labels: Tensor) -> Tensor | None:
-    """The equal rectangles of one label each that make up `[row, column]`, as a grid of these labels; None if none do.
+    """The equal boxes of one label each that make up `[*axes]`, as a grid of these labels; None if none do.
 
-    Cells of a convolution are rectangles of one cell; patches of the picture itself are rectangles of pixels.
+    Cells of a convolution are boxes of one cell; patches of the picture itself are boxes of pixels.
     """
-    first = torch.ones(1, dtype=torch.bool)
-    rows, columns = (torch.cat([first, line[1:] != line[:-1]]) for line in (labels[:, 0], labels[0]))
-    grid = labels[rows][:, columns]
-    high, wide = labels.shape[0] // grid.shape[0], labels.shape[1] // grid.shape[1]
-    whole = grid.repeat_interleave(high, 0).repeat_interleave(wide, 1)
+    grid, first = labels, torch.ones(1, dtype=torch.bool)
+    for axis in range(labels.ndim):
+        line = labels.movedim(axis, 0).reshape(labels.shape[axis], -1)[:, 0]
+        grid = grid.index_select(axis, torch.cat([first, line[1:] != line[:-1]]).nonzero()[:, 0])
+    whole = grid
+    for axis, length in enumerate(labels.shape):
+        whole = whole.repeat_interleave(length // grid.shape[axis], axis)
     if not torch.equal(whole, labels):
         return None
     return grid if len(set(grid.flatten().tolist())) == grid.numel() > 1 else None
