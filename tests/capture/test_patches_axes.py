@@ -274,3 +274,19 @@ def test_functions_for_other_axes_are_not_mistaken():
 def test_writing_into_places_of_another_value_is_not_followed():
     image = torch.randn(1, 2, 9, dtype=torch.float64)
     assert box_by_box(WritesIntoPlaces(), image, local(boxes_of((9,), 2, 3)))[0] is None
+
+
+@pytest.mark.parametrize(("free", "kept"), [(2**40, 3 * 2**29), (0, 3 * 2**26)])
+def test_more_is_kept_of_volumes_where_memory_is_free(free, kept, monkeypatch):
+    monkeypatch.setattr(Budget, "free", lambda budget: free)
+    image, net = torch.randn(1, 2, 3, 3, 3), nn.ReLU()
+    engine = scoring.Incremental(
+        pellucid.wrap(net),
+        image,
+        local(boxes_of((3, 3, 3), 2, 2)),
+        lambda out, samples: (total(out), None),
+        Budget(image.device, 2),
+    )
+    with guarded(net):
+        assert len([numbers for numbers, _ in engine.answers(0)]) > 1
+    assert engine.memo.limit == kept

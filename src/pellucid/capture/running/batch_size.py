@@ -38,6 +38,10 @@ class Budget:
     def __init__(self, device: torch.device, chunk: int | None = None) -> None:
         self.device, self.chunk = device, chunk
 
+    def free(self) -> int:
+        """Bytes that the device has left."""
+        return _free_bytes(self.device)
+
     def rows(self, bytes_per_row: int, most: int | None = None) -> int:
         """How many rows of this size to run at once; at most `most`, or as many as still make it faster."""
         if self.chunk is not None:
@@ -46,7 +50,7 @@ class Budget:
         if most is None:
             enough = max(_CPU_LEAST, _CPU_BYTES // per_row)
             most = min(_CPU_ROWS, enough, _CPU_MOST // per_row) if self.device.type == "cpu" else _GPU_ROWS
-        return max(1, min(most, int(_free_bytes(self.device) // 2 // per_row)))
+        return max(1, min(most, int(self.free() // 2 // per_row)))
 
     def chunks(
         self, total: int, bytes_per_row: int, run: Callable[[int, int], T], most: int | None = None
