@@ -115,6 +115,22 @@ def test_fills_that_mix_columns_are_refused(fill):
         run("feature-ablation", Linear(1, 6), sample(1, 1, 6), is_tabular=True, fill=fill)
 
 
+def test_columns_have_no_neighbours():
+    rows, net = sample(1, 1, 100), Linear(1, 100)
+    assert run("hsic", net, rows, is_tabular=True, masks=5).raw.shape == (1, 100)
+    # each column is seen or not, whatever stands beside it
+    seen = torch.stack([Draws(0).uniform(torch.tensor([k]), rows.new_empty(1, 101))[0, :100] < 0.5 for k in range(9)])
+    scores = (seen * rows[0] * net.weight).sum(1)
+    expected = (scores[:, None] * seen).sum(0) / seen.sum(0).clamp(min=1)
+    found = run("rise", net, rows, is_tabular=True, masks=9).raw[0]
+    torch.testing.assert_close(found[seen.any(0)], expected[seen.any(0)])
+    with pytest.raises(BadOption, match="columns of a table are in units of their own"):
+        run("rise", net, rows, is_tabular=True, fill="blur")
+    for name in ("occlusion-coarse-to-fine", "meaningful-perturbation", "extremal-perturbation"):
+        with pytest.raises(Refused, match=f"{name} is not defined for tables"):
+            run(name, net, rows, is_tabular=True, fill=0.0)
+
+
 def test_channels_are_players():
     image, net = sample(2, 3, 7), Linear(3, 7)
     found = run("kernel-shap", net, image, regions="channels", samples=6)

@@ -7,7 +7,7 @@ import torch
 from asked import Asked, Linear, alike_nets, sample
 from pellucid.capture.running import Draws
 from pellucid.contracts import Frame, MetricResult
-from pellucid.errors import BadOption
+from pellucid.errors import BadOption, Refused
 from pellucid.evaluation.controls import CONTROLS
 from pellucid.held import plain
 from pellucid.metrics._likeness import likeness
@@ -30,7 +30,7 @@ ASKING = {
 KNOWING = ["energy-pointing", "iou", "mass-accuracy", "rank-accuracy", "roc-auc", "pxap", "max-box-acc"]
 
 
-def judged(name, net, image, values, **given):
+def judged(name, net, image, values, is_tabular=False, **given):
     metric = find_metric(name)
     size = tuple(values.shape[1:])
     mask = values > values.flatten(1).mean(1).reshape(-1, *(1,) * len(size))
@@ -38,7 +38,7 @@ def judged(name, net, image, values, **given):
     available = {
         "values": values,
         "image": image,
-        "probe": Asked(net, image),
+        "probe": Asked(net, image, is_tabular=is_tabular),
         "rng": Draws(0),
         "mask": mask,
         "boxes": [box.double()] * len(values),
@@ -118,6 +118,15 @@ def test_what_is_for_pictures_is_refused_by_name():
         find_metric("random-target").function(volume, None, None, measure="hog")
     with pytest.raises(BadOption, match="maps have no channels"):
         judged("irof", Linear(2, 7), sample(1, 2, 7), sample(1, 7), regions="channels")
+
+
+def test_metrics_that_look_at_neighbours_are_refused_for_tables():
+    rows, net = sample(1, 1, 120), Linear(1, 120)
+    for name in ("road", "monotonicity-correlation", "insertion"):
+        with pytest.raises(Refused, match=f"{name} is not defined for tables"):
+            judged(name, net, rows, rows[:, 0], is_tabular=True)
+    values = (net.weight * rows)[:, 0]
+    torch.testing.assert_close(judged("mu-fidelity", net, rows, values, is_tabular=True), torch.ones(1).double())
 
 
 @pytest.mark.parametrize("size", [(9,), (5, 6, 7)])

@@ -3,6 +3,7 @@
 from pellucid.masking.fills import BLUR, Fill, blurred, fill_of, inside, smoothed
 from pellucid.masking.players import Players
 from pellucid.masking.regions import MOST, extent, regions_of
+from pellucid.masking.tables import refuse_tables
 
 __all__ = [
     "BLUR",
@@ -13,6 +14,7 @@ __all__ = [
     "extent",
     "fill_of",
     "inside",
+    "refuse_tables",
     "regions_of",
     "smoothed",
 ]

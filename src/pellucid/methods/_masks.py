@@ -66,7 +66,7 @@ def fade_of(method: str, kind: float | str | Tensor, image: Maps, probe: ProbeLi
         BadOption: `inpaint`, which needs a hole, or no fill at all; the message names `method`.
         BadPicture: the other picture cannot be read.
     """
-    if isinstance(kind, str) and kind == "blur":
+    if isinstance(kind, str) and kind == "blur" and not probe.is_tabular:
         widths = [BLUR * level / (_LEVELS - 1) for level in range(_LEVELS)]
         return Fade(torch.stack([blurred(image, width) for width in widths]))
     cover = fill_of(method, kind, image, probe, rng).cover
@@ -75,18 +75,24 @@ def fade_of(method: str, kind: float | str | Tensor, image: Maps, probe: ProbeLi
     return Fade(torch.stack([image, cover]))
 
 
-def cells_of(method: str, cells: int | tuple[int, ...] | None, default: int, size: Sequence[int]) -> tuple[int, ...]:
-    """How many cells a grid over pictures of `size` has along each axis, none of them smaller than a pixel.
+def cells_of(
+    method: str, cells: int | tuple[int, ...] | None, default: int, image: Maps, probe: ProbeLike
+) -> tuple[int, ...]:
+    """How many cells a grid over pictures has along each axis, none of them smaller than a pixel.
 
     Args:
         method: that errors name.
         cells: as the option has it: one number for all axes, or one for each.
         default: number along each of two axes; along one or three as many as make about as many cells in all.
-        size: of the pictures.
+        image: the pictures.
+        probe: knows whether they are rows of a table, of which each column is a cell by default.
 
     Raises:
         BadOption: no cells, more than there are pixels, so that some would hide nothing, or another number of axes.
     """
+    size = image.shape[2:]
+    if cells is None and probe.is_tabular:
+        return tuple(size)
     if cells is None:
         side = round(default ** (2 / len(size)))
         return tuple(min(side, length) for length in size)

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from pellucid.contracts import Evidence, Maps, Method, Noise, Passes, ProbeLike, Reference
 from pellucid.errors import BadOption, Refused
+from pellucid.masking import refuse_tables
 from pellucid.methods._masks import Fade, MaskSearch, ends, fade_of, readings, score_and_slope
 from pellucid.numerics import along_axes, per_row, places, resize, safe_divide
 
@@ -72,13 +73,14 @@ def extremal_perturbation(
 
     Raises:
         BadOption: areas that are no shares, another variant, or no steps or cells.
-        Refused: volumes, where the bumps around one cell are thousands.
+        Refused: volumes, where the bumps around one cell are thousands, and tables, whose columns have no neighbours.
     """
     if image.ndim > 4:
         raise Refused(
             f"{METHOD.id} is defined for pictures and signals; in three axes each cell is the maximum of thousands of "
             "bumps. Use meaningful-perturbation."
         )
+    refuse_tables(METHOD.id, probe, "its masks are smooth and columns have no neighbours. Use kernel-shap")
     shares = _shares(areas)
     if variant not in _VARIANTS:
         raise BadOption(f"Expected {', '.join(_VARIANTS)} as variant of extremal-perturbation, got {variant!r}.")

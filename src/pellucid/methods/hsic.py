@@ -46,7 +46,7 @@ def hsic(
         rng: random draws of the masks, each by its number; the same for all pictures.
         masks: number of masks.
         cells: number of cells of the grid along each axis, or one number for each, as in `8x4`; None is 7, of signals
-            49 and of volumes 4, or as many as there are pixels.
+            49 and of volumes 4, or as many as there are pixels or columns.
         fill: what hides: a value in the model's normalised space (0 is the mean colour of its training data), `mean`,
             `blur`, `noise`, `inpaint` or another picture (see `pellucid.masking.fills`).
 
@@ -60,7 +60,7 @@ def hsic(
     if masks < _FEWEST:
         raise BadOption(f"Expected masks >= {_FEWEST} for {METHOD.id}, got {masks}.")
     cover, size = fill_of(METHOD.id, fill, image, probe, rng), tuple(image.shape[2:])
-    grid = cells_of(METHOD.id, cells, _CELLS, size)
+    grid = cells_of(METHOD.id, cells, _CELLS, image, probe)
 
     def seen(numbers: Tensor) -> Tensor:
         return rng.uniform(numbers, image.new_empty(1, *grid)) < 0.5

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from pellucid.contracts import Evidence, Maps, Method, Noise, Passes, ProbeLike, Reference
 from pellucid.errors import BadOption
+from pellucid.masking import refuse_tables
 from pellucid.methods._masks import MaskSearch, ends, fade_of, readings, score_and_slope
 from pellucid.numerics import along_axes, per_row
 
@@ -61,7 +62,9 @@ def meaningful_perturbation(
 
     Raises:
         BadOption: no steps or cells, or a negative weight.
+        Refused: tables, whose columns have no neighbours.
     """
+    refuse_tables(METHOD.id, probe, "its masks are smooth and columns have no neighbours. Use kernel-shap")
     if steps < 1 or cells < 2 or min(area, smooth) < 0 or rate <= 0:
         raise BadOption(
             "Expected steps >= 1, cells >= 2, area >= 0, smooth >= 0 and rate > 0 for meaningful-perturbation, got "

@@ -5,7 +5,7 @@ from torch import Tensor
 
 from pellucid.contracts import Evidence, Maps, Method, Noise, ProbeLike, Reference
 from pellucid.errors import BadOption
-from pellucid.masking import fill_of
+from pellucid.masking import fill_of, refuse_tables
 from pellucid.methods._squares import conventions, hidden, sizes, spread, starts, weighted, windows
 
 
@@ -43,7 +43,12 @@ def occlusion_coarse_to_fine(
     Returns:
         raw `[batch, *positions]`: d_p, measured or guessed, see `occlusion`; the map at input
         resolution, signed; extra `measured` of the same shape as raw: 1 where it is no guess.
+
+    Raises:
+        BadOption: a window, stride, factor, share or fill that cannot be.
+        Refused: tables, whose columns have no neighbours.
     """
+    refuse_tables(METHOD.id, probe, "it guesses columns from those beside them. Use occlusion")
     size = tuple(image.shape[2:])
     sides, moves = sizes(METHOD.id, size, window, stride, shape, steps=4)
     if factor < 1 or not 0 <= share <= 1:

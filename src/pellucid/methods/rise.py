@@ -56,8 +56,8 @@ def rise(
     """
     if masks < 2 or not 0 < keep < 1:
         raise BadOption(f"Expected masks >= 2 and 0 < keep < 1 for {METHOD.id}, got {masks} and {keep}.")
-    grid = cells_of(METHOD.id, cells, _CELLS, image.shape[2:])
-    fade, draw = fade_of(METHOD.id, fill, image, probe, rng), _Masks(image, rng, grid, keep)
+    grid = cells_of(METHOD.id, cells, _CELLS, image, probe)
+    fade, draw = fade_of(METHOD.id, fill, image, probe, rng), _Masks(image, rng, grid, keep, sharp=probe.is_tabular)
 
     def show(_: Maps, samples: Tensor, numbers: Tensor) -> Maps:
         return fade.show(samples, draw(numbers))
@@ -73,11 +73,21 @@ def rise(
 
 
 class _Masks:
-    """Random masks `[n, *axes]` for the size of `image`, each a function of its number alone."""
+    """Random masks `[n, *axes]` for the size of `image`, each a function of its number alone.
 
-    def __init__(self, image: Maps, rng: Noise, cells: tuple[int, ...], keep: float) -> None:
+    Those of tables are `sharp`, as their columns have no neighbours: each column is seen or not.
+    """
+
+    def __init__(self, image: Maps, rng: Noise, cells: tuple[int, ...], keep: float, *, sharp: bool) -> None:
         self.image, self.rng, self.cells, self.keep = image, rng, cells, keep
         self.steps = [-(-length // count) for length, count in zip(image.shape[2:], cells, strict=True)]
+        if sharp:
+            self.steps = [1] * len(cells)
+            self.spread = [
+                torch.eye(count, dtype=image.dtype, device=image.device)[torch.arange(length) * count // length]
+                for length, count in zip(image.shape[2:], cells, strict=True)
+            ]
+            return
         # how the cells' values spread along each axis, one cell longer than the picture
         self.spread = [
             resize(torch.eye(count, dtype=image.dtype, device=image.device)[None], ((count + 1) * step, count))[0]

@@ -35,7 +35,7 @@ def sensitivity(
         image_gradient: dS/dI, of the same shape.
         probe: scores the changed pictures.
         cells: number of cells of the grid along each axis, or one number for each, as in `8x4`; None is 14, of signals
-            196 and of volumes 6, or as many as there are pixels.
+            196 and of volumes 6, or as many as there are pixels or columns.
         step: e, as a fraction of the range of the picture's values.
 
     Returns:
@@ -50,7 +50,7 @@ def sensitivity(
     size = tuple(image.shape[2:])
     if step <= 0:
         raise BadOption(f"Expected step > 0 for {METHOD.id}, got {step}.")
-    grid = cells_of(METHOD.id, cells, _CELLS, size)
+    grid = cells_of(METHOD.id, cells, _CELLS, image, probe)
     flat = image.flatten(1)
     epsilon = step * (flat.amax(1) - flat.amin(1)).clamp(min=torch.finfo(image.dtype).eps)
     borders = [

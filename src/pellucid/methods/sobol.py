@@ -41,7 +41,7 @@ def sobol(
         rng: random draws of the step; the same for all pictures.
         designs: points (A, B), best a power of two. Each takes as many masked pictures as there are cells, and 2.
         cells: number of cells of the grid along each axis, or one number for each, as in `8x4`; None is 8, of signals
-            64 and of volumes 4, or as many as there are pixels.
+            64 and of volumes 4, or as many as there are pixels or columns.
         fill: what is seen where a mask hides: a value in the model's normalised space (0 is the mean colour of its
             training data), `mean`, `blur`, `noise` or another picture (see `pellucid.masking.fills`).
 
@@ -53,7 +53,7 @@ def sobol(
         BadOption: fewer than 2 designs, or a number of cells out of range.
     """
     size = tuple(image.shape[2:])
-    grid = cells_of(METHOD.id, cells, _CELLS, size)
+    grid = cells_of(METHOD.id, cells, _CELLS, image, probe)
     places = prod(grid)
     if designs < 2 or 2 * places > SobolEngine.MAXDIM:
         most = int((SobolEngine.MAXDIM / 2) ** (1 / len(size)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from pellucid.contracts import Map, Maps, Metric, MetricResult, Noise, Passes, Reference, ScoreQueries
-from pellucid.masking import Fill, fill_of, smoothed
+from pellucid.masking import Fill, fill_of, refuse_tables, smoothed
 from pellucid.metrics._curves import curve_of
 
 PAPERS_BLUR = "blur-11"
@@ -40,8 +40,10 @@ def insertion(
 
     Raises:
         BadOption: no step, more steps than pixels, or an unknown baseline.
+        Refused: tables with a baseline that mixes their columns.
     """
     if isinstance(baseline, str) and baseline == PAPERS_BLUR:
+        refuse_tables(METRIC.id, probe, f"{PAPERS_BLUR} mixes their columns. Choose a number as baseline")
         fill = Fill(image, smoothed(image, _SIGMA, truncate=1.0))
     else:
         fill = fill_of(METRIC.id, baseline, image, probe, rng)

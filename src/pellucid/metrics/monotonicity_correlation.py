@@ -9,6 +9,7 @@ from torch import Tensor
 
 from pellucid.contracts import Map, Maps, Metric, MetricResult, Noise, Reference, ScoreQueries
 from pellucid.errors import BadOption
+from pellucid.masking import refuse_tables
 from pellucid.metrics._agreement import spearman
 from pellucid.numerics import per_row, places
 
@@ -38,7 +39,9 @@ def monotonicity_correlation(
 
     Raises:
         BadOption: fewer than 2 cells a side, more than pixels, or no draw.
+        Refused: tables, whose columns have units of their own.
     """
+    refuse_tables(METRIC.id, probe, "it fills columns with noise of the whole row. Use faithfulness-correlation")
     axes = values.ndim - 1
     cells = min(round(_CELLS ** (2 / axes)), *values.shape[1:]) if cells is None else cells
     if not 2 <= cells <= min(values.shape[1:]) or draws < 1:

@@ -49,7 +49,9 @@ def mu_fidelity(
     """
     check_subsets(METRIC.id, subsets)
     axes = values.ndim - 1
-    cells = min(round(_CELLS ** (2 / axes)), *values.shape[1:]) if cells is None else cells
+    if cells is None:
+        side = min(round(_CELLS ** (2 / axes)), *values.shape[1:])
+        cells = values.shape[1] if probe.is_tabular else side
     size = round(share * cells**axes)
     if not 1 <= cells <= min(values.shape[1:]) or not 1 <= size < cells**axes:
         raise BadOption(

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from pellucid.contracts import Map, Maps, Metric, MetricResult, Noise, Reference, ScoreQueries
 from pellucid.errors import BadOption
+from pellucid.masking import refuse_tables
 from pellucid.metrics._imputation import imputed
 from pellucid.numerics import per_row, ranks
 
@@ -32,7 +33,9 @@ def road(values: Map, probe: ScoreQueries, rng: Noise, *, steps: int = 9, noise:
 
     Raises:
         BadOption: no step, more than there are pixels between none and all, or negative noise.
+        Refused: tables, whose columns have no neighbours.
     """
+    refuse_tables(METRIC.id, probe, "it makes columns of those beside them. Use deletion")
     pixels = values[0].numel()
     if not 1 <= steps < pixels or noise < 0:
         raise BadOption(f"Expected steps from 1 to {pixels - 1} and noise >= 0 for {METRIC.id}, got {steps}, {noise}.")
