@@ -4,6 +4,7 @@ import numpy as np
 import torch
 from nets import close, numbers, random_maps
 
+from asked import Asked
 from pellucid.masking import blurred
 from pellucid.methods._masks import Fade, MaskSearch, cells_to_pixels, fade_of, readings
 
@@ -11,7 +12,7 @@ IMAGE = random_maps(1, (2, 3, 6, 7))
 
 
 def blur():
-    return fade_of("rise", "blur", IMAGE, None, None)
+    return fade_of("rise", "blur", IMAGE, Asked(None, IMAGE), None)
 
 
 def masks(seed, count=2):

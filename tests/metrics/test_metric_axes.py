@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+import pellucid
 from asked import Asked, Linear, alike_nets, sample
 from pellucid.capture.running import Draws
 from pellucid.contracts import Frame, MetricResult
@@ -135,3 +136,15 @@ def test_likeness(size):
     for measure in ("rank", "signed-rank", "ssim"):
         torch.testing.assert_close(likeness(measure, first, first), torch.ones(2).double())
         assert float(likeness(measure, first, sample(2, *size, seed=3)).max()) < 0.9
+
+
+@pytest.mark.parametrize("size", [(12,), (2, 3, 4)])
+def test_evaluate_gives_what_plain_loops_give(size):
+    image, net = sample(2, 2, *size), torch.nn.Sequential(Linear(2, *size), torch.nn.Tanh())
+    explained = pellucid.explain(net, image, "occlusion", 0, options={"occlusion": {"window": 1}})["occlusion"]
+    options = {"infidelity": {"squares": 6}, "pixel-flipping": {"steps": 3, "share": 0.5}}
+    found = pellucid.evaluate(explained, list(options), options)
+    for name in options:
+        expected = judged(name, net, image, explained.values, **options[name])
+        torch.testing.assert_close(found["occlusion", name].values, expected, rtol=1e-8, atol=1e-12)
+        assert set(found["occlusion", name].controls) == set(CONTROLS)

@@ -129,7 +129,7 @@ class Probe:
     @property
     def is_tabular(self) -> bool:
         """Whether the model takes rows of features."""
-        return bool(getattr(self.model, "is_tabular", False))
+        return self.model.is_tabular
 
     def score(
         self, count: int, change: Perturbation, *, least: int | None = None, step: int = 1, fast: bool = False

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pellucid.contracts import Evidence, Maps, Method, Passes, ProbeLike, Reference
-from pellucid.errors import MissingExtra, Refused
+from pellucid.errors import MissingExtra
 from pellucid.methods._paths import along_lines, plain_gradient, read_baselines
 from pellucid.numerics import CHANNEL, resize_picture
 
@@ -44,13 +44,7 @@ def xrai(image: Maps, probe: ProbeLike, *, steps: int = 50, baseline: float | st
     Raises:
         BadOption: no steps, or another baseline.
         MissingExtra: scikit-image is not installed.
-        Refused: signals, volumes and tables, which have no segments of this kind.
     """
-    if image.ndim != 4:
-        raise Refused(
-            f"{METHOD.id} is defined for two axes, as it seeks segments of a picture. Use integrated-gradients, or "
-            "feature-ablation with regions."
-        )
     starts, notes = read_baselines(METHOD.id, baseline, image, probe)
     attribution = along_lines(METHOD.id, image, probe, starts, steps, plain_gradient).amax(CHANNEL)
     densities = attribution.double().cpu().numpy()
