@@ -265,3 +265,20 @@ def test_explain_gives_what_plain_loops_give(kind):
         expected = run(name, *plainly, is_tabular=is_tabular, **options[name])
         torch.testing.assert_close(found[name].raw, expected.raw, rtol=1e-8, atol=1e-10)
         assert found[name].values.shape == (2, *given.shape[1 if is_tabular else 2 :])
+
+
+class Neighbouring(torch.nn.Module):
+    """A network that lays the columns of a row beside one another itself."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.last = torch.nn.Conv1d(1, 3, 3, padding=1), torch.nn.Conv1d(3, 2, 3, padding=1)
+        self.double().requires_grad_(False)
+
+    def forward(self, x):
+        return self.last(self.first(x[:, None]).relu()).mean(2)
+
+
+def test_layers_are_tried_on_tables_without_a_blur():
+    found = pellucid.explain(Neighbouring(), sample(2, 9), "grad-cam", 0, layer="auto")["grad-cam"]
+    assert found.values.shape == (2, 9)

@@ -83,6 +83,8 @@ def as_image(tensor: Tensor, preprocess: Preprocess) -> Image.Image:
 class _Reader:
     """Reads other pictures, where one of them is what hides."""
 
+    is_tabular = False
+
     def __init__(self, preprocess: Preprocess) -> None:
         self.preprocess = preprocess
 

@@ -209,7 +209,8 @@ def _shares(model: Model, image: Maps, target: Target, hidden: Tensor, budget: B
     nothing = torch.zeros_like(hidden[:, :1, 0, 0])
     cells = torch.cat([nothing, ~nothing, hidden.flatten(1, 3)], 1)
     probe = Probe(model, image, target, None, budget, meter)
-    blurred = fill_of("layers", "blur", image, probe, Draws(0))
+    # a table has nothing to blur: its columns have no neighbours
+    blurred = fill_of("layers", 0.0 if probe.is_tabular else "blur", image, probe, Draws(0))
     size = tuple(image.shape[2:])
 
     def hide(rows: Maps, samples: Tensor, numbers: Tensor) -> Maps:
