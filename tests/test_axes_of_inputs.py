@@ -9,6 +9,7 @@ from torch import nn
 from torch.nn import functional as F
 
 import pellucid
+from pellucid.capture.receptive import size
 from pellucid.contracts import Axis, Frame, Grid
 from pellucid.errors import BadOption, BadSite, Refused
 
@@ -32,11 +33,12 @@ class Tokens(nn.Module):
     def __init__(self):
         super().__init__()
         self.patch, self.token = nn.Conv1d(3, 8, 2, stride=2), nn.Parameter(torch.randn(1, 1, 8))
+        self.places = nn.Parameter(torch.randn(1, 5, 8))
         self.block = nn.TransformerEncoderLayer(8, 2, 16, batch_first=True, norm_first=True)
         self.head = nn.Linear(8, 2)
 
     def forward(self, x):
-        tokens = torch.cat([self.token.expand(len(x), -1, -1), self.patch(x).transpose(1, 2)], 1)
+        tokens = torch.cat([self.token.expand(len(x), -1, -1), self.patch(x).transpose(1, 2)], 1) + self.places
         return self.head(self.block(tokens)[:, 0])
 
 
@@ -135,7 +137,7 @@ def test_tokens_along_time():
     names = ["grad-cam", "attention-rollout"]
     cam, rollout = pellucid.explain(net, SIGNAL, names, target=0, layer="block.norm1")
     assert cam.raw.shape == rollout.raw.shape == (2, 4)
-    tokens = torch.cat([net.token.expand(2, -1, -1), net.patch(SIGNAL).transpose(1, 2)], 1)
+    tokens = torch.cat([net.token.expand(2, -1, -1), net.patch(SIGNAL).transpose(1, 2)], 1) + net.places
     normed = net.block.norm1(tokens)
     weights = net.block.self_attn(normed, normed, normed)[1]
     wanted = (weights + torch.eye(5)) / 2
@@ -172,6 +174,14 @@ def test_grids_lead_to_maps_and_back(grid, shape):
     maps = grid.to_maps(tensor)
     assert maps.shape == (2, 5, *grid.size)
     assert torch.equal(grid.from_maps(maps, tensor), tensor)
+
+
+def test_a_constant_is_larger_than_every_place():
+    """So that where it meets a place, the place is where the result is at home."""
+    for axes in (1, 2, 3):
+        place = torch.cat([torch.full((axes, 1), 2.0), torch.full((axes, 1), -4.0)])
+        assert float(size(place)) == 3**axes
+        assert float(size(torch.full((2 * axes, 1), torch.inf))) == torch.inf
 
 
 def test_boxes_of_frames_along_three_axes():

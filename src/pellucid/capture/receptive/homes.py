@@ -66,9 +66,9 @@ def _nearer(a: Tensor, b: Tensor) -> Tensor:
 
 
 def size(boxes: Tensor) -> Tensor:
-    """Pixels of each box `[4, ...]`, `[1, ...]`; infinity for constants, each of whose two sides is minus that."""
+    """Pixels of each box `[2 axes, ...]`, `[1, ...]`; infinity for constants, each of whose sides is minus that."""
     first, last = boxes.chunk(2)
-    return (1 - last - first).prod(0, keepdim=True)
+    return (1 - last - first).abs().prod(0, keepdim=True)
 
 
 def _nearest_operand(call: OperatorCall) -> Tensor:
