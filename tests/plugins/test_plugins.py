@@ -83,8 +83,7 @@ def lines_of(page):
     ]
 
 
-def test_the_page_runs_as_a_user_would_run_it(example, capsys, monkeypatch):
-    monkeypatch.setenv("COLUMNS", "160")  # the table cuts long names on narrow terminals
+def test_the_page_runs_as_a_user_would_run_it(example, capsys):
     method, metric, models, explain, compare = lines_of(PAGE)
     code, out, err = run(capsys, *method)
     assert (code, err) == (0, "")
