@@ -22,7 +22,7 @@ help:  ## list the targets
 demo: .venv/package  ## explain a photograph with a real network; writes pictures and report.html to pellucid-out/
 	$(BIN)/pellucid explain sample:cat --out pellucid-out
 
-test: .venv/extras  ## run the tests; of the matrix, every method and every network once
+test: .venv/extras  ## run the tests; of the matrix, every method on one network of a sample
 	$(BIN)/python -m pytest -n 2
 
 matrix: .venv/extras  ## try every method (or METHODS=a,b) on every kind of network, writes docs/support.md; and on random ones

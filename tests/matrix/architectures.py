@@ -142,6 +142,9 @@ NETWORKS = {
     )
 }
 
+SAMPLE = ("resnet18", "squeezenet1_1", "mobilenet_v3_large", "convnext_atto", "deit_tiny_distilled_patch16_224")
+"""Quick ones of every kind, with skips, concatenations, gates, smooth activations and attention, for `make test`."""
+
 
 @lru_cache(maxsize=1)
 def build(name: str) -> nn.Module:

@@ -7,13 +7,10 @@ def pytest_addoption(parser):
     parser.addoption("--methods", default="", help="these methods only, separated by commas")
 
 
-SAMPLE = ("resnet18", "inception_v3", "mobilenet_v3_large", "convnext_atto", "deit_tiny_distilled_patch16_224")
-
-
 def pytest_generate_tests(metafunc):
     """Tests of `network` run on a sample of them, or on all."""
     if "network" in metafunc.fixturenames:
-        from architectures import NETWORKS
+        from architectures import NETWORKS, SAMPLE
 
         complete = metafunc.config.getoption("--complete", default=False)
         metafunc.parametrize("network", list(NETWORKS) if complete else SAMPLE, scope="module")
