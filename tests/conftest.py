@@ -7,7 +7,20 @@ import signal
 import pytest
 import torch
 
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # for the commands that tests start, as below for the tests themselves
+
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
+
+
+def pytest_addoption(parser):
+    parser.addoption("--complete", action="store_true", help="what takes long too: CI runs it, `make test` does not")
+
+
+def pytest_collection_modifyitems(config, items):
+    """Long tests are for `--complete`, unless they are asked for by name or by their mark."""
+    named = any("::" in argument for argument in config.args) or "long" in config.option.markexpr
+    if not (named or config.getoption("--complete")):
+        items[:] = [item for item in items if item.get_closest_marker("long") is None]
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -71,6 +71,7 @@ def test_adding_one_names_every_reserved_parameter(kind, reserved):
     assert all(f"| `{name}` |" in table for name in reserved)
 
 
+@pytest.mark.long
 def test_every_target_of_the_page_works_as_written():
     """Random networks at small sizes; that the numbers are right is the business of the targets' own tests."""
     with torch.random.fork_rng(devices=[]):

@@ -322,6 +322,7 @@ def test_scores_that_are_not_finite_are_refused(net):
 # torchvision's networks
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["deeplabv3_mobilenet_v3_large", "lraspp_mobilenet_v3_large"])
 def test_torchvision(name):
     segmentation = pytest.importorskip("torchvision.models.segmentation")

@@ -130,6 +130,7 @@ def test_noise_misuse():
             from_noise(linear(3), **{"target": 1, **options})
 
 
+@pytest.mark.long
 def test_digits_fall_to_fgsm_and_not_to_noise():
     made = study("lenet5", read_examples("digits"), Settings(passes=6, patience=6))
     model = pellucid.wrap(made.trained.module, preprocess=made.card.preprocess)

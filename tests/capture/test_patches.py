@@ -383,6 +383,7 @@ def test_a_wrong_value_kept_from_an_earlier_pass_is_noticed(monkeypatch):
     assert both(net, image, change)[0] is None
 
 
+@pytest.mark.long
 def test_networks_of_torchvision():
     import torchvision
 

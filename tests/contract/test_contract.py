@@ -408,6 +408,7 @@ def test_two_threads_on_one_model(together, methods):
     assert all(part.training for part in net.modules())
 
 
+@pytest.mark.long
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize(
     ("methods", "middle"), [(ON_POOLED, "features"), (ON_TOKENS, "blocks")], ids=["pooled", "tokens"]

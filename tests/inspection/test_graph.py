@@ -96,6 +96,7 @@ def test_a_function_with_a_constant_is_no_join():
     assert (box.family, box.detail) == ("other", "with a constant")
 
 
+@pytest.mark.long
 def test_ten_thousand_layers_fold():
     net = nn.Sequential(*[nn.ReLU() for _ in range(10_000)])
     start = time.perf_counter()

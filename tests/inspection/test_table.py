@@ -23,6 +23,7 @@ def published(name):
         return torchvision.models.get_model(name, weights=None).eval()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["resnet18", "googlenet", "mobilenet_v2", "swin_t", "vit_b_32"])
 def test_totals_of_published_networks(name):
     net, shape = published(name), (3, 224, 224)

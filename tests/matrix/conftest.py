@@ -2,7 +2,6 @@
 
 
 def pytest_addoption(parser):
-    parser.addoption("--complete", action="store_true", help="every method on every network, not a sample")
     parser.addoption("--write", action="store_true", help="write what was found into tests/matrix/outcomes")
     parser.addoption("--methods", default="", help="these methods only, separated by commas")
 

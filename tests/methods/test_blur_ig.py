@@ -28,6 +28,7 @@ def test_the_blur_is_scipy_s():
     close(gaussian_blur(maps, torch.tensor(widths)), np.stack(expected), atol=1e-7)
 
 
+@pytest.mark.long
 def test_path_integral_by_small_steps():
     """The definition: the hand-written gradient times the derivative of the blur, in 2,000 steps of equal width."""
     net, expected, step = Rectified(F.relu), 0, 3.0 / 2000

@@ -89,6 +89,7 @@ SQUARE = torch.zeros(32, 32, dtype=torch.bool)
 SQUARE[8:18, 12:22] = True
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("variant", ["preserve", "delete", "both"])
 def test_areas_are_met_and_cover_what_the_score_needs(variant):
     """The square is 0.098 of the picture: the smallest mask lies within it, the largest holds all of it."""

@@ -33,6 +33,7 @@ def close_on_average(got, expected, spread, samples):
     assert float((got - expected).abs().max()) < 5 * spread / samples**0.5
 
 
+@pytest.mark.long
 def test_gradient_shap_is_integrated_gradients_on_average():
     net, samples = Rectified(F.relu), 4000
     options = {"integrated-gradients": {"baseline": "-1, 2", "steps": 200}}
@@ -45,6 +46,7 @@ def test_gradient_shap_is_integrated_gradients_on_average():
     assert float((got - mean).abs().max()) < 0.15 * float(mean.abs().max())
 
 
+@pytest.mark.long
 def test_noise_is_part_of_the_way():
     # E[(x + s e - b) w (b + t (x + s e - b))] = w ((x^2 - b^2) + s^2) / 2
     net, samples, baseline = Square(), 4000, 0.5

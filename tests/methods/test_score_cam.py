@@ -101,6 +101,7 @@ print((seen[0] - before) / 2**20)
 """
 
 
+@pytest.mark.long
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
 def test_memory_stays_small():
     """Channels only add chunks, so 24 of 2,048 show the peak; the plain algorithm holds 1.2 GB of masked pictures."""

@@ -32,6 +32,7 @@ def low_resolution(peer, net, layer, pictures=IMAGE, classes=CLASSES, **argument
     return np.maximum(found, 0), final
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("architecture", "layer"),
     [("resnet18", "layer4"), ("resnet18", "layer3"), ("vgg11", "0.19"), ("mobilenet_v2", "features.18")],

@@ -132,6 +132,7 @@ def test_torchvision():
     assert "fused in 3 of 3 layers" in found["le-grad"].notes[1]
 
 
+@pytest.mark.long
 def test_vit_b_16():
     torch.manual_seed(0)
     net = vit_b_16(image_size=48, num_classes=10).eval()

@@ -92,6 +92,7 @@ def test_rows_unfold(opened):
     assert rows.count() > few
 
 
+@pytest.mark.long
 @pytest.mark.browser
 def test_thousands_of_layers_and_a_narrow_screen(opened):
     deep = nn.Sequential(*[nn.Tanh() for _ in range(3000)])

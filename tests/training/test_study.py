@@ -115,6 +115,7 @@ def test_order_of_frequencies():
     assert order_of(errors) == [1, 3]
 
 
+@pytest.mark.long
 def test_low_frequencies_are_learned_first_and_the_pages_are_written(made):
     waves = learn_waves()
     assert waves.order == [1, 3, 5]

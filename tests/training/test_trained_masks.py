@@ -15,6 +15,7 @@ from pellucid.training.study import study
 from pellucid.zoo.self_explaining import SelfExplaining, preserving
 
 
+@pytest.mark.long
 def test_the_mask_lies_on_the_square_and_beats_chance(tmp_path):
     settings = Settings(passes=30, batch=16, rate=5e-3, patience=30, shift=0)
     made = study("lenet5", squares(160), settings, self_explaining=True)
