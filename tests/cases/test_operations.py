@@ -8,36 +8,8 @@ from torch import nn
 from torch.nn import functional as F
 
 import pellucid
+from one_activation import METHODS, OneActivation, assert_guided_as_without_rectifier, by_hand
 from pellucid.errors import Refused
-
-METHODS = ["guided-backprop", "deconvnet"]
-
-
-class Net(nn.Module):
-    """Two convolutions with an activation between them."""
-
-    def __init__(self, activation, seed=0):
-        super().__init__()
-        torch.manual_seed(seed)
-        self.activation, self.first, self.second = activation, nn.Conv2d(3, 8, 3), nn.Conv2d(8, 8, 3)
-        self.head = nn.Linear(8, 4)
-        self.double()
-
-    def forward(self, x):
-        return self.head(self.second(self.activation(self.first(x))).relu().mean((2, 3)))
-
-
-def by_hand(net, image, method, ceiling, activation=None):
-    """Both rules from their papers: guided 1[0 < x < c] max(R, 0), DeconvNet max(R, 0), layer by layer."""
-    x = net.first(image)
-    z = net.second(activation(x) if activation else x.clamp(0, ceiling))
-    signal = (net.head.weight[1] / z[0, 0].numel())[None, :, None, None].expand_as(z)
-    for values, most, layer in ((z, math.inf, net.second), (x, ceiling, net.first)):
-        signal = signal.clamp(min=0)
-        if method == "guided-backprop":
-            signal = signal * ((values > 0) & (values < most))
-        signal = F.conv_transpose2d(signal, layer.weight)
-    return signal.detach()
 
 
 def in_place(x):
@@ -83,7 +55,7 @@ FORMS = {**{n: (f, math.inf) for n, f in RECTIFIERS.items()}, **{n: (f, 0.5) for
 @pytest.mark.parametrize("form", FORMS)
 def test_f7_s6_c13_rectifiers_written_by_hand(form, method):
     activation, ceiling = FORMS[form]
-    net, image = Net(activation), 2 * torch.randn(2, 3, 9, 8, dtype=torch.float64)
+    net, image = OneActivation(activation), 2 * torch.randn(2, 3, 9, 8, dtype=torch.float64)
     found = pellucid.explain(net, image, method, 1)[method]
     torch.testing.assert_close(found.raw.double(), by_hand(net, image, method, ceiling), rtol=1e-6, atol=1e-8)
     assert not found.notes
@@ -93,7 +65,7 @@ def test_f7_s6_c13_rectifiers_written_by_hand(form, method):
 def test_c13_lrp_takes_a_bound_of_zeros_for_a_relu(form):
     activation = RECTIFIERS.get(form, lambda x: x.clamp_min(torch.zeros(())))
     image = torch.randn(1, 3, 9, 8, dtype=torch.float64)
-    found, expected = (pellucid.explain(Net(f), image, "lrp", 1)["lrp"].raw for f in (activation, torch.relu))
+    found, expected = (pellucid.explain(OneActivation(f), image, "lrp", 1)["lrp"].raw for f in (activation, torch.relu))
     torch.testing.assert_close(found, expected, rtol=1e-12, atol=0)
 
 
@@ -126,9 +98,9 @@ OTHERS = {  # what the message must name
 def test_f7_other_activations_written_by_hand_are_named(name, method):
     image = torch.randn(1, 3, 9, 8, dtype=torch.float64)
     with pytest.raises(Refused, match=name.strip().replace("(", r"\(").replace(")", r"\)")):
-        pellucid.explain(Net(OTHERS[name]), image, method, 1)
+        pellucid.explain(OneActivation(OTHERS[name]), image, method, 1)
     options = {method: {"other_activations": "plain"}}
-    found = pellucid.explain(Net(OTHERS[name]), image, method, 1, options=options)[method]
+    found = pellucid.explain(OneActivation(OTHERS[name]), image, method, 1, options=options)[method]
     assert name.strip() in found.notes[0]
 
 
@@ -146,14 +118,8 @@ NO_ACTIVATIONS = {
 
 @pytest.mark.parametrize("form", NO_ACTIVATIONS)
 def test_norms_masks_and_lp_pooling_are_no_activations(form):
-    """No rectifier lies between the convolutions, so guided is the gradient there, above the last relu clipped."""
-    net, image = Net(NO_ACTIVATIONS[form]), torch.rand(1, 3, 9, 8, dtype=torch.float64)
-    leaf = image.clone().requires_grad_()
-    z = net.second(net.activation(net.first(leaf)))
-    signal = (net.head.weight[1] / z[0, 0].numel()).clamp(min=0)[None, :, None, None] * (z > 0)
-    expected = torch.autograd.grad(z, leaf, signal.detach())[0]
-    found = pellucid.explain(net, image, "guided-backprop", 1)["guided-backprop"]
-    torch.testing.assert_close(found.raw.double(), expected, rtol=1e-5, atol=1e-8)
+    net, image = OneActivation(NO_ACTIVATIONS[form]), torch.rand(1, 3, 9, 8, dtype=torch.float64)
+    assert_guided_as_without_rectifier(net, image)
 
 
 PARTLY_HIDDEN = {
@@ -172,9 +138,9 @@ def without_gradient(function, x):
 @pytest.mark.parametrize("form", PARTLY_HIDDEN)
 def test_what_is_hidden_from_the_gradient_is_no_part_of_a_rectifier(form, method):
     """max(x, 0) and a constant to the graph that doubles its values or so: the signal is that of max(x, 0) alone."""
-    net, image = Net(PARTLY_HIDDEN[form]), torch.randn(1, 3, 9, 8, dtype=torch.float64)
+    net, image = OneActivation(PARTLY_HIDDEN[form]), torch.randn(1, 3, 9, 8, dtype=torch.float64)
     found = pellucid.explain(net, image, method, 1)[method].raw.double()
-    torch.testing.assert_close(found, by_hand(net, image, method, math.inf, net.activation), rtol=1e-6, atol=1e-8)
+    torch.testing.assert_close(found, by_hand(net, image, method, activation=net.activation), rtol=1e-6, atol=1e-8)
 
 
 PARTS = {  # ways to write the same function of x, from parts that any of them may take
@@ -194,16 +160,16 @@ def test_rectifiers_composed_at_random(seed):
     forms = [f for name, f in RECTIFIERS.items() if "index" not in name and not name.endswith("_")]
     inner, outer = (int(torch.randint(n, (), generator=generator)) for n in (len(forms), len(PARTS)))
     part = list(PARTS.values())[outer]
-    net = Net(lambda x: part(x, forms[inner]), seed)
+    net = OneActivation(lambda x: part(x, forms[inner]), seed)
     image = torch.randn(1, 3, 9, 8, dtype=torch.float64)
     for method in METHODS:
         found = pellucid.explain(net, image, method, 1)[method].raw.double()
-        torch.testing.assert_close(found, by_hand(net, image, method, math.inf), rtol=1e-6, atol=1e-8)
+        torch.testing.assert_close(found, by_hand(net, image, method), rtol=1e-6, atol=1e-8)
 
 
 def test_a_network_that_was_plain_before_is_followed_again_when_it_changes():
-    net, image = Net(torch.relu), torch.randn(1, 3, 9, 8, dtype=torch.float64)
-    expected = by_hand(net, image, "guided-backprop", math.inf)
+    net, image = OneActivation(torch.relu), torch.randn(1, 3, 9, 8, dtype=torch.float64)
+    expected = by_hand(net, image, "guided-backprop")
     for form in (torch.relu, RECTIFIERS["where"], torch.relu, RECTIFIERS["times its mask"]):
         net.activation = form
         found = pellucid.explain(net, image, "guided-backprop", 1)["guided-backprop"]

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from functools import partial
 
 import pytest
 import torch
@@ -9,6 +10,7 @@ from torch import nn
 from torch.nn import functional as F
 
 import pellucid
+from one_activation import METHODS, OneActivation, assert_guided_as_without_rectifier, by_hand
 from pellucid.adversarial.noise import from_noise
 from pellucid.capture.differentiable import differentiable_forward
 from pellucid.contracts import Preprocess
@@ -16,35 +18,7 @@ from pellucid.errors import Refused
 from pellucid.feature_visualisation import parse
 from pellucid.feature_visualisation.evaluator import ObjectiveEvaluator
 
-METHODS = ["guided-backprop", "deconvnet"]
-
-
-class Net(nn.Module):
-    """Two convolutions with an activation between them."""
-
-    def __init__(self, activation):
-        super().__init__()
-        torch.manual_seed(0)
-        self.activation, self.first, self.second = activation, nn.Conv2d(3, 4, 3), nn.Conv2d(4, 4, 3)
-        self.head = nn.Linear(4, 2)
-        self.double()
-
-    def forward(self, x):
-        return self.head(self.second(self.activation(self.first(x))).relu().mean((2, 3)))
-
-
-def by_hand(net, image):
-    """The rules of both papers: guided 1[x > 0] max(R, 0), DeconvNet max(R, 0), layer by layer."""
-    x = net.first(image)
-    z = net.second(x.clamp(min=0))
-    found = {}
-    for method in METHODS:
-        signal = (net.head.weight[1] / z[0, 0].numel())[None, :, None, None].expand_as(z)
-        for values, layer in ((z, net.second), (x, net.first)):
-            signal = signal.clamp(min=0) * ((values > 0) | (method == "deconvnet"))
-            signal = F.conv_transpose2d(signal, layer.weight)
-        found[method] = signal.detach()
-    return found
+Net = partial(OneActivation, channels=4, classes=2)
 
 
 def with_zeros(x):
@@ -70,9 +44,9 @@ RECTIFIERS = {  # each is max(x, 0)
 @pytest.mark.parametrize("form", RECTIFIERS)
 def test_rectifiers_made_of_orders_and_sizes(form):
     net, image = Net(RECTIFIERS[form]), torch.randn(2, 3, 7, 6, dtype=torch.float64)
-    found, expected = pellucid.explain(net, image, METHODS, 1), by_hand(net, image)
+    found = pellucid.explain(net, image, METHODS, 1)
     for method in METHODS:
-        torch.testing.assert_close(found[method].raw.double(), expected[method], rtol=1e-6, atol=1e-8)
+        torch.testing.assert_close(found[method].raw.double(), by_hand(net, image, method), rtol=1e-6, atol=1e-8)
         assert not found[method].notes
 
 
@@ -128,14 +102,8 @@ NO_ACTIVATIONS = {
 
 @pytest.mark.parametrize("form", NO_ACTIVATIONS)
 def test_orders_norms_and_constants_are_no_activations(form):
-    """No rectifier lies between the convolutions, so guided is the gradient there, above the last relu clipped."""
     net, image = Net(NO_ACTIVATIONS[form]), torch.rand(1, 3, 7, 6, dtype=torch.float64)
-    leaf = image.clone().requires_grad_()
-    z = net.second(net.activation(net.first(leaf)))
-    signal = (net.head.weight[1] / z[0, 0].numel()).clamp(min=0)[None, :, None, None] * (z > 0)
-    expected = torch.autograd.grad(z, leaf, signal.detach())[0]
-    found = pellucid.explain(net, image, "guided-backprop", 1)["guided-backprop"]
-    torch.testing.assert_close(found.raw.double(), expected, rtol=1e-5, atol=1e-8)
+    assert_guided_as_without_rectifier(net, image)
 
 
 def test_a_relu6_behind_a_bias_is_a_capped_rectifier():
