@@ -24,7 +24,7 @@ from pellucid.targets import ClassScores, TargetLike, assumption, notes_on
 _TOP = 5
 
 
-def explain(
+def explain(  # noqa: PLR0913 - the one door, and each argument has a default
     model: Model | nn.Module,
     pictures: Any,
     methods: str | Sequence[str] | None = None,
@@ -35,18 +35,23 @@ def explain(
     *,
     inputs: Tensor | Sequence[Tensor] | Mapping[str, Tensor] | None = None,
     fuse: str | None = None,
+    kind: str | None = None,
     trust: bool = False,
     chunk: int | None = None,
     progress: Callable[[str, int, int], None] | None = None,
     cancel: Callable[[], bool] | None = None,
     each: Callable[[Explanation], None] | None = None,
+    **reading: Any,
 ) -> Explanation:
-    """Explain what a vision model sees in pictures. The model is left exactly as it was.
+    """Explain what a vision model sees in pictures, or another network in signals, tables, ...
+
+    The model is left exactly as it was.
 
     Args:
         model: a `Model` or any `nn.Module`. It is run in evaluation mode, on the device and in the type that it has.
         pictures: the path of a file or a folder, a PIL image or uint8 array `[row, column, 3]`, or a list of these; or
-            a float tensor `[batch, channel, row, column]` in the model's own normalised space.
+            a float tensor `[batch, channel, row, column]` in the model's own normalised space. Signals, rows of tables
+            and other kinds of input likewise: files, folders or tensors, see docs/inputs.md.
         methods: ids; None runs `registry.default_methods` and leaves out those that would be wrong for this model;
             `auto` runs the one that `pellucid compare --best` found for this model.
         target: None is each picture's top class, before softmax (for networks that score every pixel, the class that
@@ -64,6 +69,8 @@ def explain(
             They are held as they are, so no map shows what they contribute.
         fuse: `max`, `mean` or `product` of the maps at all layers given; see `pellucid.engine.fusion` for how each is
             scaled.
+        kind: what the files or tensors are: `picture`, `signal`, `table`, ..., see docs/inputs.md. None is what the
+            names of the files and the network's first operation tell; of a tensor, nothing but its axes.
         trust: True if each map is judged too, beside maps that know nothing of the network: `Explanation.evaluation`,
             which `pellucid.evaluation.trust_of` sums up in a sentence. It takes many passes.
         chunk: samples at once; None decides by the memory that is free. Never changes a result beyond rounding.
@@ -71,6 +78,7 @@ def explain(
         cancel: asked now and then; True stops with `Cancelled`, which carries what is finished and, of a method that
             samples, the estimate so far (`Attribution.partial`).
         each: function that is called after each map with everything that is finished by then.
+        reading: what files do not say themselves, by kind: `rate=500` of a signal, `row=17` of a table.
 
     Returns:
         An `Explanation`, with one `Attribution` per method, target and layer.
@@ -78,7 +86,7 @@ def explain(
     Raises:
         UnknownName: a method, class or layer that does not exist.
         BadOption: an option, target or shape that does not fit.
-        BadPicture: a picture that cannot be read.
+        BadPicture, BadSample: a picture, or another file, that cannot be read.
         BadSite: a layer without a grid, or without influence on the target.
         Refused: a method that would be wrong for this model.
         Cancelled: stopped by the caller or by Ctrl-C.
@@ -89,7 +97,7 @@ def explain(
     arguments.function(progress, "progress")
     arguments.function(cancel, "cancel")
     arguments.function(each, "each")
-    call = call_of(model, pictures, methods, target, layer, options, seed, inputs, fuse)
+    call = call_of(model, pictures, methods, target, layer, options, seed, inputs, fuse, kind, reading)
     made: Plan | None = None
     result = RunResult()
     try:
@@ -119,7 +127,9 @@ def plan(
     *,
     inputs: Tensor | Sequence[Tensor] | Mapping[str, Tensor] | None = None,
     fuse: str | None = None,
+    kind: str | None = None,
     chunk: int | None = None,
+    **reading: Any,
 ) -> Plan:
     """What `explain` would do with the same arguments, which mean the same, and what it would cost; no map is made.
 
@@ -132,7 +142,7 @@ def plan(
     Raises:
         UnknownName, BadOption, BadPicture, BadSite, Refused: as `explain`, before the first map.
     """
-    call = call_of(model, pictures, methods, target, layer, options, seed, inputs, fuse)
+    call = call_of(model, pictures, methods, target, layer, options, seed, inputs, fuse, kind, reading)
     with guarded(call.model.module), network_seed(call.seed):
         return call.plan(call.batch(chunk, ProgressMeter()))
 
@@ -197,6 +207,7 @@ def _pack(call: Call, model: Model, plan: Plan, found: RunResult, seconds: float
     return Explanation(
         model=model,
         pictures=call.pictures,
+        samples=call.samples,
         predictions=found.reading.predictions(model, call.frames, _TOP),
         attributions=tuple(found.done),
         refused={**plan.refused, **found.refused},

@@ -6,25 +6,28 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from pellucid import arguments
 from pellucid.capture.passes import first_reading
 from pellucid.capture.probe import ProgressMeter
-from pellucid.capture.running import Budget, answered, bound, check_axes, outputs
+from pellucid.capture.running import (
+    Budget,
+    answered,
+    bound,
+    check_axes,
+    outputs,
+)
 from pellucid.choices import AUTO, choice_of
-from pellucid.contracts import TABLE, Choice, Frame, Maps, Model, Picture, Site
+from pellucid.contracts import TABLE, Choice, Frame, Maps, Model, Picture, Sample, Site
 from pellucid.engine.batch import Batch, wide
 from pellucid.engine.fusion import check_fuse
 from pellucid.engine.layers import choose_layers
 from pellucid.engine.plan import Plan
 from pellucid.engine.planned import PlannedMethod, planned_methods
-from pellucid.errors import BadOption, Refused
-from pellucid.models.preprocessing import preprocessing_of
+from pellucid.given import read_pictures, read_samples, together
 from pellucid.models.wrap import wrap
-from pellucid.numerics import all_finite
-from pellucid.pictures import NamedPictures, expanded, names_apart, prepare
+from pellucid.pictures import NamedPictures
 from pellucid.registry import default_methods
 from pellucid.targets import TargetContext, TargetLike, all_targets, asks_for_all, parse_targets
 
@@ -36,7 +39,8 @@ class Call:
     Attributes:
         model: with what it takes besides the pictures.
         image: the model's input, on the model's device.
-        pictures: pictures as decoded; empty when tensors were given.
+        pictures: pictures as decoded; empty when tensors or other kinds of input were given.
+        samples: signals, rows of tables, ... as read; empty when pictures or tensors were given.
         frames: how each picture lies in that input.
         methods: with all options filled in.
         picked: who chose the methods.
@@ -51,6 +55,7 @@ class Call:
     model: Model
     image: Maps
     pictures: tuple[Picture, ...]
+    samples: tuple[Sample, ...]
     frames: tuple[Frame, ...]
     methods: tuple[PlannedMethod, ...]
     picked: Choice
@@ -112,6 +117,8 @@ def call_of(
     seed: int,
     inputs: Any,
     fuse: str | None,
+    kind: str | None = None,
+    reading: Mapping[str, Any] | None = None,
 ) -> Call:
     """Check the arguments of a call, see `pellucid.explain`, and read its pictures.
 
@@ -126,73 +133,25 @@ def call_of(
         best = choice_of(model)
         names, picked = [best.method], Choice((best.method,), "trial", f"found best for this model: {best.why}")
         given = {best.method: best.options, **given}
-    given = _with_channel(given) if _is_table(pictures) else given
+    samples = read_samples(model, pictures, kind, reading or {})
+    given = _with_channel(given) if _is_table(pictures) or (samples and samples[0].names == TABLE) else given
     steps = planned_methods(names, given)
     seed = arguments.whole_number(seed, "seed", "an integer")
     auto = arguments.is_auto(layer)
     layers = () if auto else tuple(arguments.sites(layer))
     check_fuse(fuse, len(set(layers)))
-    image, decoded = read_pictures(model, pictures)
+    decoded: tuple[Picture, ...] = ()
+    if samples:
+        model, image = model.along(samples[0].names), together(model, samples)
+    else:
+        image, decoded = read_pictures(model, pictures)
     if _is_table(pictures):
         model = replace(model, axes=TABLE)
     model = model if inputs is None else bound(model, inputs, image)
     frames = tuple(p.frame for p in decoded) or (Frame.whole(tuple(image.shape[2:])),) * len(image)
     if not asks_for_all(target, model):
         parse_targets(target, model)  # misuse is said before the first pass
-    return Call(model, image, decoded, frames, steps, picked, strict, target, layers, auto, fuse, seed)
-
-
-def read_pictures(model: Model, pictures: Any) -> tuple[Maps, tuple[Picture, ...]]:
-    """The batch on the model's device, and the decoded pictures unless tensors were given."""
-    device = model.device
-    if device.type == "meta":
-        raise Refused(f"{model.name} has no weights: they are on the device 'meta', which holds no values.")
-    if isinstance(pictures, Tensor):
-        return _check_tensor(pictures).to(device), ()
-    preprocess = preprocessing_of(model)
-    given = expanded(pictures if isinstance(pictures, (list, tuple)) else [pictures])
-    names = names_apart(given)
-    decoded = tuple(
-        p if isinstance(p, Picture) else prepare(p, preprocess, name) for p, name in zip(given, names, strict=True)
-    )
-    if not decoded:
-        raise BadOption("Expected at least one picture, got an empty list.")
-    shapes = list(dict.fromkeys(tuple(picture.tensor.shape[-2:]) for picture in decoded))
-    if len(shapes) > 1:
-        listed = " and ".join(f"{rows} x {columns}" for rows, columns in shapes[:2])
-        raise BadOption(
-            f"{model.name} takes pictures of any shape, but those of one call must share one; got {listed}. Explain "
-            "them one by one, or give them a common size with pellucid.wrap(model, size=...) (--size)."
-        )
-    return torch.stack([picture.tensor for picture in decoded]).to(device), decoded
-
-
-def _check_tensor(tensor: Tensor) -> Maps:
-    if tensor.layout != torch.strided or tensor.is_nested or tensor.is_meta:
-        kind = "nested" if tensor.is_nested else "meta" if tensor.is_meta else str(tensor.layout).removeprefix("torch.")
-        hint = "Take pictures with values." if tensor.is_meta else "Convert it with tensor.to_dense()."
-        raise BadOption(f"Expected a dense tensor of pictures to explain, got a {kind} one. {hint}")
-    if not tensor.is_floating_point():
-        raise BadOption(
-            f"{_EXPECTED} in the model's own space, such as tensor.float() after normalising, got {list(tensor.shape)} "
-            f"of {tensor.dtype}."
-        )
-    if not 2 <= tensor.ndim <= 5 or not tensor.numel():
-        raise BadOption(
-            f"{_EXPECTED}, of signals [batch, channel, time], of volumes [batch, channel, depth, row, column], of "
-            f"tables [batch, feature], no axis empty, got {list(tensor.shape)}.{_hint(tensor)}"
-        )
-    if not all_finite(tensor):
-        raise BadOption("Expected finite numbers in the tensor to explain, got NaN or infinity.")
-    held = tensor.detach().clone()  # results hold their input, which the caller may go on writing to
-    return held[:, None] if held.ndim == 2 else held
-
-
-_EXPECTED = "Expected a float tensor [batch, channel, row, column]"
-
-
-def _hint(tensor: Tensor) -> str:
-    return " Add the batch axis with tensor[None] if it is one row of a table." if tensor.ndim == 1 else ""
+    return Call(model, image, decoded, samples, frames, steps, picked, strict, target, layers, auto, fuse, seed)
 
 
 def _is_table(given: Any) -> bool:

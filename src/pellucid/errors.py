@@ -3,7 +3,8 @@
     PellucidError
     ├── BadOption (ValueError)          a value that a method, target or flag does not take
     ├── UnknownName (LookupError)       a class, layer, method, model or sample that does not exist
-    ├── BadPicture (ValueError)         a file or array that is not a usable picture
+    ├── BadSample (ValueError)          a file or array that is not a usable signal, table, ...
+    │   └── BadPicture                  ... or picture
     ├── BadModel (ValueError)           a model that cannot be loaded, or weights that do not fit
     ├── BadResult (ValueError)          a file or folder that no result can be read from
     ├── BadSite (ValueError)            a layer that cannot answer what a method asks of it
@@ -42,10 +43,14 @@ class UnknownName(PellucidError, LookupError):
     """A name that does not exist; the message offers near ones."""
 
 
-class BadPicture(PellucidError, ValueError):
-    """A file or array that is not a usable picture."""
+class BadSample(PellucidError, ValueError):
+    """A file or array that is not a usable sample of its kind, such as a signal."""
 
     exit_code = 3
+
+
+class BadPicture(BadSample):
+    """A file or array that is not a usable picture."""
 
 
 class BadModel(PellucidError, ValueError):

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pellucid.contracts import Attribution, Axis, Choice, Model, Picture, Prediction
+from pellucid.contracts import Attribution, Axis, Choice, Model, Picture, Prediction, Sample
 from pellucid.errors import Refused, UnknownName
 from pellucid.results import Result
 
@@ -23,7 +23,7 @@ class Explanation(Result):
 
     Attributes:
         model: what was explained.
-        pictures: pictures as decoded; empty when tensors were given.
+        pictures: pictures as decoded; empty when tensors or other kinds of input were given.
         predictions: top five classes of each picture, best first; empty when the output has no class scores.
         attributions: attributions in the order in which the methods were asked for; for several targets or layers, all
             methods of the first, then all of the next.
@@ -34,6 +34,7 @@ class Explanation(Result):
         seed: integer that starts all random draws.
         seconds: wall-clock time of the call.
         evaluation: scores that say how far its maps can be trusted, if that was asked for (`explain(..., trust=True)`).
+        samples: signals, rows of tables, ... as read; empty when pictures or tensors were given.
     """
 
     model: Model
@@ -47,6 +48,7 @@ class Explanation(Result):
     seed: int = 0
     seconds: float = 0.0
     evaluation: Evaluation | None = None
+    samples: tuple[Sample, ...] = ()
 
     @property
     def choices(self) -> Mapping[str, str]:
@@ -87,7 +89,7 @@ class Explanation(Result):
     @property
     def undrawable(self) -> str:
         """Why its maps cannot be drawn, a sentence; "" where they are pictures."""
-        if len(self.axes) in (0, 2):
+        if self.samples or len(self.axes) in (0, 2):
             return ""
         return (
             f"Only maps over rows and columns are drawn, and these lie along {', '.join(map(str, self.axes))}. Take "
@@ -97,7 +99,8 @@ class Explanation(Result):
     def picture(self, method: str, index: int = 0) -> Image:
         """A method's map over the original picture, at the picture's own size, as a PIL image.
 
-        Of tensors, which have no picture, it is the map alone, at the size of the model's input.
+        Of signals and other kinds of input it is what their kind draws, such as the line with its ground coloured. Of
+        tensors, which have no picture, it is the map alone, at the size of the model's input.
 
         Args:
             method: id of a method that was run.
@@ -107,6 +110,7 @@ class Explanation(Result):
             UnknownName: the method was not run, or there are not so many pictures.
             Refused: the maps lie along other axes than rows and columns.
         """
+        from pellucid.modalities import find_modality
         from pellucid.pictures import heat, overlay
 
         maps = self[method].values
@@ -114,6 +118,8 @@ class Explanation(Result):
             raise Refused(self.undrawable)
         if not -len(maps) <= index < len(maps):
             raise UnknownName(f"There is no picture {index}: {len(maps)} pictures were explained.")
+        if self.samples:
+            return find_modality(self.samples[index].kind).draw(self.samples[index], maps[index])
         return overlay(self.pictures[index], maps[index]) if self.pictures else heat(maps[index])
 
     def save(self, folder: str | Path) -> Path:

@@ -22,7 +22,7 @@ CAPTURE = (
 
 FEATURES = {
     "adversarial", "comparison", "data", "evaluation", "feature_visualisation", "inspection", "localisation",
-    "methods", "metrics", "pictures", "report", "training", "zoo",
+    "methods", "metrics", "modalities", "pictures", "report", "training", "zoo",
 }  # fmt: skip
 """What stands on the engine, and kinds of input."""
 

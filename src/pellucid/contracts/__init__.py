@@ -4,7 +4,7 @@ Shapes are written `[batch, channel, *axes]`, of pictures `[batch, channel, row,
 better.
 """
 
-from pellucid.contracts.axes import TABLE, Axis, AxisName, Box, Map, Maps, Scores, axes_of
+from pellucid.contracts.axes import TABLE, USUAL, Axis, AxisName, Box, Map, Maps, Scores, axes_of
 from pellucid.contracts.choice import Choice, ChosenBy
 from pellucid.contracts.evidence import Attentions, Evidence
 from pellucid.contracts.geometry import Canvas, Frame
@@ -32,7 +32,7 @@ from pellucid.contracts.probe import (
 )
 from pellucid.contracts.regions import DEFAULT, Regions
 from pellucid.contracts.result import Attribution, Cost, Evaluation, Provenance, Score
-from pellucid.contracts.sample import Picture, Prediction
+from pellucid.contracts.sample import Picture, Prediction, Sample
 from pellucid.contracts.unsaved import NetworkNotSaved, Unsaved
 
 __all__ = [
@@ -42,6 +42,7 @@ __all__ = [
     "STILL",
     "TABLE",
     "TRUTH",
+    "USUAL",
     "Attentions",
     "Attribution",
     "Axis",
@@ -80,6 +81,7 @@ __all__ = [
     "Reference",
     "Regions",
     "RegistryEntry",
+    "Sample",
     "SamplesDone",
     "Score",
     "ScoreQueries",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import chain
 from typing import Any
@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from pellucid.contracts.axes import TABLE, AxisName
+from pellucid.contracts.axes import TABLE, USUAL, AxisName
 from pellucid.contracts.geometry import Canvas
 from pellucid.contracts.layers import Site
 from pellucid.digests import digest
@@ -182,6 +182,11 @@ class Model:
         fed = (self.preprocess, self.call, self.canvas, self.inputs)
         read = (self.output, self.classes, self.site, self.answers)
         return (*fed, *read, *self.axes) if self.axes else (*fed, *read)
+
+    def along(self, names: tuple[AxisName, ...]) -> Model:
+        """This model for inputs whose axes behind the channels have these names; itself where it has them already."""
+        axes = () if names == USUAL.get(len(names)) else names
+        return self if axes == self.axes else replace(self, axes=axes)
 
     @property
     def is_tabular(self) -> bool:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
@@ -10,7 +11,7 @@ from torch import Tensor
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-from pellucid.contracts.axes import Box
+from pellucid.contracts.axes import Axis, AxisName, Box, axes_of
 from pellucid.contracts.geometry import Frame
 
 
@@ -38,6 +39,42 @@ class Picture:
         """How its pixels lie in the model's input."""
         rows, columns = self.tensor.shape[-2:]
         return Frame((self.image.height, self.image.width), self.box, (rows, columns))
+
+
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """A signal, a row of a table, a volume, ...: what the model sees of it, and the way back to where it is from.
+
+    Attributes:
+        name: of the file, or what a tensor is called, for people; untrusted text.
+        kind: id of its modality, such as `signal`.
+        tensor: float `[channel, *axes]`, the model's input; of a row of a table, which has no channels, `[1, feature]`.
+        names: of the axes behind the channels, such as `("time",)`.
+        channels: what the channels are called; () where nothing says it.
+        geometry: what leads back to the original, by names that its modality knows: `rate` of a signal, `columns` of a
+            table, `affine` of a volume. Plain values, tuples of these and tensors.
+        fill: `[channel, *axes]`, what an absent part of it is by default; None where 0 is as good as any.
+        notes: what was done on the way that a user may not expect ("integers, divided by 32768").
+    """
+
+    name: str
+    kind: str
+    tensor: Tensor
+    names: tuple[AxisName, ...]
+    channels: tuple[str, ...] = ()
+    geometry: Mapping[str, Any] = field(default_factory=dict)
+    fill: Tensor | None = None
+    notes: tuple[str, ...] = ()
+
+    @property
+    def axes(self) -> tuple[Axis, ...]:
+        """What lies along its axes, such as (time 500,)."""
+        return axes_of(self.tensor.shape[1:], self.names)
+
+    @property
+    def frame(self) -> Frame:
+        """How it lies in the model's input: it is the input itself."""
+        return Frame.whole(tuple(self.tensor.shape[1:]))
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 from pellucid.capture.running import blamed
-from pellucid.errors import BadPicture, OutOfMemory, PellucidError, TraceLeft, Unexpected, exit_code, said
+from pellucid.errors import BadSample, OutOfMemory, PellucidError, TraceLeft, Unexpected, exit_code, said
 
 Input = TypeVar("Input")
 Result = TypeVar("Result")
@@ -117,6 +117,6 @@ def in_words(error: BaseException, name: str) -> PellucidError:
 def _is_misuse(outcome: Outcome[Input, Result]) -> bool:
     """Whether what failed so far says that the call is wrong, not its inputs."""
     errors = [failure.error for failure in outcome.failed]
-    if outcome.done or len(errors) != _ALIKE or isinstance(errors[0], BadPicture | OutOfMemory | Unexpected):
+    if outcome.done or len(errors) != _ALIKE or isinstance(errors[0], BadSample | OutOfMemory | Unexpected):
         return False
     return len({(type(error), str(error)) for error in errors}) == 1

@@ -6,12 +6,13 @@ from pellucid.pictures.labels import read_labels
 from pellucid.pictures.named import NamedPictures
 from pellucid.pictures.overlay import heat, overlay
 from pellucid.pictures.prepare import prepare
-from pellucid.pictures.samples import SAMPLES, PictureRef, expanded, find_pictures, names_apart, sample_path
+from pellucid.pictures.samples import SAMPLES, SUFFIXES, PictureRef, expanded, find_pictures, names_apart, sample_path
 from pellucid.pictures.sheet import sheet
 
 __all__ = [
     "MAX_PIXELS",
     "SAMPLES",
+    "SUFFIXES",
     "ColourScale",
     "NamedPictures",
     "PictureRef",

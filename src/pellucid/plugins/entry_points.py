@@ -1,4 +1,4 @@
-"""Records in other people's packages, found by entry points: methods, metrics and recognisers of models.
+"""Records in other people's packages, found by entry points: methods, metrics, kinds of input, recognisers of models.
 
 Nothing is looked for before something is asked for, and no package is imported before its group is. What cannot be used
 is left out and said in one line, with the package's name; it never ends the program. See docs/plugins.md.
@@ -18,10 +18,11 @@ from typing import Any, Literal, get_args
 
 from pellucid.errors import said
 
-Group = Literal["methods", "metrics", "models"]
+Group = Literal["methods", "metrics", "modalities", "models"]
 GROUPS: tuple[Group, ...] = get_args(Group)
 """Entry points are declared in `pellucid.methods` and so on."""
 
+_ONE = {"modalities": "modality"}
 _PREFIX = "pellucid."
 _FILE = "entry_points.txt"
 
@@ -111,7 +112,7 @@ def records_of(group: Group, accept: Callable[[Any], Any]) -> Mapping[str, Any]:
         except (KeyboardInterrupt, GeneratorExit):
             raise
         except BaseException as error:  # noqa: BLE001 - an import may raise anything, even the end of the program
-            leave_out(plugin.origin, f"The {group.removesuffix('s')} {plugin.name!r}", error)
+            leave_out(plugin.origin, f"The {_ONE.get(group, group.removesuffix('s'))} {plugin.name!r}", error)
             continue
         found[record.id] = record
         _origins[id(record)] = (record, plugin.origin)

@@ -16,7 +16,14 @@ _PARTS = Path(__file__).with_name("page_parts")
 
 
 def document(
-    template: str, *, created: str, scripts: Sequence[str] = (), styles: Sequence[str] = ("page.css",), **values: Any
+    template: str,
+    *,
+    created: str,
+    scripts: Sequence[str] = (),
+    styles: Sequence[str] = ("page.css",),
+    own_script: str = "",
+    own_style: str = "",
+    **values: Any,
 ) -> str:
     """A page with the head, style and policy that all pages share.
 
@@ -25,11 +32,13 @@ def document(
         created: when, in ISO 8601, UTC.
         scripts: files in `page_parts/`, put one after the other into one script.
         styles: likewise; the shared style first.
+        own_script: what a kind of input brings, put behind them.
+        own_style: likewise.
         values: what the template refers to; texts in them are escaped, `Markup` is not.
     """
     read = _read()
-    style = "".join(f"\n{read[name]}" for name in styles)
-    script = "".join(f"\n{read[name]}" for name in scripts)
+    style = "".join(f"\n{read[name]}" for name in styles) + (f"\n{own_style}" if own_style else "")
+    script = "".join(f"\n{read[name]}" for name in scripts) + (f"\n{own_script}" if own_script else "")
     return (
         _environment()
         .get_template(template)

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from pellucid.contracts import Prediction, Preprocess, Reference, kind_of
 from pellucid.explanation import Explanation
+from pellucid.modalities import find_modality
 from pellucid.report.views import PictureView
 from pellucid.wording import counted
 
@@ -42,6 +43,11 @@ def seconds(number: float) -> str:
 def seen(subject: PictureView) -> str:
     """A sentence on what the model saw."""
     picture = subject.picture
+    if subject.sample is not None:
+        axes = ", ".join(f"{axis.size} along {axis.name}" for axis in subject.sample.axes)
+        channels = len(subject.sample.tensor)
+        among = f"{count(channels, 'channel')}, " if channels > 1 else ""
+        return f"The model was given {find_modality(subject.sample.kind).title}: {among}{axes}."
     if picture is None:
         first = next(iter(subject.findings), None)
         size = "" if first is None else f" of {first.values.shape[1]} × {first.values.shape[0]} positions"

@@ -15,7 +15,7 @@ def manifest(subject: PictureView, *, created: str, command: str = "", beside: S
     """Everything about one picture's explanation except the maps themselves."""
     explanation = subject.explanation
     model = explanation.model
-    seen = provenance.input_record(subject.picture, subject.name)
+    seen = _input(subject)
     return {
         **provenance.head(created=created, command=command, model=model, inputs=[seen]),
         "device": facts.device(explanation),
@@ -36,10 +36,18 @@ def _drawn(subject: PictureView) -> list[str]:
     return ["report.html", *(f"{f.key}.png" for f in subject.findings)]
 
 
+def _input(subject: PictureView) -> dict[str, Any]:
+    """The head's entry of what was explained."""
+    if subject.sample is not None:
+        return provenance.sample_record(subject.sample)
+    return provenance.input_record(subject.picture, subject.name)
+
+
 def _picture(subject: PictureView) -> dict[str, Any]:
     picture = subject.picture
     if picture is None:
-        return {"name": subject.name, "size": None, "box": None, "notes": []}
+        notes = [] if subject.sample is None else list(subject.sample.notes)
+        return {"name": subject.name, "size": None, "box": None, "notes": notes}
     return {
         "name": picture.name,
         "size": list(picture.image.size),

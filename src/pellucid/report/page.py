@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from pellucid.explanation import Explanation
+from pellucid.modalities import DrawnMap, find_modality
 from pellucid.report import facts
 from pellucid.report.classes import classes_grid
 from pellucid.report.document import document
@@ -43,7 +44,9 @@ def notebook_frame(explanation: Explanation) -> str:
 
 
 def page(pictures: Sequence[PictureView], *, created: str, command: str = "") -> str:
-    """The page about some pictures of one explanation, as HTML."""
+    """The page about some pictures, signals, ... of one explanation, as HTML."""
+    if pictures[0].sample is not None:
+        return sample_page(pictures, created=created, command=command)
     shown = [_shown(subject) for subject in pictures]
     data = {"tables": tables(), "pictures": [one["data"] for one in shown]}
     return document(
@@ -59,6 +62,36 @@ def page(pictures: Sequence[PictureView], *, created: str, command: str = "") ->
         snippet=snippet(pictures),
         facts=facts,
     )
+
+
+def sample_page(samples: Sequence[PictureView], *, created: str, command: str) -> str:
+    """The page about signals, rows of tables, ...: each is shown by the view of its kind."""
+    shown = [_shown_sample(subject) for subject in samples]
+    views = list({subject.sample.kind: one["view"] for subject, one in zip(samples, shown, strict=True)
+                  if subject.sample is not None}.values())  # fmt: skip
+    return document(
+        "sample.html",
+        own_script="\n".join(view.script for view in views if view.script),
+        own_style="\n".join(view.style for view in views if view.style),
+        explanation=samples[0].explanation,
+        shown=shown,
+        data=script_json({"views": [one["view"].data for one in shown]}),
+        created=created,
+        versions=provenance.versions(),
+        device=facts.device(samples[0].explanation),
+        command=command,
+        snippet=snippet(samples),
+        facts=facts,
+    )
+
+
+def _shown_sample(subject: PictureView) -> dict[str, Any]:
+    """What the template needs to know about one sample, with what its kind shows of it."""
+    sample = subject.sample
+    if sample is None:
+        raise TypeError(f"{subject.name} is no sample of a kind.")
+    maps = [DrawnMap(label(finding, subject), finding.numbers) for finding in subject.findings]
+    return {"subject": subject, "methods": _methods(subject), "view": find_modality(sample.kind).view(sample, maps)}
 
 
 def _shown(subject: PictureView) -> dict[str, Any]:

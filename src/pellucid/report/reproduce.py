@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from pellucid.contracts import Model
+from pellucid.contracts import Model, Sample
 from pellucid.explanation import Explanation
 from pellucid.held import Held
+from pellucid.modalities import find_modality
 from pellucid.models.embedded import NAME as EMBEDDED
 from pellucid.pictures import SAMPLES
 from pellucid.report.views import PictureView
@@ -47,10 +48,23 @@ def _model(model: Model) -> str:
 
 
 def _pictures(views: Sequence[PictureView]) -> str:
+    if views[0].sample is not None:
+        return _samples([view.sample for view in views if view.sample is not None])
     if views[0].picture is None:
         return f"...,  # the tensor that was explained, {counted(len(views), 'sample')}"
     names = [f"sample:{s.name}" if s.name in SAMPLES else s.name for s in views]
     return repr(names[0] if len(names) == 1 else names)
+
+
+def _samples(samples: Sequence[Sample]) -> str:
+    """Files by their names, and what was said of how they are read."""
+    kind, geometry = samples[0].kind, samples[0].geometry
+    options = [option.name for option in find_modality(kind).options if geometry.get(option.name) is not None]
+    said = ", ".join([f"kind={kind!r}", *(f"{name}={geometry[name]!r}" for name in options)])
+    files = list(dict.fromkeys(sample.geometry.get("file") for sample in samples))
+    if None in files:
+        return f"..., {said},  # what was explained, {counted(len(samples), 'sample')}"
+    return f"{(files[0] if len(files) == 1 else files)!r}, {said}"
 
 
 def _target(views: Sequence[PictureView]) -> str:

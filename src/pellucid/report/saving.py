@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from PIL.Image import Image
 
 from pellucid.explanation import Explanation
+from pellucid.modalities import find_modality
 from pellucid.pictures import heat, overlay
 from pellucid.report.manifest import array_name, manifest
 from pellucid.report.page import page
@@ -80,7 +81,9 @@ def _write(subject: PictureView, folder: Path, created: str, command: str, besid
 
 
 def draw(subject: PictureView, finding: MapView) -> Image:
-    """The map over the picture, or alone where there is none."""
+    """The map over the picture, as its kind of input draws it, or alone where there is neither."""
+    if subject.sample is not None:
+        return find_modality(subject.sample.kind).draw(subject.sample, finding.values)
     return overlay(subject.picture, finding.values) if subject.picture else heat(finding.values)
 
 

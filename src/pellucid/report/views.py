@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from pellucid.contracts import Attribution, Picture, Prediction
+from pellucid.contracts import Attribution, Picture, Prediction, Sample
 from pellucid.evaluation import Trust, trust_of
 from pellucid.explanation import Explanation
 from pellucid.report.names import keys, picture_slug, unique
@@ -35,7 +35,7 @@ class MapView:
 
     @property
     def values(self) -> Tensor:
-        """The signed map `[row, column]`."""
+        """The signed map `[*axes]`, of a picture `[row, column]`."""
         return self.attribution.values[self.index]
 
     @property
@@ -78,8 +78,13 @@ class PictureView:
 
     @property
     def picture(self) -> Picture | None:
-        """None when tensors were explained."""
+        """None when tensors or other kinds of input were explained."""
         return self.explanation.pictures[self.index] if self.explanation.pictures else None
+
+    @property
+    def sample(self) -> Sample | None:
+        """The signal, row of a table, ... that was explained; None of pictures and tensors."""
+        return self.explanation.samples[self.index] if self.explanation.samples else None
 
     @property
     def predictions(self) -> tuple[Prediction, ...]:
@@ -99,7 +104,7 @@ class PictureView:
 
 def picture_views(explanation: Explanation) -> list[PictureView]:
     """The pictures of an explanation in order, or the samples of the tensor that was explained."""
-    names = [picture.name for picture in explanation.pictures]
+    names = [each.name for each in (*explanation.pictures, *explanation.samples)]
     if not names:
         first = next(iter(explanation), None)
         count = len(explanation.predictions) if first is None else len(first.target)

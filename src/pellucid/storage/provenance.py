@@ -14,7 +14,7 @@ from pellucid._version import __version__
 from pellucid.plugins import origins
 
 if TYPE_CHECKING:
-    from pellucid.contracts import Model, Picture
+    from pellucid.contracts import Model, Picture, Sample
 
 SCHEMA_VERSION = 1
 """Of a document: grows when a name in it goes away or means something else; new names do not count."""
@@ -81,6 +81,42 @@ def model_record(model: Model) -> dict[str, Any]:
 def named_inputs(sources: Iterable[Any]) -> list[dict[str, Any]]:
     """Inputs of which only the source is told: a path or `sample:NAME` each."""
     return [input_record(None, PurePath(str(source)).name, source) for source in sources]
+
+
+def sample_record(sample: Sample, source: Any = None) -> dict[str, Any]:
+    """A signal, a row of a table, ..., as `input_record` tells of pictures: its kind, its axes and what they mean.
+
+    Args:
+        sample: as read.
+        source: what reads it again; None where that is not known.
+
+    Returns:
+        name, source, `size` and `box`, which it does not have, kind, axes (name and size each), channels, geometry as
+        far as it is plain, and what was done on the way.
+    """
+    return {
+        **input_record(None, sample.name, source),
+        "kind": sample.kind,
+        "axes": [{"name": axis.name, "size": axis.size} for axis in sample.axes],
+        "channels": list(sample.channels),
+        "geometry": {name: plain for name, value in sample.geometry.items() if (plain := _plain(value)) is not None},
+        "notes": list(sample.notes),
+    }
+
+
+def _plain(value: Any) -> Any:
+    """Numbers, texts and lists of these; None for what a document has no room for."""
+    if isinstance(value, bool | int | float | str):
+        return value
+    if hasattr(value, "tolist"):
+        return value.tolist() if value.numel() <= _FEW else None
+    if isinstance(value, list | tuple) and len(value) <= _FEW:
+        return [_plain(each) for each in value]
+    return None
+
+
+_FEW = 10_000
+"""Values that a document still lists."""
 
 
 def input_record(picture: Picture | None, name: str = "", source: Any = None) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from pellucid.capture.running.feeding import (
     outputs,
     with_rows,
 )
-from pellucid.capture.running.fitting import check_axes
+from pellucid.capture.running.fitting import check_axes, first_operation
 from pellucid.capture.running.guard import guarded
 from pellucid.capture.running.hidden import comes_from_outside, hides
 from pellucid.capture.running.interrupts import import_whole, obey
@@ -63,6 +63,7 @@ __all__ = [
     "drawn_weights",
     "feed",
     "find_module",
+    "first_operation",
     "forward",
     "forward_together",
     "frozen",

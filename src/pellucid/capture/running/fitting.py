@@ -94,3 +94,54 @@ class _Watched(TorchFunctionMode):
             f"Expected a float tensor {_TAKES[axes]} for {self.model.name}, whose convolutions run along "
             f"{axes} {'axis' if axes == 1 else 'axes'}, got {shape} of {self.image.dtype}.{hint}"
         )
+
+
+def first_operation(model: Model, image: Tensor) -> tuple[str, bool]:
+    """What a network does first with an input that its weights take part in. Must run inside `guarded`.
+
+    Args:
+        model: any.
+        image: an input `[batch, channel, *axes]` that it may or may not take.
+
+    Returns:
+        `convolution 1` (along so many axes), `recurrent`, `embedding`, or `linear 2`, for linear layers with the number
+        of axes that what they are given has; "" if there is none of these. And whether the pass came to its end.
+    """
+    watched = _First()
+    given = image[:1].detach().to(input_type(model, image), copy=True)
+    try:
+        with drawn_apart(), torch.no_grad(), watched:
+            forward(model, given, torch.zeros(1, dtype=torch.int64, device=image.device))
+    except Exception as error:
+        if is_out_of_memory(error):
+            raise
+        return watched.seen, False
+    return watched.seen, True
+
+
+class _First(TorchFunctionMode):
+    """Notes the first operation with weights."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen = ""
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        if not self.seen:
+            self.seen = _weighing(func, args, kwargs or {})
+        return func(*args, **(kwargs or {}))
+
+
+def _weighing(func: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> str:
+    """The name of an operation with weights; "" of any other."""
+    operator = called(func)
+    x, weight = (kwargs.get(name, args[k] if k < len(args) else None) for k, name in enumerate(("input", "weight")))
+    if operator in (op.CONVOLUTION, op.TRANSPOSED_CONVOLUTION) and isinstance(weight, Tensor):
+        return f"convolution {weight.ndim - 2}"
+    if operator in (op.LSTM, op.GRU, op.RNN, op.RNN_CELL):
+        return "recurrent"
+    if operator is op.EMBEDDING:
+        return "embedding"
+    return f"linear {x.ndim}" if operator is op.LINEAR and isinstance(x, Tensor) else ""
