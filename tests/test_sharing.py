@@ -55,6 +55,7 @@ def test_maps_that_no_target_decides_are_judged_for_all_targets_by_the_same_pass
     alone = pellucid.evaluate(found[1], metrics)
     taken, steps = sum(rows), 29  # of deletion, from nothing hidden to everything
     assert taken == 2 * (4 * steps + 4 * 1 + 2), "one map and three controls of two pictures; the picture, all hidden"
+    pellucid.evaluate(found, metrics)  # larger batches than before, whose rows are compared once with each by itself
     rows.clear()
     several = pellucid.evaluate(found, metrics)
     maps = tiny.CLASSES + 3

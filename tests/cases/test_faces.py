@@ -12,7 +12,7 @@ from torch import nn
 import pellucid
 from pellucid.capture.running import blame
 from pellucid.cli import main
-from pellucid.errors import BadOption, UnknownName
+from pellucid.errors import BadOption, BadOutput, UnknownName
 
 SAYS = "cannot take an input of shape [1, 3, 28, 28]"
 GREY_FILE = """
@@ -266,7 +266,8 @@ def test_w5_picture_of_a_tensor_is_the_map_alone():
 
 
 def test_w6_three_axes_are_no_hint_at_a_missing_batch():
-    with pytest.raises(BadOption, match=r"if it is one picture .* what has no rows and columns cannot be explained"):
+    """They are a signal, and what is said is about the network's output."""
+    with pytest.raises(BadOutput, match=r"Expected class scores \[batch, class\] from Conv1d, got shape \[1, 8, 13\]"):
         pellucid.explain(nn.Conv1d(16, 8, 3), torch.rand(1, 16, 15), "saliency")
 
 

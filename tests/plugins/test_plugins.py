@@ -41,6 +41,7 @@ def install(tmp_path, monkeypatch):
     site.mkdir()
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(site)
+    monkeypatch.delenv("COLUMNS", raising=False)  # workers of the tests stand in a narrow terminal
     before = set(sys.modules)
 
     def put(name, code, points, version="1.0"):
