@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from pellucid import arguments
 from pellucid.call import Call, call_of
-from pellucid.capture.probe import ProgressMeter
+from pellucid.capture.meter import ProgressMeter
 from pellucid.capture.running import guarded, network_seed
 from pellucid.contracts import Choice, Model, Site
 from pellucid.engine.plan import Plan

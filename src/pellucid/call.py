@@ -9,8 +9,8 @@ from typing import Any
 from torch import Tensor, nn
 
 from pellucid import arguments
+from pellucid.capture.meter import ProgressMeter
 from pellucid.capture.passes import first_reading
-from pellucid.capture.probe import ProgressMeter
 from pellucid.capture.running import (
     Budget,
     answered,

@@ -6,7 +6,8 @@ from torch import nn
 
 import pellucid
 import tiny
-from pellucid.capture.probe import Probe, ProgressMeter
+from pellucid.capture.meter import ProgressMeter
+from pellucid.capture.probe import Probe
 from pellucid.capture.running import Budget, guarded
 from pellucid.contracts import Grid, Site
 from pellucid.errors import BadSite

@@ -13,8 +13,9 @@ from pellucid.capture.incremental import scoring, windows
 from pellucid.capture.incremental.grouping import group, sizes
 from pellucid.capture.incremental.passes import RULES, PassCache
 from pellucid.capture.incremental.spans import Interval, Slide
+from pellucid.capture.meter import ProgressMeter
 from pellucid.capture.operators import op
-from pellucid.capture.probe import Probe, ProgressMeter
+from pellucid.capture.probe import Probe
 from pellucid.capture.running import Budget, guarded
 from pellucid.contracts import LocalPerturbation
 from pellucid.targets import Custom, Logit

@@ -5,31 +5,24 @@ In one file, since it is one object: whatever a method may ask is here and nowhe
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
-from typing import Any, TypeAlias, TypeVar, cast
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor
 
+from pellucid.capture.behind_layer import BehindLayer
 from pellucid.capture.incremental import incremental
-from pellucid.capture.layers import footprint, measured
-from pellucid.capture.passes import activations, check_rows, read_grid
-from pellucid.capture.running import (
-    Budget,
-    Recorder,
-    conduct,
-    feed,
-    forward,
-    forward_together,
-    input_type,
-    is_out_of_memory,
-    obey,
-)
-from pellucid.capture.together import Read, Together, question_of_change
+from pellucid.capture.layers import footprint
+from pellucid.capture.meter import ProgressMeter
+from pellucid.capture.own_mask import own_mask
+from pellucid.capture.passes import activations, read_grid
+from pellucid.capture.reading import ScoreReader, folded, joined
+from pellucid.capture.running import Budget, conduct, feed, forward_together
+from pellucid.capture.together import Read, Together
 from pellucid.contracts import (
-    Grid,
     LocalPerturbation,
     Map,
     Maps,
@@ -41,58 +34,15 @@ from pellucid.contracts import (
     Site,
     VariantScores,
 )
-from pellucid.errors import BadOption, Cancelled, Refused
+from pellucid.errors import BadOption
 from pellucid.numerics import full_precision
-from pellucid.targets import Logit, Residual, Rivals, Target, class_scores
-
-_LATE_BYTES = 2**30
-"""Memory for variants of one activation: the rest of a network is cheap, and each chunk pays for the front again."""
-
-
-Found = TypeVar("Found", Read, Read | None)
-"""What a question finds: an answer, or None where it has none of its kind."""
+from pellucid.targets import Logit, Residual, Rivals, Target
 
 Attribute: TypeAlias = Callable[
     [Callable[..., Any] | None, Tensor, Tensor, Target, Site | None, Mapping[str, Any]], Tensor
 ]
 """Runs a one-pass function on changed pictures: (function or None for the method named by the option `of`, rows, which
 picture each belongs to, target, site, the function's options) -> raw maps."""
-
-
-@dataclass
-class ProgressMeter:
-    """Counts samples, reports progress and honours a wish to stop.
-
-    Attributes:
-        stop: the wish to stop, once a method makes do with what it has; it is passed on when the method has finished.
-        cut: how far that method's work had come; None when it was complete.
-        tally: of the loop that a method is in, which progress is reported of instead of each question's.
-        said: notes of another method on changed pictures, in order.
-    """
-
-    progress: Callable[[str, int, int], None] | None = None
-    cancel: Callable[[], bool] | None = None
-    forward: int = 0
-    backward: int = 0
-    label: str = ""
-    stop: KeyboardInterrupt | None = None
-    cut: SamplesDone | None = None
-    tally: SamplesDone | None = None
-    said: dict[str, None] = field(default_factory=dict)
-
-    def tick(self, done: int, total: int) -> None:
-        """Report progress; raise `Cancelled` if the caller wants to stop, `KeyboardInterrupt` if the user does."""
-        self.report(*((done, total) if self.tally is None else (self.tally.done, self.tally.total)))
-        if self.stop is not None:
-            raise self.stop
-        obey()
-        if self.cancel and self.cancel():
-            raise Cancelled(f"Stopped at the caller's wish during {self.label}, {done} of {total} samples done.")
-
-    def report(self, done: int, total: int) -> None:
-        """Tell the caller how far the work has come, once there is something to tell."""
-        if self.progress and done:
-            self.progress(self.label, done, total)
 
 
 @dataclass
@@ -125,6 +75,7 @@ class Probe:
         self.alone = conduct(self.model, self.image).alone
         if self.alone:
             self.budget.chunk = 1
+        self._reader = ScoreReader(self.model, self.target, self.meter, self.together)
 
     @property
     def is_tabular(self) -> bool:
@@ -151,8 +102,8 @@ class Probe:
             and (answers := self._score_boxes(count, change, fast))
         ):
             return answers
-        question = self._question(change, count, least, step)
-        return VariantScores(*self._own(question, lambda: self._score_rows(count, change, least, step)))
+        question = self._reader.question(change, count, least, step)
+        return VariantScores(*self._reader.own(question, lambda: self._score_rows(count, change, least, step)))
 
     def _score_rows(self, count: int, change: Perturbation, least: int | None, step: int) -> Read:
         """The scores by whole passes, `[batch, count, target]`."""
@@ -172,7 +123,7 @@ class Probe:
                 tally.done = rows // batch // step * step if rows < batch * count else count
                 self.meter.tick(rows, batch * count)
         done = tally.done
-        return _joined(chunks, lambda flat: _folded(flat[: done * batch], done).transpose(0, 1))
+        return joined(chunks, lambda flat: folded(flat[: done * batch], done).transpose(0, 1))
 
     def _score_boxes(self, count: int, change: LocalPerturbation, fast: bool = False) -> VariantScores | None:
         """The scores without whole passes; None where the network cannot be followed box by box."""
@@ -185,15 +136,15 @@ class Probe:
                 self.model, self.image, change, read, self.budget, lambda done: self.meter.tick(done, total), fast=fast
             )
 
-        question = None if fast else self._question(change, count, "boxes")
+        question = None if fast else self._reader.question(change, count, "boxes")
         if question is None:
-            return ask(self._read_answers)
+            return ask(self._reader.read)
 
         def ask_for_all() -> Read | None:
-            found = ask(self._read_all)
+            found = ask(self._reader.read_all)
             return None if found is None else (found.score, found.top)
 
-        found = self._own(question, ask_for_all)
+        found = self._reader.own(question, ask_for_all)
         return None if found is None else VariantScores(*found)
 
     @contextmanager
@@ -272,25 +223,11 @@ class Probe:
         the first variant of every chunk is the unchanged activation, and its score must agree.
         """
         site = self._need_site()
-        question = self._question(change, count, "late", site)
-        return VariantScores(*self._own(question, lambda: self._late(count, change, site)))
-
-    def _late(self, count: int, change: Perturbation, site: Site) -> Read:
-        """What `late` gives, for all targets, `[batch, count, target]`."""
-        batch, chunks = len(self.image), list[Read]()
-        for k in range(batch):
-            plain, values = self._ask_and_read(k, site)
-            found = footprint(self.model, self.image)
-            behind = 2 * found.largest_behind(self.model.module.get_submodule(site.path))
-            grid = read_grid(self.model, site, values, self.image[k : k + 1])
-
-            def run(start: int, stop: int, k: int = k, plain: Tensor = plain, grid: Grid = grid) -> Read:
-                numbers = torch.arange(start, stop, device=self.image.device)
-                return self._ask_late(k, plain, site, grid, numbers, change, k * count + start, batch * count)
-
-            most = max(1, (_LATE_BYTES - 4 * found.largest) // (values.nbytes + behind))
-            chunks += self.budget.chunks(count, 2 * values.nbytes, run, most=most)
-        return _joined(chunks, lambda flat: _folded(flat, batch))
+        question = self._reader.question(change, count, "late", site)
+        behind = BehindLayer(
+            self.model, self.image, site, count, change, self.budget, self.meter, self._reader.read_all, self.alone
+        )
+        return VariantScores(*self._reader.own(question, behind.ask))
 
     def read(self) -> Maps:
         """The activation at the site, channels first, `[batch, channel, *axes]`."""
@@ -305,25 +242,7 @@ class Probe:
         Raises:
             Refused: what it draws is no mask of the pictures' size.
         """
-        if self.model.mask is None:
-            return None
-        asked = replace(self.model, call=self.model.mask)
-
-        def run(start: int, stop: int) -> Map:
-            samples = torch.arange(start, stop, device=self.image.device)
-            given = feed(self.model, self.image[start:stop])
-            with torch.inference_mode():
-                drawn = forward(asked, given, samples)
-            size = [len(samples), *self.image.shape[2:]]
-            if not isinstance(drawn, Tensor) or list(drawn.shape) != size:
-                got = list(drawn.shape) if isinstance(drawn, Tensor) else type(drawn).__name__
-                raise Refused(f"Expected a mask {size} of {self.model.name}'s own, got {got}. Use another method.")
-            self.meter.forward += len(samples)
-            self.meter.tick(stop, len(self.image))
-            return full_precision(drawn).clone()
-
-        found = footprint(self.model, self.image)
-        return torch.cat([*self.budget.chunks(len(self.image), 4 * found.largest + 8 * self._row_bytes(), run)])
+        return own_mask(self.model, self.image, self.budget, self.meter)
 
     def rivals(self, count: int) -> Rivals | None:
         """The mean score of the `count` classes nearest the target's, to be given to `each`.
@@ -393,188 +312,4 @@ class Probe:
         given = feed(self.model, rows)
         with torch.inference_mode():
             output = forward_together(self.model, given, samples)
-        return self._read_all(output, samples)
-
-    def _question(self, change: Perturbation, *more: Any) -> str | None:
-        """What tells a question that other targets ask as well; None where there are none, or it cannot be told."""
-        return None if self.together is None else question_of_change(change, *more)
-
-    def _own(self, question: str | None, ask: Callable[[], Found]) -> Found:
-        """This target's part of what `ask` finds for all of them; passes count in full for each that shares them."""
-        answer: Read | None
-        if question is None or self.together is None:
-            answer = ask()
-        else:
-            before = self.meter.forward
-            answer, passes = self.together.answer(question, lambda: (ask(), self.meter.forward - before))
-            self.meter.forward = before + passes
-        if answer is None:
-            return cast("Found", None)
-        score, top = answer
-        return score[..., self._number].clone(), top
-
-    @property
-    def _number(self) -> int:
-        """This target's among all that are read for."""
-        return next(k for k, target in enumerate(self._targets) if target is self.target)
-
-    @property
-    def _targets(self) -> Sequence[Target]:
-        """Those that each pass is read for."""
-        return (self.target,) if self.together is None else self.together.targets
-
-    def _read_answers(self, output: Any, samples: Tensor) -> Read:
-        scores, top = self._read(output, samples, (self.target,))
-        return scores[:, 0], top
-
-    def _read_all(self, output: Any, samples: Tensor) -> Read:
-        return self._read(output, samples, self._targets)
-
-    def _read(self, output: Any, samples: Tensor, targets: Sequence[Target]) -> Read:
-        """The scores of rows of an output, `[n, target]`, and their top classes `[n]`."""
-        with torch.inference_mode():
-            scores = [full_precision(target.score(output, samples, self.model)) for target in targets]
-            for score in scores:
-                check_rows(score, samples, self.model)
-            classes = class_scores(output, self.model)
-            top = classes.argmax(1) if isinstance(classes, Tensor) and classes.shape[1] > 1 else None
-        self.meter.forward += len(samples)
-        return torch.stack(scores, -1).clone(), None if top is None else top.clone()
-
-    def _ask_and_read(self, k: int, site: Site) -> tuple[Tensor, Tensor]:
-        """The score of one picture as it is, and its values at the site in the layer's own layout."""
-        given, sample = feed(self.model, self.image[k : k + 1]), torch.tensor([k], device=self.image.device)
-        with measured(self.model, self.image), torch.inference_mode(), Recorder(self.model.module, [site]) as tape:
-            output = forward(self.model, given, sample)
-        score, _ = self._read_all(output, sample)
-        return score, tape.taps[site].value
-
-    def _ask_late(
-        self,
-        k: int,
-        plain: Tensor,
-        site: Site,
-        grid: Grid,
-        numbers: Tensor,
-        change: Perturbation,
-        done: int,
-        total: int,
-    ) -> Read:
-        if self.alone:
-            return self._ask_one_by_one(k, plain, site, grid, numbers, change, done, total)
-        try:
-            score, top = self._ask_changed(k, site, grid, numbers, change, repeats=1)
-            starts_late = self._agrees(score, plain, len(numbers) + 1)
-        except Exception as error:
-            if is_out_of_memory(error):
-                raise
-            starts_late = False
-        if not starts_late:
-            return self._ask_in_full(k, plain, site, grid, numbers, change, done, total)
-        self.meter.tick(done + len(numbers), total)
-        return score[1:], None if top is None else top[1:]
-
-    def _ask_in_full(
-        self,
-        k: int,
-        plain: Tensor,
-        site: Site,
-        grid: Grid,
-        numbers: Tensor,
-        change: Perturbation,
-        done: int,
-        total: int,
-    ) -> Read:
-        """As `_ask_late`, but the whole network runs on every variant, so fewer fit at once."""
-        rows = self.budget.rows(4 * footprint(self.model, self.image).largest + self._row_bytes())
-        parts = []
-        for some in torch.split(numbers, max(1, rows - 1)):
-            score, top = self._ask_changed(k, site, grid, some, change, repeats=len(some) + 1)
-            if not self._agrees(score, plain, len(some) + 1):
-                raise Refused(self._disagrees(score, plain, site, len(some) + 1))
-            parts.append((score[1:], None if top is None else top[1:]))
-            done += len(some)
-            self.meter.tick(done, total)
-        tops = [top for _, top in parts if top is not None]
-        return torch.cat([score for score, _ in parts]), torch.cat(tops) if tops else None
-
-    def _ask_one_by_one(
-        self,
-        k: int,
-        plain: Tensor,
-        site: Site,
-        grid: Grid,
-        numbers: Tensor,
-        change: Perturbation,
-        done: int,
-        total: int,
-    ) -> Read:
-        """As `_ask_late`, for networks that take a single row: the unchanged activation has a pass of its own."""
-        if done == k * (total // len(self.image)):
-            score, _ = self._ask_changed(k, site, grid, numbers[:0], change, repeats=1)
-            if not self._agrees(score, plain, 1):
-                raise Refused(self._disagrees(score, plain, site, 1))
-        parts = [self._ask_changed(k, site, grid, some, change, repeats=0) for some in torch.split(numbers, 1)]
-        self.meter.tick(done + len(numbers), total)
-        tops = [top for _, top in parts if top is not None]
-        return torch.cat([score for score, _ in parts]), torch.cat(tops) if tops else None
-
-    def _disagrees(self, score: Tensor, plain: Tensor, site: Site, rows: int) -> str:
-        return (
-            f"{self.model.name} gave {float(score[0, 0]):.6g} for the unchanged activation at '{site}' in a batch of "
-            f"{rows}, but {float(plain[0, 0]):.6g} for the picture alone. Its answers depend on the rest of the batch."
-        )
-
-    def _ask_changed(
-        self, k: int, site: Site, grid: Grid, numbers: Tensor, change: Perturbation, *, repeats: int
-    ) -> Read:
-        """Score the activation as it is and its variants, beginning with so many copies of the picture.
-
-        Without a copy, the picture itself only leads to the site, where its one variant takes its place.
-        """
-        first = min(repeats, 1)
-        samples = torch.full((len(numbers) + first,), k, device=self.image.device)
-        given = feed(self.model, self.image[k : k + 1].repeat(max(repeats, 1), *[1] * (self.image.ndim - 1)))
-        swap = _swap(grid, samples[first:], numbers, change)
-        with torch.inference_mode(), Recorder(self.model.module, (), changes={site: (lambda t: swap(t)[1 - first :])}):
-            output = forward(self.model, given, samples[: max(repeats, 1)])
-        return self._read_all(output, samples)
-
-    def _agrees(self, score: Tensor, plain: Tensor, rows: int) -> bool:
-        """Whether there is one score for each row, and the first row's is that of the picture alone."""
-        # sqrt(eps): more than another batch size changes in the last digits, far less than a mixed batch changes
-        tolerance = torch.finfo(input_type(self.model, self.image)).eps ** 0.5 * score.abs().amax(0)
-        return len(score) == rows and bool(((score[0] - plain[0]).abs() <= tolerance).all())
-
-
-def _swap(grid: Grid, samples: Tensor, numbers: Tensor, change: Perturbation) -> Callable[[Tensor], Tensor]:
-    """Replaces an activation by a batch: itself first, then its variants."""
-
-    def swap(tensor: Tensor) -> Tensor:
-        maps = _copies(grid.to_maps(tensor[:1]), len(numbers) + 1)
-        changed = change(maps[1:], samples, numbers) if len(numbers) else maps[1:]
-        if changed.data_ptr() != maps[1:].data_ptr():
-            maps[1:] = changed
-        return grid.from_maps(maps, tensor[:1])
-
-    return swap
-
-
-def _copies(maps: Maps, count: int) -> Maps:
-    """One row as many, in the same order of memory; `Tensor.repeat` loses that and takes thrice as long."""
-    last = maps.is_contiguous(memory_format=torch.channels_last) and not maps.is_contiguous()
-    order = torch.channels_last if last else torch.contiguous_format
-    rows = torch.empty(count, *maps.shape[1:], dtype=maps.dtype, device=maps.device, memory_format=order)
-    return rows.copy_(maps)
-
-
-def _folded(flat: Tensor, first: int) -> Tensor:
-    """The first axis as two, the first of which is so long."""
-    return flat.reshape(first, -1, *flat.shape[1:])
-
-
-def _joined(chunks: Sequence[Read], arrange: Callable[[Tensor], Tensor]) -> Read:
-    """The answers of all chunks, put in order."""
-    score = torch.cat([c[0] for c in chunks])
-    tops = [c[1] for c in chunks if c[1] is not None]
-    return arrange(score).contiguous(), arrange(torch.cat(tops)).contiguous() if len(tops) == len(chunks) else None
+        return self._reader.read_all(output, samples)

@@ -10,8 +10,9 @@ from typing import Any, TypeAlias
 import torch
 from torch import Tensor
 
+from pellucid.capture.meter import ProgressMeter
 from pellucid.capture.passes import run_passes
-from pellucid.capture.probe import Probe, ProgressMeter
+from pellucid.capture.probe import Probe
 from pellucid.capture.running import Draws
 from pellucid.capture.together import Together
 from pellucid.contracts import Attribution, Canvas, Cost, Evidence, Map, Maps, Site

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor
 
-from pellucid.capture.probe import ProgressMeter
+from pellucid.capture.meter import ProgressMeter
 from pellucid.capture.running import Budget, input_type, with_rows
 from pellucid.contracts import Frame, Maps, Model, NamedInputs
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from pellucid.capture.probe import ProgressMeter
+from pellucid.capture.meter import ProgressMeter
 from pellucid.contracts import Map, SamplesDone
 from pellucid.engine.planned import PlannedMethod
 

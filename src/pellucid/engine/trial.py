@@ -21,8 +21,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from pellucid.capture.layers import Candidate, survey, why_recommended
+from pellucid.capture.meter import ProgressMeter
 from pellucid.capture.passes import PassRequest, run_passes
-from pellucid.capture.probe import Probe, ProgressMeter
+from pellucid.capture.probe import Probe
 from pellucid.capture.running import Budget, Draws, nothing_to_look_at
 from pellucid.contracts import Canvas, Map, Maps, Model, Site
 from pellucid.errors import BadOption, BadSite

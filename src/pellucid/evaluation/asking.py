@@ -14,8 +14,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from pellucid.capture.meter import ProgressMeter
 from pellucid.capture.passes import first_reading
-from pellucid.capture.probe import Probe, ProgressMeter
+from pellucid.capture.probe import Probe
 from pellucid.capture.running import (
     Budget,
     Draws,

@@ -14,7 +14,8 @@ import torch
 from torch import Tensor
 
 from pellucid import arguments, held
-from pellucid.capture.probe import Probe, ProgressMeter
+from pellucid.capture.meter import ProgressMeter
+from pellucid.capture.probe import Probe
 from pellucid.capture.running import Budget, Draws, conduct, guarded, network_seed, with_rows
 from pellucid.contracts import (
     STILL,

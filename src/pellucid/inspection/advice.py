@@ -9,7 +9,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from pellucid.capture.layers import Candidate, survey, why_recommended
-from pellucid.capture.probe import ProgressMeter
+from pellucid.capture.meter import ProgressMeter
 from pellucid.capture.receptive import ReceptiveField, receptive_fields
 from pellucid.capture.running import Budget, bound, guarded, nothing_to_look_at
 from pellucid.contracts import Grid, Model, Picture, Site
