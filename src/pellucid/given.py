@@ -44,7 +44,7 @@ def read_samples(model: Model, given: Any, kind: str | None, reading: Mapping[st
         return tuple(sources)
     kind = kind_of_input(model, sources, kind, reading)
     if kind == PICTURE:
-        _refuse_reading(reading)
+        refuse_reading(reading)
         return ()
     samples = tuple(read_part(part) for part in parts_of(kind, sources, reading))
     if not samples:
@@ -85,7 +85,13 @@ def _can_only_be_pictures(source: Any) -> bool:
     return text.startswith("sample:") or Path(text).suffix.lower() in SUFFIXES
 
 
-def _refuse_reading(reading: Mapping[str, Any]) -> None:
+def refuse_reading(reading: Mapping[str, Any]) -> None:
+    """Refuse what was said of files that pictures do not take.
+
+    Raises:
+        BadOption: something of another kind of input.
+        TypeError: something that no kind knows.
+    """
     said = [name for name, value in reading.items() if value is not None]
     known = {option.name for each in modalities().values() for option in each.options} if said else ()
     if said and said[0] not in known:

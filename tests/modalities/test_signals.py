@@ -1,5 +1,8 @@
 """Signals: read from files with their places in errors, explained as tensors are, saved and read back."""
 
+import json
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -7,6 +10,7 @@ from scipy.io import wavfile
 from torch import nn
 
 import pellucid
+from pellucid.cli import main
 from pellucid.errors import BadOption, BadSample
 from pellucid.modalities import SampleRef, read_part
 
@@ -30,7 +34,8 @@ def test_columns_arrays_and_sound_are_the_same_signal(tmp_path):
     assert array.tensor.tolist() == columns.tensor.tolist() == wanted.tolist()
     assert columns.channels == ("I", "II") and array.channels == ()
     np.testing.assert_allclose(sound.tensor, wanted, atol=2**-15)
-    assert sound.geometry == {"file": "c.wav", "rate": 8.0} and sound.notes == ("16-bit integers, divided by 32768",)
+    assert sound.geometry == {"file": "c.wav", "rate": 8.0, "units": {"time": (0.125, "s")}}
+    assert sound.notes == ("16-bit integers, divided by 32768",)
 
 
 @pytest.mark.parametrize(("name", "content", "said"), [
@@ -73,7 +78,7 @@ def test_a_file_is_explained_as_its_tensor_is_and_read_back(tmp_path):
     plain = pellucid.explain(model, torch.from_numpy(x)[None], ["saliency", "grad-cam"])
     for mine, other in zip(found, plain, strict=True):
         assert torch.equal(mine.values, other.values)
-    assert found.samples[0].geometry == {"file": "x.npy", "rate": 4.0}
+    assert found.samples[0].geometry == {"file": "x.npy", "rate": 4.0, "units": {"time": (0.25, "s")}}
     assert found.model.computation == plain.model.computation
     back = pellucid.read(found.save(tmp_path / "out"))
     assert torch.equal(back["saliency"].values, found["saliency"].values)
@@ -87,3 +92,19 @@ def test_what_nobody_said_of_pictures_is_refused():
         pellucid.explain(net(), torch.zeros(1, 1, 8), "saliency", rate=4)
     with pytest.raises(TypeError, match="unexpected keyword argument 'metods'"):
         pellucid.explain(net(), torch.zeros(1, 1, 8), metods="saliency")
+
+
+def test_the_command_line_takes_signals_and_a_bad_one_stops_no_other(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    Path("net.py").write_text("from torch import nn\n\n\ndef model():\n    return nn.Sequential(nn.Conv1d(1, 2, 3), "
+                              "nn.AdaptiveAvgPool1d(1), nn.Flatten())\n")  # fmt: skip
+    Path("good.csv").write_text("1\n2\n3\n5\n4\n")
+    Path("bad.csv").write_text("1\n2\nthree\n")
+    line = "explain bad.csv good.csv --rate 4 --model net.py:model -m saliency --json"
+    code = main(line.split())
+    said = json.loads(capsys.readouterr().out)
+    assert code == said["exit_code"] == 3
+    assert [each["error"] for each in said["failed"]] == ["BadSample"]
+    assert said["pictures"][0]["kind"] == "signal"
+    assert said["pictures"][0]["axes"] == [{"name": "time", "size": 5, "step": 0.25, "unit": "s"}]
+    assert Path("pellucid-out/good/saliency.png").is_file() and Path("pellucid-out/good/report.html").is_file()

@@ -217,14 +217,14 @@ def test_an_installation_that_is_damaged_or_of_another_time(install):
     (damaged / "entry_points.txt").write_text("[pellucid.methods]\nno equals sign\n")
     (damaged / "METADATA").unlink()
     (install("not-ours", "", {}) / "entry_points.txt").write_bytes(b"\xff\xfe[x]")
-    install("later", coded(), {"pellucid.modalities": {"x": "later:RECORD"}})
+    install("later", coded(), {"pellucid.views": {"x": "later:RECORD"}})
     forget()
     with pytest.warns(UserWarning) as said:
         assert set(registry.methods()) == _own_methods()
     texts = [str(each.message) for each in said]
     assert len(texts) == 2
     assert any("entry_points.txt cannot be read" in text for text in texts)
-    assert any("there is no group 'pellucid.modalities', only pellucid.methods, pellucid.metrics" in t for t in texts)
+    assert any("there is no group 'pellucid.views', only pellucid.methods, pellucid.metrics" in t for t in texts)
 
 
 def test_errors_made_of_warnings_do_not_cost_the_methods(install, capsys):

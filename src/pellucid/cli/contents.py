@@ -68,7 +68,7 @@ def contents(result: object) -> Holdings:
 @contents.register
 def _(result: Explanation) -> Holdings:
     views = picture_views(result)
-    inputs = tuple(input_record(view.picture, view.name) for view in views)
+    inputs = tuple(input_record(view.input, view.name) for view in views)
     return _of(result.model, inputs, (
         line_of(each.attribution.method.id, each.values, each.target, each.attribution.site, view.name)
         for view in views for each in view.findings

@@ -10,20 +10,19 @@ from pellucid.cli import console
 from pellucid.cli.forecast import Forecast, priced
 from pellucid.cli.progress import minutes
 from pellucid.cli.request import Work
+from pellucid.cli.results import Ref
 from pellucid.engine.plan import Plan
-from pellucid.models.preprocessing import preprocessing_of
-from pellucid.pictures import PictureRef, prepare
 from pellucid.storage.provenance import input_record
 
 
-def dry_run(work: Work, pictures: Sequence[PictureRef], *, as_json: bool) -> None:
+def dry_run(work: Work, pictures: Sequence[Ref], *, as_json: bool) -> None:
     """Say what `explain` would do with these pictures; the first stands for all.
 
     Raises:
         UnknownName, BadOption, BadPicture, BadSite, Refused: what the first would fail with before its first map.
     """
     found = pictures[0]
-    picture = prepare(found.source, preprocessing_of(work.model), found.name)
+    picture = work.read(found)
     made = plan(
         work.model, picture, work.methods, work.target, list(work.layers) or None, work.options, work.seed,
         fuse=work.fuse, chunk=work.chunk,
@@ -43,7 +42,7 @@ def dry_run(work: Work, pictures: Sequence[PictureRef], *, as_json: bool) -> Non
     console.line(console.plain(f"Time: about {time}{' in all' if several else ''}{judged}"))
 
 
-def _document(work: Work, made: Plan, cost: Forecast, found: PictureRef, pictures: int) -> dict[str, Any]:
+def _document(work: Work, made: Plan, cost: Forecast, found: Ref, pictures: int) -> dict[str, Any]:
     return {
         "seed": work.seed,
         "picture": found.name,

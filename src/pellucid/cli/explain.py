@@ -17,10 +17,11 @@ from pellucid.cli.flags import (
     spec_flag,
     split_ids,
 )
-from pellucid.cli.options import CommandWithMethods, given_options, normalise
+from pellucid.cli.options import given_options, normalise
+from pellucid.cli.reading import CommandWithKinds, kind_flag, said_of_files
 
 
-class _Explain(CommandWithMethods):
+class _Explain(CommandWithKinds):
     """Its help ends with the forms of a target; `--trust` may stand alone."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
@@ -29,10 +30,11 @@ class _Explain(CommandWithMethods):
                  for k, word in enumerate(args)]  # fmt: skip
         return super().parse_args(ctx, words)
 
-    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List them, by example."""
         from pellucid.targets import FORMS
 
+        super().format_epilog(ctx, formatter)
         with formatter.section("Targets"):
             formatter.write_dl(list(FORMS.items()))
 
@@ -44,6 +46,7 @@ class _Explain(CommandWithMethods):
 )
 @click.argument("pictures", metavar="PICTURE...", nargs=-1, required=True)
 @spec_flag
+@kind_flag
 @click.option(
     "--method", "-m", "methods", metavar="ID[,ID]|auto", multiple=True, help="Methods; auto: see compare --best."
 )
@@ -63,26 +66,28 @@ class _Explain(CommandWithMethods):
 @json_flag
 @click.pass_context
 def explain(ctx: click.Context, /, pictures: tuple[str, ...], as_json: bool, **given: Any) -> int:
-    """Explain what a model sees in pictures.
+    """Explain what a model sees in pictures, or in signals, tables and other files.
 
     PICTURE is a file, a folder (or a folder of class folders), or one of sample:cat, sample:astronaut, sample:coffee
-    and sample:rocket. Writes one folder per picture with a PNG per method, all maps, a manifest and report.html. Of
-    several pictures, those that are finished when the work is stopped are not explained again by the same command.
+    and sample:rocket; or a file of another kind, see below. Writes one folder per picture with a PNG per method, all
+    maps, a manifest and report.html. Of several pictures, those that are finished when the work is stopped are not
+    explained again by the same command.
     """
     from pellucid.cli.dry_run import dry_run
     from pellucid.cli.explain_job import explain_all
     from pellucid.cli.explain_text import Presenter
+    from pellucid.cli.kinds import refs
     from pellucid.cli.outcome import as_document
     from pellucid.cli.request import Work, chosen_methods
-    from pellucid.pictures import find_pictures
 
     call: Invocation = ctx.obj
     options = given_options(ctx)
     names = split_ids(given["methods"]) or None
     chosen_methods(names, options)  # misuse is said before the model is loaded
     out = results_folder(given["out"])
+    model = load_model(given["spec"], given, sized=False)
     work = Work(
-        model=load_model(given["spec"], given),
+        model=model,
         methods=names,
         target=given["target"],
         layers=given["layers"],
@@ -95,12 +100,13 @@ def explain(ctx: click.Context, /, pictures: tuple[str, ...], as_json: bool, **g
         command=call.command,
     )
     work.check()
+    asked = refs(model, pictures, given["kind"], said_of_files(ctx))
     if given["dry_run"]:
-        dry_run(work, find_pictures(pictures), as_json=as_json)
+        dry_run(work, asked, as_json=as_json)
         return 0
     presenter = Presenter(work, quiet=as_json)
     presenter.start()
-    result = explain_all(work, find_pictures(pictures), presenter.picture)
+    result = explain_all(work, asked, presenter.picture)
     if as_json:
         console.document(as_document(work, result))
     presenter.end(result)

@@ -15,14 +15,14 @@ from pellucid.cli.forecast import Forecast, forecast
 from pellucid.cli.outcome import of_picture
 from pellucid.cli.progress import LONG, Bar, minutes
 from pellucid.cli.request import Work
-from pellucid.cli.results import CommandResult, Done, Earlier, Failed
-from pellucid.contracts import Picture
+from pellucid.cli.results import CommandResult, Done, Earlier, Failed, Ref
+from pellucid.contracts import Picture, Sample
+from pellucid.digests import digest
 from pellucid.errors import BadOption, Cancelled, TraceLeft
 from pellucid.evaluation import seconds_for
 from pellucid.explanation import Explanation
 from pellucid.jobs import Failure, Store, content_of, over
-from pellucid.models.preprocessing import preprocessing_of
-from pellucid.pictures import PictureRef, prepare
+from pellucid.modalities import SampleRef
 from pellucid.report.names import picture_slug, unique
 from pellucid.storage.plain_json import as_file
 
@@ -35,7 +35,7 @@ _SHARE = 20.0
 
 
 def explain_all(
-    work: Work, pictures: Sequence[PictureRef], report: Callable[[Done | Earlier | Failed], None]
+    work: Work, pictures: Sequence[Ref], report: Callable[[Done | Earlier | Failed], None]
 ) -> CommandResult:
     """Explain and save all pictures.
 
@@ -82,12 +82,18 @@ def _foretell(done: Done, left: int, *, first: bool) -> None:
         console.note(f"The other {left} pictures take about {minutes(expected)}. What is finished is kept at once.")
 
 
-_Asked: TypeAlias = tuple[PictureRef, str]
+_Asked: TypeAlias = tuple[Ref, str]
 """A picture, and the name of its folder."""
 
 
 def _failed(failure: Failure[_Asked]) -> Failed:
     return Failed(failure.input[0], failure.error)
+
+
+def _content(found: Ref) -> str:
+    """A digest of what was asked for; of a part of a file also of which part, and of how it is read."""
+    content = content_of(found.source)
+    return digest(content, found.kind, dict(found.options)) if isinstance(found, SampleRef) else content
 
 
 class _Job:
@@ -108,16 +114,16 @@ class _Job:
     def one(self, asked: _Asked) -> Done | Earlier:
         """Explain a picture, or find that it was explained before."""
         found, name = asked
-        content = content_of(found.source) if self.store.folder else ""
+        content = _content(found) if self.store.folder else ""
         if earlier := self._earlier(found, name, content):
             return earlier
         done = self._explained(found, self.work.out / name)
         self._keep(done, content)
         return done
 
-    def _explained(self, found: PictureRef, folder: Path) -> Done:
+    def _explained(self, found: Ref, folder: Path) -> Done:
         work, before = self.work, _files(folder)
-        picture = prepare(found.source, preprocessing_of(work.model), found.name)
+        picture = work.read(found)
 
         def done(explanation: Explanation) -> Done:
             files = tuple(path for path, mark in _files(folder).items() if before.get(path) != mark)
@@ -144,7 +150,7 @@ class _Job:
         saver.save(explanation)
         return done(explanation)
 
-    def _foretell(self, picture: Picture) -> None:
+    def _foretell(self, picture: Picture | Sample) -> None:
         """Before the first picture, find out what all take, and say so where it is long."""
         if self.plan is not None:
             return
@@ -158,7 +164,7 @@ class _Job:
         if said := self.plan.said(self.work.model.name, left, judged=self.work.trust == "brief"):
             console.note(f"{said} What is finished is kept at once.")
 
-    def _earlier(self, found: PictureRef, name: str, content: str) -> Earlier | None:
+    def _earlier(self, found: Ref, name: str, content: str) -> Earlier | None:
         """What an earlier call did with the same picture, if its files are still there as they were."""
         record = self.store.parsed(content, _record, name)
         if record is None:

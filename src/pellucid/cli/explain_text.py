@@ -8,8 +8,10 @@ from pellucid.cli import console
 from pellucid.cli.console import plain
 from pellucid.cli.request import Work
 from pellucid.cli.results import CommandResult, Done, Earlier, Failed
+from pellucid.contracts import Picture, Sample
 from pellucid.evaluation import Column, Evaluation, Metric, Score, Trust, column_of, joined, trust_of
 from pellucid.explanation import Explanation
+from pellucid.modalities import find_modality
 
 
 class Presenter:
@@ -41,9 +43,8 @@ class Presenter:
             )
             return
         explanation = outcome.explanation
-        image = outcome.picture.image
         console.line()
-        console.line(plain(f"{outcome.found.name}, {image.width} x {image.height} pixels"), style="bold")
+        console.line(plain(f"{outcome.found.name}, {_extent(outcome.picture)}"), style="bold")
         _predictions(explanation)
         _choices(explanation)
         for text in (*outcome.picture.notes, *explanation.notes):
@@ -65,6 +66,15 @@ class Presenter:
             console.note(f"{len(result.failed)} of {result.pictures} pictures could not be explained.")
         if result.interrupted:
             console.note(f"{result.interrupted} {_kept(result)}")
+
+
+def _extent(picture: Picture | Sample) -> str:
+    """How large it is."""
+    if isinstance(picture, Sample):
+        channels = len(picture.tensor)
+        among = f"{channels} channels, " if channels > 1 else ""
+        return f"{find_modality(picture.kind).title}: {among}{', '.join(map(str, picture.axes))}"
+    return f"{picture.image.width} x {picture.image.height} pixels"
 
 
 def _kept(result: CommandResult) -> str:

@@ -118,12 +118,22 @@ def load_model(spec: str | None, flags: dict[str, Any], *, sized: bool = True) -
             mean=_numbers("--mean", flags["mean"]),
             std=_numbers("--std", flags["std"]),
         )
-    if model.preprocess is None and sized:
+    if sized:
+        check_sized(model)
+    return model
+
+
+def check_sized(model: Model) -> None:
+    """Whether the model can be fed with pictures.
+
+    Raises:
+        BadOption: the size of its input is known to no one.
+    """
+    if model.preprocess is None:
         raise BadOption(
             f"Nothing says how large the input of {model.name} is. Add --size 224 or what it was trained with, and "
             "--mean and --std if it expects normalised pictures."
         )
-    return model
 
 
 def split_ids(texts: Iterable[str]) -> list[str]:

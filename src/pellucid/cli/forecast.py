@@ -12,7 +12,7 @@ from pellucid.capture.running import answered, conduct, guarded, network_seed, o
 from pellucid.choices import AUTO
 from pellucid.cli.progress import LONG, minutes
 from pellucid.cli.request import Work, chosen_methods
-from pellucid.contracts import Picture
+from pellucid.contracts import Picture, Sample
 from pellucid.engine.cost import PlannedCost, cost_of
 from pellucid.evaluation import cost_of_trust
 from pellucid.registry import default_methods
@@ -62,7 +62,7 @@ class Forecast:
         return {"passes_per_picture": self.passes, "seconds_per_picture": self.seconds, "not_counted": open_}
 
 
-def forecast(work: Work, picture: Picture) -> Forecast:
+def forecast(work: Work, picture: Picture | Sample) -> Forecast:
     """What `work` takes for a picture like this. A few passes are run to know the time, where it will be many."""
     names = None if work.methods == [AUTO] else work.methods or default_methods(work.model)
     steps, layers = (chosen_methods(names, work.options) if names else ()), max(1, len(work.layers))
@@ -73,7 +73,7 @@ def forecast(work: Work, picture: Picture) -> Forecast:
     return priced(cost, work, picture)
 
 
-def priced(cost: PlannedCost, work: Work, picture: Picture, *, measured: bool = False) -> Forecast:
+def priced(cost: PlannedCost, work: Work, picture: Picture | Sample, *, measured: bool = False) -> Forecast:
     """The forecast of so many passes; `measured` times one even where they are few."""
     long = measured or cost.passes >= _MANY
     return Forecast(cost.passes, cost.passes * _seconds(work, picture) if long else None, cost.open)
@@ -86,12 +86,13 @@ def _targets(work: Work) -> int:
     return len(parse_targets(work.target, work.model))
 
 
-def _seconds(work: Work, picture: Picture) -> float:
+def _seconds(work: Work, picture: Picture | Sample) -> float:
     """Of one pass, in a batch like those of methods; the first ones, in which a network warms up, do not count."""
     weight = next(work.model.module.parameters(), picture.tensor)
     image = picture.tensor[None].to(weight.device)
     with guarded(work.model.module), network_seed(work.seed):
-        model = answered(work.model, image)
+        along = work.model.along(picture.names) if isinstance(picture, Sample) else work.model
+        model = answered(along, image)
         rows = image if conduct(model, image).alone else image.expand(_ROWS, *image.shape[1:]).contiguous()
         outputs(model, rows)
         start = time.perf_counter()

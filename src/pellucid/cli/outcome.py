@@ -7,11 +7,11 @@ from typing import Any
 from pellucid._version import __version__
 from pellucid.cli.request import Work
 from pellucid.cli.results import CommandResult, Done, Earlier, Failed
-from pellucid.contracts import Attribution
+from pellucid.contracts import Attribution, Picture, Sample
 from pellucid.evaluation import trust_of
 from pellucid.explanation import Explanation
 from pellucid.report.manifest import partial
-from pellucid.storage.provenance import head, input_record
+from pellucid.storage.provenance import axes_record, head, input_record
 
 
 def as_document(work: Work, result: CommandResult) -> dict[str, Any]:
@@ -35,7 +35,8 @@ def inputs_of(done: Done | Earlier) -> dict[str, Any]:
     if isinstance(done, Done):
         return input_record(done.picture, source=done.found.source)
     known = done.document
-    return {**{name: known.get(name) for name in ("name", "source", "size", "box")}, "notes": known.get("decoding", [])}
+    return {**{name: known.get(name) for name in ("name", "source", "size", "box")}, "notes": known.get("decoding", []),
+            **{name: known[name] for name in ("kind", "axes") if name in known}}  # fmt: skip
 
 
 def of_picture(done: Done) -> dict[str, Any]:
@@ -45,9 +46,7 @@ def of_picture(done: Done) -> dict[str, Any]:
     return {
         "name": done.found.name,
         "source": done.found.source,
-        "size": {"rows": done.picture.image.height, "columns": done.picture.image.width},
-        "box": list(done.picture.box),
-        "seen": list(done.picture.box),
+        **_extent(done.picture),
         "notes": [*done.picture.notes, *explanation.notes],
         "decoding": list(done.picture.notes),
         "predictions": [prediction.known for prediction in predictions],
@@ -58,6 +57,14 @@ def of_picture(done: Done) -> dict[str, Any]:
         "folder": str(done.folder),
         "files": [str(path) for path in done.files],
     }
+
+
+def _extent(picture: Picture | Sample) -> dict[str, Any]:
+    """How large a picture is and which part of it was seen, or along which axes else a sample lies."""
+    if isinstance(picture, Sample):
+        return {"size": None, "box": None, "seen": None, "kind": picture.kind, "axes": axes_record(picture)}
+    size = {"rows": picture.image.height, "columns": picture.image.width}
+    return {"size": size, "box": list(picture.box), "seen": list(picture.box)}
 
 
 def _attribution(attribution: Attribution, explanation: Explanation) -> dict[str, Any]:

@@ -5,19 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from pellucid.choices import AUTO, choice_of
-from pellucid.contracts import Model, Site
+from pellucid.contracts import Model, Picture, Sample, Site
 from pellucid.engine.planned import PlannedMethod, planned_methods
 from pellucid.errors import BadOption
 from pellucid.jobs import question
+from pellucid.modalities import SampleRef, read_part
+from pellucid.models.preprocessing import preprocessing_of
+from pellucid.pictures import PictureRef, prepare
 from pellucid.plugins import identity_of
 from pellucid.registry import DEFAULT_METHODS, default_methods, find_method
 from pellucid.targets import asks_for_all, parse_targets
-
-if TYPE_CHECKING:
-    pass
 
 
 @dataclass(frozen=True)
@@ -52,6 +52,16 @@ class Work:
             named=self.methods is not None, choice=chosen, options=self.options,
             target=self.target, layers=list(self.layers), seed=self.seed, fuse=self.fuse, trust=self.trust,
         )  # fmt: skip
+
+    def read(self, found: PictureRef | SampleRef) -> Picture | Sample:
+        """What was asked for, as the model sees it.
+
+        Raises:
+            BadSample: it cannot be read.
+        """
+        if isinstance(found, SampleRef):
+            return read_part(found)
+        return prepare(found.source, preprocessing_of(self.model), found.name)
 
     def check(self) -> None:
         """Find misuse before any picture is read.

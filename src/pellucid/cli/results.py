@@ -5,23 +5,27 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
-from pellucid.contracts import Picture
+from pellucid.contracts import Picture, Sample
 from pellucid.errors import PellucidError, exit_code
 from pellucid.explanation import Explanation
+from pellucid.modalities import SampleRef
 from pellucid.pictures import PictureRef
 
 if TYPE_CHECKING:
     from pellucid.cli.forecast import Forecast
 
+Ref: TypeAlias = PictureRef | SampleRef
+"""What was asked for: a picture, a signal, a row of a table, ..."""
+
 
 @dataclass(frozen=True)
 class Done:
-    """A picture that was explained and saved; `explanation` is partial when the work was interrupted."""
+    """A picture, or what else was asked for, explained and saved; `explanation` is partial if it was interrupted."""
 
-    found: PictureRef
-    picture: Picture
+    found: Ref
+    picture: Picture | Sample
     explanation: Explanation
     folder: Path
     files: tuple[Path, ...]
@@ -37,7 +41,7 @@ class Earlier:
         document: what `--json` says of it.
     """
 
-    found: PictureRef
+    found: Ref
     folder: Path
     document: Mapping[str, Any]
 
@@ -46,7 +50,7 @@ class Earlier:
 class Failed:
     """A picture that could not be explained, and why."""
 
-    found: PictureRef
+    found: Ref
     error: PellucidError
 
 

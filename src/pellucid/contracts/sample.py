@@ -52,7 +52,8 @@ class Sample:
         names: of the axes behind the channels, such as `("time",)`.
         channels: what the channels are called; () where nothing says it.
         geometry: what leads back to the original, by names that its modality knows: `rate` of a signal, `columns` of a
-            table, `affine` of a volume. Plain values, tuples of these and tensors.
+            table, `affine` of a volume; `file`, its name; `units`, by the name of an axis how far apart two places are
+            and in which unit, such as `{"time": (0.002, "s")}`. Plain values, tuples and mappings of these, tensors.
         fill: `[channel, *axes]`, what an absent part of it is by default; None where 0 is as good as any.
         notes: what was done on the way that a user may not expect ("integers, divided by 32768").
     """

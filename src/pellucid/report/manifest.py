@@ -15,7 +15,7 @@ def manifest(subject: PictureView, *, created: str, command: str = "", beside: S
     """Everything about one picture's explanation except the maps themselves."""
     explanation = subject.explanation
     model = explanation.model
-    seen = _input(subject)
+    seen = provenance.input_record(subject.input, subject.name)
     return {
         **provenance.head(created=created, command=command, model=model, inputs=[seen]),
         "device": facts.device(explanation),
@@ -34,13 +34,6 @@ def manifest(subject: PictureView, *, created: str, command: str = "", beside: S
 
 def _drawn(subject: PictureView) -> list[str]:
     return ["report.html", *(f"{f.key}.png" for f in subject.findings)]
-
-
-def _input(subject: PictureView) -> dict[str, Any]:
-    """The head's entry of what was explained."""
-    if subject.sample is not None:
-        return provenance.sample_record(subject.sample)
-    return provenance.input_record(subject.picture, subject.name)
 
 
 def _picture(subject: PictureView) -> dict[str, Any]:

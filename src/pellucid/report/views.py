@@ -87,6 +87,11 @@ class PictureView:
         return self.explanation.samples[self.index] if self.explanation.samples else None
 
     @property
+    def input(self) -> Picture | Sample | None:
+        """What was explained; None of tensors."""
+        return self.picture or self.sample
+
+    @property
     def predictions(self) -> tuple[Prediction, ...]:
         """The top classes, best first; empty when the model gives no class scores."""
         return self.explanation.predictions[self.index] if self.explanation.predictions else ()

@@ -83,31 +83,20 @@ def named_inputs(sources: Iterable[Any]) -> list[dict[str, Any]]:
     return [input_record(None, PurePath(str(source)).name, source) for source in sources]
 
 
-def sample_record(sample: Sample, source: Any = None) -> dict[str, Any]:
-    """A signal, a row of a table, ..., as `input_record` tells of pictures: its kind, its axes and what they mean.
-
-    Args:
-        sample: as read.
-        source: what reads it again; None where that is not known.
-
-    Returns:
-        name, source, `size` and `box`, which it does not have, kind, axes (name and size each), channels, geometry as
-        far as it is plain, and what was done on the way.
-    """
-    return {
-        **input_record(None, sample.name, source),
-        "kind": sample.kind,
-        "axes": [{"name": axis.name, "size": axis.size} for axis in sample.axes],
-        "channels": list(sample.channels),
-        "geometry": {name: plain for name, value in sample.geometry.items() if (plain := _plain(value)) is not None},
-        "notes": list(sample.notes),
-    }
+def axes_record(sample: Sample) -> list[dict[str, Any]]:
+    """The axes of a sample: name, size, and how far apart two places are, in which unit, where that is known."""
+    units = sample.geometry.get("units", {})
+    steps = [units.get(axis.name, (None, None)) for axis in sample.axes]
+    pairs = zip(sample.axes, steps, strict=True)
+    return [{"name": axis.name, "size": axis.size, "step": step, "unit": unit} for axis, (step, unit) in pairs]
 
 
 def _plain(value: Any) -> Any:
     """Numbers, texts and lists of these; None for what a document has no room for."""
     if isinstance(value, bool | int | float | str):
         return value
+    if isinstance(value, Mapping):
+        return {str(name): _plain(each) for name, each in value.items()}
     if hasattr(value, "tolist"):
         return value.tolist() if value.numel() <= _FEW else None
     if isinstance(value, list | tuple) and len(value) <= _FEW:
@@ -119,21 +108,28 @@ _FEW = 10_000
 """Values that a document still lists."""
 
 
-def input_record(picture: Picture | None, name: str = "", source: Any = None) -> dict[str, Any]:
+def input_record(picture: Picture | Sample | None, name: str = "", source: Any = None) -> dict[str, Any]:
     """One input of a network.
 
     Args:
-        picture: as decoded; None for a tensor, and for a file that is only named.
+        picture: as decoded, or what else was read; None for a tensor, and for a file that is only named.
         name: for people, where there is no picture.
         source: what reads it again: a path or `sample:NAME`; None where that is not known.
 
     Returns:
         name, source, size in pixels as rows and columns, the box that the model saw (left, top, right, bottom in
-        pixels of the picture), and what was done on the way.
+        pixels of the picture), and what was done on the way. Signals, rows of tables, ... have neither size nor box,
+        but a kind, axes, channels and a geometry, as far as that is plain.
     """
+    from pellucid.contracts import Sample
+
     known = {"name": name if picture is None else picture.name, "source": None if source is None else str(source)}
     if picture is None:
         return {**known, "size": None, "box": None, "notes": []}
+    if isinstance(picture, Sample):
+        geometry = {name: plain for name, value in picture.geometry.items() if (plain := _plain(value)) is not None}
+        own = {"kind": picture.kind, "axes": axes_record(picture), "channels": list(picture.channels)}
+        return {**known, "size": None, "box": None, "notes": list(picture.notes), **own, "geometry": geometry}
     return {
         **known,
         "size": {"rows": picture.image.height, "columns": picture.image.width},

@@ -50,7 +50,7 @@ def _sample(
     if numbers.ndim not in (1, 2):
         raise BadSample(f"Expected [time] or [channel, time] in {part.name!r}, got {list(numbers.shape)}.")
     file = {} if isinstance(part.source, Tensor) else {"file": Path(part.source).name}
-    known = {**file, **({} if rate is None else {"rate": float(rate)})}
+    known = {**file, **({} if rate is None else {"rate": float(rate), "units": {"time": (1 / rate, "s")}})}
     return Sample(part.name, part.kind, numbers.reshape(-1, numbers.shape[-1]), ("time",), channels, known, None, notes)
 
 
