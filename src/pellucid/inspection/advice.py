@@ -12,7 +12,7 @@ from pellucid.capture.layers import Candidate, survey, why_recommended
 from pellucid.capture.meter import ProgressMeter
 from pellucid.capture.receptive import ReceptiveField, receptive_fields
 from pellucid.capture.running import Budget, bound, guarded, nothing_to_look_at
-from pellucid.contracts import Grid, Model, Picture, Site
+from pellucid.contracts import Model, Picture, Site
 from pellucid.engine.trial import Advice, Trial, advise
 from pellucid.errors import BadSite
 from pellucid.inspection.inputs import read_input
@@ -20,33 +20,17 @@ from pellucid.models.wrap import wrap
 
 
 @dataclass(frozen=True)
-class Layer:
-    """A layer whose output has a spatial grid.
+class Layer(Candidate):
+    """A layer whose output has a spatial grid, with what was found of it; `recommended` says where to look.
 
     Attributes:
-        site: where.
-        kind: class name of the module.
-        shape: of its output for one sample, in the layer's own layout.
-        grid: how to read it.
-        stride: input pixels per cell along each axis: vertically and horizontally.
         field: what a position can depend on; None if nothing of the picture reaches the layer, or if the network goes
             another way on noise.
-        influences: True if the top score's gradient reaches the grid at all.
-        aliases: other layers that return the same tensor.
-        recommended: where to look; see `Layers.reason`.
         trial: how Grad-CAM did there on the picture; None without a picture and for layers that were not tried.
     """
 
-    site: Site
-    kind: str
-    shape: tuple[int, ...]
-    grid: Grid
-    stride: tuple[float, ...]
-    field: ReceptiveField | None
-    influences: bool
-    aliases: tuple[str, ...]
-    recommended: bool
-    trial: Trial | None
+    field: ReceptiveField | None = None
+    trial: Trial | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -137,15 +121,5 @@ def _last(candidates: tuple[Candidate, ...]) -> Advice | None:
 
 
 def _layer(candidate: Candidate, field: ReceptiveField | None, advice: Advice | None) -> Layer:
-    return Layer(
-        site=candidate.site,
-        kind=candidate.kind,
-        shape=candidate.shape,
-        grid=candidate.grid,
-        stride=candidate.stride,
-        field=field,
-        influences=candidate.influences,
-        aliases=candidate.aliases,
-        recommended=advice is not None and advice.site == candidate.site,
-        trial=None if advice is None else advice.trials.get(candidate.site),
-    )
+    known = {**vars(candidate), "recommended": advice is not None and advice.site == candidate.site}
+    return Layer(**known, field=field, trial=None if advice is None else advice.trials.get(candidate.site))
