@@ -46,27 +46,25 @@ from pellucid.capture.operators import (
     op,
 )
 
-_ALIASES = {"rsub": "sub", "rdiv": "div", "rtruediv": "div", "truediv": "div", "rpow": "pow", "invert": "bitwise_not"}
-_REDUCING = frozenset(["mean", "sum", "nanmean", "nansum", "logsumexp"])
-_CHOOSING = frozenset(["amax", "amin", "max", "min"])
-_WRITING = frozenset(["setitem", "index_put", "masked_scatter"])
-# Calls that hand values on, join them or read their shape, and that no one would take for a layer.
-_MOVING = frozenset(
-    """
-    bool cat clone contiguous detach double expand expand_as float get half squeeze stack to type type_as unsqueeze
-    """.split()  # noqa: SIM905
-)
-_JOINING = frozenset(["cat", "stack", "unsqueeze", "squeeze", "expand", "expand_as"])
+_REDUCING = frozenset({op.MEAN, op.SUM, op.NANMEAN, op.NANSUM, op.LOGSUMEXP})
+_CHOOSING = frozenset({op.AMAX, op.AMIN, op.MAX, op.MIN})
+_JOINING = frozenset({op.CAT, op.STACK, op.SQUEEZE, op.EXPAND})
+# Calls that hand values on or join them, and that no one would take for a layer.
+_MOVING = _JOINING | {op.COPY}
 # Calls that lay values out in another way; behind an order or a size along an axis they may end an activation.
-_LAYING = frozenset(
-    """
-    chunk diagonal flatten flip gather getitem index_select moveaxis movedim narrow pad permute ravel reshape reshape_as
-    roll select split swapaxes swapdims t take take_along_dim tensor_split transpose unbind unflatten view view_as
-    """.split()  # noqa: SIM905
-)
+_LAYING = frozenset({
+    op.VIEW, op.PERMUTE, op.GETITEM, op.SPLIT, op.FLIP, op.ROLL, op.PAD, op.TAKE_ALONG_DIM, op.GATHER, op.INDEX_SELECT,
+    op.TAKE,
+})  # fmt: skip
+_ROOTS = frozenset({op.POW, op.RECIPROCAL, op.RSQRT, op.SQRT})
+_EACH_ALONE = ("activations", "arithmetic")
+"""Families whose operators treat every place like any other where what computes them does, by torch's own tags."""
+# What no record is about: reading a property, forms of one operator that write where a mask tells, work on masks.
+_READING = frozenset(["bool", "get"])
+_WRITING = frozenset(["setitem", "index_put", "masked_scatter"])
+_ATEN = {"invert": "bitwise_not"}
 # What networks are made of, and no one would write an activation with.
 _LAYERS = WITH_WEIGHTS | SAMPLE_NORMS | COMPOSITE | (MEANS - {op.MEAN, op.SUM}) | {op.BATCH_NORM, op.FUSED_ATTENTION}
-_ROOTS = frozenset(["pow", "reciprocal", "rsqrt", "sqrt"])
 HARD_SIGMOID = "hardsigmoid written by hand"
 _DEPTH = 24
 """Calls to look back: GELU written with tanh takes nine."""
@@ -173,7 +171,8 @@ class Handwritten:
         outputs = [call[1][0]] if _writes(call[0]) else results
         tensors = [leaf for leaf in tree_leaves(outputs) if isinstance(leaf, Tensor)]
         name, followed, rerun = _name(call[0]), _is_followed(call), _is_rerun(call)
-        folded = any(made.folded for made in inputs) if name in _MOVING | _LAYING else not followed or name in _CHOOSING
+        moves, chooses = _moves(call), called(call[0]) in _CHOOSING
+        folded = any(made.folded for made in inputs) if moves or _lays(call) else not followed or chooses
         for place, out in enumerate(tensors if inputs else ()):
             chosen = any(made.decides for made in inputs)
             self._made[out] = _Made(
@@ -181,8 +180,7 @@ class Handwritten:
                 not out.requires_grad and (out.dtype == torch.bool or chosen), power, covered, not out.requires_grad,
                 folded and rerun and not covered, _like(out), out.grad_fn,
             )  # fmt: skip
-            chooses = chosen and followed and not covered and name not in _MOVING
-            if chooses and out.requires_grad and not _puts_rows(call):
+            if chosen and followed and not covered and not moves and out.requires_grad and not _puts_rows(call):
                 self.named[_node(out)] = f"a choice by values ({name})"
 
     def names(self, made: Collection[Any]) -> Iterator[str]:
@@ -214,10 +212,12 @@ class Handwritten:
 
     def _ask(self, call: Call, inputs: tuple[_Made, ...]) -> str:
         """Name the activations among what a call is given; returns the power of values that its result carries."""
-        name = _name(call[0])
-        joins = len(inputs) > 1 and _is_followed(call) and name not in _CHOOSING
-        if name in _MOVING - _JOINING or (_is_followed(call) and not joins and name not in _REDUCING | _CHOOSING):
-            return "" if name in _ROOTS else next((made.power for made in inputs if made.power), "")
+        operator = called(call[0])
+        joins = len(inputs) > 1 and _is_followed(call) and operator not in _CHOOSING
+        if (_moves(call) and operator not in _JOINING) or (
+            _is_followed(call) and not joins and operator not in _REDUCING | _CHOOSING
+        ):
+            return "" if operator in _ROOTS else next((made.power for made in inputs if made.power), "")
         shared = set(_bottlenecks(inputs)) if joins else set()
         powers, normed = [], False
         for leaf in tree_leaves(call[1:]):
@@ -225,12 +225,12 @@ class Handwritten:
             if made is None or made in shared or not leaf.requires_grad or not leaf.is_floating_point():
                 continue
             found, power = self._activation(made, leaf)
-            if (power or made.power) and (joins or name in _REDUCING):
+            if (power or made.power) and (joins or operator in _REDUCING):
                 powers.append(power or made.power)
                 normed |= _divides(call, leaf)
             elif found or power or made.power:
                 self.named[_node(leaf)] = f"an activation written by hand ({found or power or made.power})"
-        if any(made.covered for made in inputs) and (name == "mul" or called(call[0]) in ADDING):
+        if any(made.covered for made in inputs) and operator in ADDING | {op.MUL}:
             self._ask_covered(call, inputs)
         return "" if normed else next(filter(None, powers), "")
 
@@ -242,14 +242,14 @@ class Handwritten:
             x = start.like
             if x.numel() != tensor.numel():
                 continue
-            if start.power and any(_name(call[0]) in _ROOTS for call in _calls(made, start)):
+            if start.power and any(called(call[0]) in _ROOTS for call in _calls(made, start)):
                 return "", ""  # a norm
             if any(node in self.named or self._known(node) for node in nodes_below(tensor.grad_fn, start.node)):
                 return "", ""
             again = _again(made, start)
             x = _small(made, start, x, again)
             if bends(again, x):
-                calls = ", ".join(sorted({_name(call[0]) for call in _calls(made, start)} - _MOVING))
+                calls = ", ".join(sorted({_name(call[0]) for call in _calls(made, start) if not _moves(call)}))
                 return ("", calls) if is_power(again, x) else (calls, "")
         return "", ""
 
@@ -263,7 +263,7 @@ class Handwritten:
                 continue
             again = _again(last, start)
             few = _small(last, start, x, again)
-            if _name(call[0]) == "mul":
+            if called(call[0]) is op.MUL:
                 if bends(again, few):
                     self.named[_node(gate)] = "a value times its own rectifier"
             elif bends(again, few) and squashes(again, few):
@@ -302,24 +302,36 @@ def _puts_rows(call: Call) -> bool:
 
 def _can_complete(call: Call, inputs: tuple[_Made, ...]) -> bool:
     """Whether a call may be the last one of a rectifier: it is neither affine nor does it only move values."""
-    name = _name(call[0])
-    if not _is_rerun(call) or name in _MOVING | _REDUCING | _LAYING:
-        return _is_rerun(call) and name not in _REDUCING and any(made.folded for made in inputs)
-    return len(inputs) > 1 or called(call[0]) not in ADDING | FACTORS
+    operator = called(call[0])
+    if not _is_rerun(call) or _moves(call) or _lays(call) or operator in _REDUCING:
+        return _is_rerun(call) and operator not in _REDUCING and any(made.folded for made in inputs)
+    return len(inputs) > 1 or operator not in ADDING | FACTORS
+
+
+def _moves(call: Call) -> bool:
+    return called(call[0]) in _MOVING or _name(call[0]) in _READING
+
+
+def _lays(call: Call) -> bool:
+    return called(call[0]) in _LAYING
 
 
 def _is_followed(call: Call) -> bool:
     """Whether a call treats every place like any other, and may be a part of an activation."""
-    name = _name(call[0])
-    return call[2].get("out") is None and (
-        name in _MOVING | _REDUCING | _CHOOSING | _WRITING or _is_elementwise(_ALIASES.get(name, name))
-    )
+    if call[2].get("out") is not None:
+        return False
+    operator, name = called(call[0]), _name(call[0])
+    if _moves(call) or operator in _REDUCING | _CHOOSING or name in _WRITING or _is_elementwise(_ATEN.get(name, name)):
+        return True
+    if operator is None or operator.kind not in _EACH_ALONE or not operator.aten:
+        return False
+    return all(map(_is_elementwise, operator.aten))
 
 
 def _is_rerun(call: Call) -> bool:
     """Whether a call can be run again on other values, to see what it does: all but layers and what draws numbers."""
     name = _name(call[0])
-    known = name in _LAYING or hasattr(F, name) or hasattr(torch.ops.aten, name)
+    known = _lays(call) or hasattr(F, name) or hasattr(torch.ops.aten, name)
     return _is_followed(call) or (
         known and call[2].get("out") is None and called(call[0]) not in _LAYERS and not _draws(name)
     )
@@ -360,9 +372,9 @@ def _node(tensor: Tensor) -> Any:
 
 def _divides(call: Call, tensor: Tensor) -> bool:
     """Whether a tensor is the denominator of a quotient."""
-    args, name = call[1], _name(call[0])
-    below = args[:1] if name in ("rdiv", "rtruediv") else args[1:]
-    return _ALIASES.get(name, name) == "div" and any(arg is tensor for arg in below)
+    operator, args = called(call[0]), call[1]
+    below = args[:1] if operator is op.RDIV else args[1:] if operator is op.DIV else ()
+    return any(arg is tensor for arg in below)
 
 
 def _bottlenecks(inputs: Sequence[_Made], *, through: bool = False) -> Iterator[_Made]:
