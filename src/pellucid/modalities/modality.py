@@ -99,6 +99,8 @@ class Modality:
         options: what a user may say of its files.
         parts: a function of a source and its options that gives its parts; None: a file is one, and a folder stands for
             the files with its suffixes in it.
+        write: a function of a sample and a map `[*axes]` that gives further files of the map, by how their names end
+            (`.nii.gz`); None: there are none.
         defaults: options of methods that take the place of their own defaults for it, by method id.
     """
 
@@ -112,6 +114,7 @@ class Modality:
     first: frozenset[str] = frozenset()
     options: tuple[ReadOption, ...] = ()
     parts: Callable[[str | Path, Mapping[str, Any]], Sequence[SampleRef]] | None = None
+    write: Callable[[Sample, Tensor], Mapping[str, bytes]] | None = None
     defaults: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def takes(self, source: str | Path) -> bool:

@@ -75,9 +75,24 @@ def _write(subject: PictureView, folder: Path, created: str, command: str, besid
     arrays = {name: array for finding in subject.findings for name, array in _arrays(finding).items()}
     with (folder / "maps.npz").open("wb") as file:
         np.savez(file, **arrays)  # type: ignore[arg-type]
-    (folder / "manifest.json").write_bytes(as_file(manifest(subject, created=created, command=command, beside=beside)))
+    for name, content in (further := _further(subject)).items():
+        (folder / name).write_bytes(content)
+    listed = manifest(subject, created=created, command=command, beside=(*further, *beside))
+    (folder / "manifest.json").write_bytes(as_file(listed))
     if drawn:
         (folder / "report.html").write_bytes(encode(page([subject], created=created, command=command)))
+
+
+def _further(subject: PictureView) -> dict[str, bytes]:
+    """What a kind of input writes of its maps besides: contents by name."""
+    write = None if subject.sample is None else find_modality(subject.sample.kind).write
+    if subject.sample is None or write is None:
+        return {}
+    return {
+        f"{finding.key}{ending}": content
+        for finding in subject.findings
+        for ending, content in write(subject.sample, finding.values).items()
+    }
 
 
 def draw(subject: PictureView, finding: MapView) -> Image:
