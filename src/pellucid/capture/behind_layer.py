@@ -13,7 +13,7 @@ from pellucid.capture.layers import footprint, measured
 from pellucid.capture.meter import ProgressMeter
 from pellucid.capture.passes import read_grid
 from pellucid.capture.reading import folded, joined
-from pellucid.capture.running import Budget, Recorder, feed, forward, input_type, is_out_of_memory
+from pellucid.capture.running import Budget, Recorder, feed, forward, input_type, is_out_of_memory, unrecorded
 from pellucid.capture.together import Read
 from pellucid.contracts import Grid, Maps, Model, Perturbation, Site
 from pellucid.errors import Refused
@@ -86,7 +86,8 @@ class BehindLayer:
         """One picture, and its values at the layer in the layer's own layout."""
         image, sample = self.image[k : k + 1], torch.tensor([k], device=self.image.device)
         given = feed(self.model, image)
-        with measured(self.model, self.image), torch.inference_mode(), Recorder(self.model.module, [self.site]) as tape:
+        module = self.model.module
+        with measured(self.model, self.image), unrecorded(module), Recorder(module, [self.site]) as tape:
             output = forward(self.model, given, sample)
         score, _ = self.read(output, sample)
         values = tape.taps[self.site].value
@@ -143,7 +144,7 @@ class BehindLayer:
         given = feed(self.model, self.image[k : k + 1].repeat(max(repeats, 1), *[1] * (self.image.ndim - 1)))
         swap = _swap(picture.grid, samples[first:], numbers, self.change)
         changes = {self.site: lambda t: swap(t)[1 - first :]}
-        with torch.inference_mode(), Recorder(self.model.module, (), changes=changes):
+        with unrecorded(self.model.module), Recorder(self.model.module, (), changes=changes):
             output = forward(self.model, given, samples[: max(repeats, 1)])
         return self.read(output, samples)
 

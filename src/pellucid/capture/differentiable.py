@@ -249,6 +249,7 @@ class _Redirected(Rewriting):
     def __torch_function__(
         self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
+        self.check_call(func)
         kwargs = kwargs or {}
         found = as_rectifier(func, args, kwargs, exact=True) if torch.is_grad_enabled() else None
         if found is None or not found[0].requires_grad:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from pellucid.capture.layers import footprint
 from pellucid.capture.meter import ProgressMeter
-from pellucid.capture.running import Budget, feed, forward
+from pellucid.capture.running import Budget, feed, forward, unrecorded
 from pellucid.contracts import Map, Maps, Model
 from pellucid.errors import Refused
 from pellucid.numerics import full_precision
@@ -28,7 +28,7 @@ def own_mask(model: Model, image: Maps, budget: Budget, meter: ProgressMeter) ->
     def run(start: int, stop: int) -> Map:
         samples = torch.arange(start, stop, device=image.device)
         given = feed(model, image[start:stop])
-        with torch.inference_mode():
+        with unrecorded(model.module):
             drawn = forward(asked, given, samples)
         size = [len(samples), *image.shape[2:]]
         if not isinstance(drawn, Tensor) or list(drawn.shape) != size:

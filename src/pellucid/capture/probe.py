@@ -20,7 +20,7 @@ from pellucid.capture.meter import ProgressMeter
 from pellucid.capture.own_mask import own_mask
 from pellucid.capture.passes import activations, read_grid
 from pellucid.capture.reading import ScoreReader, folded, joined
-from pellucid.capture.running import Budget, conduct, feed, forward_together
+from pellucid.capture.running import Budget, conduct, feed, forward_together, unrecorded
 from pellucid.capture.together import Read, Together
 from pellucid.contracts import (
     LocalPerturbation,
@@ -310,6 +310,6 @@ class Probe:
     def _ask(self, rows: Tensor, samples: Tensor) -> Read:
         """What the network says to changed pictures, for all targets."""
         given = feed(self.model, rows)
-        with torch.inference_mode():
+        with unrecorded(self.model.module):
             output = forward_together(self.model, given, samples)
         return self._reader.read_all(output, samples)

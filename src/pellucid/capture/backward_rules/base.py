@@ -7,15 +7,19 @@ model is touched. After the pass it names every operation in the score's graph t
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 from pellucid.contracts import Model
+from pellucid.errors import Refused
 from pellucid.targets import Target
+
+_TAKES_GRADIENTS = frozenset([torch.autograd.grad, torch.autograd.backward, Tensor.backward])
 
 
 class Rewriting(TorchFunctionMode):
@@ -32,6 +36,20 @@ class Rewriting(TorchFunctionMode):
 
     def prepare(self, model: Model, image: Tensor, samples: Tensor) -> None:
         """Look at the network before the pass; `samples` says which picture each row of `image` belongs to."""
+
+    @staticmethod
+    def check_call(func: Callable[..., Any]) -> None:
+        """Look at what the network is about to call.
+
+        Raises:
+            Refused: it takes gradients, and would be given what is sent back in their place.
+        """
+        if func in _TAKES_GRADIENTS:
+            raise Refused(
+                "This method sends back something else than gradients, and the network takes gradients of its own in "
+                "its forward pass: it would be given that instead, and answer otherwise. Use saliency, "
+                "integrated-gradients or occlusion."
+            )
 
     def feed(self, rows: Tensor, model: Model) -> Tensor:  # noqa: ARG002
         """What the network is given for the rows `[n, channel, row, column]` that are to be explained."""

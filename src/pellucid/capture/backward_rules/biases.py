@@ -67,6 +67,7 @@ class Biases(Rewriting):
         self.seen: set[Any] = set()
         self.axes: dict[Any, int] = {}  # of channels, in what operations with weights gave
         self.lost: set[Any] = set()  # what has as many axes as the input, of which none is known to be that of channels
+        self.others: set[Any] = set()  # what adds something to values whose first axis is not that of the pictures
         self.parts: list[Tensor] = []
         self.maps: list[Tensor] = []
         self.sums: list[Tensor] = []
@@ -94,7 +95,11 @@ class Biases(Rewriting):
 
     def uncovered(self, made: Collection[Any]) -> tuple[str, ...]:
         """Operations that are neither affine nor rectifiers, and those whose bias was out of sight."""
-        return strangers(made, self._knows, _word) + (_LOST,) * (not self.lost.isdisjoint(made))
+        return (
+            *strangers(made, self._knows, _word),
+            *[_LOST] * (not self.lost.isdisjoint(made)),
+            *[_OTHERS] * (not self.others.isdisjoint(made)),
+        )
 
     def _knows(self, node: Any) -> bool:
         name = plain_name(node)
@@ -111,6 +116,7 @@ class Biases(Rewriting):
     def __torch_function__(
         self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
+        self.check_call(func)
         call = (func, args, kwargs or {})
         if called(func) in COMPOSITE and torch.is_grad_enabled():
             with self:
@@ -126,6 +132,9 @@ class Biases(Rewriting):
         if callable(bias):
             bias = bias(result)
         if bias is not None:
+            if not result.ndim or len(result) != len(self.rows):
+                self.others.add(result.grad_fn)
+                return result
             axis = self._channel_axis(result.grad_fn)
             if result.ndim == self.rows.ndim and not axis:
                 self.lost.add(result.grad_fn)
@@ -148,12 +157,19 @@ class Biases(Rewriting):
 
     def _note(self, signal: Tensor, bias: Tensor, axis: int) -> None:
         part = full_precision(signal) * bias
-        if len(part) != len(self.rows):  # rows are not pictures here, so no picture can be given its share
-            part = part.new_full((len(self.rows), 1), torch.nan)
-        self.parts.append(part.flatten(1).sum(1))
-        if part.ndim == self.rows.ndim and axis:
+        self.parts.append(part.reshape(len(self.rows), -1).sum(1))
+        if not axis or part.ndim < self.rows.ndim:
+            return
+        part = _without_idle_axes(part.movedim(axis, 1), self.rows.ndim)
+        if part.ndim == self.rows.ndim:
             pixels = tuple(self.rows.shape[2:])
-            self.maps.append(rescaled_map(part.movedim(axis, 1), pixels, self.canvas))
+            self.maps.append(rescaled_map(part, pixels, self.canvas))
+
+
+def _without_idle_axes(part: Tensor, axes: int) -> Tensor:
+    """Without the axes of one place, `[n, channel, ...]`, where so many axes are left then: a picture as a volume."""
+    idle = tuple(k for k in range(2, part.ndim) if part.shape[k] == 1)
+    return part.squeeze(idle) if idle and part.ndim - len(idle) == axes else part
 
 
 def _turned(node: Any, axis: int, axes: int) -> int:
@@ -175,6 +191,7 @@ def _signed(dim: int, axes: int) -> int:
 
 
 _LOST = "a turn behind which channels cannot be told from places"
+_OTHERS = "a constant that is added where the first axis is not that of the pictures"
 
 BiasOf = tuple[Any, tuple[Tensor, ...]]
 _CURVED = "no straight line, and no function of one value that this pass takes apart"

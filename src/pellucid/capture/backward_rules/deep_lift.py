@@ -114,6 +114,7 @@ class Differences(Rewriting):
     def __torch_function__(
         self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
+        self.check_call(func)
         call = (func, args, kwargs or {})
         replaced = self._replace(call) if torch.is_grad_enabled() else None
         return func(*args, **call[2]) if replaced is None else replaced

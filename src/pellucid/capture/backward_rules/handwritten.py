@@ -288,7 +288,7 @@ def _is_affine(call: Call) -> bool:
 
 
 def _like(tensor: Tensor) -> Tensor:
-    return tensor.new_zeros(()).expand(tensor.shape)
+    return torch.zeros((), dtype=tensor.dtype, device=tensor.device).expand(tensor.shape)
 
 
 def _puts_rows(call: Call) -> bool:

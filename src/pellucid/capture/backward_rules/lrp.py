@@ -184,6 +184,7 @@ class Relevance(Rewriting):
     def __torch_function__(
         self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
+        self.check_call(func)
         call = (func, args, kwargs or {})
         replaced = self.replace(call) if torch.is_grad_enabled() else None
         if replaced is not None:

@@ -121,6 +121,7 @@ class Rectifiers(Rewriting):
     def __torch_function__(
         self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
+        self.check_call(func)
         kwargs = kwargs or {}
         found = as_rectifier(func, args, kwargs, exact=True) if torch.is_grad_enabled() else None
         covered = found is not None and found[0].requires_grad

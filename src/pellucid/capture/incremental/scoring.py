@@ -24,6 +24,7 @@ from pellucid.capture.running import (
     input_type,
     is_first_of_size,
     is_out_of_memory,
+    unrecorded,
 )
 from pellucid.contracts import LocalPerturbation, Maps, Model, VariantScores
 from pellucid.errors import PellucidError
@@ -121,7 +122,7 @@ class Incremental:
         last = goes_last(self.model, self.image)
         if last:
             parts = parts.contiguous(memory_format=torch.channels_last)
-        with torch.inference_mode():
+        with unrecorded(self.model.module):
             run = IncrementalPass(self.memo, writes_log=writes_log, fast=self.fast, last=last)
             given = run.begin(picture, parts, spans)
             try:
@@ -140,7 +141,7 @@ class Incremental:
     def whole(self, which: Tensor, samples: Tensor) -> Any:
         """The network's output for some variants by a whole pass."""
         rows = feed(self.model, self.change(self.image[samples], samples, which))
-        with torch.inference_mode():
+        with unrecorded(self.model.module):
             return forward(self.model, rows, samples)
 
     def _check(self, output: Any, which: Tensor, samples: Tensor, rows: slice) -> None:

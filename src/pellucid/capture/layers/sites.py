@@ -16,7 +16,7 @@ from torch.autograd.graph import get_gradient_edge
 from pellucid.capture.layers.candidates import PASSES_ON, Candidate, Survey, settle, without_projections
 from pellucid.capture.layers.measured_layouts import Measured, layouts
 from pellucid.capture.operators import behind, op, operations, routes
-from pellucid.capture.running import feed, forward, gradients, manner, nothing_to_look_at
+from pellucid.capture.running import feed, forward, gradients, manner, memory_of, nothing_to_look_at
 from pellucid.contracts import Canvas, Grid, Model, Site
 from pellucid.errors import BadSite
 from pellucid.targets import leaves, scores_of
@@ -175,9 +175,10 @@ def _run(model: Model, image: Tensor, *, gradients: bool) -> tuple[list[_Seen], 
         def after(_: nn.Module, args: tuple[Any, ...], out: Any) -> None:
             nonlocal last, state
             call = calls[path] = calls.get(path, -1) + 1
-            if isinstance(out, Tensor) and out.is_floating_point() and out.ndim >= 2:
+            memory = memory_of(out) if isinstance(out, Tensor) and out.is_floating_point() and out.ndim >= 2 else None
+            if memory is not None:
                 version = 0 if out.is_inference() else out._version
-                before, state = state, (out.untyped_storage().data_ptr(), version, out.numel())
+                before, state = state, (memory, version, out.numel())
                 last = out.detach()
                 number = seen[-1].values + (state != before) if seen else 0
                 edge = get_gradient_edge(out) if out.requires_grad else None

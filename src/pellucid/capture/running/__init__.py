@@ -37,9 +37,11 @@ from pellucid.capture.running.recorder import (
     Recording,
     Stop,
     find_module,
+    memory_of,
 )
 from pellucid.capture.running.watch import thorough
 from pellucid.capture.running.weights import checked_weights, drawn_weights, substituted, weighted_layers
+from pellucid.capture.running.without_graph import unrecorded
 
 __all__ = [
     "CUT_IN_THE_WAY",
@@ -79,6 +81,7 @@ __all__ = [
     "is_unfit",
     "manner",
     "manner_of",
+    "memory_of",
     "network_seed",
     "nothing_to_look_at",
     "obey",
@@ -86,6 +89,7 @@ __all__ = [
     "paths",
     "substituted",
     "thorough",
+    "unrecorded",
     "walk",
     "weighted_layers",
     "with_rows",

@@ -8,8 +8,8 @@
   same but for rounding, except in networks that look at strides (`view` fails, `as_strided` reads something else).
 
 Three passes tell all this of almost every network: two different rows, the same rows in other company and in the faster
-order of memory, and one of them alone. Only where these disagree, more passes find out why. The first pass of each
-larger size is compared with the answers of two of its rows, since mixing may begin there.
+order of memory, and one of them alone, these in inference mode. Only where they disagree, more passes find out why. The
+first pass of each larger size is compared with the answers of two of its rows, since mixing may begin there.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from pellucid.capture.running.batch_size import is_out_of_memory
 from pellucid.capture.running.modules import walk
 from pellucid.capture.running.random_state import may_have_drawn, moved_between, state_now
 from pellucid.capture.running.randomness import drawn_anew, drawn_freely
+from pellucid.capture.running.without_graph import note_graphs, unrecorded
 from pellucid.errors import OutOfMemory, Refused, said
 from pellucid.targets import leaves
 
@@ -152,8 +153,9 @@ class _Trial:
             single = self._single()  # what is not about their number is raised here again
             if self._tried([0, 1], last=False):
                 raise error  # nor is what comes once
-            return self._slowly([], single, faster=faster, said=_first_line(error))
-        other, single = self._tried(_COMPANY, last=faster), self._tried([0], last=faster)
+            return self._slowly([], single, faster=faster, said=said(error).splitlines()[0][:120])
+        with unrecorded(self.module):
+            other, single = self._tried(_COMPANY, last=faster), self._tried([0], last=faster)
         moved = moved_between(before, state_now(devices)) and may_have_drawn()
         if moved and (found := self._drawing()):
             return found
@@ -183,6 +185,7 @@ class _Trial:
         """The same, one question after the other, where the first passes disagree."""
         if (gap := gap_between(single, self._answers([0]))) > 0:
             return Conduct(random=self._tamed(gap))
+        note_graphs(self.module, lambda: _agree(single, self._tried([0], last=False)))
         last = faster and _agree(single, self._tried([0], last=True))
         if said:
             return Conduct(last=last, single=said)
@@ -292,7 +295,3 @@ def close(a: Tensor, b: Tensor) -> bool:
 
 def _share(gap: float) -> str:
     return f"{gap:.1%}" if 0.001 <= gap < 10 else f"{gap:.2g} times the size"
-
-
-def _first_line(error: Exception) -> str:
-    return said(error).splitlines()[0][:120]

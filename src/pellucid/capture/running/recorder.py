@@ -39,6 +39,14 @@ CUT_IN_THE_WAY = ("view was created in no_grad mode", "leaf Variable that requir
 """What torch says when the network writes through a view that it made before the graph began."""
 
 
+def memory_of(tensor: Tensor) -> int | None:
+    """Where its values begin; None for tensors without a place for each value: sparse ones, and rows under vmap."""
+    try:
+        return tensor.untyped_storage().data_ptr()
+    except (NotImplementedError, RuntimeError):
+        return None
+
+
 class NeedsWholeGraph(BaseException):
     """The graph cannot safely begin at a site; a BaseException so that no network catches it by accident."""
 
@@ -141,6 +149,11 @@ class Recorder:
         return tensor
 
     def _record(self, site: Site, tensor: Tensor, inputs: tuple[Any, ...]) -> Tensor:
+        if memory_of(tensor) is None:
+            raise BadSite(
+                f"The layer {site} gives a sparse tensor, or is run under vmap, so its values cannot be looked at. "
+                "Choose another layer."
+            )
         if site in self.changes:
             self.taps[site] = Recording(tensor.new_empty(0))  # met; the values are the caller's own
             return self._replaced(site, tensor, self.changes[site](tensor), inputs)
