@@ -25,6 +25,7 @@ from pellucid.engine.fusion import check_fuse
 from pellucid.engine.layers import choose_layers
 from pellucid.engine.plan import Plan
 from pellucid.engine.planned import PlannedMethod, planned_methods
+from pellucid.fills import with_fills
 from pellucid.given import read_pictures, read_samples, together
 from pellucid.models.wrap import wrap
 from pellucid.pictures import NamedPictures
@@ -136,6 +137,8 @@ def call_of(
     samples = read_samples(model, pictures, kind, reading or {})
     given = _with_channel(given) if _is_table(pictures) or (samples and samples[0].names == TABLE) else given
     steps = planned_methods(names, given)
+    if samples and (filled := with_fills(steps, given, samples)) != given:
+        steps = planned_methods(names, filled)
     seed = arguments.whole_number(seed, "seed", "an integer")
     auto = arguments.is_auto(layer)
     layers = () if auto else tuple(arguments.sites(layer))

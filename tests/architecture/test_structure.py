@@ -60,7 +60,7 @@ LAYERS = (  # each may import from its own row and those above it
     {"engine"},
     {"evaluation", "report"},
     {"inspection"},
-    {"given"},
+    {"fills", "given"},
     {"call"},
     {"api"},
     {"adversarial", "comparison", "feature_visualisation", "localisation", "training"},

@@ -40,12 +40,14 @@ class SampleRef:
         source: a path, or a float tensor as the caller gave it, without its batch axis.
         kind: id of its modality.
         options: what the user said of how it is to be read, by name.
+        beside: all tensors of the call, of a tensor's row.
     """
 
     name: str
     source: Any
     kind: str
     options: Mapping[str, Any] = field(default_factory=dict)
+    beside: tuple[Tensor, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -101,7 +103,8 @@ class Modality:
             the files with its suffixes in it.
         write: a function of a sample and a map `[*axes]` that gives further files of the map, by how their names end
             (`.nii.gz`); None: there are none.
-        defaults: options of methods that take the place of their own defaults for it, by method id.
+        stated_fill: True if 0 is no better than any other number for what is absent: a method that hides parts takes
+            the sample's own `fill`, and where that is None what stands for an absent part must be said.
     """
 
     id: str
@@ -115,7 +118,7 @@ class Modality:
     options: tuple[ReadOption, ...] = ()
     parts: Callable[[str | Path, Mapping[str, Any]], Sequence[SampleRef]] | None = None
     write: Callable[[Sample, Tensor], Mapping[str, bytes]] | None = None
-    defaults: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    stated_fill: bool = False
 
     def takes(self, source: str | Path) -> bool:
         """Whether a file's name ends as its files do."""

@@ -46,12 +46,14 @@ def parts_of(kind: str, sources: Sequence[Any], options: Mapping[str, Any]) -> l
         BadOption: an option that the kind does not have, or a value of another type.
     """
     modality, given = find_modality(kind), checked_options(kind, options)
+    tensors = tuple(each for each in sources if isinstance(each, Tensor))
     found: list[SampleRef] = []
     for number, source in enumerate(sources, 1):
         if isinstance(source, SampleRef):
             found.append(source)
         elif isinstance(source, Tensor):
-            found.append(SampleRef("tensor" if len(sources) == 1 else f"sample {number}", source, kind, given))
+            name = "tensor" if len(sources) == 1 else f"sample {number}"
+            found.append(SampleRef(name, source, kind, given, tensors))
         else:
             found += modality.parts(source, given) if modality.parts else _parts(source, given, modality)
     return found

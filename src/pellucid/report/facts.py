@@ -44,7 +44,7 @@ def seen(subject: PictureView) -> str:
     """A sentence on what the model saw."""
     picture = subject.picture
     if subject.sample is not None:
-        axes = ", ".join(f"{axis.size} along {axis.name}" for axis in subject.sample.axes)
+        axes = ", ".join(map(str, subject.sample.axes))
         channels = len(subject.sample.tensor)
         among = f"{count(channels, 'channel')}, " if channels > 1 else ""
         return f"The model was given {find_modality(subject.sample.kind).title}: {among}{axes}."

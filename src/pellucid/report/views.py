@@ -109,7 +109,7 @@ class PictureView:
 
 def picture_views(explanation: Explanation) -> list[PictureView]:
     """The pictures of an explanation in order, or the samples of the tensor that was explained."""
-    names = [each.name for each in (*explanation.pictures, *explanation.samples)]
+    names = [picture.name for picture in explanation.pictures] or [sample.name for sample in explanation.samples]
     if not names:
         first = next(iter(explanation), None)
         count = len(explanation.predictions) if first is None else len(first.target)

@@ -8,13 +8,12 @@ from PIL import Image, ImageDraw
 from torch import Tensor
 
 from pellucid.contracts import Sample
-from pellucid.modalities.signals.colours import AGAINST, FOR, STRONGEST
+from pellucid.modalities.colours import AGAINST, FOR, INK, LINE, SOFT, STRONGEST
 from pellucid.modalities.signals.scales import envelope, strongest, ticks, time_of
 from pellucid.pictures import scale
 from pellucid.pictures.colour import as_array
 
 _WIDTH, _LEFT, _TOP, _BOTTOM = 1200, 70, 12, 34
-_INK, _SOFT = (26, 27, 30), (110, 114, 120)
 
 
 def draw(sample: Sample, values: Tensor) -> Image.Image:
@@ -39,9 +38,9 @@ def draw(sample: Sample, values: Tensor) -> Image.Image:
     for number, line in enumerate(lines):
         top = _TOP + number * row
         _draw_line(pen, line, (_LEFT, top + 6, wide, row - 12))
-        pen.line([(_LEFT, top + row), (_LEFT + wide, top + row)], fill=(226, 224, 218))
+        pen.line([(_LEFT, top + row), (_LEFT + wide, top + row)], fill=LINE)
         name = sample.channels[number] if number < len(sample.channels) else str(number) if len(lines) > 1 else ""
-        pen.text((8, top + row // 2 - 6), name[:10], fill=_INK)
+        pen.text((8, top + row // 2 - 6), name[:10], fill=INK)
     _draw_axis(pen, sample, wide, _TOP + high)
     return image
 
@@ -62,10 +61,9 @@ def _draw_line(pen: ImageDraw.ImageDraw, line: NDArray[np.float64], box: tuple[i
     left, top, wide, high = box
     x, low, above = envelope(line, wide)
     bottom, span = float(line.min()), float(line.max() - line.min())
-    place = lambda y: top + high * (0.5 if span == 0 else 1 - (y - bottom) / span)  # noqa: E731 - one formula
-    ends = zip(x, low, above, strict=True)
-    points = [(left + wide * a, place(y)) for a, lowest, highest in ends for y in (lowest, highest)]
-    pen.line(points if len(points) > 1 else points * 2, fill=_INK, width=2)
+    share = (np.stack([low, above], 1) - bottom) / span if span else np.full((len(x), 2), 0.5)
+    points = [(left + wide * a, top + high * (1 - y)) for a, both in zip(x, share, strict=True) for y in both]
+    pen.line(points if len(points) > 1 else points * 2, fill=INK, width=2)
 
 
 def _draw_axis(pen: ImageDraw.ImageDraw, sample: Sample, wide: int, y: int) -> None:
@@ -73,6 +71,6 @@ def _draw_axis(pen: ImageDraw.ImageDraw, sample: Sample, wide: int, y: int) -> N
     length, unit = time_of(sample)
     for tick, text in ticks(0.0, length):
         x = _LEFT + wide * tick / length
-        pen.line([(x, y), (x, y + 5)], fill=_SOFT)
-        pen.text((x, y + 8), text, fill=_SOFT, anchor="ma")
-    pen.text((_LEFT - 8, y + 8), unit, fill=_SOFT, anchor="ra")
+        pen.line([(x, y), (x, y + 5)], fill=SOFT)
+        first = tick == 0.0
+        pen.text((x, y + 8), f"{text} {unit}" if first else text, fill=SOFT, anchor="la" if first else "ma")

@@ -84,15 +84,13 @@ def _sound(path: Path) -> Read:
         raise BadSample(f"{path.name!r} says that it has 0 samples per second. Write its sample rate into it.")
     if numbers.size == 0:
         raise BadSample(f"{path.name!r} is empty: it has 0 frames.")
-    kind = numbers.dtype
+    kind, notes = numbers.dtype, tuple[str, ...]()
     if kind.kind == "u":
         numbers, notes = (numbers.astype(np.float32) - 128) / 128, ("8-bit integers: 128 is 0, divided by 128",)
     elif kind.kind == "i":
         full = float(2 ** (8 * kind.itemsize - 1))
         said = f"{8 * kind.itemsize}-bit integers, divided by {full:.0f}"
         numbers, notes = (numbers / full).astype(np.float32), (said,)
-    else:
-        notes = ()
     return numbers.reshape(len(numbers), -1).T, (), float(rate), notes
 
 

@@ -27,7 +27,7 @@ def strongest(values: NDArray[np.float64], columns: int) -> NDArray[np.float64]:
         first = _starts(length, columns)
         high, low = np.maximum.reduceat(values, first), np.minimum.reduceat(values, first)
         return np.where(high >= -low, high, low)
-    return values[np.minimum((np.arange(columns) + 0.5) * length // columns, length - 1).astype(int)]
+    return np.asarray(values[np.minimum((np.arange(columns) + 0.5) * length // columns, length - 1).astype(int)])
 
 
 def envelope(

@@ -1,8 +1,0 @@
-"""Colours of the ground behind a line: told apart by everyone, on light paper and on dark."""
-
-FOR = (213, 94, 0)
-"""Evidence in favour: vermilion."""
-AGAINST = (0, 114, 178)
-"""Evidence against: blue. Both are of Okabe and Ito, Color Universal Design, 2008."""
-STRONGEST = 0.72
-"""Opacity of the strongest evidence."""
