@@ -11,7 +11,7 @@ import pellucid
 from pellucid.capture.backward_rules import biases, deep_lift, lrp
 from pellucid.capture.incremental import RULES as INCREMENTAL
 from pellucid.capture.incremental import pointwise
-from pellucid.capture.operators import computed_by, costs, every_operator
+from pellucid.capture.operators import computed_by, costs, every_operator, op
 from pellucid.capture.operators.vocabulary import leave, operator
 from pellucid.capture.receptive import rules as receptive
 from pellucid.capture.tracing import decompose
@@ -73,6 +73,20 @@ class Logits(nn.Module):
 
     def forward(self, x):
         return torch.logit(self.conv(x).sigmoid() * 0.5 + 0.25).mean((2, 3))
+
+
+def test_arguments_are_found_by_whatever_name_a_spelling_gives_them():
+    x = torch.arange(4.0)
+    calls = {
+        torch.split: "split_size_or_sections", torch.Tensor.split: "split_size", torch.chunk: "chunks",
+        torch.Tensor.chunk: "chunks", torch.tensor_split: "sections", torch.split_with_sizes: "split_sizes",
+    }  # fmt: skip
+    for function, name in calls.items():
+        parts = [1, 3] if name == "split_sizes" else 2
+        for args, kwargs in (((x, parts, 0), {}), ((x, parts), {"axis": 0}), ((x,), {name: parts, "dim": 0})):
+            assert [*op.SPLIT.bind(args, kwargs, function).values()] == [x, parts, 0]
+        assert len(function(x, **{name: parts})) == 2, "torch has no such name"
+    assert op.NORM.bind((x, 1), {"dim": 0}, torch.norm)["p"] == 1
 
 
 def test_a_new_operator_is_one_record_and_its_rules(logit, monkeypatch):

@@ -42,7 +42,6 @@ from pellucid.capture.operators import (
     Operator,
     attend,
     attention_weights,
-    bind,
     called,
     declined,
     depends,
@@ -213,7 +212,8 @@ def _axes_of(func: Any) -> int:
 def _largest(call: Call) -> Any:
     """Maxima or minima along axes that are not that of the rows, with their places if the call gives them."""
     func, args, kwargs = call
-    x, dim, _ = bind(args, kwargs, ("input", None), ("dim", None), ("keepdim", False))
+    named = op.MAX.bind(args, kwargs)
+    x, dim = named["input"], named["dim"]
     if dim is None or isinstance(dim, Tensor) or not in_pairs(x):
         return None
     axes = sorted({axis % x.ndim for axis in ([dim] if isinstance(dim, int) else dim)})

@@ -19,26 +19,36 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pellucid.capture.operators import COMPOSITE, Call, Operator, bind, called, depends, op, stepwise
+from pellucid.capture.operators import COMPOSITE, Call, Operator, called, depends, op, stepwise
 
 _EUCLIDEAN = (2, 2.0, "fro", None)
 
 
+def _arguments(operator: Operator, call: Call) -> list[Any]:
+    """All arguments of a call in the order of its operator's record.
+
+    Raises:
+        TypeError: a call with other arguments, or one whose result is written elsewhere.
+    """
+    named = operator.bind(call[1], call[2], call[0])
+    if named.pop("out", None) is not None:
+        raise TypeError
+    return [*named.values()]
+
+
 def _glu(call: Call) -> Tensor:
-    x, dim = bind(*call[1:], ("input", None), ("dim", -1))
+    x, dim = _arguments(op.GLU, call)
     a, b = x.chunk(2, dim)
     product: Tensor = a * b.sigmoid()
     return product
 
 
 def _norm(call: Call) -> Tensor | None:
-    named = {"p": "ord"}
-    kwargs = {named.get(name, name): value for name, value in call[2].items()}
-    x, order, dim, keepdim, dtype = bind(
-        call[1], kwargs, ("input", None), ("ord", 2), ("dim", None), ("keepdim", False), ("dtype", None)
-    )
+    x, order, dim, keepdim, dtype = _arguments(op.NORM, call)
     if dim is None or order not in _EUCLIDEAN or dtype is not None or not depends(x):
         return None
+    if call[0] is torch.linalg.norm and order == 2 and not isinstance(dim, int) and len(dim) == 2:
+        return None  # the largest singular value of a matrix
     return _length(x, dim, keepdim=keepdim)
 
 
@@ -47,7 +57,7 @@ def _length(x: Tensor, dim: Any, *, keepdim: bool) -> Tensor:
 
 
 def _cosine(call: Call) -> Tensor | None:
-    a, b, dim, eps = bind(*call[1:], ("x1", None), ("x2", None), ("dim", 1), ("eps", 1e-8))
+    a, b, dim, eps = _arguments(op.COSINE_SIMILARITY, call)
     if a.ndim != b.ndim or a.shape[dim] != b.shape[dim]:
         return None
     a, b = (t / _length(t, dim, keepdim=True).clamp_min(eps) for t in (a, b))
@@ -56,20 +66,15 @@ def _cosine(call: Call) -> Tensor | None:
 
 
 def _distance(call: Call) -> Tensor | None:
-    a, b, order, eps, keepdim = bind(
-        *call[1:], ("x1", None), ("x2", None), ("p", 2.0), ("eps", 1e-6), ("keepdim", False)
-    )
+    a, b, order, eps, keepdim = _arguments(op.PAIRWISE_DISTANCE, call)
     return _length(a - b + eps, -1, keepdim=keepdim) if order in _EUCLIDEAN else None
 
 
 def _variance(call: Call) -> Tensor | None:
-    named = {name: value for name, value in call[2].items() if name != "correction"}
-    x, dim, unbiased, keepdim = bind(
-        call[1], named, ("input", None), ("dim", None), ("unbiased", True), ("keepdim", False)
-    )
+    x, dim, unbiased, keepdim, correction = _arguments(op.VAR, call)
     if dim is None or isinstance(dim, bool) or not depends(x):
         return None
-    correction = call[2].get("correction", int(unbiased))
+    correction = correction if "correction" in call[2] else int(unbiased)
     count = math.prod(x.shape[axis] for axis in ([dim] if isinstance(dim, int) else dim))
     centred = x - x.mean(dim, keepdim=True)
     variance: Tensor = (centred * centred).sum(dim, keepdim=keepdim) * (1 / (count - correction))
@@ -77,7 +82,7 @@ def _variance(call: Call) -> Tensor | None:
 
 
 def _log_sum_exp(call: Call) -> Tensor | None:
-    x, dim, keepdim = bind(*call[1:], ("input", None), ("dim", None), ("keepdim", False))
+    x, dim, keepdim = _arguments(op.LOGSUMEXP, call)
     axes = sorted({axis % x.ndim for axis in ([dim] if isinstance(dim, int) else dim)})
     for axis in axes:
         x = x.narrow(axis, 0, 1) - x.log_softmax(axis).narrow(axis, 0, 1)
@@ -97,13 +102,13 @@ def _larger(call: Call) -> Tensor | None:
 
 
 def _add_product(call: Call) -> Tensor:
-    x, a, b, value = bind(*call[1:], ("input", None), ("tensor1", None), ("tensor2", None), ("value", 1))
+    x, a, b, value = _arguments(op.ADDCMUL, call)
     total: Tensor = x + a * b * value
     return total
 
 
 def _between(call: Call) -> Tensor:
-    a, b, weight = bind(*call[1:], ("input", None), ("end", None), ("weight", None))
+    a, b, weight = _arguments(op.LERP, call)
     point: Tensor = a + (b - a) * weight
     return point
 

@@ -60,7 +60,6 @@ from pellucid.capture.operators import (
     Product,
     attend,
     attention_weights,
-    bind,
     called,
     constant_batch_norm,
     declined,
@@ -308,7 +307,7 @@ class Relevance(Rewriting):
 
     def _larger(self, call: Call) -> Tensor | None:
         """fmax(x, 0), whichever of both is the zero: a rectifier."""
-        a, b = bind(*call[1:], ("input", None), ("other", None))
+        a, b = op.FMAX.bind(*call[1:]).values()
         for x, floor in ((a, b), (b, a)):
             if depends(x) and isinstance(floor, Tensor) and as_rectifier(torch.clamp_min, (x, floor), {}):
                 return PassStep.run(x, 1, call, "rectifier")

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from pellucid.capture.incremental.passes import IncrementalPass, rule, together, writes
 from pellucid.capture.incremental.value import IncrementalTensor, at, cut, paste
-from pellucid.capture.operators import bind, called, op
+from pellucid.capture.operators import called, op
 from pellucid.numerics import full_precision
 
 
@@ -107,10 +107,10 @@ def _only_sizes(given: Sequence[Any]) -> bool:
 @rule(op.SPLIT)
 def cutting(run: IncrementalPass, func: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
     """Parts along an axis that is not spatial."""
-    if func.__name__ not in ("chunk", "split", "tensor_split"):
+    named = op.SPLIT.bind(args, kwargs, func)
+    if len(named) != 3:  # `unbind` takes single places, which leave no axis
         return NotImplemented
-    x, parts, axis = bind(args, {("split" if k.startswith("split") else k): v for k, v in kwargs.items()},
-                          ("input", None), ("split", kwargs.get("chunks")), ("dim", 0))  # fmt: skip
+    x, parts, axis = named.values()
     if not isinstance(x, IncrementalTensor) or axis % x.ndim in (0, *x.axes):
         return NotImplemented
     pieces = func(x.patch, parts, dim=axis)

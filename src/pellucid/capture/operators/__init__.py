@@ -1,7 +1,7 @@
 """Operations as torch knows them: one record for each, `op.MAX_POOL`; nodes of the graph; what calls do, and cost."""
 
 from pellucid.capture.operators import families as op
-from pellucid.capture.operators.binding import bind, depends
+from pellucid.capture.operators.binding import depends
 from pellucid.capture.operators.calls import (
     ABSENT,
     ACTIVATIONS,
@@ -75,7 +75,6 @@ __all__ = [
     "attention_weights",
     "behind",
     "between",
-    "bind",
     "called",
     "chooses",
     "computed_by",

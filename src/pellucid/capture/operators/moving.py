@@ -29,8 +29,20 @@ GETITEM = _moving(
     aten="slice select index as_strided diagonal unfold alias lift_fresh _unsafe_index",
     node="slice select index narrow asstrided diagonal unfold alias",
 )  # fmt: skip
+_PARTS = {
+    "split_size": (Tensor.split, torch.unsafe_split, Tensor.unsafe_split),
+    "split_size_or_sections": (torch.split,),
+    "split_sizes": (torch.split_with_sizes, Tensor.split_with_sizes),
+    "chunks": (torch.chunk, Tensor.chunk, torch.unsafe_chunk, Tensor.unsafe_chunk),
+    "sections": (torch.tensor_split, Tensor.tensor_split),
+}
+"""Names of the argument that says where to cut."""
 SPLIT = _moving(
     "split", "split chunk tensor_split unbind unsafe_split unsafe_chunk split_with_sizes",
+    bind=signature(
+        "input dim=0",
+        {each: signature(f"input {name} dim=0") for name, functions in _PARTS.items() for each in functions},
+    ),
     aten="split split_with_sizes unbind unsafe_split slice",
     node="split chunk splitwithsizes unbind unsafesplit unsafesplitwithsizes slice",
 )  # fmt: skip

@@ -4,7 +4,7 @@ from functools import partial
 
 import torch
 
-from pellucid.capture.operators.vocabulary import operator
+from pellucid.capture.operators.vocabulary import operator, signature
 
 _kind = partial(operator, kind="reductions")
 _ALONG = "input dim=None keepdim=False"
@@ -30,7 +30,15 @@ VAR_MEAN = _kind("var_mean", bind="input dim=None unbiased=True keepdim=False co
 STD_MEAN = _kind("std_mean", bind="input dim=None unbiased=True keepdim=False correction=1")
 NORM = _kind(
     "norm", "", also=frozenset({torch.norm, torch.Tensor.norm, torch.linalg.norm, torch.linalg.vector_norm}),
-    aten="linalg_vector_norm norm", bind="input ord=2 dim=None keepdim=False out=None dtype=None",
+    aten="linalg_vector_norm norm",
+    bind=signature(
+        "input ord=2 dim=None keepdim=False dtype=None",
+        {
+            torch.norm: signature("input p='fro' dim=None keepdim=False out=None dtype=None"),
+            torch.Tensor.norm: signature("input p='fro' dim=None keepdim=False dtype=None"),
+            torch.linalg.norm: signature("input ord=None dim=None keepdim=False dtype=None"),
+        },
+    ),
 )  # fmt: skip
 LOGSUMEXP = _kind("logsumexp", bind="input dim keepdim=False")
 CUMSUM = _kind("cumsum", "cumsum cumsum_", bind="input dim dtype=None", traits="linear")
