@@ -19,7 +19,7 @@ from pellucid.engine.run import RunResult, run
 from pellucid.errors import Cancelled
 from pellucid.evaluation import judge_trust, left_out
 from pellucid.explanation import Explanation
-from pellucid.targets import ClassScores, TargetLike, assumption, notes_on
+from pellucid.targets import ClassScores, TargetLike, Top, assumption, notes_on
 
 _TOP = 5
 
@@ -55,10 +55,11 @@ def explain(  # noqa: PLR0913 - the one door, and each argument has a default
         methods: ids; None runs `registry.default_methods` and leaves out those that would be wrong for this model;
             `auto` runs the one that `pellucid compare --best` found for this model.
         target: None is each picture's top class, before softmax (for networks that score every pixel, the class that
-            fills most of the picture; for detectors, the most probable object). A class index or name, a list with one
-            per picture, `top3` (three explanations of each picture), `all` (one for every output), any other text of
-            `pellucid.targets.FORMS`, a `Target`, or a callable from the model's output to `[batch]`. See
-            docs/targets.md.
+            fills most of the picture; for detectors, the most probable object); of labels each that is above its
+            threshold, of a quantity what pushes it up and what pushes it down, of a binary network both sides. A class
+            index or name, a list with one per picture, `top3` (three explanations of each picture), `all` (one for
+            every output), any other text of `pellucid.targets.FORMS`, a `Target`, or a callable from the model's output
+            to `[batch]`. See docs/targets.md.
         layer: layer that layer methods look at; None is the last layer with a grid that the score depends on. Several
             give one attribution each, or one for all of them with `fuse`. `auto` tries Grad-CAM at up to 32 layers on
             these pictures, see `pellucid.layers`, and says in `Explanation.choices` why it looks where it looks. A grid
@@ -202,7 +203,7 @@ def _pack(call: Call, model: Model, plan: Plan, found: RunResult, seconds: float
         notes += notes_on(model, found.reading.scores)
         if taken := assumption(model):
             chosen["answers"] = Choice(None, "default", taken)
-    if call.target is None:
+    if call.target is None and isinstance(plan.targets[0], Top) and len(plan.targets) == 1:
         chosen["class"] = Choice(None, "default", found.reading.leading)
     return Explanation(
         model=model,

@@ -30,7 +30,20 @@ from pellucid.given import read_pictures, read_samples, together
 from pellucid.models.wrap import wrap
 from pellucid.pictures import NamedPictures
 from pellucid.registry import default_methods
-from pellucid.targets import TargetContext, TargetLike, all_targets, asks_for_all, parse_targets
+from pellucid.targets import (
+    CONSTANT,
+    NUMBER,
+    ClassScores,
+    TargetContext,
+    TargetLike,
+    Usual,
+    all_targets,
+    asks_for_all,
+    parse_targets,
+    usual_targets,
+)
+
+_TOP = "what the model is most sure of, picture by picture"
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,27 +98,41 @@ class Call:
             BadOption: no class scores to choose layers by, or a target that does not fit.
             BadSite: no layer has a grid, and the methods were named.
         """
-        top = Choice(None, "default", "what the model is most sure of, picture by picture")
+        usual = self._usual(batch) if self.target is None else None
         return Plan(
             methods=self.methods,
-            targets=self._targets(batch),
+            targets=self._targets(batch, usual),
             layers=choose_layers(batch, self.methods, self.layers, auto=self.auto, strict=self.strict),
             fuse=self.fuse,
             seed=self.seed,
             strict=self.strict,
-            picked={"class": top if self.target is None else Choice.of_user(self.target), "methods": self.picked},
+            picked={
+                "class": Choice.of_user(self.target) if usual is None else Choice(None, "default", usual.why or _TOP),
+                "methods": self.picked,
+            },
         )
 
-    def _targets(self, batch: Batch) -> tuple[Any, ...]:
+    def _usual(self, batch: Batch) -> Usual:
+        """What is explained where no target was named; the network is asked only where that depends on its output."""
+        if batch.model.answers in ("", "classes", NUMBER, CONSTANT):
+            return Usual()
+        read = [first_reading(batch.model, self.image, k) for k in range(len(self.image))]
+        if not all(isinstance(each, ClassScores) and each.finite() for each in read):
+            return Usual()
+        return usual_targets(torch.cat([each.scores for each in read if isinstance(each, ClassScores)]), batch.model)
+
+    def _targets(self, batch: Batch, usual: Usual | None) -> tuple[Any, ...]:
         """What is explained, fit to the pictures."""
         model = batch.model
         scene = TargetContext(model, self.frames, lambda others: outputs(model, read_pictures(model, others)[0]))
         everything = asks_for_all(self.target, self.model)
-        wanted = all_targets(first_reading(model, self.image), model) if everything else self._named_targets()
+        if usual is not None:
+            wanted: Sequence[Any] = usual.targets
+        elif everything:
+            wanted = all_targets(first_reading(model, self.image), model)
+        else:
+            wanted = parse_targets(self.target, self.model)
         return tuple(each.fit(scene) for each in wanted)
-
-    def _named_targets(self) -> Sequence[Any]:
-        return parse_targets(self.target, self.model)
 
 
 def call_of(

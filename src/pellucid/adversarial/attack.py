@@ -12,7 +12,7 @@ from pellucid import arguments
 from pellucid.adversarial.norms import NORMS, along, length, project, random_start
 from pellucid.capture.differentiable import DifferentiableForward, differentiable_forward
 from pellucid.contracts import Model, Preprocess
-from pellucid.errors import BadOption, BadOutput, unknown
+from pellucid.errors import BadOption, BadOutput, Refused, unknown
 from pellucid.models.preprocessing import preprocessing_of
 
 ATTACKS = ("fgsm", "iterated", "pgd")
@@ -31,6 +31,7 @@ class Fooled:
         scores_before, scores_after: `[picture, class]`.
         eps: distance allowed, in units of 0 to 1; of each picture.
         norm: in which it is measured.
+        model: with what its scores were measured to be.
         vanished: True if the gradient that the search follows was zero or no number at its start, `[picture]`; such a
             picture was hardly searched, so that it says nothing of the network if its answer stays.
     """
@@ -42,6 +43,7 @@ class Fooled:
     eps: Tensor
     norm: str
     vanished: Tensor
+    model: Model
 
     @property
     def flipped(self) -> Tensor:
@@ -93,6 +95,7 @@ def fool(
         UnknownName: another attack or norm.
         BadOption: pictures outside of 0 to 1, or labels, eps or steps that cannot be.
         BadOutput: scores that are no numbers, or a single one, which has no other answer.
+        Refused: the network gives quantities.
     """
     if attack not in ATTACKS:
         raise unknown("attack", attack, ATTACKS, f"Attacks: {', '.join(ATTACKS)}.")
@@ -103,8 +106,9 @@ def fool(
     steps = arguments.whole_number(steps, "steps", "at least one step", least=1)
     preprocess = preprocessing_of(model)
     with differentiable_forward(model, (), scores=True) as eyes:
+        measured = eyes.measured(preprocess.normalise(pictures))
         before = class_scores(eyes, preprocess.normalise(pictures))
-        certain = eyes.measured(preprocess.normalise(pictures)).answers == "probabilities"
+        certain = measured.answers == "probabilities"
         goal = _Goal(_wanted(before, labels, target), away=target is None, certain=certain)
         moved = pictures.clone()
         if attack == "pgd":
@@ -121,7 +125,7 @@ def fool(
                 furthest.add(moved, scores)
             moved = project(moved + along(slope.nan_to_num(0, 0, 0), size, norm), pictures, far, norm, clip=clip)
         furthest.add(moved, class_scores(eyes, preprocess.normalise(moved)))
-    return Fooled(pictures, furthest.pictures, before, furthest.scores, far, norm, vanished)
+    return Fooled(pictures, furthest.pictures, before, furthest.scores, far, norm, vanished, measured)
 
 
 def smallest(
@@ -173,21 +177,28 @@ def smallest(
         rows = searched[done]
         after[rows], scores[rows], high[rows] = tried.after[done], tried.scores_after[done], middle[done]
         low[searched[~done]] = middle[~done]
-    return Fooled(pictures, after, found.scores_before, scores, high, norm, vanished)
+    return Fooled(pictures, after, found.scores_before, scores, high, norm, vanished, found.model)
 
 
 def class_scores(eyes: DifferentiableForward, given: Tensor) -> Tensor:
-    """The scores `[picture, class]` of what the network is given, without a graph.
+    """The scores `[picture, class]` of what the network is given, without a graph; of a binary one, of both sides.
 
     Raises:
         BadOption: the output has no class scores.
         BadOutput: they are no numbers, or there is one class only.
+        Refused: they are quantities, which are no answer.
     """
+    name, kind = eyes.model.name, eyes.measured(given).answers
+    if kind == "regression":
+        raise Refused(f"{name} gives quantities (regression), which are no answers of which another could be given.")
     _, scores = eyes.see(given)
     if scores is None:
         raise BadOption("The network's output has no class scores, so there is no answer to change.")
     if scores.shape[1] < 2:
-        raise BadOutput("The network has a single score, so there is no other answer that it could give.")
+        raise BadOutput(
+            "The network has a single score, so there is no other answer that it could give. If it is binary, name "
+            'both sides: answers="binary", classes=["no", "yes"] (--answers binary --classes FILE).'
+        )
     if not bool(scores.isfinite().all()):
         raise BadOutput("The network's scores are not finite for this picture, so it has no answer that could change.")
     return scores.detach()

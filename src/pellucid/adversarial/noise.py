@@ -10,7 +10,7 @@ from pellucid.contracts import Model
 from pellucid.errors import BadOption
 from pellucid.models.preprocessing import nominal_size, preprocessing_of
 from pellucid.seeds import seeded
-from pellucid.targets import probabilities
+from pellucid.targets import independent, label_log_odds, probabilities
 
 RATE = 1 / 255
 """How far each value goes in a step: one level of 8 bits."""
@@ -22,7 +22,8 @@ def from_noise(
     """Noise that is taken for a class: Nguyen et al., "Deep neural networks are easily fooled", arXiv:1412.1897.
 
     x <- x + sign(d log p / dx) / 255, from uniform noise, until p reaches `sure`; the sign is taken of the log-odds'
-    gradient, which is the same and does not vanish where p is rounded to 0. Their pictures are ascended or bred
+    gradient, which is the same and does not vanish where p is rounded to 0. Of labels that are right or wrong each by
+    itself, p is the label's own. Their pictures are ascended or bred
     for long; a few steps are enough here, and what comes out still looks like noise.
 
     Args:
@@ -62,10 +63,16 @@ def from_noise(
             some = unsure.to(pictures.device)
             slope = eyes.slope(
                 preprocess.normalise(pictures[some]),
-                lambda scores: odds(scores, wanted[: len(scores)], certain=certain),
+                lambda scores: (
+                    label_log_odds(scores, measured)[:, target]
+                    if independent(measured)
+                    else odds(scores, wanted[: len(scores)], certain=certain)
+                ),
             )
             vanished[some.cpu()] = ~((slope != 0) & slope.isfinite()).flatten(1).any(1).cpu()
             slope = slope.nan_to_num(0, 0, 0)
             pictures[some] = (pictures[some] + RATE * slope.sign().to(pictures)).clamp(0, 1)
             after = class_scores(eyes, preprocess.normalise(pictures))
-    return Fooled(noise, pictures, before, after, (pictures - noise).flatten(1).abs().amax(1), "linf", vanished)
+    return Fooled(
+        noise, pictures, before, after, (pictures - noise).flatten(1).abs().amax(1), "linf", vanished, measured
+    )

@@ -93,6 +93,8 @@ class DifferentiableForward:
         Raises:
             BadSite: a layer that is called never, or several times without saying which.
         """
+        if self.scores:
+            self.measured(pictures)
         with torch.no_grad():
             self.order = torch.channels_last if goes_last(self.model, pictures) else torch.contiguous_format
             seen, _ = self._run(pictures, whole=True)
@@ -118,6 +120,8 @@ class DifferentiableForward:
         """
         if not pictures.requires_grad:
             pictures = pictures.detach().requires_grad_()
+        if self.scores:
+            self.measured(pictures)  # whether one number has two sides
         self.rules = Rectifiers(rule)
         if rule != "plain":
             self.rules.prepare(self.model, pictures.detach()[:1], torch.zeros(1, dtype=torch.int64))
@@ -182,7 +186,7 @@ class DifferentiableForward:
         finally:
             for handle in handles:
                 handle.remove()
-        return seen, logits(output, self.model) if self.scores else None
+        return seen, logits(output, self._measured or self.model) if self.scores else None
 
     def _listen(self, site: Site, seen: dict[Site, Tensor], *, whole: bool) -> RemovableHandle:
         def meet(value: Any) -> None:

@@ -186,10 +186,11 @@ def run_passes(
     return found
 
 
-def first_reading(model: Model, image: Tensor) -> Interpretation:
-    """What the model says about the first picture. Must run inside `guarded`."""
-    samples = torch.zeros(1, dtype=torch.long, device=image.device)
-    return run_passes(with_rows(model, samples), image[:1], samples, [], PassRequest(reading=True)).reading
+def first_reading(model: Model, image: Tensor, number: int = 0) -> Interpretation:
+    """What the model says about one picture, by default the first. Must run inside `guarded`."""
+    samples = torch.full((1,), number, dtype=torch.long, device=image.device)
+    one = image[number : number + 1]
+    return run_passes(with_rows(model, samples), one, samples, [], PassRequest(reading=True)).reading
 
 
 def _look_at_attention(

@@ -19,6 +19,7 @@ from pellucid.cli.flags import (
     run_flags,
     spec_flag,
     split_ids,
+    unit_flag,
 )
 from pellucid.cli.options import CommandWithMethods, given_options, normalise
 from pellucid.errors import BadOption, Cancelled, PellucidError, Refused, exit_code
@@ -60,6 +61,7 @@ class _Compare(CommandWithMethods):
 )
 @run_flags
 @model_flags
+@unit_flag
 @json_flag
 @click.pass_context
 def compare(ctx: click.Context, /, pictures: tuple[str, ...], as_json: bool, **given: Any) -> int:

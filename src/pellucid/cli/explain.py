@@ -16,6 +16,7 @@ from pellucid.cli.flags import (
     run_flags,
     spec_flag,
     split_ids,
+    unit_flag,
 )
 from pellucid.cli.options import given_options, normalise
 from pellucid.cli.reading import CommandWithKinds, kind_flag, said_of_files
@@ -63,6 +64,7 @@ class _Explain(CommandWithKinds):
 @click.option("--dry-run", is_flag=True, help="Say what would be done, where and why, and what it costs; do nothing.")
 @run_flags
 @model_flags
+@unit_flag
 @json_flag
 @click.pass_context
 def explain(ctx: click.Context, /, pictures: tuple[str, ...], as_json: bool, **given: Any) -> int:

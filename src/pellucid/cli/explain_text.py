@@ -12,6 +12,7 @@ from pellucid.contracts import Picture, Sample
 from pellucid.evaluation import Column, Evaluation, Metric, Score, Trust, column_of, joined, trust_of
 from pellucid.explanation import Explanation
 from pellucid.modalities import find_modality
+from pellucid.wording import chance
 
 
 class Presenter:
@@ -94,15 +95,17 @@ def _predictions(explanation: Explanation) -> None:
             plain(p.name),
             *((f"{p.share:.1%}",) if p.share is not None else ()),
             *((", ".join(f"{edge:.0f}" for edge in p.box),) if p.box is not None else ()),
-            f"{p.score:.3f}",
-            *((f"{p.probability:.1%}", console.bar(p.probability)) if p.probability is not None else ()),
+            f"{p.score:.3f} {p.unit}" if p.unit else f"{p.score:.3f}",
+            *((chance(p.probability), console.bar(p.probability)) if p.probability is not None else ()),
         )
         for p in found
     ]
     where = ("of the picture",) if found[0].share is not None else ("box",) if found[0].box is not None else ()
     places = tuple((name, "right") for name in where)
-    chance = (("probability", "right"), "") if known else ()
-    console.table((("class", "right"), "name", *places, ("score", "right"), *chance), rows)
+    chances = (("probability", "right"), "") if known else ()
+    quantity = explanation.model.answers == "regression"
+    number, score = ("number", "value") if quantity else ("class", "score")
+    console.table(((number, "right"), "name", *places, (score, "right"), *chances), rows)
 
 
 def _choices(explanation: Explanation) -> None:

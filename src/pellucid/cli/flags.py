@@ -73,6 +73,9 @@ model_flags = together(
         metavar="KIND",
         help="What one number of the output is: classes, multi-label, binary or regression.",
     ),
+    click.option(
+        "--above", metavar="P[,P]", help="Probability above which labels are explained by default. [default: 0.5]"
+    ),
     click.option("--classes", metavar="FILE", help="A text file with one class name per line."),
     click.option("--device", default="auto", show_default=True, help="cpu, cuda, cuda:1, mps or auto."),
     click.option("--size", metavar="N|RxC", help="Rows and columns of the model's input, in pixels."),
@@ -83,6 +86,11 @@ model_flags = together(
     click.option("--max-pixels", type=click.IntRange(1, 2**31), help="Largest picture read. [default: 100000000]"),
 )
 """How a model is loaded and fed."""
+
+unit_flag = click.option(
+    "--unit", metavar="TEXT", help="Of a quantity that the model gives (regression), such as years."
+)
+"""Of commands that show what a model says; to `look` a unit is a part of a layer."""
 
 
 def load_model(spec: str | None, flags: dict[str, Any], *, sized: bool = True) -> Model:
@@ -110,6 +118,8 @@ def load_model(spec: str | None, flags: dict[str, Any], *, sized: bool = True) -
             weights=None if flags["weights"] is None else usable_path(flags["weights"], "--weights"),
             output=flags["part"],
             answers=flags["answers"],
+            unit=flags.get("unit"),
+            above=_numbers("--above", flags["above"]),
             classes=None if flags["classes"] is None else usable_path(flags["classes"], "--classes"),
             device=flags["device"],
             size=_size(flags["size"]),

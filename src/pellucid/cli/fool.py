@@ -10,6 +10,7 @@ import click
 from pellucid.cli import console
 from pellucid.cli.flags import json_flag, load_model, model_flags, png_file, spec_flag
 from pellucid.errors import NOTHING_FOUND, BadOption
+from pellucid.wording import chance
 
 
 @click.command(short_help="Change a picture a little so that the answer changes; or make one of noise.")
@@ -49,15 +50,15 @@ def fool(picture: str | None, spec: str | None, as_json: bool, **given: Any) -> 
     model = load_model(spec, given)
     target = None if given["target"] is None else class_index(given["target"], model)
     made, name = _made(model, picture, target, given)
-    answers = [_answer(model, scores[0]) for scores in (made.scores_before, made.scores_after)]
+    answers = [_answer(made.model, scores[0]) for scores in (made.scores_before, made.scores_after)]
     page = _sheet(model, made, [text for text, _ in answers], given["method"])
     with complete(out.parent) as staging:
         page.save(staging / out.name)
     reached = bool(made.flipped[0]) if target is None else answers[1][1]["class"] == target
     if given["from_noise"]:
-        reached = float(probabilities(made.scores_after, model)[0, target or 0]) >= (given["sure"] or _SURE)
+        reached = float(probabilities(made.scores_after, made.model)[0, target or 0]) >= (given["sure"] or _SURE)
     saved = None if alone is None else save(made, model, alone, picture, target)
-    notes = _notes(made, model, saved, given, reached=reached)
+    notes = _notes(made, saved, given, reached=reached)
     failed = saved is not None and not (saved.fools and (reached or not given["from_noise"]))
     code = NOTHING_FOUND if failed else 0
     if as_json:
@@ -67,7 +68,7 @@ def fool(picture: str | None, spec: str | None, as_json: bool, **given: Any) -> 
             "file": str(out), "changed": reached, "distance": float(made.distance[0]), "eps": float(made.eps[0]),
             "norm": made.norm, "attack": name, "before": answers[0][1], "after": answers[1][1],
             "saved": saved and {
-                "file": str(saved.path), "fools": saved.fools, "answer": _answer(model, saved.scores)[1]
+                "file": str(saved.path), "fools": saved.fools, "answer": _answer(made.model, saved.scores)[1]
             },
             "notes": notes,
             "exit_code": code,
@@ -77,7 +78,7 @@ def fool(picture: str | None, spec: str | None, as_json: bool, **given: Any) -> 
     console.table(
         ("", "answer", ("probability", "right")),
         [
-            (when, console.plain(found["name"]), f"{found['probability']:.1%}")
+            (when, console.plain(found["name"]), chance(found["probability"]))
             for when, (_, found) in zip(("before", "after"), answers, strict=True)
         ],
         title=f"{name}, {made.norm} distance {float(made.distance[0]):.4g} "
@@ -107,7 +108,7 @@ _OUTCOMES = {
 }
 
 
-def _notes(made: Any, model: Any, saved: Any, given: dict[str, Any], *, reached: bool) -> list[str]:
+def _notes(made: Any, saved: Any, given: dict[str, Any], *, reached: bool) -> list[str]:
     """What the numbers alone do not say."""
     found = []
     if not reached and bool(made.vanished[0]):
@@ -118,7 +119,7 @@ def _notes(made: Any, model: Any, saved: Any, given: dict[str, Any], *, reached:
     elif not reached and not given["from_noise"]:
         found.append("A search that failed is no proof: another --attack, more --steps or a larger --eps may succeed.")
     if saved is not None:
-        answer, _ = _answer(model, saved.scores)
+        answer, _ = _answer(made.model, saved.scores)
         found.append(
             f"{saved.path} is taken for {answer} when it is read back with the same flags."
             if saved.fools or not reached
@@ -184,7 +185,7 @@ def _answer(model: Any, scores: Any) -> tuple[str, dict[str, Any]]:
 
     sure, number = probabilities(scores[None], model)[0].max(0)
     name = model.class_name(int(number))
-    return f"{name} {float(sure):.0%}", {"class": int(number), "name": name, "probability": float(sure)}
+    return f"{name} {chance(float(sure), 0)}", {"class": int(number), "name": name, "probability": float(sure)}
 
 
 def _sheet(model: Any, made: Any, texts: list[str], method: str) -> Any:

@@ -83,6 +83,8 @@ def _targets(work: Work) -> int:
     """How many targets each picture is explained for; of all outputs as many as are known by name, or one."""
     if asks_for_all(work.target, work.model):
         return len(work.model.classes.names) if work.model.classes else 1
+    if work.target is None and work.model.answers in ("binary", "regression"):
+        return 2  # both sides; up and down
     return len(parse_targets(work.target, work.model))
 
 

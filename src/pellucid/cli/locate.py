@@ -9,9 +9,19 @@ import click
 
 from pellucid.cli import console
 from pellucid.cli.console import plain
-from pellucid.cli.flags import Invocation, json_flag, load_model, model_flags, results_folder, run_flags, spec_flag
+from pellucid.cli.flags import (
+    Invocation,
+    json_flag,
+    load_model,
+    model_flags,
+    results_folder,
+    run_flags,
+    spec_flag,
+    unit_flag,
+)
 from pellucid.cli.options import CommandWithMethods, given_options, normalise
 from pellucid.errors import BadOption, PellucidError, exit_code
+from pellucid.wording import chance
 
 if TYPE_CHECKING:
     from pellucid.contracts import Model
@@ -38,6 +48,7 @@ if TYPE_CHECKING:
 @click.option("--held-out", type=float, default=0.2, show_default=True, help="Share of these to choose thresholds on.")
 @run_flags
 @model_flags
+@unit_flag
 @json_flag
 @click.pass_context
 def locate(ctx: click.Context, /, pictures: tuple[str, ...], as_json: bool, **given: Any) -> int:
@@ -184,9 +195,9 @@ def _print(located: Localisation, folder: Path) -> None:
 
 
 def _rows(located: Located) -> list[tuple[str, ...]]:
-    chance = "" if located.probability is None else f"{located.probability:.1%}"
+    sure = "" if located.probability is None else chance(located.probability)
     whole = located.size[0] * located.size[1]
     return [
-        (plain(located.target), chance, *map(str, segment.bbox), f"{segment.area / whole:.1%}")
+        (plain(located.target), sure, *map(str, segment.bbox), f"{segment.area / whole:.1%}")
         for segment in located.segments
     ]

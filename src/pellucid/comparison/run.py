@@ -29,7 +29,7 @@ from pellucid.models.wrap import wrap
 from pellucid.pictures import find_pictures, prepare
 from pellucid.plugins import identity_of
 from pellucid.registry import default_methods, fill_options, find_metric
-from pellucid.targets import TargetLike, parse_targets
+from pellucid.targets import TargetLike, Top, parse_targets
 
 DEFAULT_METRICS = ("deletion", "insertion")
 SHOWN = 3
@@ -130,6 +130,11 @@ class _Plan:
     of_methods: Mapping[str, Mapping[str, Any]]
     of_metrics: Mapping[str, Mapping[str, Any]]
     seed: int
+
+    @property
+    def wanted(self) -> TargetLike:
+        """What is explained: one target per picture, also where `explain` would explain several by default."""
+        return Top() if self.target is None else self.target
 
     @property
     def key(self) -> str:
@@ -297,7 +302,7 @@ class _Judge:
         asked = self.plan
         names = [step.method.id for step in asked.steps] if asked.strict else None
         found = explain(
-            asked.model, picture, names, asked.target, asked.layer, asked.of_methods, asked.seed, **self.how
+            asked.model, picture, names, asked.wanted, asked.layer, asked.of_methods, asked.seed, **self.how
         )
         if not len(found):
             raise Refused(next(iter(found.refused.values()), "None of the methods has a map of this picture."))

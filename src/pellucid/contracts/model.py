@@ -145,6 +145,11 @@ class Model:
             themselves.
         inputs: what it takes besides the pictures of a call, one row for each, by position or by name.
         answers: what one number of its output is, a key of `targets.KINDS`; "" when nobody has said so.
+        apart: True if its numbers were measured to be probabilities each by itself, as after a sigmoid.
+        unit: of the numbers of a regression, such as "years".
+        above: probability above which a label of a multi-label network is explained by default, 0 to 1; one for all
+            labels, or one for each in the order of the output.
+        by_config: what the module's own config says of its output, in words, by the name of the field.
         axes: names of the axes that an input has behind the channels; () are the usual ones for their number. Of a
             table it is `("feature",)`: rows `[batch, feature]` are held as `[batch, 1, feature]`, and given to the
             module without that one channel.
@@ -163,6 +168,10 @@ class Model:
     canvas: Callable[[tuple[int, ...]], Canvas] | None = None
     inputs: tuple[Tensor, ...] | Mapping[str, Tensor] = ()
     answers: str = ""
+    apart: bool = False
+    unit: str = ""
+    above: float | tuple[float, ...] = 0.5
+    by_config: Mapping[str, str] = field(default_factory=dict)
     axes: tuple[AxisName, ...] = ()
     mask: Callable[..., Any] | None = None
 
@@ -181,7 +190,9 @@ class Model:
         """What decides, besides the module itself, what an answer is: how it is fed, run and read."""
         fed = (self.preprocess, self.call, self.canvas, self.inputs)
         read = (self.output, self.classes, self.site, self.answers)
-        return (*fed, *read, *self.axes) if self.axes else (*fed, *read)
+        labels = () if self.above == 0.5 else (("above", self.above),)
+        unit = (("unit", self.unit),) if self.unit else ()
+        return (*fed, *read, *self.axes, *labels, *unit)
 
     def along(self, names: tuple[AxisName, ...]) -> Model:
         """This model for inputs whose axes behind the channels have these names; itself where it has them already."""
@@ -219,5 +230,6 @@ class Model:
         return self.canvas(size) if self.canvas else Canvas(size, size)
 
     def class_name(self, index: int) -> str:
-        """The display name of an output class."""
-        return self.classes.name(index) if self.classes else f"class {index}"
+        """The display name of an output class, or of a quantity."""
+        kind = "quantity" if self.answers == "regression" else "class"
+        return self.classes.name(index) if self.classes else f"{kind} {index}"

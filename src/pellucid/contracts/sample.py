@@ -90,6 +90,7 @@ class Prediction:
         share: of the picture that the class fills, for networks that score every pixel; score and probability are then
             means over that part.
         box: of the object, in pixels of the picture, for detectors.
+        unit: of the score, where it is a quantity and the unit was said.
     """
 
     index: int
@@ -98,6 +99,7 @@ class Prediction:
     probability: float | None
     share: float | None = None
     box: Box | None = None
+    unit: str | None = None
 
     @property
     def known(self) -> dict[str, Any]:

@@ -363,7 +363,8 @@ class _Judge:
         said = [block for each in everyones for block in each]
         notes = dict.fromkeys(note for block in said for note in (*block.judgement.notes, *block.asker.notes))
         if bool(still.any()):
-            notes[STILL.format("" if bool(still.all()) else f" in {int(still.sum())} of {len(still)} pictures")] = None
+            where = "" if bool(still.all()) else f" in {int(still.sum())} of {len(still)} pictures"
+            notes = {STILL.format(where): None, **notes}
         left_out = (f"No answer for {unknown} of {len(values)} pictures; they are left out.",) if unknown else ()
         costs = [block.cost(number) for block in blocks]
         first = case.attributions[0]

@@ -12,6 +12,7 @@ from scipy import ndimage
 
 from pellucid.numerics import Mask
 from pellucid.pictures import heat
+from pellucid.wording import chance
 
 if TYPE_CHECKING:
     from pellucid.localisation.located import Located
@@ -53,8 +54,8 @@ def _tint(pixels: NDArray[np.float32], mask: Mask, colour: tuple[int, int, int],
 
 
 def _caption(drawn: Image.Image, pen: ImageDraw.ImageDraw, located: Located) -> None:
-    chance = "" if located.probability is None else f" {located.probability:.0%}"
-    text = f"{located.target}{chance}" if located.segments else f"{located.target}{chance}: nothing found"
+    sure = "" if located.probability is None else f" {chance(located.probability, 0)}"
+    text = f"{located.target}{sure}" if located.segments else f"{located.target}{sure}: nothing found"
     text = "".join(c if c.isprintable() else "?" for c in text)[:80]
     size = max(10, round(min(drawn.size) / 22))
     font = ImageFont.load_default(size=size)

@@ -118,7 +118,8 @@ def locate(
         model: a `Model` or any `nn.Module`.
         pictures: paths, images, arrays or tensors, as for `pellucid.explain`.
         method: id of the method whose map is used.
-        target: what is explained, as for `pellucid.explain`; `top5` gives five answers for each picture.
+        target: what is explained, as for `pellucid.explain` (with crops, unless one is named, the top class); `top5`
+            gives five answers for each picture.
         layer: layer that layer methods look at, or `auto`.
         options: keyword options of the method, as for `pellucid.explain`.
         seed: integer that starts all random draws.
@@ -155,12 +156,13 @@ def locate(
     def explained(what: Any, whose: TargetLike) -> Explanation:
         return explain(model, what, names, whose, layer, options, seed, chunk=chunk, progress=progress, cancel=cancel)
 
-    wanted = parse_targets(target, wrap(model))
-    explanation = explained(pictures, target)
+    whole = target is None and crops  # every crop is asked about one class
+    explanation = explained(pictures, Top() if whole else target)
+    wanted = None if target is None and not whole else parse_targets(target, wrap(model))
     found = []
     for index in range(len(explanation.attributions[0].target)):
         maps = [_seen(explanation, attribution, index) for attribution in explanation]
-        known = [_prediction(each, explanation, index) for each in wanted]
+        known = _known(wanted, explanation, index)
         if crops:
             maps = [_cropped(explanation, index, label, explained) for label, _ in known]
         found.append(tuple(
@@ -263,6 +265,17 @@ def _partly(frame: Frame) -> str:
     if share >= _SEEN:
         return ""
     return f"The model sees {share:.0%} of the picture, its central part; nothing can be found outside of that."
+
+
+def _known(
+    wanted: Sequence[Target] | None, explanation: Explanation, index: int
+) -> list[tuple[int | None, float | None]]:
+    """As `_prediction`, of each target; where none was named, of those that `explain` chose, by their names."""
+    if wanted is not None or len(explanation) == 1:
+        return [_prediction(each, explanation, index) for each in wanted or (Top(),)]
+    ranked: Sequence[Prediction] = explanation.predictions[index] if explanation.predictions else ()
+    named = [next((p for p in ranked if p.name == each.target[index]), None) for each in explanation]
+    return [(None, None) if p is None else (p.index, p.probability) for p in named]
 
 
 def _prediction(target: Target, explanation: Explanation, index: int) -> tuple[int | None, float | None]:

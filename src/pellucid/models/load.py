@@ -59,7 +59,7 @@ HOW_TO_NAME = (
 )
 
 
-def load(
+def load(  # noqa: PLR0913 - as `wrap`
     spec: str | Path = _embedded.NAME,
     *,
     weights: str | Path | None = None,
@@ -73,6 +73,8 @@ def load(
     site: Site | str | None = None,
     output: Callable[[Any], Any] | str | int | None = None,
     answers: str | None = None,
+    unit: str | None = None,
+    above: float | Sequence[float] | None = None,
     device: str | torch.device = "cpu",
 ) -> Model:
     """Load a model by name, ready to be explained: in evaluation mode, with preprocessing and class names.
@@ -94,6 +96,8 @@ def load(
         site: the layer to look at by default, as text or `Site`.
         output: picks the scores out of what the module returns; see `wrap`.
         answers: what one number of the output is: classes, multi-label, binary or regression; see `wrap`.
+        unit: of a quantity, such as "years"; see `wrap`.
+        above: probability above which a label is explained when no target is named; see `wrap`.
         device: `cpu`, `cuda`, `cuda:1`, `mps`, or `auto` for the fastest that is there.
 
     Raises:
@@ -129,6 +133,8 @@ def load(
         site=site,
         output=output,
         answers=answers,
+        unit=unit,
+        above=above,
     )
     model.module.to(where)
     return replace(model, source=model.source or _source(family, rest, file))

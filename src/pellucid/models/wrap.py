@@ -13,15 +13,16 @@ from torch import nn
 from pellucid.capture.running import manner_of
 from pellucid.contracts import Canvas, Classes, Model, Preprocess, Site
 from pellucid.errors import BadModel, BadOption
+from pellucid.models.config import told_by_config
 from pellucid.models.labels import read_classes
 from pellucid.models.preprocessing import Auto, preprocess_with
 from pellucid.models.recognisers import recognised
 from pellucid.pictures.transforms import measured
-from pellucid.targets import Part, checked_answers
+from pellucid.targets import Part, checked_above, checked_answers, checked_unit
 from pellucid.zoo.self_explaining import mask_of
 
 
-def wrap(
+def wrap(  # noqa: PLR0913 - whatever is known of a network may be said
     module: nn.Module | Model,
     *,
     name: str | None = None,
@@ -37,6 +38,8 @@ def wrap(
     call: Callable[..., Any] | None = None,
     canvas: Callable[[tuple[int, ...]], Canvas] | None = None,
     answers: str | None = None,
+    unit: str | None = None,
+    above: float | Sequence[float] | None = None,
 ) -> Model:
     """Make a `Model` of a module, which stays as it is: its mode, gradients and hooks are not touched.
 
@@ -68,8 +71,12 @@ def wrap(
             resize and pad pictures themselves. Without it maps are stretched over the whole picture.
         answers: what one number of the output is: `classes` (of which one is right: a softmax makes probabilities of
             them), `multi-label` (each label has a sigmoid of its own), `binary` (one number, a sigmoid), `regression`
-            (a quantity). Outputs that already are probabilities are noticed. Nothing said: several columns are taken
-            for classes, and one number has no probability.
+            (a quantity). Outputs that already are probabilities are noticed. Nothing said: what the module's own config
+            says (`problem_type`); without that several columns are taken for classes, and one number has no
+            probability. Of one number, two `classes` name both sides: `["no", "yes"]`.
+        unit: of a quantity, such as "years"; with it, nothing else said, the output counts as `regression`.
+        above: probability above which a label of a multi-label network is explained when no target is named; 0.5, or
+            one for each label.
 
     Raises:
         BadModel: not a module, or an unusable file of class names.
@@ -86,11 +93,18 @@ def wrap(
         "output": _output(output),
         "call": _function(call, "a function of the module and the pictures as call"),
         "answers": checked_answers(answers) or None,
+        "unit": checked_unit(unit, answers),
+        "above": checked_above(above),
         "canvas": _function(canvas, "a function of a picture's rows and columns as canvas"),
     }
     changes: dict[str, Any] = {field: value for field, value in given.items() if value is not None}
     if call is not None:
         changes["mask"] = None  # it would be drawn of other pictures than those that this function gives the network
+    if unit and not answers:
+        changes["answers"] = "regression"
+    said = {name: words for name, words in model.by_config.items() if name not in changes}
+    if said != model.by_config:
+        changes["by_config"] = said
     return replace(model, **changes) if changes else model
 
 
@@ -130,7 +144,10 @@ def _bare(module: object) -> Model:
             'A model named by a text is loaded with pellucid.load("...").'
         )
     plain = _uncompiled(module)
-    bare, manner = Model(plain, name=type(plain).__name__, mask=mask_of(plain)), manner_of(plain)
+    bare, manner = (
+        Model(plain, name=type(plain).__name__, mask=mask_of(plain), **told_by_config(plain)),
+        manner_of(plain),
+    )
     if manner is None:
         return recognised(plain, lambda told: wrap(bare, **told)) or bare
     own = Preprocess(None, None, "bilinear", (0.0,) * 3, (1.0,) * 3)  # it resizes and normalises by itself

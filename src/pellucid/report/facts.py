@@ -10,6 +10,7 @@ from pellucid.contracts import Prediction, Preprocess, Reference, kind_of
 from pellucid.explanation import Explanation
 from pellucid.modalities import find_modality
 from pellucid.report.views import PictureView
+from pellucid.targets import independent
 from pellucid.wording import counted
 
 _SURE = 0.5
@@ -95,9 +96,10 @@ def verdict(subject: PictureView) -> str:
     if not found:
         return ""
     first = found[0]
+    model = subject.explanation.model
     if first.probability is None:
-        return f"It gives “{first.name}” {first.score:.4g}."
-    if subject.explanation.model.answers not in ("", "classes") and _apart(found):
+        return f"It gives {', '.join(f'“{p.name}” {certainty(p)}' for p in found)}."
+    if independent(model) or (model.answers not in ("", "classes") and _apart(found)):
         return f"It gives {', '.join(f'“{p.name}” {certainty(p)}' for p in found[:_NAMED])}, each by itself."
     if len(found) < 2:
         return f"It gives “{first.name}” {certainty(first)}."
@@ -112,8 +114,10 @@ def _apart(found: Sequence[Prediction]) -> bool:
 
 
 def certainty(prediction: Prediction) -> str:
-    """A prediction's probability for people; its score where there is none."""
-    return f"{prediction.score:.4g}" if prediction.probability is None else percent(prediction.probability)
+    """A prediction's probability for people; its score where there is none, with its unit."""
+    if prediction.probability is not None:
+        return percent(prediction.probability)
+    return f"{prediction.score:.4g} {prediction.unit}" if prediction.unit else f"{prediction.score:.4g}"
 
 
 def picked(subject: PictureView) -> list[tuple[str, str, str]]:

@@ -40,11 +40,22 @@ def _model(model: Model) -> str:
     )
     if model.output is not None:
         given.append(f"output={model.output.path!r}" if isinstance(model.output, Part) else "output=...")
+    given += _meaning(model)
     if model.source.partition(":")[0] == EMBEDDED:
         return f"pellucid.load({model.source!r})"
     if model.source:
         return f"pellucid.load({', '.join([repr(model.source), *given])})"
     return f"pellucid.wrap({', '.join(['...', *given])})  # your module; its weights are {model.fingerprint}"
+
+
+_SAID = ("multi-label", "binary", "regression")
+
+
+def _meaning(model: Model) -> list[str]:
+    """What was said of the numbers of the output; what is measured, or stands in the module's config, is not said."""
+    said = [f"answers={model.answers!r}"] if model.answers in _SAID and "answers" not in model.by_config else []
+    said += [f"unit={model.unit!r}"] if model.unit else []
+    return [*said, *([f"above={model.above!r}"] if model.above != 0.5 else [])]
 
 
 def _pictures(views: Sequence[PictureView]) -> str:

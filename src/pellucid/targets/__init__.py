@@ -6,15 +6,22 @@ however the rows are packed.
 """
 
 from pellucid.targets.answers import (
+    CONSTANT,
     KINDS,
     NUMBER,
     are_probabilities,
     assumption,
+    both_sides,
+    checked_above,
     checked_answers,
+    checked_unit,
     has_probabilities,
+    independent,
+    label_log_odds,
     log_probabilities,
     notes_on,
     probabilities,
+    two_sided,
 )
 from pellucid.targets.base import Interpretation, Target, TargetContext, TargetLike
 from pellucid.targets.classes import Against, ClassScores, Logit, Margin, Probability, Residual, Rivals, Sigmoid, Top
@@ -27,8 +34,10 @@ from pellucid.targets.regions import PixelClasses, Region
 from pellucid.targets.rows import as_probability, is_probability, of_rows
 from pellucid.targets.similarity import Similarity
 from pellucid.targets.somewhere import ClassAt
+from pellucid.targets.usual import Usual, usual_targets
 
 __all__ = [
+    "CONSTANT",
     "FORMS",
     "KINDS",
     "NUMBER",
@@ -56,15 +65,21 @@ __all__ = [
     "TargetContext",
     "TargetLike",
     "Top",
+    "Usual",
     "all_targets",
     "are_probabilities",
     "as_probability",
     "asks_for_all",
     "assumption",
+    "both_sides",
+    "checked_above",
     "checked_answers",
+    "checked_unit",
     "class_scores",
     "has_probabilities",
+    "independent",
     "is_probability",
+    "label_log_odds",
     "leaves",
     "log_probabilities",
     "logits",
@@ -74,4 +89,6 @@ __all__ = [
     "probabilities",
     "read",
     "scores_of",
+    "two_sided",
+    "usual_targets",
 ]

@@ -11,10 +11,20 @@ from torch import Tensor
 
 from pellucid.contracts import Frame, Model, Prediction, Scores
 from pellucid.errors import BadOption
-from pellucid.targets.answers import has_probabilities, log_probabilities, probabilities
+from pellucid.targets.answers import (
+    MOST_LABELS,
+    check_sigmoid,
+    has_probabilities,
+    independent,
+    log_probabilities,
+    probabilities,
+)
 from pellucid.targets.base import Interpretation, Target, TargetContext
 from pellucid.targets.class_names import fit_classes, listed
 from pellucid.targets.outputs import logits
+
+UP, DOWN = " up", " down"
+"""Of a quantity: what pushes it up, and what pushes it down."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,11 +61,16 @@ class ClassScores:
 
     def predictions(self, model: Model, frames: Sequence[Frame], most: int) -> tuple[tuple[Prediction, ...], ...]:
         best = self.scores.sort(dim=1, descending=True, stable=True).indices[:, :most]
-        known = has_probabilities(model)
+        if model.answers == "regression":  # quantities are no rivals
+            best = torch.arange(self.scores.shape[1]).expand_as(self.scores)[:, :most]
+        if independent(model):  # all that are explained by default
+            best = self.scores.sort(dim=1, descending=True, stable=True).indices[:, : max(most, MOST_LABELS)]
+        known, unit = has_probabilities(model), model.unit or None
         chance = probabilities(self.scores.detach().float(), model).cpu() if known else self.scores.cpu()
         return tuple(
             tuple(
-                Prediction(i, model.class_name(i), float(scores[i]), float(chances[i]) if known else None) for i in row
+                Prediction(i, model.class_name(i), float(scores[i]), float(chances[i]) if known else None, unit=unit)
+                for i in row
             )
             for row, scores, chances in zip(best.tolist(), self.scores.cpu(), chance, strict=True)
         )
@@ -115,7 +130,8 @@ class Logit:
     def labels(self, model: Model, frames: Sequence[Frame]) -> tuple[str, ...]:
         if self.classes is None:
             return ("the top class",) * len(frames)
-        return tuple(model.class_name(c) for c in self.classes * (len(frames) if len(self.classes) == 1 else 1))
+        way = UP if model.answers == "regression" else ""
+        return tuple(model.class_name(c) + way for c in self.classes * (len(frames) if len(self.classes) == 1 else 1))
 
 
 class Probability(Logit):
@@ -147,6 +163,7 @@ class Sigmoid(Probability):
     """
 
     def squeezed(self, scores: Tensor, model: Model) -> Tensor:
+        check_sigmoid(model)
         already = model.answers in ("probabilities", "log-probabilities")
         return probabilities(scores, model) if already else scores.sigmoid()
 
@@ -191,7 +208,10 @@ class Against:
         return 1 - found if isinstance(self.target, Probability) else -found
 
     def labels(self, model: Model, frames: Sequence[Frame]) -> tuple[str, ...]:
-        return tuple(f"against {name}" for name in self.target.labels(model, frames))
+        names = self.target.labels(model, frames)
+        if model.answers == "regression" and type(self.target) is Logit:
+            return tuple(f"{name.removesuffix(UP)}{DOWN}" for name in names)
+        return tuple(f"against {name}" for name in names)
 
 
 @dataclass(frozen=True)

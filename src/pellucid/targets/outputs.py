@@ -12,6 +12,7 @@ from torch import Tensor
 from pellucid.contracts import Model
 from pellucid.errors import BadOutput, unknown
 from pellucid.numerics import full_precision
+from pellucid.targets.answers import both_sides
 
 _USUAL = ("logits", "out")
 """Names under which model outputs carry their scores, at Hugging Face and in torchvision's segmentation networks."""
@@ -82,7 +83,7 @@ def scores_of(output: Any, model: Model) -> Any:
 
 
 def logits(output: Any, model: Model) -> Tensor:
-    """The class scores `[n, class]` in a model's output.
+    """The class scores `[n, class]` in a model's output; of one number with a name for each side, those of both.
 
     Raises:
         BadOutput: there are none, or several tensors could be meant.
@@ -95,7 +96,7 @@ def logits(output: Any, model: Model) -> Tensor:
             f"Expected class scores [batch, class] from {model.name}, got {described(scores)}. "
             "Name the part to read with pellucid.wrap(module, output=...) (--part PATH), or pass a callable as target."
         )
-    return scores
+    return both_sides(scores, model)
 
 
 def class_scores(output: Any, model: Model) -> Tensor | str:

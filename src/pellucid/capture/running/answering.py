@@ -24,15 +24,21 @@ from pellucid.capture.running.modules import walk
 from pellucid.capture.running.random_state import drawn_apart
 from pellucid.contracts import Model
 from pellucid.errors import BadModel, BadOption
-from pellucid.targets import NUMBER, Candidates, scores_of
+from pellucid.targets import CONSTANT, NUMBER, Candidates, scores_of
 
 _SQUEEZES: Mapping[str, str] = {
-    **dict.fromkeys(
-        ("_softmax", "_safe_softmax", "sigmoid", "sigmoid_", "hardsigmoid", "hardsigmoid_"), "probabilities"
-    ),
-    **dict.fromkeys(("_log_softmax", "log_sigmoid_forward"), "log-probabilities"),
+    **dict.fromkeys(("_softmax", "_safe_softmax"), "softmax"),
+    **dict.fromkeys(("sigmoid", "sigmoid_", "hardsigmoid", "hardsigmoid_"), "sigmoid"),
+    "_log_softmax": "log-softmax",
+    "log_sigmoid_forward": "log-sigmoid",
 }
-"""Operations behind which nothing must be squeezed again, and what they give."""
+"""Operations behind which nothing must be squeezed again, and which function they are."""
+_GIVES: Mapping[str, str] = {
+    "softmax": "probabilities",
+    "sigmoid": "probabilities",
+    "log-softmax": "log-probabilities",
+    "log-sigmoid": "log-probabilities",
+}
 _PASSES_ON = frozenset({"clone", "_to_copy", "cat", "stack", "index", "index_select", "clamp", "clamp_", "clamp_min"})
 """Operations that give what they are given, or a part of it."""
 _STRENGTHS = (1.0, -1.0, 10.0, -10.0, 100.0, -100.0, 3.0, 30.0)
@@ -46,10 +52,11 @@ class _Found:
     kind: str
     classes: int
     alone: bool = False  # one number for each picture
+    apart: bool = False  # probabilities each by itself, as after a sigmoid
 
 
 _known: weakref.WeakKeyDictionary[nn.Module, tuple[Any, _Found]] = weakref.WeakKeyDictionary()
-_answered: weakref.WeakKeyDictionary[Model, tuple[str, Model]] = weakref.WeakKeyDictionary()
+_answered: weakref.WeakKeyDictionary[Model, tuple[dict[str, Any], Model]] = weakref.WeakKeyDictionary()
 
 
 def answered(model: Model, image: Tensor) -> Model:
@@ -68,13 +75,14 @@ def answered(model: Model, image: Tensor) -> Model:
     found = _measured(model, image)
     if found is None:
         return model
-    _check_names(model, found)
     kind = _checked_kind(model, found)
-    if kind == model.answers:
+    apart = kind in _GIVES.values() and (model.answers == "multi-label" or (found.apart and model.answers != "classes"))
+    changes = {"answers": kind, "apart": apart, **_names(model, kind, found)}
+    if all(getattr(model, name) == value for name, value in changes.items()):
         return model
     known = _answered.get(model)
-    if known is None or known[0] != kind:
-        known = _answered[model] = (kind, replace(model, answers=kind))
+    if known is None or known[0] != changes:
+        known = _answered[model] = (changes, replace(model, **changes))
     return known[1]
 
 
@@ -95,14 +103,21 @@ def _checked_kind(model: Model, found: _Found) -> str:
     return said or (NUMBER if found.alone else "")
 
 
-def _check_names(model: Model, found: _Found) -> None:
+def _names(model: Model, kind: str, found: _Found) -> dict[str, Any]:
+    """What must change about the names: those of the module's config go where they are of something else."""
     if model.classes is None or found.classes in (0, len(model.classes.names)):
-        return
+        return {}
     count = len(model.classes.names)
+    sided = count == 2 and found.alone
+    if sided and kind in ("binary", *_GIVES.values()):
+        return {}
+    if "classes" in model.by_config:
+        return {"classes": None, "by_config": {k: v for k, v in model.by_config.items() if k != "classes"}}
+    both = ' If they are the two sides of one answer, say answers="binary" (--answers binary).' if sided else ""
     raise BadModel(
         f"{count} class name{'s were' if count > 1 else ' was'} given for {model.name}, which scores {found.classes} "
         f"class{'es' if found.classes > 1 else ''}: names and scores would be matched wrongly. Give one name for each, "
-        "in the order of the output (a background class counts)."
+        f"in the order of the output (a background class counts).{both}"
     )
 
 
@@ -132,16 +147,22 @@ def _try(model: Model, image: Tensor) -> _Found | None:
     if not isinstance(scores, Tensor) or not scores.is_floating_point() or scores.ndim not in (2, 4):
         return _Found("", 0)
     alone = scores.shape[1] == 1 and (scores.ndim == 2 or scores.shape[2:] == (1, 1))
-    return _Found(_kind(model, image, scores, made.of(scores)), scores.shape[1], alone)
+    squeeze = made.of(scores)
+    if alone and "softmax" in squeeze:
+        return _Found(CONSTANT, 1, alone)
+    kind, apart = _kind(model, image, scores, squeeze)
+    return _Found(kind, scores.shape[1], alone, apart)
 
 
-def _kind(model: Model, image: Tensor, scores: Tensor, made: str) -> str:
-    if made == "log-probabilities":
-        return made if bool((scores <= 0).all()) else ""
+def _kind(model: Model, image: Tensor, scores: Tensor, squeeze: str) -> tuple[str, bool]:
+    """What the scores are, and whether each is a probability by itself."""
+    gives, apart = _GIVES.get(squeeze, ""), "sigmoid" in squeeze
+    if gives == "log-probabilities":
+        return (gives, apart) if bool((scores <= 0).all()) else ("", False)
     if not _between(scores):
-        return ""
-    if made == "probabilities":
-        return made
+        return "", False
+    if gives:
+        return gives, apart
     seen = [scores]
     generator = torch.Generator("cpu").manual_seed(0)
     noise = torch.randn(image.shape, generator=generator, dtype=torch.float32).to(image)
@@ -151,11 +172,12 @@ def _kind(model: Model, image: Tensor, scores: Tensor, made: str) -> str:
         except Exception as error:
             if is_out_of_memory(error):
                 raise
-            return ""
+            return "", False
         if not (_between(seen[-1]) or _sums_to_one(seen[-1])):
-            return ""
-    moves = any(not torch.equal(other, scores) for other in seen[1:])
-    return "probabilities" if moves else ""
+            return "", False
+    if not any(not torch.equal(other, scores) for other in seen[1:]):
+        return "", False
+    return "probabilities", not all(map(_sums_to_one, seen))
 
 
 def _scores(model: Model, image: Tensor, made: _Made | None) -> Any:
@@ -178,7 +200,7 @@ def _sums_to_one(scores: Tensor) -> bool:
 
 
 class _Made(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Remembers for each piece of memory whether what lies there is a probability, or the logarithm of one."""
+    """Remembers for each piece of memory which softmax, sigmoid or logarithm of one made what lies there."""
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
