@@ -10,6 +10,7 @@ from torch import Tensor
 
 from pellucid import arguments
 from pellucid.adversarial.norms import NORMS, along, length, project, random_start
+from pellucid.adversarial.odds import odds
 from pellucid.capture.differentiable import DifferentiableForward, differentiable_forward
 from pellucid.contracts import Model, Preprocess
 from pellucid.errors import BadOption, BadOutput, Refused, unknown
@@ -202,23 +203,6 @@ def class_scores(eyes: DifferentiableForward, given: Tensor) -> Tensor:
     if not bool(scores.isfinite().all()):
         raise BadOutput("The network's scores are not finite for this picture, so it has no answer that could change.")
     return scores.detach()
-
-
-def odds(scores: Tensor, classes: Tensor, *, certain: bool) -> Tensor:
-    """How far a class is ahead of all others together, log p / (1 - p), `[picture]`.
-
-    Its gradient is that of the cross-entropy, -log p, divided by p - 1: the same direction, so that the attacks take
-    the published steps; but it does not vanish where the network is sure and the cross-entropy is rounded to 0.
-
-    Args:
-        scores: `[picture, class]`.
-        classes: `[picture]`.
-        certain: the scores are probabilities already: their logarithm is what softmax would be taken of.
-    """
-    if certain:
-        scores = scores.clamp_min(torch.finfo(scores.dtype).tiny).log()
-    own = scores.gather(1, classes[:, None])[:, 0]
-    return own - scores.scatter(1, classes[:, None], -math.inf).logsumexp(1)
 
 
 @dataclass(frozen=True, eq=False)

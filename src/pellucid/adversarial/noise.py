@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import torch
 
-from pellucid.adversarial.attack import Fooled, class_scores, odds
+from pellucid.adversarial.attack import Fooled, class_scores
+from pellucid.adversarial.odds import odds
 from pellucid.capture.differentiable import differentiable_forward
 from pellucid.contracts import Model
 from pellucid.errors import BadOption

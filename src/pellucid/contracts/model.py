@@ -146,7 +146,7 @@ class Model:
         inputs: what it takes besides the pictures of a call, one row for each, by position or by name.
         answers: what one number of its output is, a key of `targets.KINDS`; "" when nobody has said so.
         apart: True if its numbers were measured to be probabilities each by itself, as after a sigmoid.
-        unit: of the numbers of a regression, such as "years".
+        unit: text behind the numbers of a regression, such as "years".
         above: probability above which a label of a multi-label network is explained by default, 0 to 1; one for all
             labels, or one for each in the order of the output.
         by_config: what the module's own config says of its output, in words, by the name of the field.

@@ -96,7 +96,7 @@ def load(  # noqa: PLR0913 - as `wrap`
         site: the layer to look at by default, as text or `Site`.
         output: picks the scores out of what the module returns; see `wrap`.
         answers: what one number of the output is: classes, multi-label, binary or regression; see `wrap`.
-        unit: of a quantity, such as "years"; see `wrap`.
+        unit: text behind a quantity, such as "years"; see `wrap`.
         above: probability above which a label is explained when no target is named; see `wrap`.
         device: `cpu`, `cuda`, `cuda:1`, `mps`, or `auto` for the fastest that is there.
 

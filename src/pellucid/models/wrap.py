@@ -74,7 +74,7 @@ def wrap(  # noqa: PLR0913 - whatever is known of a network may be said
             (a quantity). Outputs that already are probabilities are noticed. Nothing said: what the module's own config
             says (`problem_type`); without that several columns are taken for classes, and one number has no
             probability. Of one number, two `classes` name both sides: `["no", "yes"]`.
-        unit: of a quantity, such as "years"; with it, nothing else said, the output counts as `regression`.
+        unit: text behind a quantity, such as "years"; with it, nothing else said, the output counts as `regression`.
         above: probability above which a label of a multi-label network is explained when no target is named; 0.5, or
             one for each label.
 
