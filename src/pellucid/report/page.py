@@ -91,7 +91,14 @@ def _shown_sample(subject: PictureView) -> dict[str, Any]:
     if sample is None:
         raise TypeError(f"{subject.name} is no sample of a kind.")
     maps = [DrawnMap(label(finding, subject), finding.numbers) for finding in subject.findings]
-    return {"subject": subject, "methods": _methods(subject), "view": find_modality(sample.kind).view(sample, maps)}
+    judged = panels(subject.findings)
+    return {
+        "subject": subject,
+        "methods": _methods(subject),
+        "view": find_modality(sample.kind).view(sample, maps),
+        "panels": [(each.title, panel) for each, panel in zip(maps, judged, strict=True)],
+        "judged": any(judged),
+    }
 
 
 def _shown(subject: PictureView) -> dict[str, Any]:
