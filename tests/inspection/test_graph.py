@@ -116,8 +116,26 @@ def test_ten_thousand_layers_fold():
 def test_families():
     assert family("AdaptiveAvgPool2d") == "pooling"
     assert family("MultiheadAttention") == "dense"
-    assert family("t") == "moving"
     assert family("FancyThing") == "other"
+
+
+class Spelled(nn.Module):
+    """Operators by their second names, those of turned operands, and with a constant."""
+
+    def forward(self, x):
+        x = torch.concatenate([x.multiply(x.tanh()), torch.subtract(x, x.flip(2))], 1)
+        y = 3 - x.mean((2, 3)).t()
+        return torch.mm(y, y.t()) @ y
+
+
+def test_functions_are_known_in_every_spelling():
+    items = graph(Spelled().eval()).items[1:-1]
+    found = {item.label: item.family for item in items}
+    assert found == {
+        "tanh": "activation", "×": "join", "flip": "moving", "−": "join", "cat": "join", "mean": "other",
+        "t": "moving", "rsub": "other", "·": "join",
+    }  # fmt: skip
+    assert {item.label: item.detail for item in items if item.detail} == {"rsub": "with a constant"}
 
 
 def parsed(text):

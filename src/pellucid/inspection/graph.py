@@ -12,27 +12,36 @@ from dataclasses import dataclass, field, replace
 
 from torch import nn
 
+from pellucid.capture.operators import Operator, op
 from pellucid.capture.tracing import INPUT, ModuleCall, Trace, TracedStep
 from pellucid.inspection.graph_box import ABOVE, BELOW, GraphBox
 from pellucid.inspection.graph_layout import folded
 from pellucid.inspection.structure import settings_of
 
-_JOINS = {"add": "+", "iadd": "+", "radd": "+", "sub": "−", "isub": "−", "rsub": "−", "mul": "×", "imul": "×",
-          "rmul": "×", "truediv": "÷", "div": "÷", "cat": "cat", "concat": "cat", "concatenate": "cat",
-          "stack": "stack", "matmul": "·", "bmm": "·", "mm": "·", "where": "where", "maximum": "max"}  # fmt: skip
-_FAMILIES = {
+_JOINS = {
+    op.ADD: "+", op.SUB: "−", op.RSUB: "−", op.MUL: "×", op.DIV: "÷", op.RDIV: "÷", op.CAT: "cat", op.STACK: "stack",
+    op.MATMUL: "·", op.WHERE: "where", op.MAXIMUM: "max",
+}  # fmt: skip
+_OF_KIND = {
+    "convolution": "convolution", "norms": "norm", "pooling": "pooling", "activations": "activation",
+    "moving": "moving", "products": "dense", "attention": "dense", "recurrent": "dense",
+}  # fmt: skip
+_OF_OPERATOR = {
+    op.INTERPOLATE: "moving", op.EMBEDDING: "dense", op.NORM: "norm", op.DROPOUT: "other", op.ALPHA_DROPOUT: "other",
+    op.MAKE: "other", op.FILL: "other", op.GRID_SAMPLE: "moving",
+}  # fmt: skip
+"""Operators that are drawn as of another family than that of their record."""
+_OF_MODULE = {
     "convolution": "conv",
     "norm": "norm",
     "pooling": "pool",
-    "dense": "linear addmm attention embedding lstm gru rnn bilinear",
+    "dense": "linear attention embedding lstm gru rnn",
     "activation": """
         relu elu gelu silu sigmoid tanh softmax swish mish hardtanh softplus softsign threshold glu shrink
     """,
-    "moving": """
-        flatten view reshape permute transpose squeeze slice getitem pad chunk split roll expand contiguous clone
-        upsample interpolate shuffle unbind detach repeat select movedim alias t to unfold copy
-    """,
+    "moving": "flatten pad upsample shuffle fold",
 }
+"""Words in the names of modules, which are no operators."""
 
 
 def graph_of(found: Trace, name: str) -> GraphBox:
@@ -154,12 +163,14 @@ class _Builder:
         steps = [self.found.steps[number] for number in part.steps]
         name = part.function
         shape = next((step.outputs[0] for step in reversed(steps) if step.outputs), ())
-        joins = name in _JOINS and len(self._sources(steps)) > 1
+        operator = steps[-1].operator
+        sign = None if operator is None else _JOINS.get(operator)
+        joins = sign is not None and len(self._sources(steps)) > 1
         return GraphBox(
-            label=_JOINS[name] if joins else name,
+            label=sign if sign is not None and joins else name,
             path=part.owner.path if part.owner else "",
-            family="join" if joins else family(name),
-            detail="" if joins or name not in _JOINS else "with a constant",
+            family="join" if joins else _family_of(operator),
+            detail="" if joins or sign is None else "with a constant",
             shape=_words(shape[1:]),
             multiply_adds=sum(step.multiply_adds or 0 for step in steps) // self.found.image[0],
         )
@@ -191,12 +202,16 @@ def _function(step: TracedStep) -> str:
 
 
 def family(name: str) -> str:
-    """The kind of work that a module or function does, by its name; `other` if that does not tell."""
-    lower = name.lower().strip("_")
-    for kind, words in _FAMILIES.items():
-        if any(word in lower if len(word) > 2 else word == lower for word in words.split()):
-            return kind
-    return "other"
+    """The kind of work that a module does, by the name of its class; `other` if that does not tell."""
+    lower = name.lower()
+    return next((kind for kind, words in _OF_MODULE.items() if any(word in lower for word in words.split())), "other")
+
+
+def _family_of(operator: Operator | None) -> str:
+    """The kind of work that an operator does."""
+    if operator is None:
+        return "other"
+    return _OF_OPERATOR.get(operator) or _OF_KIND.get(operator.kind, "other")
 
 
 def _settings(module: nn.Module) -> str:

@@ -8,6 +8,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from pellucid.capture.operators import Operator
+
 INPUT = -1
 """Number of the network's input, where a step would have its own."""
 
@@ -26,6 +28,7 @@ class TracedStep:
         function: what the module's code called (`relu`, `cat`, `__add__`), and the number of that call; steps of one
             function share it. None where the code did not call torch from Python.
         multiply_adds: of this step; None where no rule counts it.
+        operator: what the code called, or where it called nothing, what was computed; None for what has no record.
     """
 
     number: int
@@ -36,6 +39,7 @@ class TracedStep:
     call: int
     function: tuple[str, int] | None
     multiply_adds: int | None
+    operator: Operator | None
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.weak import WeakIdKeyDictionary, WeakTensorKeyDictionary
 
-from pellucid.capture.operators import multiply_adds
+from pellucid.capture.operators import Operator, called, computed_by, multiply_adds
 from pellucid.capture.running import forward, input_type, is_out_of_memory, is_unfit
 from pellucid.capture.tracing.described import described
 from pellucid.capture.tracing.traced import INPUT, KeptStep, ModuleCall, Trace, TracedStep, Value
@@ -80,6 +80,7 @@ class _Recorder:
         self.clock = 0
         self.functions = 0
         self.function: tuple[str, int] | None = None
+        self.operator: Operator | None = None
         self.known[image] = (((INPUT, 0),), 0)
         self.around = sys.exc_info()[1]  # of the caller, who may be handling an error of his own
         self.failed: tuple[BaseException, ModuleCall] | None = None
@@ -192,7 +193,8 @@ class _Recorder:
                 self.calls[place].constants += cost or 0
         if inputs:
             call = self.open[-1] if self.open else 0
-            self.steps.append(TracedStep(number, operation, given, inputs, shapes, call, self.function, cost))
+            operator = self.operator if self.function else computed_by(operation.removeprefix("aten::"))
+            self.steps.append(TracedStep(number, operation, given, inputs, shapes, call, self.function, cost, operator))
         written = [
             named[a.name] for a in func._schema.arguments if _writes(a) and isinstance(named.get(a.name), Tensor)
         ]
@@ -238,14 +240,15 @@ class _Functions(TorchFunctionMode):
         self.recorder = recorder
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        recorder, before = self.recorder, self.recorder.function
+        recorder = self.recorder
+        before = recorder.function, recorder.operator
         recorder.functions += 1
-        recorder.function = (_function_name(func), recorder.functions)
+        recorder.function, recorder.operator = (_function_name(func), recorder.functions), called(func)
         recorder.touch((args, kwargs))
         try:
             return func(*args, **(kwargs or {}))
         finally:
-            recorder.function = before
+            recorder.function, recorder.operator = before
 
 
 def _function_name(func: Any) -> str:
