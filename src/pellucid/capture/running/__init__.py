@@ -3,7 +3,7 @@
 from pellucid.capture.running.answering import answered
 from pellucid.capture.running.autograd import gradients
 from pellucid.capture.running.batch_size import Budget, is_out_of_memory
-from pellucid.capture.running.batching import Conduct, close
+from pellucid.capture.running.batching import Conduct
 from pellucid.capture.running.blame import blamed, is_unfit
 from pellucid.capture.running.detectors import manner_of
 from pellucid.capture.running.double import in_double
@@ -39,6 +39,7 @@ from pellucid.capture.running.recorder import (
     find_module,
     memory_of,
 )
+from pellucid.capture.running.rows import close
 from pellucid.capture.running.watch import thorough
 from pellucid.capture.running.weights import checked_weights, drawn_weights, substituted, weighted_layers
 from pellucid.capture.running.without_graph import unrecorded

@@ -14,26 +14,25 @@ first pass of each larger size is compared with the answers of two of its rows, 
 
 from __future__ import annotations
 
-import math
 import weakref
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from itertools import repeat
 from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor, nn
 
 from pellucid.capture.running.batch_size import is_out_of_memory
+from pellucid.capture.running.branches import MOST, Looks
 from pellucid.capture.running.modules import walk
 from pellucid.capture.running.random_state import may_have_drawn, moved_between, state_now
 from pellucid.capture.running.randomness import drawn_anew, drawn_freely
+from pellucid.capture.running.rows import Rows, agree, by_row, gap_between
 from pellucid.capture.running.without_graph import note_graphs, unrecorded
 from pellucid.errors import OutOfMemory, Refused, said
-from pellucid.targets import leaves
 
 Run: TypeAlias = Callable[[Tensor], Any]
-Rows: TypeAlias = "list[list[Tensor | None]]"
-"""What each part of a network's output holds for each row; None where a part has no axis for rows."""
 
 _COMPANY = (1, 0, 0, 1, 1)
 """Two rows once more, in company of another size: what moves or ranks rows may leave each of a pair where it is."""
@@ -55,17 +54,19 @@ class Conduct:
         mixes: by how much the other rows change a row's answer, as a share of the largest value; 0 when they do not.
         random: by how much two passes over one row were seen to differ, likewise.
         single: what the network says to two rows, if it takes only one.
+        chooses: True if Python chooses a way by values of the whole batch, see `branches.py`.
     """
 
     last: bool = False
     mixes: float = 0.0
     random: float = 0.0
     single: str = ""
+    chooses: bool = False
 
     @property
     def alone(self) -> bool:
         """Whether pictures must go through the network one by one."""
-        return bool(self.mixes or self.random or self.single)
+        return bool(self.mixes or self.random or self.single or self.chooses)
 
     @property
     def why(self) -> str:
@@ -74,6 +75,8 @@ class Conduct:
             return f"is random: two passes over one picture differ by {_share(self.random)} of its largest score"
         if self.mixes:
             return f"lets the pictures of a batch influence each other, by {_share(self.mixes)} of its largest score"
+        if self.chooses:
+            return "chooses its way by values that Python reads (if, item), which other pictures of a batch may change"
         return f"takes one picture at a time ({self.single})" if self.single else ""
 
     def note(self, name: str, seed: int) -> tuple[str, ...]:
@@ -82,7 +85,7 @@ class Conduct:
             how = f"Every pass drew the same numbers, by seed {seed}: the map is of one of the networks that it may be."
         else:
             how = "Each picture was given to it alone, in every pass."
-        return (f"{name} {self.why}. {how}",) if self.random or self.mixes else ()
+        return (f"{name} {self.why}. {how}",) if self.random or self.mixes or self.chooses else ()
 
 
 def conduct_of(
@@ -148,7 +151,7 @@ class _Trial:
         devices = [self.rows.device] if self.rows.is_cuda else []
         before = state_now(devices)
         try:
-            pair = self._answers([0, 1])
+            pair, looks = self._looked_at()
         except Exception as error:
             single = self._single()  # what is not about their number is raised here again
             if self._tried([0, 1], last=False):
@@ -159,9 +162,27 @@ class _Trial:
         moved = moved_between(before, state_now(devices)) and may_have_drawn()
         if moved and (found := self._drawing()):
             return found
-        if _agree(pair[:1], single) and _agree([pair[k] for k in _COMPANY], other):
-            return Conduct(last=faster)
-        return self._slowly(pair, self._answers([0]), faster=faster)
+        if agree(pair[:1], single) and agree([pair[k] for k in _COMPANY], other):
+            return Conduct(last=faster, chooses=self._chooses(looks, pair))
+        found = self._slowly(pair, self._answers([0]), faster=faster)
+        return found if found.alone else replace(found, chooses=self._chooses(looks, pair))
+
+    def _looked_at(self, opposite: int | None = None) -> tuple[Rows, Looks]:
+        """The answers to both rows, and what Python read on the way, told the opposite in one place if need be."""
+        rows = self.rows.clone()
+        with Looks(rows, opposite) as looks:
+            output = self.run(rows)
+        return by_row(output, len(rows)), looks
+
+    def _chooses(self, looks: Looks, pair: Rows) -> bool:
+        """Whether Python chooses a way for all rows at once; what raises when told the opposite is a check."""
+        return looks.numbers or looks.answers > MOST or any(map(self._is_choice, range(looks.answers), repeat(pair)))
+
+    def _is_choice(self, number: int, pair: Rows) -> bool:
+        try:
+            return not agree(pair, self._looked_at(number)[0])
+        except Exception:  # noqa: BLE001 - whatever a check raises
+            return False
 
     def _drawing(self) -> Conduct | None:
         """Of a network that draws: by how much its answers differ; None where they never do, as far as can be seen."""
@@ -185,14 +206,14 @@ class _Trial:
         """The same, one question after the other, where the first passes disagree."""
         if (gap := gap_between(single, self._answers([0]))) > 0:
             return Conduct(random=self._tamed(gap))
-        note_graphs(self.module, lambda: _agree(single, self._tried([0], last=False)))
-        last = faster and _agree(single, self._tried([0], last=True))
+        note_graphs(self.module, lambda: agree(single, self._tried([0], last=False)))
+        last = faster and agree(single, self._tried([0], last=True))
         if said:
             return Conduct(last=last, single=said)
         company = _COMPANY if self._tried(_COMPANY, last=False) else (1, 0)  # so many may be more than fit into memory
         if mixes := max(gap_between(pair[:1], single), self._mixed(single, company)):
             return Conduct(last=last, mixes=mixes)
-        return Conduct(last=last and _agree(pair, self._tried([0, 1], last=True)))
+        return Conduct(last=last and agree(pair, self._tried([0, 1], last=True)))
 
     def _mixed(self, single: Rows, company: Sequence[int]) -> float:
         """By how much the company of other rows changes a row's answer.
@@ -239,58 +260,6 @@ class _Trial:
             return self._answers(numbers, last=last)
         except Exception:  # noqa: BLE001 - whatever a network does when strides, or so many rows, are new to it
             return []
-
-
-def by_row(output: Any, count: int) -> Rows:
-    """An output taken apart into rows."""
-    parts = list(leaves(output))
-    return [[_row(part, k, count) for part in parts] for k in range(count)]
-
-
-def _row(part: Tensor, k: int, count: int) -> Tensor | None:
-    if not _has_values(part) or not part.ndim or not part.numel() or len(part) % count:
-        return None
-    length = len(part) // count
-    return part[k * length : (k + 1) * length]
-
-
-def _has_values(part: Tensor) -> bool:
-    return part.layout == torch.strided and not part.is_meta
-
-
-def _pairs(rows: Rows, others: Rows) -> Iterator[tuple[Tensor, Tensor]]:
-    """What can be compared: detectors that list what they see of each picture have other parts for two."""
-    for row, other in zip(rows, others, strict=True):
-        if len(row) == len(other):
-            yield from ((a, b) for a, b in zip(row, other, strict=True) if a is not None and b is not None)
-
-
-def _agree(rows: Rows, others: Rows) -> bool:
-    """Whether there are finite answers, the same twice."""
-    pairs = list(_pairs(rows, others)) if len(rows) == len(others) else []
-    return bool(pairs) and all(close(a, b) for a, b in pairs)
-
-
-def gap_between(rows: Rows, others: Rows) -> float:
-    """The largest difference beyond rounding, as a share of the largest value there is; 0 where there is none."""
-    return max((_apart(a, b) for a, b in _pairs(rows, others)), default=0.0)
-
-
-def _apart(a: Tensor, b: Tensor) -> float:
-    if a.shape != b.shape:
-        return math.inf
-    tolerance = torch.finfo(a.dtype).eps ** 0.5
-    a, b = a.double().nan_to_num(), b.double().nan_to_num()
-    most, gap = a.abs().amax(), (a - b).abs().amax()
-    return 0.0 if gap <= tolerance * most else float(gap / most)
-
-
-def close(a: Tensor, b: Tensor) -> bool:
-    """Whether two outputs agree but for rounding, which is more than another batch size or order of memory changes."""
-    if a.shape != b.shape or a.dtype != b.dtype or not a.is_floating_point():
-        return False
-    tolerance = torch.finfo(a.dtype).eps ** 0.5 * a.abs().amax() if a.numel() else 0
-    return bool(a.isfinite().all()) and bool(((a - b).abs() <= tolerance).all())
 
 
 def _share(gap: float) -> str:

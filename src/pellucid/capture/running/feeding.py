@@ -13,13 +13,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from pellucid.capture.running.batching import FEW, Conduct, by_row, conduct_of
+from pellucid.capture.running.batching import FEW, Conduct, conduct_of
 from pellucid.capture.running.checkpoints import PlainCheckpoints
 from pellucid.capture.running.company import kept
 from pellucid.capture.running.interrupts import obey
 from pellucid.capture.running.larger_batches import LargerBatches
 from pellucid.capture.running.random_state import Drawing
 from pellucid.capture.running.randomness import begin_drawing
+from pellucid.capture.running.rows import by_row
 from pellucid.contracts import Model, NetworkNotSaved
 from pellucid.errors import BadOption, BadOutput
 from pellucid.targets.outputs import picked, scores_of

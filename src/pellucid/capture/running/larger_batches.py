@@ -9,7 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from pellucid.capture.running.batching import Rows, by_row, gap_between, key_of, now_known_to_mix
+from pellucid.capture.running.batching import key_of, now_known_to_mix
+from pellucid.capture.running.rows import Rows, by_row, gap_between
 
 _tried: weakref.WeakKeyDictionary[nn.Module, set[Any]] = weakref.WeakKeyDictionary()
 
