@@ -118,6 +118,14 @@ def test_as_many_classes_as_pictures(target):
         target.fit(TargetContext(MODEL, FRAMES))
 
 
+def test_predictions_are_the_highest_scores_and_of_equal_ones_the_first():
+    scores = torch.tensor([[1.0, 3.0, 3.0, 0.0, 3.0, 2.0], [5.0, -1.0, 5.0, 5.0, 5.0, 5.0]])
+    found = ClassScores(scores).predictions(MODEL, FRAMES[:2], 4)
+    assert [[p.index for p in row] for row in found] == [[1, 2, 4, 5], [0, 2, 3, 4]]
+    (few,) = ClassScores(scores[:1]).predictions(MODEL, FRAMES[:1], 9)
+    assert [p.index for p in few] == [1, 2, 4, 5, 0, 3]
+
+
 def test_top_and_its_ties():
     reading = ClassScores(OUTPUT)
     assert Top().resolve(reading, MODEL) == Logit((1, 0))  # of the equal sevens the first

@@ -10,7 +10,7 @@ import inspect
 import math
 import pkgutil
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
-from functools import cache
+from functools import cache, lru_cache
 from types import MappingProxyType
 from typing import Any, Protocol
 
@@ -210,10 +210,15 @@ def _in_words(kinds: Iterable[str], *, typed: bool = False) -> str:
     return f"{', '.join(words[:-1])} or {words[-1]}" if len(words) > 1 else words[0]
 
 
-def _kinds(entry: HasOptions, name: str) -> list[str]:
+def _kinds(entry: HasOptions, name: str) -> Sequence[str]:
     """Names of the types that an option takes, as its annotation has them."""
-    annotation = inspect.formatannotation(inspect.signature(entry.function, eval_str=True).parameters[name].annotation)
-    return [part.strip() for part in annotation.split("|")]
+    return _kinds_of(entry.function, name)
+
+
+@lru_cache(maxsize=1024)
+def _kinds_of(function: Callable[..., Any], name: str) -> tuple[str, ...]:
+    annotation = inspect.formatannotation(inspect.signature(function, eval_str=True).parameters[name].annotation)
+    return tuple(part.strip() for part in annotation.split("|"))
 
 
 def _pair(text: str) -> tuple[int, int]:

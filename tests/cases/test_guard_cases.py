@@ -19,7 +19,7 @@ from torch import nn
 
 import pellucid
 import tiny
-from pellucid.capture.running import guarded, import_whole, thorough
+from pellucid.capture.running import guarded, import_whole, recall, thorough
 from pellucid.capture.running.random_state import Drawing
 from pellucid.cli import app, process
 from pellucid.errors import Cancelled, Refused, TraceLeft
@@ -81,8 +81,8 @@ def explained(net):
 # T1: Ctrl-C inside the restoring. Each line of the guard and of what it is made of is interrupted once, as a signal
 # would do it between two instructions: by the handler that is installed at that moment.
 
-GUARD = ("guard.py", "snapshot.py", "contents.py", "watch.py", "settings.py", "random_state.py", "turns.py", "walk.py",
-         "interrupts.py")  # fmt: skip
+GUARD = ("guard.py", "snapshot.py", "recall.py", "contents.py", "watch.py", "settings.py", "random_state.py",
+         "turns.py", "walk.py", "interrupts.py")  # fmt: skip
 PASSES = ("passes.py", "probe.py", "feeding.py", "tape.py", "rewriting.py", "rules.py", "sites.py", "budget.py",
           "contextlib.py", "grad_mode.py", "overrides.py")  # fmt: skip
 
@@ -145,6 +145,26 @@ def test_t1_an_interrupt_at_any_line_of_the_guard_leaves_the_model_whole(times):
     before = everything(net)
     for at in range(1, counter.lines + 1, 31 if times == 1 else 47):
         interrupted = Interrupter(GUARD, at, times).run(lambda: once(net))
+        assert everything(net) == before, f"line event {at}"
+        assert interrupted, f"line event {at}: the wish was lost"
+
+
+def test_t1_an_interrupt_at_any_line_of_a_guard_that_was_recalled_leaves_the_model_whole():
+    net = tiny.build(tiny.Pooled)
+
+    def work():
+        with guarded(net):
+            net.features[1].running_mean.data.add_(1)
+            net.fc.weight.requires_grad_(False)
+            net.train()
+
+    once(net)
+    counter, before = Interrupter(GUARD, at=-1), everything(net)
+    counter.run(work)
+    for at in range(1, counter.lines + 1, 31):
+        once(net)
+        assert net in recall._kept
+        interrupted = Interrupter(GUARD, at).run(work)
         assert everything(net) == before, f"line event {at}"
         assert interrupted, f"line event {at}: the wish was lost"
 

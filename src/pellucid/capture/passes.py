@@ -305,8 +305,7 @@ def _look(
 
 def _check_company(model: Model, image: Tensor, given: Tensor) -> None:
     """Some rules need further rows beside the pictures, which not every network takes apart."""
-    found = conduct(model, image)
-    if len(given) > len(image) and found.alone:
+    if len(given) > len(image) and (found := conduct(model, image)).alone:
         raise Refused(
             f"{model.name} {found.why}. This method runs pictures and baselines in one batch, where they would not be "
             "kept apart. Take a method that runs them one by one, such as integrated-gradients or occlusion."

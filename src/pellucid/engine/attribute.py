@@ -85,7 +85,8 @@ class Attributor:
         meter = ProgressMeter(self.batch.meter.progress, self.batch.meter.cancel, label=step.method.id)
         given = step.read(self.shared.chunks, k, site)
         try:
-            evidence = self._call(step, given, self.batch.image, self._probe(step, target, site, meter))
+            probe = self._probe(step, target, site, meter) if "probe" in step.method.needs else None
+            evidence = self._call(step, given, self.batch.image, probe)
         finally:
             self.stop = meter.stop
         evidence = _narrowed(evidence, self.batch.image.dtype)

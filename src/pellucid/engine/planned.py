@@ -50,6 +50,15 @@ class PlannedMethod:
 
     def wish(self, site: Site | None) -> PassRequest:
         """What the method wants of the shared passes."""
+        if site not in self._wishes:
+            self._wishes[site] = self._new_wish(site)
+        return self._wishes[site]
+
+    @cached_property
+    def _wishes(self) -> dict[Site | None, PassRequest]:
+        return {}
+
+    def _new_wish(self, site: Site | None) -> PassRequest:
         known = needs()
         asked = [known[name].ask(self, site) for name in self._asked if name in known]
         return PassRequest.together(asked)

@@ -80,7 +80,7 @@ def parse_targets(target: TargetLike, model: Model) -> tuple[Target, ...]:
         return tuple(Top(rank) for rank in range(count))
     if isinstance(target, str):
         return (_of_text(target, model),)
-    if target is None or isinstance(target, Target):
+    if target is None or (not isinstance(target, int) and isinstance(target, Target)):  # the last takes long to say
         return (as_target(target),)
     if isinstance(target, int | list | tuple | range) or hasattr(target, "tolist"):
         return (Logit(tuple(class_index(c, model) for c in listed(target))),)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from types import MappingProxyType
 from typing import Any, TypeAlias
 
@@ -57,5 +58,10 @@ PLAIN = BackwardRule("plain")
 
 def rule_of(name: str, options: Mapping[str, Any]) -> BackwardRule:
     """The rule of a method: of its options, the rewriting receives those that it has parameters for."""
-    taken = inspect.signature(CATALOGUE[name]).parameters
+    taken = _parameters(CATALOGUE[name])
     return BackwardRule(name, tuple((option, value) for option, value in options.items() if option in taken))
+
+
+@cache
+def _parameters(rewriting: Callable[..., Rewriting]) -> frozenset[str]:
+    return frozenset(inspect.signature(rewriting).parameters)

@@ -63,7 +63,7 @@ class Budget:
         Raises:
             OutOfMemory: a single row does not fit.
         """
-        start, rows = 0, self.rows(bytes_per_row, most)
+        start, rows = 0, 1 if total == 1 else self.rows(bytes_per_row, most)
         while start < total:
             left = total - start
             stop = start + -(-left // -(-left // rows))

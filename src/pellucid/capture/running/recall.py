@@ -11,7 +11,6 @@ from __future__ import annotations
 import ctypes
 import types
 import weakref
-from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -32,19 +31,22 @@ class Recalled:
     Attributes:
         snapshot: as it was when the network was last put back.
         parts: all modules below the root, in the order of `walk`.
+        memory: of its buffers; to be read only once `watch_again` has found them where they were.
+        bytes: what stood there.
         ids: numbers of all modules, the root's too.
     """
 
     def __init__(self, snapshot: Snapshot) -> None:
         self.snapshot, self.parts = snapshot, snapshot.parts[1:]
         self.ids = frozenset(map(id, snapshot.parts))
-        self.bytes = _bytes(snapshot.tensors)
+        self.memory = [(ctypes.c_char * t.nbytes).from_address(t.data_ptr()) for t in snapshot.tensors if t.nbytes]
+        self.bytes = [memory.raw for memory in self.memory]
         snapshot.parts = []
 
     def take_again(self, module: nn.Module) -> Snapshot | None:
         """The snapshot as of now; None if anything but numbers has changed since, or the buffers have."""
         snapshot = self.snapshot
-        if not snapshot.watch_again() or _bytes(snapshot.tensors) != self.bytes:
+        if not snapshot.watch_again() or [memory.raw for memory in self.memory] != self.bytes:
             return None
         snapshot.parts = [module, *self.parts]
         return snapshot
@@ -94,7 +96,3 @@ def _leads_nowhere(value: Any) -> bool:
     if isinstance(value, types.FunctionType):
         return value.__closure__ is None
     return type(value) in PLAIN and not isinstance(value, _FUNCTIONS)
-
-
-def _bytes(tensors: Iterable[Tensor]) -> list[bytes]:
-    return [ctypes.string_at(t.data_ptr(), t.nbytes) for t in tensors]

@@ -44,7 +44,7 @@ class Watch:
         self.places = _places(tensors)
         self.cells, self.owners = _cells(tensors, self.places)
         self.few = [cell.value for cell in self.cells]
-        self.sizes = [_size(t) for t in tensors]
+        self.sizes = _sizes(tensors)
         self.bytes = [_bytes(tensor) for tensor in tensors] if _thorough else None
 
     def begin_again(self) -> bool:
@@ -54,7 +54,7 @@ class Watch:
         """
         if self.bytes is not None or _thorough or _places(self.tensors) != self.places or self.inference:
             return False
-        if [_size(t) for t in self.tensors] != self.sizes:
+        if _sizes(self.tensors) != self.sizes:
             return False
         self.versions = _versions(self.tensors)
         self.few = [cell.value for cell in self.cells]
@@ -106,8 +106,15 @@ def _place(tensor: Tensor) -> int:
         return 0
 
 
+def _sizes(tensors: Sequence[Tensor]) -> list[int]:
+    """Bytes that the numbers of each take; 0 of those that do not say."""
+    try:
+        return [t.nbytes for t in tensors]
+    except (RuntimeError, NotImplementedError):
+        return [_size(t) for t in tensors]
+
+
 def _size(tensor: Tensor) -> int:
-    """Bytes that its numbers take; 0 of those that do not say."""
     try:
         return tensor.nbytes
     except (RuntimeError, NotImplementedError):
