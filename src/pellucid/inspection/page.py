@@ -20,10 +20,11 @@ from pellucid.inspection.filter_sheets import sheet as filter_sheet
 from pellucid.inspection.filters import FilterBank
 from pellucid.inspection.graph_box import GraphBox
 from pellucid.inspection.structure import SETTINGS
+from pellucid.pictures.packing import tables
 from pellucid.report import facts
 from pellucid.report.document import document
 from pellucid.report.names import slug, unique
-from pellucid.report.packing import half, photograph, script_json, tables
+from pellucid.report.packing import half, photograph, script_json
 from pellucid.report.tables import comma_separated
 from pellucid.storage import provenance, values
 from pellucid.storage.atomic import complete, encode, write_text

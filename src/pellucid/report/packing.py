@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from base64 import b64encode
 from io import BytesIO
 from typing import Any
@@ -12,8 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from pellucid.pictures import colour_table
-from pellucid.pictures.colour import ONE_SIDED, SIGNED
+from pellucid.pictures.packing import halves
 
 LONGEST = 1200
 """The photograph is shrunk to this many pixels on its longer side; maps keep every value."""
@@ -31,13 +29,9 @@ def half(values: NDArray[np.float64]) -> dict[str, Any]:
     Returns:
         `data` (base64, little endian, row by row), `unit` (times which the data are the values), `rows`, `columns`.
     """
-    finite = np.abs(values[np.isfinite(values)])
-    exponent = math.frexp(float(finite.max(initial=0.0)))[1]
-    exponent = min(max(exponent, -1000), 1000)
-    with np.errstate(over="ignore"):
-        data = np.ldexp(values, -exponent).astype("<f2")
+    data, unit = halves(values)
     rows, columns = values.shape
-    return {"data": b64encode(data.tobytes()).decode(), "unit": 2.0**exponent, "rows": rows, "columns": columns}
+    return {"data": data, "unit": unit, "rows": rows, "columns": columns}
 
 
 def photograph(image: Image.Image) -> tuple[str, tuple[int, int]]:
@@ -49,9 +43,3 @@ def photograph(image: Image.Image) -> tuple[str, tuple[int, int]]:
     buffer = BytesIO()
     image.save(buffer, "JPEG", quality=88)
     return f"data:image/jpeg;base64,{b64encode(buffer.getvalue()).decode()}", size
-
-
-def tables() -> dict[str, str]:
-    """The colours of one-sided and signed maps: 256 times red, green, blue, base64."""
-    found = {"oneSided": ONE_SIDED, "signed": SIGNED}
-    return {name: b64encode(colour_table(colours)[:, :3].tobytes()).decode() for name, colours in found.items()}

@@ -9,10 +9,11 @@ from typing import Any
 
 from pellucid.explanation import Explanation
 from pellucid.modalities import DrawnMap, find_modality
+from pellucid.pictures.packing import tables
 from pellucid.report import facts
 from pellucid.report.classes import classes_grid
 from pellucid.report.document import document
-from pellucid.report.packing import half, photograph, script_json, tables
+from pellucid.report.packing import half, photograph, script_json
 from pellucid.report.reproduce import snippet
 from pellucid.report.trust import panels
 from pellucid.report.views import MapView, PictureView, picture_views

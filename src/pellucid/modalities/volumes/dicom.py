@@ -155,7 +155,7 @@ def _uneven(name: str, placed: Sequence[_Slice], positions: NDArray[np.float64],
 def _pixels(each: _Slice) -> NDArray[Any]:
     """Numbers of one slice, in the unit of the scan."""
     path, data = each
-    from pydicom.pixels import apply_modality_lut
+    from pydicom.pixels.processing import apply_modality_lut
 
     try:
         return np.asarray(apply_modality_lut(data.pixel_array, data), np.float32)

@@ -84,8 +84,7 @@ def turned(numbers: NDArray[Any], known: dict[str, Any], wanted: str) -> tuple[N
     Raises:
         BadOption: these are no sides, or the volume does not know its own.
     """
-    from nibabel import orientations
-
+    orientations = _orientations()
     wanted = wanted.upper()
     if len(wanted) != 3 or sorted({"L": "R", "P": "A", "I": "S"}.get(x, x) for x in wanted) != ["A", "R", "S"]:
         raise BadOption(f"Expected one letter each of L R, P A and I S as orientation, such as RAS, got {wanted!r}.")
@@ -99,9 +98,11 @@ def turned(numbers: NDArray[Any], known: dict[str, Any], wanted: str) -> tuple[N
 
 
 def _axes(letters: str) -> NDArray[Any]:
-    from nibabel import orientations
+    return np.asarray(_orientations().axcodes2ornt(tuple(letters)))
 
-    return np.asarray(orientations.axcodes2ornt(tuple(letters)))
+
+def _orientations() -> Any:
+    return nibabel().orientations
 
 
 def as_nifti(sample: Sample, values: NDArray[np.float64]) -> bytes:
@@ -111,9 +112,7 @@ def as_nifti(sample: Sample, values: NDArray[np.float64]) -> bytes:
         sample: with an affine map.
         values: `[depth, row, column]`.
     """
-    library = nibabel()
-    from nibabel import orientations
-
+    library, orientations = nibabel(), _orientations()
     known = sample.geometry
     original = np.array(known.get("original", known["affine"]))
     if not np.array_equal(original, np.array(known["affine"])):

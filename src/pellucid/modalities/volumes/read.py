@@ -89,7 +89,8 @@ def _array(path: Path) -> NDArray[Any]:
             found = found[found.files[0]]
     if found.dtype.kind not in "fiu" or found.dtype.itemsize > 8:
         raise BadSample(f"Expected real numbers in {path.name!r}, got {found.dtype}.")
-    return found.astype(found.dtype.newbyteorder("="))
+    native: NDArray[Any] = found.astype(found.dtype.newbyteorder("="))
+    return native
 
 
 def _volumes(name: str, numbers: Any) -> Any:
