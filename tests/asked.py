@@ -12,6 +12,8 @@ from pellucid.masking import regions_of
 class Asked:
     """Scores of class `c` of `net` for changes of `image` `[batch, channel, *axes]`."""
 
+    parts = ()
+
     def __init__(self, net, image, c=0, *, is_tabular=False):
         self.net, self.image, self.c, self.is_tabular = net, image, c, is_tabular
 

@@ -19,6 +19,7 @@ KINDS = [0.5, "mean", "blur", "noise", "inpaint", "other.png"]
 
 class Pictures:
     is_tabular = False
+    parts = ()
 
     def picture(self, name):
         return IMAGE.flip(0)[:1] + 1

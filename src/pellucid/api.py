@@ -16,7 +16,8 @@ from pellucid.capture.running import guarded, network_seed
 from pellucid.contracts import Choice, Model, Site
 from pellucid.engine.plan import Plan
 from pellucid.engine.run import RunResult, run
-from pellucid.errors import Cancelled
+from pellucid.engine.several import of_all, run_several
+from pellucid.errors import BadOption, Cancelled
 from pellucid.evaluation import judge_trust, left_out
 from pellucid.explanation import Explanation
 from pellucid.targets import ClassScores, TargetLike, Top, assumption, notes_on
@@ -34,6 +35,7 @@ def explain(  # noqa: PLR0913 - the one door, and each argument has a default
     seed: int = 0,
     *,
     inputs: Tensor | Sequence[Tensor] | Mapping[str, Tensor] | None = None,
+    explain: str | Sequence[str] | None = None,
     fuse: str | None = None,
     kind: str | None = None,
     trust: bool = False,
@@ -51,7 +53,8 @@ def explain(  # noqa: PLR0913 - the one door, and each argument has a default
         model: a `Model` or any `nn.Module`. It is run in evaluation mode, on the device and in the type that it has.
         pictures: the path of a file or a folder, a PIL image or uint8 array `[row, column, 3]`, or a list of these; or
             a float tensor `[batch, channel, row, column]` in the model's own normalised space. Signals, rows of tables
-            and other kinds of input likewise: files, folders or tensors, see docs/inputs.md.
+            and other kinds of input likewise: files, folders or tensors, see docs/inputs.md. Several
+            inputs are given by the names of the network's arguments, `{"image": x, "age": a}`; see docs/targets.md.
         methods: ids; None runs `registry.default_methods` and leaves out those that would be wrong for this model;
             `auto` runs the one that `pellucid compare --best` found for this model.
         target: None is each picture's top class, before softmax (for networks that score every pixel, the class that
@@ -67,7 +70,9 @@ def explain(  # noqa: PLR0913 - the one door, and each argument has a default
         options: keyword options by method id.
         seed: integer of any size that starts all random draws.
         inputs: what the network takes besides the picture: tensors with one row per picture, in a tuple or by name.
-            They are held as they are, so no map shows what they contribute.
+            They are held as they are, so no map shows what they contribute, unless `explain` names them.
+        explain: names of the inputs that are explained; of inputs given by name None is all of real numbers.
+            `Attribution.inputs` has the maps of all of them, and the share that each has.
         fuse: `max`, `mean` or `product` of the maps at all layers given; see `pellucid.engine.fusion` for how each is
             scaled.
         kind: what the files or tensors are: `picture`, `signal`, `table`, ..., see docs/inputs.md. None is what the
@@ -98,14 +103,19 @@ def explain(  # noqa: PLR0913 - the one door, and each argument has a default
     arguments.function(progress, "progress")
     arguments.function(cancel, "cancel")
     arguments.function(each, "each")
-    call = call_of(model, pictures, methods, target, layer, options, seed, inputs, fuse, kind, reading)
+    call = call_of(model, pictures, methods, target, layer, options, seed, inputs, fuse, kind, reading, explain)
+    if trust and call.several:
+        raise BadOption(
+            f"Metrics judge the maps of one input: add explain={call.model.parts[0].name!r}, or leave trust=True out."
+        )
     made: Plan | None = None
     result = RunResult()
     try:
         with guarded(call.model.module), network_seed(call.seed):
             batch = call.batch(chunk, ProgressMeter(progress, cancel))
-            made = call.plan(batch)
-            for _ in run(made, batch, result):
+            several = call.work(chunk, batch.meter) if call.several else None
+            made = several.whole if several else call.plan(batch)
+            for _ in run_several(several, result) if several else run(made, batch, result):
                 if each:
                     each(_pack(call, batch.model, made, result, time.perf_counter() - start))
     except KeyboardInterrupt as stop:
@@ -127,6 +137,7 @@ def plan(
     seed: int = 0,
     *,
     inputs: Tensor | Sequence[Tensor] | Mapping[str, Tensor] | None = None,
+    explain: str | Sequence[str] | None = None,
     fuse: str | None = None,
     kind: str | None = None,
     chunk: int | None = None,
@@ -143,9 +154,11 @@ def plan(
     Raises:
         UnknownName, BadOption, BadPicture, BadSite, Refused: as `explain`, before the first map.
     """
-    call = call_of(model, pictures, methods, target, layer, options, seed, inputs, fuse, kind, reading)
+    call = call_of(model, pictures, methods, target, layer, options, seed, inputs, fuse, kind, reading, explain)
     with guarded(call.model.module), network_seed(call.seed):
-        return call.plan(call.batch(chunk, ProgressMeter()))
+        return (
+            call.work(chunk, ProgressMeter()).whole if call.several else call.plan(call.batch(chunk, ProgressMeter()))
+        )
 
 
 def with_trust(
@@ -197,8 +210,9 @@ def _stopped(why: str, explanation: Explanation, total: int) -> str:
 def _pack(call: Call, model: Model, plan: Plan, found: RunResult, seconds: float) -> Explanation:
     notes = found.conduct.note(model.name, plan.seed)
     chosen = dict(plan.chosen)
-    if model.inputs:
-        notes += ("The other inputs were held as they are: no map shows what they contribute to the score.",)
+    if call.held or (model.inputs and not call.several):
+        which = f"The inputs {', '.join(call.held)}" if call.held else "The other inputs"
+        notes += (f"{which} were held as they are: no map shows what they contribute to the score.",)
     if isinstance(found.reading, ClassScores):
         notes += notes_on(model, found.reading.scores)
         if taken := assumption(model):
@@ -210,7 +224,7 @@ def _pack(call: Call, model: Model, plan: Plan, found: RunResult, seconds: float
         pictures=call.pictures,
         samples=call.samples,
         predictions=found.reading.predictions(model, call.frames, _TOP),
-        attributions=tuple(found.done),
+        attributions=tuple(of_all(a, model.parts) if model.parts and not a.inputs else a for a in found.done),
         refused={**plan.refused, **found.refused},
         notes=notes,
         chosen=chosen,

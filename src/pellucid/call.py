@@ -26,9 +26,13 @@ from pellucid.engine.fusion import check_fuse
 from pellucid.engine.layers import choose_layers
 from pellucid.engine.plan import Plan
 from pellucid.engine.planned import PlannedMethod, planned_methods
+from pellucid.engine.several import InputRun, SeveralInputs
+from pellucid.errors import BadOption
 from pellucid.fills import with_fills
 from pellucid.given import read_pictures, read_samples, together
 from pellucid.models.wrap import wrap
+from pellucid.named_inputs import ExplainedInputs, first_argument, named_inputs
+from pellucid.named_options import of_all, of_one
 from pellucid.pictures import NamedPictures
 from pellucid.registry import default_methods
 from pellucid.targets import (
@@ -65,6 +69,9 @@ class Call:
         auto: True if layers are to be tried.
         fuse: how the maps of several layers become one.
         seed: integer that starts all random draws.
+        several: where several inputs are explained, the calls that this one stands for: of all inputs together, for
+            methods whose values share a budget, and of each alone, for all others.
+        held: names of the inputs that are held as they are, where inputs were given by name.
     """
 
     model: Model
@@ -80,6 +87,8 @@ class Call:
     auto: bool
     fuse: str | None
     seed: int
+    several: tuple[Call, ...] = ()
+    held: tuple[str, ...] = ()
 
     def batch(self, chunk: int | None, meter: ProgressMeter) -> Batch:
         """The pictures as a batch. Must run inside `guarded`.
@@ -112,6 +121,21 @@ class Call:
                 "methods": self.picked,
             },
         )
+
+    def work(self, chunk: int | None, meter: ProgressMeter) -> SeveralInputs:
+        """What is done with several explained inputs, layers chosen. Must run inside `guarded`.
+
+        Raises:
+            BadOption: as `plan`.
+        """
+        runs = []
+        for call in self.several:
+            batch = call.batch(chunk, meter)
+            runs.append(InputRun(call.plan(batch), batch, call.model.parts))
+        alone = next((one for one in runs if len(one.parts) == 1), runs[0])
+        whole = replace(alone.plan, methods=self.methods, strict=self.strict)
+        whole = replace(whole, layers=replace(whole.layers, refused={}))
+        return SeveralInputs(whole, tuple(runs), self.model, self.strict)
 
     def _usual(self, batch: Batch) -> Usual:
         """What is explained where no target was named; the network is asked only where that depends on its output."""
@@ -148,13 +172,14 @@ def call_of(
     fuse: str | None,
     kind: str | None = None,
     reading: Mapping[str, Any] | None = None,
+    explain: str | Sequence[str] | None = None,
 ) -> Call:
     """Check the arguments of a call, see `pellucid.explain`, and read its pictures.
 
     Raises:
         UnknownName, BadOption, BadPicture, Refused: as `explain`.
     """
-    model = wrap(model)
+    model = taken = wrap(model)
     strict, given = methods is not None, arguments.method_options(options)
     names = list(default_methods(model)) if methods is None else arguments.method_names(methods)
     picked = Choice.of_user(tuple(names)) if strict else Choice(tuple(names), "default", "the default set")
@@ -162,15 +187,27 @@ def call_of(
         best = choice_of(model)
         names, picked = [best.method], Choice((best.method,), "trial", f"found best for this model: {best.why}")
         given = {best.method: best.options, **given}
+    seed = arguments.whole_number(seed, "seed", "an integer")
+    auto = arguments.is_auto(layer)
+    layers = () if auto else tuple(arguments.sites(layer))
+    check_fuse(fuse, len(set(layers)))
+    if not asks_for_all(target, model):
+        parse_targets(target, model)  # misuse is said before the first pass
+    rest: dict[str, Any] = {
+        "picked": picked, "strict": strict, "target": target, "layers": layers, "auto": auto, "fuse": fuse,
+        "seed": seed,
+    }  # fmt: skip
+    if isinstance(pictures, Mapping) or explain is not None:
+        if kind is not None or any(value is not None for value in (reading or {}).values()):
+            raise BadOption("Inputs given by name are tensors or pictures: leave kind, and what is said of files, out.")
+        pictures = _by_name(model, pictures, inputs)
+        known = named_inputs(model, pictures, explain, lambda value: read_pictures(taken, value))
+        return _of_named(known, names, given, rest)
     samples = read_samples(model, pictures, kind, reading or {})
     given = _with_channel(given) if _is_table(pictures) or (samples and samples[0].names == TABLE) else given
     steps = planned_methods(names, given)
     if samples and (filled := with_fills(steps, given, samples)) != given:
         steps = planned_methods(names, filled)
-    seed = arguments.whole_number(seed, "seed", "an integer")
-    auto = arguments.is_auto(layer)
-    layers = () if auto else tuple(arguments.sites(layer))
-    check_fuse(fuse, len(set(layers)))
     decoded: tuple[Picture, ...] = ()
     if samples:
         model, image = model.along(samples[0].names), together(model, samples)
@@ -180,9 +217,48 @@ def call_of(
         model = replace(model, axes=TABLE)
     model = model if inputs is None else bound(model, inputs, image)
     frames = tuple(p.frame for p in decoded) or (Frame.whole(tuple(image.shape[2:])),) * len(image)
-    if not asks_for_all(target, model):
-        parse_targets(target, model)  # misuse is said before the first pass
-    return Call(model, image, decoded, samples, frames, steps, picked, strict, target, layers, auto, fuse, seed)
+    return Call(model, image, decoded, samples, frames, steps, **rest)
+
+
+def _by_name(model: Model, pictures: Any, inputs: Any) -> Mapping[str, Any]:
+    """Everything by name, also where the first input was given by position.
+
+    Raises:
+        BadOption: the others have no names.
+    """
+    if isinstance(pictures, Mapping):
+        if inputs is not None:
+            raise BadOption("Got inputs by name and inputs=... beside them: give all of them by name, in one mapping.")
+        return pictures
+    if not isinstance(inputs, Mapping | None):
+        raise BadOption('Expected inputs by name beside explain, as in inputs={"age": ages}, explain=["image", "age"].')
+    others = inputs or {}
+    return {first_argument(model, others): pictures, **others}
+
+
+def _of_named(
+    known: ExplainedInputs, names: Sequence[str], options: Mapping[str, Mapping[str, Any]], rest: Mapping[str, Any]
+) -> Call:
+    """The call about inputs given by name."""
+    first = known.explained[0]
+    steps = [planned_methods(names, of_one(options, each)) for each in known.explained]
+    calls = [
+        Call(each.model, each.image, each.pictures, (), each.frames, methods, **rest)
+        for each, methods in zip(known.explained, steps, strict=True)
+    ]
+    call = replace(calls[0], held=known.held)
+    if len(calls) == 1:
+        return call
+    joint = [step.method.id for step in call.methods if step.joint]
+    several = []
+    if joint:
+        model, image = known.together
+        whole = replace(call, model=model, image=image, layers=(), auto=False, fuse=None)
+        several.append(replace(whole, methods=planned_methods(joint, of_all(options, joint, known.explained))))
+    alone = tuple(step for step in call.methods if step.method.id not in joint)
+    if alone or not joint:
+        several += [replace(c, methods=tuple(s for s in c.methods if s.method.id not in joint)) for c in calls]
+    return replace(call, several=tuple(replace(each, strict=False, pictures=first.pictures) for each in several))
 
 
 def _is_table(given: Any) -> bool:

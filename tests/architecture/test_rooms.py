@@ -16,8 +16,8 @@ DOORS = ("contracts", "feature_visualisation/objectives", "masking", "numerics",
 
 CAPTURE = (
     {"operators"}, {"running"}, {"receptive", "tracing"}, {"layers"}, {"attention", "backward_rules"},
-    {"differentiable", "incremental", "meter", "together"}, {"own_mask", "passes"}, {"reading"}, {"behind_layer"},
-    {"probe"},
+    {"differentiable", "incremental", "meter", "together"}, {"own_mask", "part_probe", "passes"}, {"reading"},
+    {"behind_layer"}, {"probe"},
 )  # fmt: skip
 """Rooms of capture/ from below: each may import from its own row and those before it."""
 

@@ -5,7 +5,7 @@ In one file, since it is one object: whatever a method may ask is here and nowhe
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
@@ -18,6 +18,7 @@ from pellucid.capture.incremental import incremental
 from pellucid.capture.layers import footprint
 from pellucid.capture.meter import ProgressMeter
 from pellucid.capture.own_mask import own_mask
+from pellucid.capture.part_probe import PartProbe, grey, labels, picture
 from pellucid.capture.passes import activations, read_grid
 from pellucid.capture.reading import ScoreReader, folded, joined
 from pellucid.capture.running import Budget, conduct, feed, forward_together, unrecorded
@@ -33,8 +34,8 @@ from pellucid.contracts import (
     SamplesDone,
     Site,
     VariantScores,
+    cut,
 )
-from pellucid.errors import BadOption
 from pellucid.numerics import full_precision
 from pellucid.targets import Logit, Residual, Rivals, Target
 
@@ -81,6 +82,14 @@ class Probe:
     def is_tabular(self) -> bool:
         """Whether the model takes rows of features."""
         return self.model.is_tabular
+
+    @property
+    def parts(self) -> Sequence[PartProbe]:
+        """What is known of each of several inputs that are explained together; empty for a lone one."""
+        parts = self.model.parts
+        if len(parts) < 2:
+            return ()
+        return [PartProbe(part, piece, self.named) for part, piece in zip(parts, cut(self.image, parts), strict=True)]
 
     def score(
         self, count: int, change: Perturbation, *, least: int | None = None, step: int = 1, fast: bool = False
@@ -264,13 +273,7 @@ class Probe:
 
         None when the model was wrapped without preprocessing, so that its input's scale is not known.
         """
-        known = self.model.preprocess
-        if known is None or len(known.mean) != self.image.shape[1]:
-            return None
-        values = [(level - mean) / std for mean, std in zip(known.mean, known.std, strict=True)]
-        return torch.tensor(values, dtype=self.image.dtype, device=self.image.device)[
-            (None, slice(None), *[None] * (self.image.ndim - 2))
-        ]
+        return grey(self.model.preprocess, self.image, level)
 
     def picture(self, name: str) -> Maps:
         """Another picture, a file or a sample, as the model's input `[1, channel, row, column]`.
@@ -279,14 +282,7 @@ class Probe:
             BadOption: it has another size or number of channels than the explained ones.
             BadPicture: it cannot be read.
         """
-        if self.named is None:
-            raise RuntimeError("this probe was made without the means to read pictures")
-        found = self.named.picture(name).to(self.image)
-        if found.shape[1:] != self.image.shape[1:]:
-            raise BadOption(
-                f"The picture {name!r} is {list(found.shape[1:])} to the model, not {list(self.image.shape[1:])}."
-            )
-        return found
+        return picture(self.named, self.image, name)
 
     def labels(self, name: str) -> Tensor:
         """A label map from a file: which region each pixel of the model's input belongs to, int64 `[1, row, column]`.
@@ -295,9 +291,7 @@ class Probe:
             BadOption: its size is neither that of all pictures nor that of the model's input.
             BadPicture: it cannot be read, or has too many regions.
         """
-        if self.named is None:
-            raise RuntimeError("this probe was made without the means to read label maps")
-        return self.named.labels(name)[None]
+        return labels(self.named, name)
 
     def _need_site(self) -> Site:
         if self.site is None:

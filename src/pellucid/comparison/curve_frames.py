@@ -84,6 +84,7 @@ class _Reader:
     """Reads other pictures, where one of them is what hides."""
 
     is_tabular = False
+    parts = ()
 
     def __init__(self, preprocess: Preprocess) -> None:
         self.preprocess = preprocess

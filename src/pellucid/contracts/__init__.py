@@ -8,6 +8,7 @@ from pellucid.contracts.axes import TABLE, USUAL, Axis, AxisName, Box, Map, Maps
 from pellucid.contracts.choice import Choice, ChosenBy
 from pellucid.contracts.evidence import Attentions, Evidence
 from pellucid.contracts.geometry import Canvas, Frame
+from pellucid.contracts.input_map import InputMap, Share
 from pellucid.contracts.layers import Grid, JoinedSites, Layout, Site
 from pellucid.contracts.method import DescribedFunction, Method, Passes, Reference, RegistryEntry
 from pellucid.contracts.metric import (
@@ -20,11 +21,13 @@ from pellucid.contracts.metric import (
     Reattribution,
     ScoreQueries,
 )
-from pellucid.contracts.model import Classes, Model, Preprocess, kind_of
+from pellucid.contracts.model import Classes, InputPart, Model, Preprocess, kind_of
+from pellucid.contracts.parts import cut, joined
 from pellucid.contracts.probe import (
     LocalPerturbation,
     NamedInputs,
     Noise,
+    PartLike,
     Perturbation,
     ProbeLike,
     SamplesDone,
@@ -58,6 +61,8 @@ __all__ = [
     "Evidence",
     "Frame",
     "Grid",
+    "InputMap",
+    "InputPart",
     "JoinedSites",
     "Layout",
     "LocalPerturbation",
@@ -70,6 +75,7 @@ __all__ = [
     "NamedInputs",
     "NetworkNotSaved",
     "Noise",
+    "PartLike",
     "Passes",
     "Perturbation",
     "Picture",
@@ -86,9 +92,12 @@ __all__ = [
     "Score",
     "ScoreQueries",
     "Scores",
+    "Share",
     "Site",
     "Unsaved",
     "VariantScores",
     "axes_of",
+    "cut",
+    "joined",
     "kind_of",
 ]

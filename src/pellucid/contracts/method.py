@@ -128,6 +128,8 @@ class Method(RegistryEntry):
         fuse: rule of `engine/fusion.py` that joins its maps of several layers; "" where it looks at one.
         optimised: True if the map is what an optimisation found, which may have fooled the network: it is judged beside
             the same method's map for another class.
+        joint: True if its values of several inputs share a budget, so that it is asked about all of them together;
+            False where it looks at one input at a time, in its axes or at layers, while the others are held.
         passes: number of passes over changed pictures, as far as its options say so; None for methods that make none,
             and for those that find out on the way.
     """
@@ -136,6 +138,7 @@ class Method(RegistryEntry):
     reduce: Literal["", "sum", "max-abs", "of"] = ""
     fuse: Literal["", "max", "mean", "product"] = ""
     optimised: bool = False
+    joint: bool = False
     passes: Passes | None = None
     kind: ClassVar[str] = "method"
     reserved: ClassVar[frozenset[str]] = RESERVED

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from pellucid.contracts.axes import Map, Maps, Scores
 from pellucid.contracts.method import Passes, RegistryEntry
-from pellucid.contracts.probe import Noise, Perturbation, VariantScores
+from pellucid.contracts.probe import Noise, PartLike, Perturbation, VariantScores
 from pellucid.contracts.regions import DEFAULT, Regions
 
 TRUTH = frozenset({"boxes", "mask"})
@@ -63,6 +63,10 @@ class ScoreQueries(Protocol):
     @property
     def is_tabular(self) -> bool:
         """Whether the model takes rows of features, which the pictures are then: `[batch, 1, feature]`."""
+
+    @property
+    def parts(self) -> Sequence[PartLike]:
+        """What is known of each of several inputs that are explained together; empty for a lone one."""
 
     def score(self, count: int, change: Perturbation, *, shared: bool = False) -> VariantScores:
         """The target's score of `count` variants of each row's picture, `[batch, count]`.

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import chain
+from math import prod
 from typing import Any
 
 import torch
@@ -128,6 +129,45 @@ class Classes:
         raise unknown("class", text, (p.strip() for name in self.names for p in name.split(",")))
 
 
+@dataclass(frozen=True)
+class InputPart:
+    """One of the inputs that a network takes by name, and that are explained.
+
+    Attributes:
+        name: of the argument that the network takes it as.
+        shape: of one row, as the network takes it: `[channel, *axes]`, of tables `[feature]`, of plain numbers `[]`.
+        preprocess: what makes a picture this input; None where nothing is known.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    preprocess: Preprocess | None = None
+
+    @property
+    def is_tabular(self) -> bool:
+        """Whether its rows have no channels."""
+        return len(self.shape) < len(("channel", "time"))
+
+    @property
+    def axes(self) -> tuple[AxisName, ...]:
+        """As `Model.axes`."""
+        return TABLE if self.is_tabular else ()
+
+    @property
+    def held(self) -> tuple[int, ...]:
+        """The shape of one row as methods see it, `[channel, *axes]`; those of a table have one channel."""
+        return (1, prod(self.shape)) if self.is_tabular else self.shape
+
+    @property
+    def size(self) -> int:
+        """How many numbers one row has."""
+        return prod(self.shape)
+
+    def given(self, rows: Tensor) -> Tensor:
+        """Rows `[n, ...]` as the network takes them."""
+        return rows.reshape(len(rows), *self.shape)
+
+
 @dataclass(frozen=True, eq=False)
 class Model:
     """A network with what is needed to feed it and to read it. Made by `pellucid.load` or `pellucid.wrap`.
@@ -155,6 +195,8 @@ class Model:
             module without that one channel.
         mask: function, for self-explaining networks, that runs the module on the same pictures for the mask that it
             draws itself, `[batch, row, column]`, instead of for scores; None for all others.
+        parts: the inputs that are explained, where they are given by name; () for a lone input, given by position.
+            Several are held as one table, `contracts.joined`, and given to the module apart.
     """
 
     module: nn.Module
@@ -174,6 +216,7 @@ class Model:
     by_config: Mapping[str, str] = field(default_factory=dict)
     axes: tuple[AxisName, ...] = ()
     mask: Callable[..., Any] | None = None
+    parts: tuple[InputPart, ...] = ()
 
     def __repr__(self) -> str:
         return f"<Model {self.name}{f' ({self.source})' if self.source else ''}>"
@@ -192,7 +235,7 @@ class Model:
         read = (self.output, self.classes, self.site, self.answers)
         labels = () if self.above == 0.5 else (("above", self.above),)
         unit = (("unit", self.unit),) if self.unit else ()
-        return (*fed, *read, *self.axes, *labels, *unit)
+        return (*fed, *read, *self.axes, *labels, *unit, *self.parts)
 
     def along(self, names: tuple[AxisName, ...]) -> Model:
         """This model for inputs whose axes behind the channels have these names; itself where it has them already."""

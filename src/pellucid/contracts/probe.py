@@ -13,6 +13,7 @@ from pellucid.contracts.axes import Map, Maps
 from pellucid.contracts.geometry import Frame
 from pellucid.contracts.layers import Site
 from pellucid.contracts.method import Method
+from pellucid.contracts.model import InputPart
 
 
 @dataclass(frozen=True)
@@ -78,6 +79,31 @@ class SamplesDone:
     done: int = 0
 
 
+class PartLike(Protocol):
+    """What a method sees of one input among several that are explained together; see `ProbeLike`."""
+
+    @property
+    def part(self) -> InputPart:
+        """Its name and shape."""
+
+    @property
+    def is_tabular(self) -> bool:
+        """Whether its rows have no channels."""
+
+    @property
+    def parts(self) -> Sequence[PartLike]:
+        """Empty: it is one."""
+
+    def grey(self, level: float) -> Tensor | None:
+        """As `ProbeLike.grey`."""
+
+    def picture(self, name: str) -> Maps:
+        """As `ProbeLike.picture`."""
+
+    def labels(self, name: str) -> Tensor:
+        """As `ProbeLike.labels`."""
+
+
 class ProbeLike(Protocol):
     """What a method sees of `capture.probe.Probe`, where each of these is explained."""
 
@@ -88,6 +114,10 @@ class ProbeLike(Protocol):
     @property
     def is_tabular(self) -> bool:
         """Whether the model takes rows of features, which the pictures are then: `[batch, 1, feature]`."""
+
+    @property
+    def parts(self) -> Sequence[PartLike]:
+        """What is known of each of several inputs that are explained together; empty for a lone one."""
 
     @property
     def target(self) -> Any:

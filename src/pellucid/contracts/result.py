@@ -20,6 +20,7 @@ from collections.abc import Sequence
 
 from pellucid.contracts.axes import Axis, Map, Maps, Scores, axes_of
 from pellucid.contracts.geometry import Frame
+from pellucid.contracts.input_map import InputMap
 from pellucid.contracts.layers import JoinedSites, Site
 from pellucid.contracts.method import Method
 from pellucid.contracts.metric import ROUNDING, Metric
@@ -84,6 +85,8 @@ class Attribution(Result):
         notes: what the reader of the map must know ("no positive evidence", "activations treated as plain: silu").
         partial: None when the work was done. Otherwise it was stopped, the map is the estimate so far, and these are
             the samples of each picture that it rests on and those that were asked for.
+        inputs: the maps of all explained inputs by name, where inputs were given by name; `values` and `raw` are those
+            of the first. Empty for a lone input.
     """
 
     method: Method
@@ -99,6 +102,7 @@ class Attribution(Result):
     notes: tuple[str, ...] = ()
     partial: tuple[int, int] | None = None
     question: Provenance | None = None
+    inputs: Mapping[str, InputMap] = field(default_factory=dict)
 
     def score(self, metric: str, *, seed: int = 0, **options: Any) -> Score:
         """Judge the map by one metric, beside the controls; see `pellucid.evaluate` for several at once.

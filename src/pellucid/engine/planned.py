@@ -39,6 +39,11 @@ class PlannedMethod:
         return bool({"probe", "rng"} & self.method.needs)
 
     @property
+    def joint(self) -> bool:
+        """Whether several inputs share a budget, see `Method.joint`; means of another method's maps do as these do."""
+        return self.method.joint or (self.method.reduce == "of" and self.base is not None and self.base.joint)
+
+    @property
     def reduce(self) -> str:
         """How the raw map loses its channels."""
         return self.base.reduce if self.method.reduce == "of" and self.base else self.method.reduce

@@ -34,6 +34,7 @@ from pellucid.contracts import (
     Maps,
     Model,
     Noise,
+    PartLike,
     Perturbation,
     Provenance,
     Regions,
@@ -88,6 +89,11 @@ class BatchedQueries:
     def is_tabular(self) -> bool:
         """Whether the model takes rows of features."""
         return self.plain.is_tabular
+
+    @property
+    def parts(self) -> Sequence[PartLike]:
+        """Of several inputs that are explained together; empty, as metrics judge a lone one."""
+        return self.plain.parts
 
     def score(self, count: int, change: Perturbation, *, shared: bool = False) -> VariantScores:
         """The target's score of variants."""

@@ -18,6 +18,7 @@ their own, so that a number, or a tensor with a value for each column, is all th
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -25,7 +26,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from pellucid.contracts import Maps, Noise
+from pellucid.contracts import Maps, Noise, PartLike, cut, joined
 from pellucid.errors import BadOption
 from pellucid.held import as_pictures
 from pellucid.numerics import crops, gaussian_blur, places
@@ -44,6 +45,10 @@ class ReadsPictures(Protocol):
     @property
     def is_tabular(self) -> bool:
         """Whether the model takes rows of features."""
+
+    @property
+    def parts(self) -> Sequence[PartLike]:
+        """What is known of each of several inputs that are explained together; empty for a lone one."""
 
     def picture(self, name: str) -> Maps:
         """A file or a sample, as the model's input `[1, channel, row, column]`."""
@@ -99,6 +104,9 @@ def fill_of(method: str, kind: float | str | Tensor, image: Maps, probe: ReadsPi
     """
     if isinstance(kind, Tensor):
         return Fill(image, as_pictures(method, "fill", kind, image))
+    if probe.parts:
+        pieces = zip(probe.parts, cut(image, [each.part for each in probe.parts]), strict=True)
+        return Fill(image, joined([_cover(method, kind, piece, each, rng) for each, piece in pieces]))
     if not isinstance(kind, str):
         return Fill(image, image.new_full((1,) * image.ndim, kind).expand_as(image))
     if kind in NAMED and probe.is_tabular:
@@ -119,6 +127,18 @@ def fill_of(method: str, kind: float | str | Tensor, image: Maps, probe: ReadsPi
     if not set(kind) & set(".:/"):  # no file and no sample is called so
         raise BadOption(f"Expected a number, {', '.join(NAMED)} or a picture as fill of {method}, got {kind!r}.")
     return Fill(image, probe.picture(kind).expand_as(image))
+
+
+def _cover(method: str, kind: float | str, image: Maps, probe: PartLike, rng: Noise) -> Maps:
+    """What hides one of several inputs.
+
+    Raises:
+        BadOption: it depends on what is hidden, which may lie in another of them.
+    """
+    fill = fill_of(method, kind, image, probe, rng)
+    if fill.cover is None:
+        raise BadOption(f"{method} cannot inpaint several inputs together. Name another fill.")
+    return fill.cover
 
 
 def inside(boxes: Tensor, corners: Tensor, shape: torch.Size) -> Tensor:

@@ -9,6 +9,7 @@ Every method that switches regions takes the same `regions`:
 | `7x7` | a grid of so many rows and columns |
 | `channels` | each channel is a region, at all places together |
 | `labels.png`, `labels.npy` | a label map: pixels of one colour, or of one number, are a region |
+| `inputs` | of several inputs that are explained together: each is a region |
 | a tensor | in Python: a label map of whole numbers `[row, column]`, or one for each picture |
 
 A label map has the size of the pictures, or of the model's input. Volumes are cut in the same ways: into supervoxels,
@@ -29,7 +30,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.weak import WeakIdKeyDictionary
 
-from pellucid.contracts import DEFAULT, Maps, ProbeLike, Regions
+from pellucid.contracts import DEFAULT, Maps, PartLike, ProbeLike, Regions, cut, joined
 from pellucid.errors import BadOption
 from pellucid.numerics import places
 
@@ -56,6 +57,45 @@ def regions_of(
         BadOption: another text, fewer than two regions, or more than the picture has pixels.
         BadPicture: the label map cannot be read.
     """
+    if probe.parts:
+        return _of_all_inputs(method, kind, image, probe.parts, default)
+    found = _regions(method, kind, image, probe, default)
+    if found.count < 2:
+        raise BadOption(f"{method} compares regions and needs at least two, got {found.count}.")
+    return found
+
+
+def _of_all_inputs(
+    method: str, kind: int | str | Tensor | None, image: Maps, parts: Sequence[PartLike], default: int
+) -> Regions:
+    """Those of several inputs, numbered one after the other; the columns of tables are regions whatever is named.
+
+    `inputs` makes each of them one.
+
+    Raises:
+        BadOption: as `regions_of`.
+    """
+    if isinstance(kind, Tensor):
+        raise BadOption(
+            f"Expected a text or a number as regions of {method} for {' and '.join(each.part.name for each in parts)} "
+            "together, got a tensor. Explain one of them alone with explain=... to cut it as a tensor says."
+        )
+    labels, count, notes = list[Tensor](), 0, list[str]()
+    for each, piece in zip(parts, cut(image, [each.part for each in parts]), strict=True):
+        if kind == "inputs":
+            found = Regions(torch.zeros_like(piece, dtype=torch.int64), 1, by_channel=True)
+        else:
+            found = _regions(method, None if each.is_tabular else kind, piece, each, default)
+        labels.append((found.of_values + count).expand_as(piece))
+        count += found.count
+        notes += [f"Of {each.part.name}: {note}" for note in found.notes]
+    return Regions(joined(labels)[:, 0], count, tuple(notes))
+
+
+def _regions(
+    method: str, kind: int | str | Tensor | None, image: Maps, probe: ProbeLike | PartLike, default: int
+) -> Regions:
+    """Those of one input."""
     size, notes = tuple(image.shape[2:]), tuple[str, ...]()
     if isinstance(kind, str) and kind.strip() == "channels":
         return _channels(method, image)
@@ -82,8 +122,6 @@ def regions_of(
         if kind > math.prod(size):
             raise BadOption(f"{extent(image).capitalize()} cannot be cut into {kind} regions for {method}.")
         labels, count = _parts(image, probe, kind) if kind > 1 else image.new_zeros(0), kind
-    if count < 2:
-        raise BadOption(f"{method} compares regions and needs at least two, got {count}.")
     return Regions(labels.to(image.device).expand(len(image), *size), count, notes)
 
 
@@ -129,7 +167,7 @@ def _given(method: str, given: Tensor, image: Maps) -> tuple[Tensor, int]:
     return torch.stack([labels for _, labels in found]), counts[0]
 
 
-def _fitting(image: Maps, probe: ProbeLike, default: int) -> tuple[Tensor, int, tuple[str, ...]]:
+def _fitting(image: Maps, probe: ProbeLike | PartLike, default: int) -> tuple[Tensor, int, tuple[str, ...]]:
     """Label maps `[1 or batch, *axes]` of about `default` regions, none of them half of a picture; and notes."""
     size = tuple(image.shape[2:])
     if probe.is_tabular:
@@ -163,7 +201,7 @@ def _grid(size: Sequence[int], cells: Sequence[int]) -> Tensor:
     return labels
 
 
-def _parts(image: Maps, probe: ProbeLike, count: int) -> Tensor:
+def _parts(image: Maps, probe: ProbeLike | PartLike, count: int) -> Tensor:
     """Label maps `[1 or batch, *axes]` of exactly `count` superpixels, or segments of a signal."""
     if image.ndim == 3:
         return _grid(image.shape[2:], (count,))

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor
 
-from pellucid.contracts import Maps, Noise, ProbeLike
+from pellucid.contracts import Maps, Noise, ProbeLike, cut, joined
 from pellucid.errors import BadOption
 from pellucid.numerics import per_row
 
@@ -38,11 +38,38 @@ def noisy(
         raise BadOption(f"Expected sigma >= 0 for {method}, got {sigma}.")
 
     def disturb(rows: Maps, _: Tensor, numbers: Tensor) -> Maps:
-        flat = rows.flatten(1)
-        width = noise * (flat.amax(1) - flat.amin(1)) if sigma is None else rows.new_full((len(rows),), sigma)
-        return rows + per_row(width, rows) * rng.normal(numbers, rows)
+        width = noise * own_range(rows, probe) if sigma is None else sigma
+        return rows + width * rng.normal(numbers, rows)
 
     yield from probe.each(samples, disturb, function)
+
+
+def colours(rng: Noise, numbers: Tensor, image: Maps, probe: ProbeLike) -> Maps:
+    """One colour for all places, uniform in [0, 1), `[n, channel, 1...]`; of several inputs one each."""
+    parts = [each.part for each in probe.parts]
+    pieces = cut(image[:1], parts)
+    first = [piece[:, :, *(slice(1),) * (piece.ndim - 2)] for piece in pieces]
+    if not parts:
+        return rng.uniform(numbers, first[0])
+    drawn = rng.uniform(numbers, joined(first))[:, 0].split([each.shape[1] for each in first], 1)
+    spread = [
+        colour.reshape(len(numbers), *like.shape[1:]).expand(-1, *piece.shape[1:])
+        for colour, like, piece in zip(drawn, first, pieces, strict=True)
+    ]
+    return joined(spread)
+
+
+def own_range(rows: Maps, probe: ProbeLike) -> Tensor:
+    """Largest less smallest value of each row `[n, 1...]`; of several inputs that of each, `[n, 1, feature]`."""
+    parts = [each.part for each in probe.parts]
+    if parts:
+        return joined([_range(piece).expand_as(piece) for piece in cut(rows, parts)])
+    return _range(rows)
+
+
+def _range(rows: Maps) -> Tensor:
+    flat = rows.flatten(1)
+    return per_row(flat.amax(1) - flat.amin(1), rows)
 
 
 def noisy_mean(

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pellucid.contracts import Maps, ProbeLike
+from pellucid.contracts import Maps, PartLike, ProbeLike, cut, joined
 from pellucid.errors import BadOption
 from pellucid.held import as_pictures
 from pellucid.numerics import gaussian_blur, per_row, places
@@ -28,7 +28,7 @@ def plain_gradient(image_gradient: Maps) -> Maps:
 
 
 def read_baselines(
-    method: str, choice: float | str | Tensor, image: Maps, probe: ProbeLike
+    method: str, choice: float | str | Tensor, image: Maps, probe: ProbeLike | PartLike
 ) -> tuple[list[Maps], tuple[str, ...]]:
     """The pictures that paths begin at, each shaped as `image`, and notes for the result.
 
@@ -46,9 +46,21 @@ def read_baselines(
     """
     if isinstance(choice, Tensor):
         return [as_pictures(method, "baseline", choice, image)], ()
+    if probe.parts:
+        return _of_all_inputs(method, choice, image, probe.parts)
     words = [word.strip() for word in str(choice).split(",")]
     unknown = bool({"black", "white"} & set(words)) and probe.grey(0) is None
     return [_baseline(method, word, image, probe) for word in words], unknown_colours() if unknown else ()
+
+
+def _of_all_inputs(
+    method: str, choice: float | str, image: Maps, parts: Sequence[PartLike]
+) -> tuple[list[Maps], tuple[str, ...]]:
+    """The same of several inputs: each begins at its own."""
+    pieces = zip(parts, cut(image, [each.part for each in parts]), strict=True)
+    every = [read_baselines(method, choice, piece, each) for each, piece in pieces]
+    starts = [joined(inputs) for inputs in zip(*(starts for starts, _ in every), strict=True)]
+    return starts, tuple(dict.fromkeys(note for _, notes in every for note in notes))
 
 
 def unknown_colours() -> tuple[str, ...]:
@@ -56,8 +68,15 @@ def unknown_colours() -> tuple[str, ...]:
     return ("Black and white are unknown without preprocessing; the picture's smallest and largest value stand in.",)
 
 
-def colour_range(image: Maps, probe: ProbeLike) -> tuple[Tensor, Tensor]:
-    """Black and white `[batch or 1, channel or 1, 1...]` in the model's space, or the picture's own extremes."""
+def colour_range(image: Maps, probe: ProbeLike | PartLike) -> tuple[Tensor, Tensor]:
+    """Black and white `[batch or 1, channel or 1, 1...]` in the model's space, or the picture's own extremes.
+
+    Of several inputs those of each, `[batch, 1, feature]`.
+    """
+    if probe.parts:
+        pieces = list(zip(probe.parts, cut(image, [each.part for each in probe.parts]), strict=True))
+        ends = [[end.expand_as(piece) for end in colour_range(piece, each)] for each, piece in pieces]
+        return joined([black for black, _ in ends]), joined([white for _, white in ends])
     black, white = probe.grey(0), probe.grey(1)
     if black is None or white is None:
         every = tuple(range(1, image.ndim))
@@ -65,7 +84,7 @@ def colour_range(image: Maps, probe: ProbeLike) -> tuple[Tensor, Tensor]:
     return black, white
 
 
-def _baseline(method: str, word: str, image: Maps, probe: ProbeLike) -> Maps:
+def _baseline(method: str, word: str, image: Maps, probe: ProbeLike | PartLike) -> Maps:
     if word in ("black", "white"):
         black, white = colour_range(image, probe)
         return (white if word == "white" else black).expand_as(image)

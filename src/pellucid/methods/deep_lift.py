@@ -77,4 +77,5 @@ METHOD = Method(
     caveat="Relative to the baseline: whatever looks like the baseline (mid-grey by default) can get nothing.",
     rule="differences",
     reduce="sum",
+    joint=True,
 )

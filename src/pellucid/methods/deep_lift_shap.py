@@ -7,6 +7,7 @@ from torch import Tensor
 
 from pellucid.contracts import Evidence, Maps, Method, Noise, Passes, ProbeLike, Reference, Scores
 from pellucid.errors import BadOption
+from pellucid.methods._noise import colours
 from pellucid.methods._relevance import check_operations
 from pellucid.methods.deep_lift import deep_lift
 
@@ -42,8 +43,7 @@ def deep_lift_shap(
         )
     numbers = torch.arange(baselines, device=image.device)
     if kind == "colours":
-        alone = (slice(1),) * (image.ndim - 2)  # one place
-        drawn = (2 * rng.uniform(numbers, image[:1, :, *alone]) - 1) * spread
+        drawn = (2 * colours(rng, numbers, image, probe) - 1) * spread
     else:
         drawn = rng.normal(numbers, image) * spread / 2
     mean = torch.zeros_like(image)
@@ -78,4 +78,5 @@ METHOD = Method(
     rule="differences",
     reduce="sum",
     passes=Passes("baselines", 2, 1, shared=False),
+    joint=True,
 )

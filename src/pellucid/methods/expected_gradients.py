@@ -4,6 +4,7 @@ import torch
 
 from pellucid.contracts import Evidence, Maps, Method, Noise, Passes, ProbeLike, Reference
 from pellucid.errors import BadOption
+from pellucid.methods._noise import colours
 from pellucid.methods._paths import along_random_lines, colour_range, unknown_colours
 
 
@@ -36,8 +37,8 @@ def expected_gradients(
 
     def draw(rows: Maps, pictures: torch.Tensor, numbers: torch.Tensor) -> tuple[Maps, Maps, torch.Tensor]:
         alone = (slice(1),) * (rows.ndim - 2)  # one place
-        like = rows if references == "noise" else rows[:, :, *alone]
-        start = black[pictures] + (white - black)[pictures] * rng.uniform(2 * numbers, like)
+        drawn = rng.uniform(2 * numbers, rows) if references == "noise" else colours(rng, 2 * numbers, rows, probe)
+        start = black[pictures] + (white - black)[pictures] * drawn
         return start.expand_as(rows), rows, rng.uniform(2 * numbers + 1, rows[:, :1, *alone])
 
     return Evidence(along_random_lines(METHOD.id, image, probe, samples, draw), notes=notes)
@@ -51,4 +52,5 @@ METHOD = Method(
     caveat="A random estimate, relative to references that are no real pictures; few samples leave it grainy.",
     reduce="sum",
     passes=Passes("samples", 1, 1, shared=False),
+    joint=True,
 )

@@ -91,4 +91,5 @@ METHOD = Method(
     caveat="Evidence that two regions hold alike does not show, as each is hidden alone; a hidden region is itself "
     "something to see.",
     reduce="sum",
+    joint=True,
 )

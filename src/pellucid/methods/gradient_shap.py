@@ -5,6 +5,7 @@ from torch import Tensor
 
 from pellucid.contracts import Evidence, Maps, Method, Noise, Passes, ProbeLike, Reference
 from pellucid.errors import BadOption
+from pellucid.methods._noise import own_range
 from pellucid.methods._paths import along_random_lines, read_baselines
 from pellucid.numerics import per_row
 
@@ -46,14 +47,13 @@ def gradient_shap(
         raise BadOption(f"Expected sigma >= 0 for gradient-shap, got {sigma}.")
     starts, notes = read_baselines(METHOD.id, baseline, image, probe)
     stacked = torch.stack(starts)
-    flat = image.flatten(1)
-    width = noise * (flat.amax(1) - flat.amin(1))
+    width = noise * own_range(image, probe)
     spread = width if sigma is None else torch.full_like(width, sigma)
 
     def draw(rows: Maps, pictures: torch.Tensor, numbers: torch.Tensor) -> tuple[Maps, Maps, torch.Tensor]:
         chance = rng.uniform(2 * numbers + 1, image.new_zeros(1, 2))
         start = stacked[(chance[:, 0] * len(stacked)).long(), pictures]
-        end = rows + per_row(spread[pictures], rows) * rng.normal(2 * numbers, rows)
+        end = rows + spread[pictures] * rng.normal(2 * numbers, rows)
         return start, end, per_row(chance[:, 1], rows)
 
     return Evidence(along_random_lines(METHOD.id, image, probe, samples, draw), notes=notes)
@@ -67,4 +67,5 @@ METHOD = Method(
     caveat="A random estimate: maps with few samples are grainy, and the baselines decide what counts as nothing.",
     reduce="sum",
     passes=Passes("samples", 1, 1, shared=False),
+    joint=True,
 )

@@ -106,4 +106,5 @@ METHOD = Method(
     "that is not small asks for more steps.",
     reduce="sum",
     passes=Passes("steps", 1, 1, shared=False),
+    joint=True,
 )

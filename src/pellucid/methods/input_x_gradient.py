@@ -25,4 +25,5 @@ METHOD = Method(
     reference=Reference("arXiv:1605.01713", "section 2.2"),
     caveat="Pixels of the mean colour get nothing however much they matter; edges of bright objects get the most.",
     reduce="sum",
+    joint=True,
 )

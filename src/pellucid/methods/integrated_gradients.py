@@ -60,4 +60,5 @@ METHOD = Method(
     caveat="Relative to the baseline: whatever looks like the baseline (mid-grey by default) can get nothing.",
     reduce="sum",
     passes=Passes("steps", 1, 1, shared=False),
+    joint=True,
 )

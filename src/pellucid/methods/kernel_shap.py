@@ -112,4 +112,5 @@ METHOD = Method(
     "hidden, unlike any that the network was trained on.",
     reduce="sum",
     passes=Passes("samples"),
+    joint=True,
 )

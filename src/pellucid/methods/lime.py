@@ -177,4 +177,5 @@ METHOD = Method(
     "choice of regions, of the width and of what hides them changes it.",
     reduce="sum",
     passes=Passes("samples"),
+    joint=True,
 )

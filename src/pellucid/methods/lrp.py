@@ -80,4 +80,5 @@ METHOD = Method(
     "(arXiv:1912.09818).",
     rule="relevance",
     reduce="sum",
+    joint=True,
 )

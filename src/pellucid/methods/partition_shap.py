@@ -207,4 +207,5 @@ METHOD = Method(
     "questions are pictures with large parts hidden.",
     reduce="sum",
     passes=Passes("samples", shared=False),
+    joint=True,
 )

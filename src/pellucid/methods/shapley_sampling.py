@@ -85,4 +85,5 @@ METHOD = Method(
     caveat="A random estimate; most of its questions are pictures with many regions hidden, unlike any that the "
     "network was trained on.",
     reduce="sum",
+    joint=True,
 )

@@ -87,7 +87,7 @@ from pellucid.capture.operators import (
     writes,
 )
 from pellucid.capture.running import Presence
-from pellucid.contracts import Model
+from pellucid.contracts import Model, Preprocess, cut, joined
 from pellucid.errors import BadOption, Refused
 from pellucid.numerics import full_precision, per_row
 
@@ -359,9 +359,17 @@ def value_range(rows: Tensor, model: Model) -> tuple[Tensor, Tensor]:
     """Smallest and largest value that a pixel can have in the model's space, `[n or 1, channel or 1, 1...]`.
 
     Black and white under the model's normalisation where that is known, else the smallest and largest value of each
-    picture.
+    picture. Several inputs have each a range of their own, `[n, 1, feature]`.
     """
-    known = model.preprocess
+    if len(model.parts) > 1:
+        pieces = cut(rows, model.parts)
+        ranges = [_range_of(piece, part.preprocess) for piece, part in zip(pieces, model.parts, strict=True)]
+        wide = [[end.expand_as(piece) for end in ends] for ends, piece in zip(ranges, pieces, strict=True)]
+        return joined([low for low, _ in wide]), joined([high for _, high in wide])
+    return _range_of(rows, model.preprocess)
+
+
+def _range_of(rows: Tensor, known: Preprocess | None) -> tuple[Tensor, Tensor]:
     if known is None or len(known.mean) != rows.shape[1]:
         flat = rows.flatten(1)
         low, high = flat.amin(1), flat.amax(1)

@@ -21,7 +21,7 @@ from pellucid.capture.running.larger_batches import LargerBatches
 from pellucid.capture.running.random_state import Drawing
 from pellucid.capture.running.randomness import begin_drawing
 from pellucid.capture.running.rows import by_row
-from pellucid.contracts import Model, NetworkNotSaved
+from pellucid.contracts import Model, NetworkNotSaved, cut
 from pellucid.errors import BadOption, BadOutput
 from pellucid.targets.outputs import picked, scores_of
 
@@ -90,10 +90,15 @@ def forward(model: Model, given: Tensor, samples: Tensor) -> Any:
     named = isinstance(model.inputs, Mapping)
     rows = {name: tensor[which] for name, tensor in _entries(model.inputs)}
     args, kwargs = ((), rows) if named else (tuple(rows.values()), {})
+    if model.parts:
+        pieces = zip(model.parts, cut(given, model.parts), strict=True)
+        kwargs.update({part.name: part.given(rows) if part.is_tabular else rows for part, rows in pieces})
     given = given[:, 0] if model.is_tabular else given
     begin_drawing(model.module)  # before the state is looked at, or every pass of a network that draws would end alike
     try:
         with Drawing(model.module, given.shape), PlainCheckpoints():
+            if model.parts:
+                return model.module(**kwargs) if model.call is None else model.call(model.module, **kwargs)
             if model.call is None and takes_by_name(model.module):
                 return model.module(*args, **{PICTURES: given}, **kwargs)
             if model.call is None:
@@ -229,7 +234,7 @@ def with_rows(model: Model, pictures: Tensor) -> Model:
 def manner(model: Model) -> tuple[Any, ...]:
     """How the model is run and read; equal for models of one module that are run and read alike."""
     shapes = tuple((name, tuple(tensor.shape[1:]), tensor.dtype) for name, tensor in _entries(model.inputs))
-    return (_reference(model.call), _reference(model.output), shapes, model.axes)
+    return (_reference(model.call), _reference(model.output), shapes, model.axes, model.parts)
 
 
 def _entries(inputs: Any) -> list[tuple[Any, Any]]:
