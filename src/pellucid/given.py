@@ -25,7 +25,7 @@ from pellucid.modalities import (
 )
 from pellucid.models.preprocessing import preprocessing_of
 from pellucid.numerics import all_finite
-from pellucid.pictures import SUFFIXES, expanded, names_apart, prepare
+from pellucid.pictures import SUFFIXES, expanded, find_pictures, names_apart, prepare
 
 
 def read_samples(model: Model, given: Any, kind: str | None, reading: Mapping[str, Any]) -> tuple[Sample, ...]:
@@ -78,11 +78,16 @@ def kind_of_input(model: Model, sources: Sequence[Any], kind: str | None, readin
 
 
 def _can_only_be_pictures(source: Any) -> bool:
-    """Whether something needs no look at what kinds of input there are: by far the most is so."""
+    """Whether something needs no look at what kinds of input there are: by far the most is so.
+
+    A folder with pictures in it, or in its folders, is one of pictures, whatever tables of labels lie beside them.
+    """
     if not isinstance(source, str | os.PathLike):
         return True
     text = os.fspath(source)
-    return text.startswith("sample:") or Path(text).suffix.lower() in SUFFIXES
+    if text.startswith("sample:") or Path(text).suffix.lower() in SUFFIXES:
+        return True
+    return Path(text).is_dir() and [found.source for found in find_pictures([text])] != [text]
 
 
 def refuse_reading(reading: Mapping[str, Any]) -> None:

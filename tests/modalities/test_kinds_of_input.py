@@ -6,13 +6,16 @@ from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 from torch import nn
 
 import pellucid
 from browsing import Opened
+from held_to_schemas import wrong_with
 from pellucid import modalities
 from pellucid.capture.running import first_operation
 from pellucid.contracts import Model
+from pellucid.given import kind_of_input
 from pellucid.modalities import known
 
 PAGE = Path(__file__).parents[2] / "docs/inputs.md"
@@ -48,6 +51,16 @@ def test_the_page_works_as_written(saved):
 ])  # fmt: skip
 def test_the_first_operation_with_weights_is_seen(net, shape, found):
     assert first_operation(Model(net), torch.zeros(shape)) == found
+
+
+def test_pictures_with_a_table_beside_them_stay_pictures(tmp_path):
+    for folder in ("flat", "classes/cat"):
+        (tmp_path / folder).mkdir(parents=True)
+        Image.new("RGB", (8, 8)).save(tmp_path / folder / "a.png")
+    for folder in ("flat", "classes"):
+        (tmp_path / folder / "labels.csv").write_text("file,label\na.png,1\n")
+        assert kind_of_input(Model(nn.Conv2d(3, 1, 3)), [tmp_path / folder], None, {}) == "picture"
+    assert kind_of_input(Model(nn.Conv2d(3, 1, 3)), ["gone/", "gone", "gone.png"], None, {}) == "picture"
 
 
 def test_records_of_other_packages_are_kinds_too(monkeypatch):
@@ -108,6 +121,7 @@ def _check_signal(seen):
 
 def test_an_explanation_of_a_sample_tells_its_kind_in_the_manifest(saved):
     manifest = json.loads((saved[0] / "wine/wine-row-17/manifest.json").read_text())
+    assert wrong_with(manifest, "manifest") == []
     (entry,) = manifest["inputs"]
     assert entry["kind"] == "table" and entry["axes"] == [{"name": "feature", "size": 13, "step": None, "unit": None}]
     assert entry["geometry"]["row"] == 17

@@ -10,6 +10,7 @@ from scipy.io import wavfile
 from torch import nn
 
 import pellucid
+from held_to_schemas import wrong_with
 from pellucid.cli import main
 from pellucid.errors import BadOption, BadSample
 from pellucid.modalities import SampleRef, read_part
@@ -104,6 +105,7 @@ def test_the_command_line_takes_signals_and_a_bad_one_stops_no_other(tmp_path, m
     code = main(line.split())
     said = json.loads(capsys.readouterr().out)
     assert code == said["exit_code"] == 3
+    assert wrong_with(said, "explain") == []
     assert [each["error"] for each in said["failed"]] == ["BadSample"]
     assert said["pictures"][0]["kind"] == "signal"
     assert said["pictures"][0]["axes"] == [{"name": "time", "size": 5, "step": 0.25, "unit": "s"}]

@@ -60,8 +60,9 @@ class CommandWithKinds(CommandWithMethods):
         from pellucid.modalities import modalities
 
         with formatter.section("Kinds of input"):
-            formatter.write_dl([(f"--kind {each.id}", ", ".join(each.suffixes)) for each in modalities().values()])
-            formatter.write_dl([record for flag in self._read_flags(ctx) if (record := flag.get_help_record(ctx))])
+            kinds = [(f"--kind {each.id}", ", ".join(each.suffixes)) for each in modalities().values()]
+            flags = [record for flag in self._read_flags(ctx) if (record := flag.get_help_record(ctx))]
+            formatter.write_dl([*kinds, *flags])
 
 
 def said_of_files(ctx: click.Context) -> dict[str, Any]:
