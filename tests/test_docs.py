@@ -108,6 +108,14 @@ def test_the_page_of_localisation_works_as_written(tmp_path, monkeypatch):
     assert (tmp_path / "cat-found" / "localisation.json").exists()
 
 
+def test_the_page_of_figures_works_as_written(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    run_code("docs/figures.md")
+    assert b"/CIDFontType2" in (tmp_path / "cat.pdf").read_bytes()
+    assert "Grad-CAM</text>" in (tmp_path / "cat.svg").read_text()
+    assert (tmp_path / "both.png").exists()
+
+
 def test_readme_table_is_current(generate):
     assert (ROOT / "README.md").read_text() == generate.readme(), "run `make docs`"
 

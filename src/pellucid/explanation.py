@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from pellucid.contracts import Attribution, Axis, Choice, Model, Picture, Prediction, Sample
 from pellucid.errors import Refused, UnknownName
 from pellucid.results import Result
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
     from PIL.Image import Image
 
     from pellucid.contracts import Evaluation
@@ -144,6 +145,40 @@ class Explanation(Result):
         if self.undrawable:
             raise Refused(self.undrawable)
         found: Path = self._do("write_report", Path(path))
+        return found
+
+    def figure(
+        self,
+        *,
+        style: Literal["overlay", "map"] = "overlay",
+        width: float = 6.3,
+        height: float | None = None,
+        columns: int | None = None,
+        scale: Literal["own", "shared"] = "own",
+        original: bool = True,
+        dpi: int = 300,
+    ) -> Figure:
+        """Its maps as a matplotlib figure for a paper, with one bar of colours; `figure.savefig("out.pdf")` writes it.
+
+        Text stays text in PDF and SVG, and nothing of matplotlib's settings changes. See docs/figures.md.
+
+        Args:
+            style: maps over what they explain, or alone.
+            width: inches; 6.3 is the text of an A4 page.
+            height: inches; None is what the maps need at that width.
+            columns: panels side by side at most; None is what is usual for the kind of input.
+            scale: `own` gives each map all colours, with their end below it; `shared` gives all maps one scale.
+            original: True if pictures stand in front of their maps.
+            dpi: pixels per inch of PNG files, and the most that photographs keep in the others.
+
+        Raises:
+            MissingExtra: matplotlib is not installed.
+            BadOption: there are no maps, or a size that leaves no room for them.
+            Refused: there is no figure of maps along such axes.
+        """
+        found: Figure = self._do(
+            "figure", style=style, width=width, height=height, columns=columns, scale=scale, original=original, dpi=dpi
+        )
         return found
 
     def _repr_html_(self) -> str | None:

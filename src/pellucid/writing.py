@@ -8,9 +8,10 @@ from typing import Any
 
 ACTIONS: Mapping[str, Mapping[str, str]] = {
     "Attribution": {"evaluate": "pellucid.evaluation"},
-    "Comparison": {"save": "pellucid.comparison.saving"},
+    "Comparison": {"figure": "pellucid.comparison.figure", "save": "pellucid.comparison.saving"},
     "Dissection": {"save": "pellucid.inspection.dissection_saving"},
     "Explanation": {
+        "figure": "pellucid.figures",
         "notebook_frame": "pellucid.report",
         "save": "pellucid.report",
         "write_report": "pellucid.report",

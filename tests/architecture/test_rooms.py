@@ -22,7 +22,7 @@ CAPTURE = (
 """Rooms of capture/ from below: each may import from its own row and those before it."""
 
 FEATURES = {
-    "adversarial", "comparison", "data", "evaluation", "feature_visualisation", "inspection", "localisation",
+    "adversarial", "comparison", "data", "evaluation", "feature_visualisation", "figures", "inspection", "localisation",
     "methods", "metrics", "modalities", "pictures", "report", "training", "zoo",
 }  # fmt: skip
 """What stands on the engine, and kinds of input."""

@@ -58,7 +58,7 @@ LAYERS = (  # each may import from its own row and those above it
     {"capture", "methods", "metrics", "modalities", "models", "pictures"},
     {"explanation", "jobs"},
     {"engine"},
-    {"evaluation", "report"},
+    {"evaluation", "figures", "report"},
     {"inspection"},
     {"fills", "given", "named_inputs"},
     {"call", "named_options"},

@@ -10,6 +10,7 @@ import click
 
 from pellucid.cli import console
 from pellucid.cli.console import plain
+from pellucid.cli.figures import asked_figure, draw_figure, figure_flags
 from pellucid.cli.flags import (
     Invocation,
     json_flag,
@@ -59,6 +60,7 @@ class _Compare(CommandWithMethods):
     show_default=True,
     help="Check that maps change when the weights are drawn at random; takes longer.",
 )
+@figure_flags
 @run_flags
 @model_flags
 @unit_flag
@@ -84,7 +86,7 @@ def compare(ctx: click.Context, /, pictures: tuple[str, ...], as_json: bool, **g
     from pellucid.pictures import find_pictures
 
     call: Invocation = ctx.obj
-    out = results_folder(given["out"])
+    out, figure = results_folder(given["out"]), asked_figure(given)
     model = load_model(given["spec"], given)
     found = find_pictures(pictures)
     stopped: Cancelled | None = None
@@ -112,6 +114,8 @@ def compare(ctx: click.Context, /, pictures: tuple[str, ...], as_json: bool, **g
     code = code if full is None else max(code, full.exit_code)
     if not as_json:
         _print(comparison, out if full is None else None)
+    if figure is not None and comparison.pictures:
+        code = max(code, draw_figure(figure, lambda: comparison.figure(**figure.look), quiet=as_json))
     chosen: BestMethod | None = None
     unkept: PellucidError | None = None
     if given["best"] and comparison.pictures and stopped is None:

@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from pellucid.cli import console
+from pellucid.cli.figures import asked_figure, draw_figure, figure_flags, figure_of_result
 from pellucid.cli.flags import (
     Invocation,
     json_flag,
@@ -62,6 +63,7 @@ class _Explain(CommandWithKinds):
     "maps do, a minute for each picture at most, and says what was left out; full leaves nothing out.",
 )
 @click.option("--dry-run", is_flag=True, help="Say what would be done, where and why, and what it costs; do nothing.")
+@figure_flags
 @run_flags
 @model_flags
 @unit_flag
@@ -86,7 +88,7 @@ def explain(ctx: click.Context, /, pictures: tuple[str, ...], as_json: bool, **g
     options = given_options(ctx)
     names = split_ids(given["methods"]) or None
     chosen_methods(names, options)  # misuse is said before the model is loaded
-    out = results_folder(given["out"])
+    out, figure = results_folder(given["out"]), asked_figure(given)
     model = load_model(given["spec"], given, sized=False)
     work = Work(
         model=model,
@@ -112,4 +114,5 @@ def explain(ctx: click.Context, /, pictures: tuple[str, ...], as_json: bool, **g
     if as_json:
         console.document(as_document(work, result))
     presenter.end(result)
-    return result.exit_code
+    drawn = 0 if figure is None else draw_figure(figure, lambda: figure_of_result(figure, result), quiet=as_json)
+    return max(result.exit_code, drawn)

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from torch import Tensor
 
@@ -18,6 +18,9 @@ from pellucid.evaluation.lead import Lead, closest, lead
 from pellucid.evaluation.trust import better
 from pellucid.metrics.randomisation import FAILS
 from pellucid.results import Result
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 @dataclass(frozen=True, eq=False)
@@ -216,6 +219,26 @@ class Comparison(Result):
     def save(self, folder: str | Path, *, command: str = "") -> Path:
         """Write `comparison.html`, `comparison.json` and `scores.csv` into a folder; returns it."""
         found: Path = self._do("save", Path(folder), command=command)
+        return found
+
+    def figure(
+        self,
+        *,
+        style: Literal["overlay", "map"] = "overlay",
+        width: float = 6.3,
+        height: float | None = None,
+        original: bool = True,
+        dpi: int = 300,
+    ) -> Figure:
+        """A matplotlib figure of methods by pictures, each map with its scores below it; see `Explanation.figure`.
+
+        The pictures are those whose maps were kept, the first ones.
+
+        Raises:
+            MissingExtra: matplotlib is not installed.
+            BadOption: no maps were kept, or a size that leaves no room for them.
+        """
+        found: Figure = self._do("figure", style=style, width=width, height=height, original=original, dpi=dpi)
         return found
 
     def __repr__(self) -> str:

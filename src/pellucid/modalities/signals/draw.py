@@ -32,7 +32,7 @@ def draw(sample: Sample, values: Tensor) -> Image.Image:
     wide, high = _WIDTH - _LEFT - 12, row * len(lines)
     image = Image.new("RGB", (_WIDTH, _TOP + high + _BOTTOM), "white")
     image.paste(
-        Image.fromarray(_ground(as_array(values), scale(values).place(as_array(values)), wide, high)), (_LEFT, _TOP)
+        Image.fromarray(ground(as_array(values), scale(values).place(as_array(values)), wide, high)), (_LEFT, _TOP)
     )
     pen = ImageDraw.Draw(image)
     for number, line in enumerate(lines):
@@ -45,7 +45,7 @@ def draw(sample: Sample, values: Tensor) -> Image.Image:
     return image
 
 
-def _ground(values: NDArray[np.float64], places: NDArray[np.float64], wide: int, high: int) -> NDArray[np.uint8]:
+def ground(values: NDArray[np.float64], places: NDArray[np.float64], wide: int, high: int) -> NDArray[np.uint8]:
     """Colours of the ground, uint8 `[high, wide, 3]`; values that are not finite are green."""
     chosen = strongest(np.where(np.isfinite(values), places, 0.0), wide)
     share = (np.abs(chosen) * STRONGEST)[:, None]
