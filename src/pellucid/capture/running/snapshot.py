@@ -154,10 +154,10 @@ class Snapshot:
                 put_back(attributes, before)
 
     def _own_now(self) -> Iterable[Any]:
-        """The values that stand last: behind those that torch gives, where these are as usual."""
+        """The values that stand last, the last first: behind those that torch gives, where these are as usual."""
         return chain.from_iterable(
             [
-                [*attributes.values()][-count:]
+                [*islice(reversed(attributes.values()), count)]
                 for attributes, count in zip(self.dicts, self.counts, strict=True)
                 if count
             ]
@@ -193,13 +193,14 @@ class Snapshot:
 
 
 def _own(attributes: dict[str, Any]) -> list[Any]:
-    """The values that a class or the user gave to a module: all behind those that torch gives, which mostly are first.
+    """The values that a class or the user gave to a module, the last first: all behind those that torch gives.
 
-    Where they are not, as in a module that was saved by another version of torch, all count as its own.
+    These mostly are first. Where they are not, as in a module that was saved by another version of torch, all count as
+    its own.
     """
     values, count = [*attributes.values()], len(_USUAL)
     usual = values[1] is attributes[_USUAL[1]] and values[count - 1] is attributes[_USUAL[-1]]
-    return values[count:] if usual else values
+    return (values[count:] if usual else values)[::-1]
 
 
 def _parts_of(roots: Sequence[nn.Module], known: Sequence[nn.Module]) -> list[nn.Module]:

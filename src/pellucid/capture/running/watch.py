@@ -21,6 +21,8 @@ _FEW = 3
 _MANY = 64
 """Networks and their gradients that are remembered."""
 _RAW = {1: ctypes.c_uint8, 2: ctypes.c_uint16, 4: ctypes.c_uint32, 8: ctypes.c_uint64, 16: ctypes.c_uint64}
+_data_ptr = Tensor.data_ptr
+"""Looked up once, as that takes as long as the call."""
 _thorough = False
 
 
@@ -94,7 +96,7 @@ def _versions(tensors: Sequence[Tensor]) -> list[int]:
 def _places(tensors: Sequence[Tensor]) -> list[int]:
     """Where in memory each lies; 0 for those that have no one place, such as sparse ones."""
     try:
-        return [t.data_ptr() for t in tensors]
+        return list(map(_data_ptr, tensors))
     except (RuntimeError, NotImplementedError):
         return [_place(t) for t in tensors]
 
