@@ -76,8 +76,14 @@ def neuron_by_neuron(net, x):
     return x + torch.stack([v if v > 0 else 0 * v for v in values]).sum()
 
 
+def by_count(_, x):
+    """Told the places of another picture, it does not fit together any more."""
+    live = [x[0, place] for place in (x[0] > -0.5).nonzero().flatten().tolist()]
+    return torch.stack([*live, *x.new_zeros(len((x[0] <= -0.5).nonzero()))])[None]
+
+
 @pytest.mark.parametrize(
-    "activation", [by_item, by_list, by_array, in_place, by_places, without_gradient, neuron_by_neuron]
+    "activation", [by_item, by_list, by_array, in_place, by_places, by_count, without_gradient, neuron_by_neuron]
 )
 def test_a_rectifier_that_python_makes_is_named(activation):
     """torch sees no rectifier, so what would come out is the plain gradient under the rule's name."""
