@@ -37,9 +37,12 @@ def test_the_page_works_as_written(saved):
     folder, space = saved
     assert space["signal"].samples[0].geometry["rate"] == 360
     assert space["table"].samples[0].geometry["columns"][0] == "alcohol"
-    for place, method in (("heart/ecg", "occlusion.png"), ("wine/wine-row-17", "integrated-gradients.png")):
+    for place, method in (
+        ("heart/ecg", "occlusion.png"), ("wine/wine-row-17", "integrated-gradients.png"),
+        ("head/anatomical", "grad-cam.nii.gz"), ("moving/frames", "input-x-gradient.apng"),
+    ):  # fmt: skip
         assert (folder / place / method).is_file() and (folder / place / "report.html").is_file()
-    assert all(f"`{kind}`" in PAGE.read_text() for kind in ("signal", "table"))
+    assert all(f"`{kind}`" in PAGE.read_text() for kind in ("signal", "table", "video", "volume"))
 
 
 @pytest.mark.parametrize(("net", "shape", "found"), [

@@ -11,7 +11,7 @@ from torch import nn
 
 import pellucid
 from pellucid.errors import BadOption, BadSample, MissingExtra
-from pellucid.modalities import SampleRef, parts_of, read_part
+from pellucid.modalities import SampleRef, kinds_of, parts_of, read_part
 from pellucid.modalities.volumes.planes import planes
 
 NIFTI = Path(nibabel.__file__).parent / "tests" / "data"
@@ -99,6 +99,9 @@ def test_several_volumes_in_one_file_are_channels_or_one_is_taken():
 def test_slices_are_sorted_along_their_normal_and_rescaled(tmp_path):
     part = parts_of("volume", [series(tmp_path / "ct")], {})
     assert [each.name for each in part] == ["ct"]
+    for path in (tmp_path / "ct").iterdir():  # as discs name them
+        path.rename(path.with_suffix(".1.2"))
+    assert kinds_of([tmp_path / "ct"]) == ("volume",)
     found = read_part(part[0])
     assert found.tensor.shape == (1, 4, 8, 10)
     assert found.tensor[0, :, 0, 0].tolist() == [place * 20 + place - 1024 for place in range(4)]

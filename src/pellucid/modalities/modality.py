@@ -103,6 +103,8 @@ class Modality:
             the files with its suffixes in it.
         write: a function of a sample and a map `[*axes]` that gives further files of the map, by how their names end
             (`.nii.gz`); None: there are none.
+        recognise: a function of a path that tells by its content whether a file is one of its, for names that have no
+            ending of letters; None: only endings tell.
         stated_fill: True if 0 is no better than any other number for what is absent: a method that hides parts takes
             the sample's own `fill`, and where that is None what stands for an absent part must be said.
     """
@@ -118,8 +120,11 @@ class Modality:
     options: tuple[ReadOption, ...] = ()
     parts: Callable[[str | Path, Mapping[str, Any]], Sequence[SampleRef]] | None = None
     write: Callable[[Sample, Tensor], Mapping[str, bytes]] | None = None
+    recognise: Callable[[Path], bool] | None = None
     stated_fill: bool = False
 
     def takes(self, source: str | Path) -> bool:
-        """Whether a file's name ends as its files do."""
-        return str(source).lower().endswith(self.suffixes)
+        """Whether a file's name ends as its files do; one without an ending of letters may be known by its content."""
+        if str(source).lower().endswith(self.suffixes):
+            return True
+        return self.recognise is not None and not Path(source).suffix[1:].isalpha() and self.recognise(Path(source))

@@ -16,9 +16,9 @@ MODALITY = Modality(
     view=view,
     write=written,
     options=(
-        ReadOption("frames", int, "N", "So many frames of a video, evenly spaced. Default: all."),
+        ReadOption("frames", int, "N", "So many frames of a video, evenly spaced. [default: all]"),
         ReadOption(
-            "frame_size", str, "ROWSxCOLUMNS", "Size that frames of a video are brought to. Default: their own."
+            "frame_size", str, "ROWSxCOLUMNS", "Size that frames of a video are brought to. [default: their own]"
         ),
         ReadOption("normalise", str, "NAME", "What the network's frames are normalised by: kinetics or imagenet."),
         ReadOption("fps", float, "HZ", "Frames per second of a folder of pictures."),

@@ -1,6 +1,7 @@
 """Volumes: numbers along depth, rows and columns, such as scans."""
 
 from pellucid.modalities.modality import Modality, ReadOption
+from pellucid.modalities.volumes.dicom import is_dicom
 from pellucid.modalities.volumes.draw import draw
 from pellucid.modalities.volumes.read import SUFFIXES, parts, read
 from pellucid.modalities.volumes.space import NAMES
@@ -18,9 +19,12 @@ MODALITY = Modality(
     write=written,
     first=frozenset({"convolution 3", "linear 2", "linear 3", ""}),
     options=(
-        ReadOption("timepoint", int, "N", "Volume of a file with several, from 0. Default: all, as channels."),
-        ReadOption("orientation", str, "RAS", "Turn a volume so that its axes run to these sides. Default: as stored."),
+        ReadOption("timepoint", int, "N", "Volume of a file with several, counted from 0. [default: all, as channels]"),
+        ReadOption(
+            "orientation", str, "RAS", "Turn a volume so that its axes run to these sides. [default: as stored]"
+        ),
     ),
     parts=parts,
+    recognise=is_dicom,
 )
 """The record of volumes."""
