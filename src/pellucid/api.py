@@ -20,6 +20,7 @@ from pellucid.engine.several import of_all, run_several
 from pellucid.errors import BadOption, Cancelled
 from pellucid.evaluation import judge_trust, left_out
 from pellucid.explanation import Explanation
+from pellucid.fills import judging
 from pellucid.targets import ClassScores, TargetLike, Top, assumption, notes_on
 
 _TOP = 5
@@ -185,7 +186,9 @@ def with_trust(
         return found
     start = time.perf_counter()
     try:
-        evaluation = judge_trust(found, found.seed, seconds=seconds, chunk=chunk, progress=progress, cancel=cancel)
+        evaluation = judge_trust(
+            found, found.seed, options=judging(found), seconds=seconds, chunk=chunk, progress=progress, cancel=cancel
+        )
     except Cancelled as stop:
         partial = replace(found, evaluation=stop.finished, seconds=found.seconds + time.perf_counter() - start)
         raise Cancelled(f"{stop} All {len(found)} maps are finished.", partial) from stop

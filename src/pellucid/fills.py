@@ -10,7 +10,9 @@ import torch
 from pellucid.contracts import Sample
 from pellucid.engine.planned import PlannedMethod
 from pellucid.errors import BadOption
+from pellucid.explanation import Explanation
 from pellucid.modalities import find_modality
+from pellucid.registry import find_metric
 
 _NAMES = ("fill", "baseline")
 
@@ -49,3 +51,21 @@ def _fill(method: str, name: str, samples: Sequence[Sample]) -> torch.Tensor:
             "more rows, of which it takes the means."
         )
     return torch.stack([fill for fill in fills if fill is not None])
+
+
+_JUDGES = ("deletion", "insertion")
+
+
+def judging(explained: Explanation) -> dict[str, dict[str, Any]]:
+    """Options of the metrics that hide and show parts of samples: their own fill, and no more steps than places.
+
+    Of pictures and tensors there are none.
+    """
+    if not explained.samples:
+        return {}
+    places = explained.attributions[0].values[0].numel()
+    few = {"steps": places} if places < find_metric(_JUDGES[0]).options["steps"] else {}
+    fills = [sample.fill for sample in explained.samples if sample.fill is not None]
+    stated = find_modality(explained.samples[0].kind).stated_fill and len(fills) == len(explained.samples)
+    hidden = {"baseline": torch.stack(fills)} if stated else {}
+    return {metric: {**few, **hidden} for metric in _JUDGES if few or hidden}

@@ -60,6 +60,17 @@ def test_a_lone_row_needs_a_stated_fill(net, tmp_path):
     assert torch.equal(stated["occlusion"].values, plain["occlusion"].values)
 
 
+def test_rows_are_judged_by_hiding_columns_behind_their_means(net, table):
+    found = pellucid.explain(net, table, "occlusion", target=0, row=1, trust=True)
+    curve = found.evaluation["occlusion", "deletion"].extras["curve"][0]
+    x, fill = torch.tensor(ROWS[1]).double(), torch.tensor([2.0, 8.0, 0.0]).double()
+    ends = net(torch.stack([x, fill])).softmax(1)[:, 0].detach()
+    assert len(curve) == 4
+    torch.testing.assert_close(curve[[0, -1]].double(), ends)
+    shown = found.evaluation["occlusion", "insertion"].extras["curve"][0]
+    torch.testing.assert_close(shown[[-1, 0]].double(), ends)
+
+
 def test_rows_and_columns_are_those_that_were_asked_for(table, tmp_path):
     (part,) = parts_of("table", [str(table)], {"row": 2, "columns": "x, y,age".replace("x, y,", "")})
     assert read_part(part).tensor.tolist() == [[4.0]]

@@ -41,6 +41,7 @@ def judge_trust(
     explained: Iterable[Attribution],
     seed: int = 0,
     *,
+    options: Mapping[str, Mapping[str, Any]] | None = None,
     seconds: float | None = None,
     chunk: int | None = None,
     progress: Callable[[str, int, int], None] | None = None,
@@ -51,6 +52,7 @@ def judge_trust(
     Args:
         explained: the attributions.
         seed: integer that starts all random draws.
+        options: keyword options by metric id, over those that judging has by itself.
         seconds: how long it may take, about; what takes longer is left out, and is among the refused with the reason.
             None takes all the time that it needs.
         chunk: as for `evaluate`.
@@ -60,7 +62,7 @@ def judge_trust(
     maps = list(explained)
     limit = _Limit(seconds, cancel)
     asked = [*FAITHFULNESS, *limit.affordable(sum(each.cost.seconds for each in maps))]
-    given = {name: options for name, options in _BESIDE.items() if name in asked}
+    given = {name: own for name, own in {**_BESIDE, **(options or {})}.items() if name in asked}
     try:
         found = evaluate(maps, asked, given, seed, chunk=chunk, progress=progress, cancel=limit.is_over)
     except Cancelled as stop:
