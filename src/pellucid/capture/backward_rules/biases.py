@@ -40,6 +40,7 @@ from pellucid.capture.operators import (
     nodes,
     of,
     op,
+    padded_around,
     plain_name,
     product_of_two,
     stepwise,
@@ -121,6 +122,8 @@ class Biases(Rewriting):
         if called(func) in COMPOSITE and torch.is_grad_enabled():
             with self:
                 return stepwise(func)(*args, **call[2])
+        if called(func) is op.PAD and torch.is_grad_enabled() and (around := padded_around(call)) is not None:
+            return around
         bias, inputs = _bias(call) if torch.is_grad_enabled() else _NONE
         below = [x.grad_fn for x in inputs]
         result = func(*args, **call[2])
@@ -255,11 +258,18 @@ def _implicit(call: Call) -> BiasOf:
         return full_precision(y.detach() - z.detach() * torch.autograd.grad(y.sum(), z)[0]), (x,)
 
 
+def _hidden(call: Call) -> BiasOf:
+    """Nothing, where values are replaced by 0: what is left is straight, as behind a rectifier."""
+    x, _, value = op.MASKED_FILL.bind(call[1], call[2], call[0]).values()
+    return (None, (x,)) if depends(x) and not isinstance(value, Tensor) and value == 0 else _NONE
+
+
 RULES: dict[Operator, Callable[[Call], BiasOf]] = {
     **dict.fromkeys(WITH_WEIGHTS, _weighted),
     op.BATCH_NORM: _norm,
     **dict.fromkeys(ADDING, _sum),
     **dict.fromkeys(FACTORS, _product),
+    op.MASKED_FILL: _hidden,
     **dict.fromkeys((*ACTIVATIONS, op.CLAMP, op.CLAMP_MIN), _implicit),
 }
 DECLINED: dict[Operator, str] = {

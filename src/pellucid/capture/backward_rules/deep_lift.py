@@ -156,7 +156,10 @@ def _elementwise(call: Call) -> Tensor | None:
 
 
 def _chosen(call: Call) -> Tensor | None:
-    """A choice by a mask between a value and 0 that gives max(x, 0) for every picture and reference: a rectifier."""
+    """A choice by a mask between a value and 0: a rectifier where it gives max(x, 0) for every picture and reference.
+
+    A mask that is the same for a picture and its reference is a constant factor.
+    """
     func, args, kwargs = call
     live = [value for value in (*args, *kwargs.values()) if depends(value)]
     if len(live) != 1 or not in_pairs(live[0]) or func.__name__.endswith("_"):
@@ -165,7 +168,16 @@ def _chosen(call: Call) -> Tensor | None:
     with torch.no_grad():
         result = func(*args, **kwargs)
         same = isinstance(result, Tensor) and result.shape == x.shape and torch.equal(result, x.clamp(min=0))
-    return DifferenceStep.apply(x, (torch.relu, (x,), {})) if same else None
+    if same:
+        return DifferenceStep.apply(x, (torch.relu, (x,), {}))
+    if not isinstance(result, Tensor) or result.shape != x.shape or called(func) is not op.MASKED_FILL:
+        return None
+    _, mask, value = op.MASKED_FILL.bind(args, kwargs, func).values()
+    halves = mask.expand_as(x).chunk(2)
+    if isinstance(value, Tensor) or value != 0 or not torch.equal(*halves):
+        return None
+    product: Tensor = x * ~mask
+    return product
 
 
 def _norm(call: Call) -> Tensor | None:

@@ -6,6 +6,7 @@ Each gives the values of the call that it stands for, and is called with the rew
     var x = mean (x - mean x)^2           variance and standard deviation
     log sum exp x = x_0 - log softmax(x)_0
     max(a, b) = amax of both, side by side
+    circular padding = places picked along each axis
 
 What is left whole, such as other powers than 2, is None.
 """
@@ -19,7 +20,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pellucid.capture.operators import COMPOSITE, Call, Operator, called, depends, op, stepwise
+from pellucid.capture.operators import COMPOSITE, Call, Operator, called, depends, op, padded_around, stepwise
 
 _EUCLIDEAN = (2, 2.0, "fro", None)
 
@@ -128,5 +129,6 @@ IN_STEPS: dict[Operator, Callable[[Call], Any]] = {
     **dict.fromkeys((op.MAXIMUM, op.FMAX, op.MAX, *_SMALLER), _larger),
     op.ADDCMUL: _add_product,
     op.LERP: _between,
+    op.PAD: padded_around,
     **dict.fromkeys((*COMPOSITE, op.LOCAL_RESPONSE_NORM, op.NORMALIZE, op.SOFTMIN), _composite),
 }

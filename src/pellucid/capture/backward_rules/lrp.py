@@ -73,6 +73,7 @@ from pellucid.capture.operators import (
     nodes,
     of,
     op,
+    padded_around,
     plain_name,
     pooled,
     product_of_two,
@@ -218,6 +219,10 @@ class Relevance(Rewriting):
         func, args, kwargs = call
         with self:
             return stepwise(func)(*args, **kwargs)
+
+    def _padded(self, call: Call) -> Tensor | None:
+        with self:
+            return padded_around(call)
 
     def _affine(self, found: tuple[Tensor, Affine] | None, call: Call) -> Tensor | None:
         if found is None:
@@ -409,6 +414,7 @@ RULES: dict[Operator, Callable[[Relevance, Call], Any]] = {
     **dict.fromkeys(FACTORS, Relevance._factor),
     **dict.fromkeys((*ACTIVATIONS, op.CLAMP, op.CLAMP_MIN), Relevance._activation),
     op.FMAX: Relevance._larger,
+    op.PAD: Relevance._padded,
 }
 DECLINED: dict[Operator, str] = {
     **declined("no rule hands out shares of a function of this kind", *of(kinds=("activations", "arithmetic"))),

@@ -27,7 +27,7 @@ from pellucid.capture.operators.calls import (
     writes,
 )
 from pellucid.capture.operators.costs import multiply_adds
-from pellucid.capture.operators.decompositions import COMPOSITE, attend, attention_weights, stepwise
+from pellucid.capture.operators.decompositions import COMPOSITE, attend, attention_weights, padded_around, stepwise
 from pellucid.capture.operators.graph import (
     between,
     chooses,
@@ -97,6 +97,7 @@ __all__ = [
     "of",
     "op",
     "operations",
+    "padded_around",
     "plain_name",
     "pooled",
     "product_of_two",

@@ -12,6 +12,8 @@ import torch
 from torch import Tensor
 
 from pellucid.capture.operators.attention import MULTI_HEAD_ATTENTION
+from pellucid.capture.operators.calls import Call
+from pellucid.capture.operators.moving import PAD
 
 COMPOSITE = frozenset({MULTI_HEAD_ATTENTION})
 """Operators written in Python that hand themselves to a `TorchFunctionMode` whole."""
@@ -26,6 +28,23 @@ def stepwise(function: FunctionType) -> Callable[..., Any]:
     copy = FunctionType(function.__code__, open_, function.__name__, function.__defaults__, function.__closure__)
     copy.__kwdefaults__ = function.__kwdefaults__
     return copy
+
+
+def padded_around(call: Call) -> Tensor | None:
+    """What `F.pad` gives in circular mode, by picking places along each axis; None in other modes.
+
+    Torch writes the pieces into parts of an empty tensor, where no rule sees whose values they are.
+    """
+    named = PAD.bind(call[1], call[2], call[0])
+    if named.get("mode") != "circular":
+        return None
+    x, sides = named["input"], named["pad"]
+    for number, (before, after) in enumerate(zip(sides[::2], sides[1::2], strict=True)):
+        axis = x.ndim - 1 - number
+        places = torch.arange(-before, x.shape[axis] + after, device=x.device) % x.shape[axis]
+        x = x.index_select(axis, places)
+    result: Tensor = x
+    return result
 
 
 def attention_weights(
