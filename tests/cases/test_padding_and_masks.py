@@ -1,4 +1,4 @@
-"""Circular padding and masks that no picture decides, under the rules that go through a network operation by operation."""
+"""Circular padding, and masks that no picture decides, under rules that go through a network operation by operation."""
 
 import pytest
 import torch
