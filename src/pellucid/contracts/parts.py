@@ -22,5 +22,5 @@ def cut(whole: Tensor, parts: Sequence[InputPart]) -> list[Maps]:
     """The inputs `[batch, channel, *axes]` that `joined` made `[batch, 1, feature]` or `[batch, feature]` of."""
     if len(parts) < 2:
         return [whole]
-    pieces = whole.reshape(len(whole), -1).split([part.size for part in parts], 1)
+    pieces = whole.reshape(len(whole), -1).split_with_sizes([part.size for part in parts], 1)
     return [piece.reshape(len(piece), *part.held) for piece, part in zip(pieces, parts, strict=True)]

@@ -51,7 +51,7 @@ def colours(rng: Noise, numbers: Tensor, image: Maps, probe: ProbeLike) -> Maps:
     first = [piece[:, :, *(slice(1),) * (piece.ndim - 2)] for piece in pieces]
     if not parts:
         return rng.uniform(numbers, first[0])
-    drawn = rng.uniform(numbers, joined(first))[:, 0].split([each.shape[1] for each in first], 1)
+    drawn = rng.uniform(numbers, joined(first))[:, 0].split_with_sizes([each.shape[1] for each in first], 1)
     spread = [
         colour.reshape(len(numbers), *like.shape[1:]).expand(-1, *piece.shape[1:])
         for colour, like, piece in zip(drawn, first, pieces, strict=True)
