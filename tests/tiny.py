@@ -403,3 +403,14 @@ def beside_a_thread():
     finally:
         over.set()
         thread.join()
+
+
+class Do(nn.Module):
+    """A function as a layer."""
+
+    def __init__(self, function, *layers):
+        super().__init__()
+        self.function, self.layers = function, nn.ModuleList(layers)
+
+    def forward(self, x):
+        return self.function(x, *self.layers)

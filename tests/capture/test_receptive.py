@@ -17,6 +17,7 @@ from pellucid.capture.receptive.field import positions, receptive_field
 from pellucid.capture.receptive.propagation import Reach
 from pellucid.capture.running import guarded
 from pellucid.contracts import Grid, Site
+from tiny import Do
 
 
 def field_of(net, shape, dtype=torch.float32):
@@ -30,17 +31,6 @@ def field_of(net, shape, dtype=torch.float32):
 def line(*layers, length=20):
     """The receptive field of one-dimensional layers on one channel."""
     return field_of(nn.Sequential(*layers), (1, length))
-
-
-class Do(nn.Module):
-    """A function as a layer."""
-
-    def __init__(self, function, *layers):
-        super().__init__()
-        self.function, self.layers = function, nn.ModuleList(layers)
-
-    def forward(self, x):
-        return self.function(x, *self.layers)
 
 
 def conv(size, **options):

@@ -11,19 +11,9 @@ import pellucid
 from pellucid.capture.receptive.field import positions, receptive_field
 from pellucid.capture.receptive.propagation import Reach
 from pellucid.capture.running import guarded
+from tiny import Do
 
 CHANNELS, SIDE = 4, 9
-
-
-class Do(nn.Module):
-    """A function as a layer."""
-
-    def __init__(self, function, *layers):
-        super().__init__()
-        self.function, self.layers = function, nn.ModuleList(layers)
-
-    def forward(self, x):
-        return self.function(x, *self.layers)
 
 
 def tokens(function):
