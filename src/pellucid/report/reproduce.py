@@ -70,12 +70,20 @@ def _pictures(views: Sequence[PictureView]) -> str:
 def _samples(samples: Sequence[Sample]) -> str:
     """Files by their names, and what was said of how they are read."""
     kind, geometry = samples[0].kind, samples[0].geometry
-    options = [option.name for option in find_modality(kind).options if geometry.get(option.name) is not None]
-    said = ", ".join([f"kind={kind!r}", *(f"{name}={geometry[name]!r}" for name in options)])
+    known = {option.name: _as_said(geometry.get(option.name)) for option in find_modality(kind).options}
+    said = ", ".join([f"kind={kind!r}", *(f"{name}={x!r}" for name, x in known.items() if x is not None)])
     files = list(dict.fromkeys(sample.geometry.get("file") for sample in samples))
     if None in files:
         return f"..., {said},  # what was explained, {counted(len(samples), 'sample')}"
     return f"{(files[0] if len(files) == 1 else files)!r}, {said}"
+
+
+def _as_said(value: Any) -> Any:
+    """What a user would have said; names are said with commas between them, if that tells them apart."""
+    if not isinstance(value, tuple):
+        return value
+    names = [str(each) for each in value]
+    return ",".join(names) if len(set(names)) == len(names) and not any("," in name for name in names) else None
 
 
 def _target(views: Sequence[PictureView]) -> str:
