@@ -20,7 +20,7 @@ from pellucid.modalities.modality import Modality, SampleRef
 def kinds_of(sources: Iterable[Any]) -> tuple[str, ...]:
     """Ids of the kinds that files with these names can be; () where pictures are the only thing they can be.
 
-    Only names are looked at, and the names of what is in a folder.
+    Only names are looked at, and the names of what is in a folder; of files without an ending the first bytes.
     """
     paths = [os.fspath(each) for each in sources if isinstance(each, str | os.PathLike)]
     return tuple(kind.id for kind in modalities().values() if any(_holds(kind, path) for path in paths))

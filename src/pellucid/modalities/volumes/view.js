@@ -135,7 +135,11 @@
       const value = maps[chosen].values[place.reduce((sum, at, axis) => sum + at * strides[axis], 0)];
       const at = full(), output = find(".readout .value");
       output.textContent = number(value); output.dataset.value = value;
-      let where = data.names.map((name, axis) => `${name} ${at[axis]}`).join(", ");
+      const span = (axis) => {
+        const first = place[axis] * data.blocks[axis], last = Math.min(first + data.blocks[axis], data.full[axis]) - 1;
+        return first === last ? `${first}` : `${first} to ${last}`;
+      };
+      let where = data.names.map((name, axis) => `${name} ${span(axis)}`).join(", ");
       if (data.affine) {
         const place3 = data.affine.slice(0, 3).map((row) => row[0] * at[0] + row[1] * at[1] + row[2] * at[2] + row[3]);
         const sides = data.body ? ["R", "A", "S"] : ["x", "y", "z"];

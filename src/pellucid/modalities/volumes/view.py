@@ -90,7 +90,8 @@ def _html(sample: Sample, maps: Sequence[DrawnMap], cuts: Sequence[Plane], best:
         f'<button type="button" class="chip" aria-pressed="{str(k == 0).lower()}">{escape(each.title)}</button>'
         for k, each in enumerate(maps)
     )
-    together = f"; {' x '.join(map(str, blocks))} voxels stand together" if max(blocks) > 1 else ""
+    each = " x ".join(map(str, blocks))
+    together = f" {each} voxels are drawn as one: their mean, and the map's largest value." if max(blocks) > 1 else ""
     sides = (
         "Letters at the edges are the sides of the body: R right, L left, A front, P back, S head, I feet."
         if sample.geometry.get("letters")
