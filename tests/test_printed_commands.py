@@ -70,7 +70,8 @@ def test_newcomer_17_commands_within_sentences_name_what_exists():
         for text in re.findall(r"`pellucid ([^`]+)`", (ROOT / page).read_text()):
             name, *rest = text.split()
             assert name in program.commands, (page, text)
-            known = {flag for each in program.commands[name].params for flag in each.opts} | {"--help"}
+            command = program.commands[name]  # with the flags of methods and of kinds of input
+            known = {flag for each in command.get_params(click.Context(command)) for flag in each.opts} | {"--help"}
             assert {word for word in rest if word.startswith("--")} <= known, (page, text)
 
 
