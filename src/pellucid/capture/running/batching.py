@@ -181,7 +181,7 @@ class _Trial:
     def _is_choice(self, number: int, pair: Rows) -> bool:
         try:
             return not agree(pair, self._looked_at(number)[0])
-        except Exception:  # noqa: BLE001 - whatever a check raises
+        except (Exception, SystemExit):  # noqa: BLE001 - whatever a check raises, or ends the program with
             return False
 
     def _drawing(self) -> Conduct | None:
