@@ -1,10 +1,15 @@
 """Several inputs by name: maps, shares and budgets over all of them, from linear closed forms, captum and sums."""
 
+import json
+from pathlib import Path
+
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
 import pellucid
+from pellucid.cli import main
 from pellucid.errors import BadOption, Refused
 
 EXACT = {"lrp": {"composite": "epsilon", "epsilon": 1e-12}}
@@ -221,3 +226,36 @@ def test_what_is_saved_is_read_back(linear, tmp_path):
         assert torch.equal(back.inputs[name].raw, each.raw)
         assert torch.equal(back.inputs[name].share.signed, each.share.signed)
         assert back.inputs[name].axes == each.axes
+
+
+def test_the_command_line_takes_inputs_by_name_and_says_their_shares(tmp_path, capsys):
+    (tmp_path / "net.py").write_text(NET)
+    command = [
+        "explain", "sample:cat", "--model", f"{tmp_path / 'net.py'}:Net", "--size", "8", "-m", "input-x-gradient",
+        "--target", "1", "--input", "age=0.5", "--out", str(tmp_path / "out"), "--json",
+    ]  # fmt: skip
+    assert main(command) == 0
+    (document,) = json.loads(capsys.readouterr().out)["pictures"]
+    shares = document["attributions"][0]["shares"]
+    assert list(shares) == ["picture", "age"]
+    assert abs(sum(each["signed"] for each in shares.values()) - 1) < 1e-5
+    manifest = json.loads((Path(document["folder"]) / "manifest.json").read_text())
+    assert manifest["methods"][0]["shares"] == shares
+    with np.load(Path(document["folder"]) / "maps.npz") as maps:
+        assert all(name in maps for name in manifest["methods"][0]["arrays"])
+        assert abs(float(maps["input-x-gradient/inputs/age/values"][0]) - 0.5) < 1e-6  # its weight is 1
+    assert main([*command[:-1], "--explain", "picture", "--input", "years"]) == 2
+    assert "Expected NAME=VALUE" in capsys.readouterr().err
+
+
+NET = """
+import torch
+
+class Net(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.head = torch.nn.Linear(3, 2)
+
+    def forward(self, picture, age):
+        return self.head(picture.mean((2, 3))) + torch.cat([-age, age], 1)
+"""

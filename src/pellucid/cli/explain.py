@@ -21,6 +21,7 @@ from pellucid.cli.flags import (
 )
 from pellucid.cli.options import given_options, normalise
 from pellucid.cli.reading import CommandWithKinds, kind_flag, said_of_files
+from pellucid.errors import BadOption
 
 
 class _Explain(CommandWithKinds):
@@ -54,6 +55,20 @@ class _Explain(CommandWithKinds):
 )
 @click.option("--target", metavar="WHAT", help="A class, or any other form listed below. [default: the top class]")
 @click.option("--layer", "layers", metavar="SITE|auto", multiple=True, help="Where layer methods look; several may be.")
+@click.option(
+    "--input",
+    "inputs",
+    metavar="NAME=FILE|VALUE",
+    multiple=True,
+    help="What goes along with the picture: a number, several (1,2,3) or a .npy file.",
+)
+@click.option(
+    "--explain",
+    "explained",
+    metavar="NAME",
+    multiple=True,
+    help="Inputs that are explained. [default: all of real numbers]",
+)
 @click.option("--fuse", type=click.Choice(["max", "mean", "product"]), help="Join the maps of several layers into one.")
 @click.option(
     "--trust",
@@ -81,6 +96,7 @@ def explain(ctx: click.Context, /, pictures: tuple[str, ...], as_json: bool, **g
     from pellucid.cli.explain_job import explain_all
     from pellucid.cli.explain_text import Presenter
     from pellucid.cli.kinds import refs
+    from pellucid.cli.named_values import named_values
     from pellucid.cli.outcome import as_document
     from pellucid.cli.request import Work, chosen_methods
 
@@ -102,9 +118,13 @@ def explain(ctx: click.Context, /, pictures: tuple[str, ...], as_json: bool, **g
         trust=given["trust"],
         out=out,
         command=call.command,
+        inputs=named_values(given["inputs"]),
+        explained=given["explained"],
     )
     work.check()
     asked = refs(model, pictures, given["kind"], said_of_files(ctx))
+    if given["dry_run"] and work.inputs:
+        raise BadOption("--dry-run plans for one input: leave --input out, or ask pellucid.plan in Python.")
     if given["dry_run"]:
         dry_run(work, asked, as_json=as_json)
         return 0

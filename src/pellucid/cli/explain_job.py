@@ -134,8 +134,8 @@ class _Job:
         how: dict[str, Any] = {"chunk": work.chunk, "progress": self.bar.tick}
         try:
             explanation = explain(
-                work.model, picture, work.methods, work.target, list(work.layers) or None, work.options, work.seed,
-                fuse=work.fuse, each=saver.now_and_then, **how,
+                work.model, work.asked(picture), work.methods, work.target, list(work.layers) or None, work.options,
+                work.seed, explain=list(work.explained) or None, fuse=work.fuse, each=saver.now_and_then, **how,
             )  # fmt: skip
             if work.trust:
                 saver.save(explanation)  # judging may take longer than all that was done so far

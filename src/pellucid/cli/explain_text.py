@@ -51,6 +51,7 @@ class Presenter:
         for text in (*outcome.picture.notes, *explanation.notes):
             console.line(plain(f"Note: {text}"))
         _costs(explanation)
+        _shares(explanation)
         if explanation.evaluation is not None:
             _trust(explanation, explanation.evaluation)
         for method, reason in explanation.refused.items():
@@ -137,6 +138,19 @@ def _costs(explanation: Explanation) -> None:
     target = ("class",) if several else ()
     numbers = (("seconds", "right"), ("forward", "right"), ("backward", "right"))
     console.table(("method", *target, "looked at", *numbers, "notes" if any(row[-1] for row in rows) else ""), rows)
+
+
+def _shares(explanation: Explanation) -> None:
+    """What part of all evidence each of several inputs has, of its sum and of its size."""
+    found = [a for a in explanation if len(a.inputs) > 1]
+    rows = [
+        (a.method.id, plain(name), f"{float(m.share.signed[0]):.1%}", f"{absolute:.1%}", console.bar(absolute))
+        for a in found
+        for name, m in a.inputs.items()
+        if m.share is not None and (absolute := float(m.share.absolute[0])) == absolute
+    ]
+    if rows:
+        console.table(("method", "input", ("share of the sum", "right"), ("of the size", "right"), ""), rows)
 
 
 def _trust(explanation: Explanation, evaluation: Evaluation) -> None:

@@ -10,7 +10,7 @@ from pellucid.cli.results import CommandResult, Done, Earlier, Failed
 from pellucid.contracts import Attribution, Picture, Sample
 from pellucid.evaluation import trust_of
 from pellucid.explanation import Explanation
-from pellucid.report.manifest import partial
+from pellucid.report.manifest import partial, shares
 from pellucid.storage.provenance import axes_record, head, input_record
 
 
@@ -77,6 +77,7 @@ def _attribution(attribution: Attribution, explanation: Explanation) -> dict[str
         "seed": attribution.seed,
         "notes": list(attribution.notes),
         "partial": partial(attribution),
+        **({"shares": shares(attribution)} if len(attribution.inputs) > 1 else {}),
         "trust": None if judged is None else trust_of(attribution, judged).known(0),
         **vars(attribution.cost),
     }

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
+
+from torch import Tensor
 
 from pellucid.choices import AUTO, choice_of
 from pellucid.contracts import Model, Picture, Sample, Site
@@ -14,6 +16,7 @@ from pellucid.errors import BadOption
 from pellucid.jobs import question
 from pellucid.modalities import SampleRef, read_part
 from pellucid.models.preprocessing import preprocessing_of
+from pellucid.named_inputs import first_argument
 from pellucid.pictures import PictureRef, prepare
 from pellucid.plugins import identity_of
 from pellucid.registry import DEFAULT_METHODS, default_methods, find_method
@@ -35,6 +38,8 @@ class Work:
     trust: Literal["brief", "full"] | None
     out: Path
     command: str
+    inputs: Mapping[str, Tensor] = field(default_factory=dict)
+    explained: Sequence[str] = ()
 
     @property
     def device(self) -> str:
@@ -51,6 +56,7 @@ class Work:
             "explain", self.model, methods=[step.written for step in chosen_methods(names, self.options)],
             named=self.methods is not None, choice=chosen, options=self.options,
             target=self.target, layers=list(self.layers), seed=self.seed, fuse=self.fuse, trust=self.trust,
+            **({"inputs": dict(self.inputs), "explained": list(self.explained)} if self.inputs else {}),
         )  # fmt: skip
 
     def read(self, found: PictureRef | SampleRef) -> Picture | Sample:
@@ -63,12 +69,20 @@ class Work:
             return read_part(found)
         return prepare(found.source, preprocessing_of(self.model), found.name)
 
+    def asked(self, picture: Picture | Sample) -> Any:
+        """What is explained: a picture, or with what goes along with it by the names of the network's arguments."""
+        return {first_argument(self.model, self.inputs): picture, **self.inputs} if self.inputs else picture
+
     def check(self) -> None:
         """Find misuse before any picture is read.
 
         Raises:
             UnknownName, BadOption: a target or layer that cannot be.
         """
+        if self.explained and not self.inputs:
+            raise BadOption("--explain names one of several inputs, and there is one: add --input NAME=VALUE.")
+        if self.inputs and self.trust and len(self.explained) != 1:
+            raise BadOption("--trust judges the maps of one input: name it with --explain, or leave --trust out.")
         if not asks_for_all(self.target, self.model):
             parse_targets(self.target, self.model)
         if self.methods == [AUTO]:

@@ -53,6 +53,7 @@ def _method(finding: MapView) -> dict[str, Any]:
     attribution = finding.attribution
     method, low_high = attribution.method, finding.range
     arrays = ["values", "raw", *attribution.extras]
+    arrays += [f"inputs/{name}/{kind}" for name in finding.inputs for kind in ("values", "raw")]
     return {
         "key": finding.key,
         "id": method.id,
@@ -72,6 +73,17 @@ def _method(finding: MapView) -> dict[str, Any]:
         "trust": None if finding.trust is None else finding.trust.known(finding.index),
         "files": {"picture": f"{finding.key}.png", "maps": "maps.npz"},
         "arrays": [array_name(finding.key, name) for name in arrays],
+        **({"shares": shares(attribution, finding.index)} if finding.inputs else {}),
+    }
+
+
+def shares(attribution: Attribution, index: int = 0) -> dict[str, dict[str, float] | None]:
+    """What part of all evidence about a sample each of several inputs has; None where the method shares no budget."""
+    return {
+        name: None
+        if each.share is None
+        else {"signed": float(each.share.signed[index]), "absolute": float(each.share.absolute[index])}
+        for name, each in attribution.inputs.items()
     }
 
 

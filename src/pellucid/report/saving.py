@@ -106,4 +106,7 @@ def _arrays(finding: MapView) -> dict[str, NDArray[Any]]:
     found = {name: as_numpy(value) for name, value in finding.extras.items()}
     found["values"] = as_numpy(finding.values).astype(np.float32)
     found["raw"] = as_numpy(finding.attribution.raw[finding.index])
+    for name, each in finding.inputs.items():
+        found[f"inputs/{name}/values"] = as_numpy(each.values[finding.index])
+        found[f"inputs/{name}/raw"] = as_numpy(each.raw[finding.index])
     return {array_name(finding.key, name): array for name, array in found.items()}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -11,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from pellucid.contracts import Attribution, Picture, Prediction, Sample
+from pellucid.contracts import Attribution, InputMap, Picture, Prediction, Sample
 from pellucid.evaluation import Trust, trust_of
 from pellucid.explanation import Explanation
 from pellucid.report.names import keys, picture_slug, unique
@@ -53,6 +54,11 @@ class MapView:
         """Lowest and highest finite value; NaN when there is none."""
         finite = self.numbers[np.isfinite(self.numbers)]
         return (float(finite.min()), float(finite.max())) if finite.size else (math.nan, math.nan)
+
+    @property
+    def inputs(self) -> Mapping[str, InputMap]:
+        """The maps of all explained inputs, where there are several."""
+        return self.attribution.inputs if len(self.attribution.inputs) > 1 else {}
 
     @property
     def extras(self) -> dict[str, Tensor]:
