@@ -20,7 +20,7 @@ from pellucid.engine.several import of_all, run_several
 from pellucid.errors import BadOption, Cancelled
 from pellucid.evaluation import judge_trust, left_out
 from pellucid.explanation import Explanation
-from pellucid.fills import judging
+from pellucid.default_fills import judging
 from pellucid.targets import ClassScores, TargetLike, Top, assumption, notes_on
 
 _TOP = 5

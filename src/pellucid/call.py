@@ -28,7 +28,7 @@ from pellucid.engine.plan import Plan
 from pellucid.engine.planned import PlannedMethod, planned_methods
 from pellucid.engine.several import InputRun, SeveralInputs
 from pellucid.errors import BadOption
-from pellucid.fills import with_fills
+from pellucid.default_fills import with_fills
 from pellucid.given import read_pictures, read_samples, together
 from pellucid.models.wrap import wrap
 from pellucid.named_inputs import ExplainedInputs, first_argument, named_inputs

@@ -330,7 +330,7 @@ def test_compiled_parts():
 
 
 class LooksAtValues(tiny.Skip):
-    """Chooses its way by what it sees, sample by sample alike."""
+    """Chooses one way for all that it is given by their largest value."""
 
     def forward(self, x):
         z = self.act(self.conv1(x))
@@ -362,10 +362,15 @@ class SqueezeExcite(tiny.Skip):
         return self.fc(self.conv2(z * torch.sigmoid(z.mean((2, 3)) * 3)[:, :, None, None]).mean((2, 3)))
 
 
-@pytest.mark.parametrize("make", [LooksAtValues, GlobalNorm, MapForEach, SqueezeExcite])
+@pytest.mark.parametrize("make", [GlobalNorm, MapForEach, SqueezeExcite])
 @pytest.mark.parametrize("chunk", [None, 1, 3])
 def test_what_has_no_rule_becomes_an_ordinary_tensor(make, chunk):
     check(tiny.build(make), tiny.images(), local(boxes_of(16, 16, 5, 4)), Logit((1, 0)), chunk=chunk)
+
+
+def test_one_way_for_a_whole_batch_is_left_to_whole_passes():
+    net, image, change = tiny.build(LooksAtValues), tiny.images(), local(boxes_of(16, 16, 5, 4))
+    assert both(net, image, change)[0] is None
 
 
 def test_a_wrong_rule_is_noticed(monkeypatch):

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from pellucid.cli import explain_job
+from pellucid.cli import request
 from pellucid.cli.progress import Bar
 
 
@@ -77,7 +77,7 @@ def test_interrupted_while_reading_a_picture(explain, draw, monkeypatch):
     def stop(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(explain_job, "prepare", stop)
+    monkeypatch.setattr(request, "prepare", stop)
     answer = explain(draw())
     assert answer.code == 130
     assert "Interrupted. Nothing was finished" in answer.err

@@ -121,7 +121,7 @@ def _regions(
     else:
         if kind > math.prod(size):
             raise BadOption(f"{extent(image).capitalize()} cannot be cut into {kind} regions for {method}.")
-        labels, count = _parts(image, probe, kind) if kind > 1 else image.new_zeros(0), kind
+        labels, count = _parts(image, probe, kind) if kind > 1 else image.new_zeros(1, *size), kind
     return Regions(labels.to(image.device).expand(len(image), *size), count, notes)
 
 

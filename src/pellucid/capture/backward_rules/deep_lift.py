@@ -169,7 +169,8 @@ def _chosen(call: Call) -> Tensor | None:
         result = func(*args, **kwargs)
         same = isinstance(result, Tensor) and result.shape == x.shape and torch.equal(result, x.clamp(min=0))
     if same:
-        return DifferenceStep.apply(x, (torch.relu, (x,), {}))
+        step: Tensor = DifferenceStep.apply(x, (torch.relu, (x,), {}))
+        return step
     if not isinstance(result, Tensor) or result.shape != x.shape or called(func) is not op.MASKED_FILL:
         return None
     _, mask, value = op.MASKED_FILL.bind(args, kwargs, func).values()
