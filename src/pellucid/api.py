@@ -14,13 +14,13 @@ from pellucid.call import Call, call_of
 from pellucid.capture.meter import ProgressMeter
 from pellucid.capture.running import guarded, network_seed
 from pellucid.contracts import Choice, Model, Site
+from pellucid.default_fills import judging
 from pellucid.engine.plan import Plan
 from pellucid.engine.run import RunResult, run
 from pellucid.engine.several import of_all, run_several
 from pellucid.errors import BadOption, Cancelled
 from pellucid.evaluation import judge_trust, left_out
 from pellucid.explanation import Explanation
-from pellucid.default_fills import judging
 from pellucid.targets import ClassScores, TargetLike, Top, assumption, notes_on
 
 _TOP = 5

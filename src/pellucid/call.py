@@ -21,6 +21,7 @@ from pellucid.capture.running import (
 )
 from pellucid.choices import AUTO, choice_of
 from pellucid.contracts import TABLE, Choice, Frame, Maps, Model, Picture, Sample, Site
+from pellucid.default_fills import with_fills
 from pellucid.engine.batch import Batch, wide
 from pellucid.engine.fusion import check_fuse
 from pellucid.engine.layers import choose_layers
@@ -28,7 +29,6 @@ from pellucid.engine.plan import Plan
 from pellucid.engine.planned import PlannedMethod, planned_methods
 from pellucid.engine.several import InputRun, SeveralInputs
 from pellucid.errors import BadOption
-from pellucid.default_fills import with_fills
 from pellucid.given import read_pictures, read_samples, together
 from pellucid.models.wrap import wrap
 from pellucid.named_inputs import ExplainedInputs, first_argument, named_inputs

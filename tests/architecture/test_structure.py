@@ -60,7 +60,7 @@ LAYERS = (  # each may import from its own row and those above it
     {"engine"},
     {"evaluation", "figures", "report"},
     {"inspection"},
-    {"fills", "given", "named_inputs"},
+    {"default_fills", "given", "named_inputs"},
     {"call", "named_options"},
     {"api"},
     {"adversarial", "comparison", "feature_visualisation", "localisation", "training"},
