@@ -1,10 +1,12 @@
 """Methods that hide parts, in one and three axes: the same network with an axis more, plain loops, closed forms."""
 
+import math
 from itertools import product
 
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 import pellucid
 from asked import Asked, Linear, alike_nets, sample
@@ -88,7 +90,7 @@ def test_default_windows_are_a_seventh_of_each_side():
     image = sample(1, 1, 14, 2, 10)
     found = run("occlusion", Linear(1, 14, 2, 10), image)
     assert found.raw.shape == (1, 13, 2, 10)
-    assert "2 x 1 x 1 pixels, moved by 1" in found.notes[0]
+    assert "2 x 1 x 1 voxels, moved by 1" in found.notes[0]
 
 
 @pytest.mark.parametrize(
@@ -282,3 +284,10 @@ class Neighbouring(torch.nn.Module):
 def test_layers_are_tried_on_tables_without_a_blur():
     found = pellucid.explain(Neighbouring(), sample(2, 9), "grad-cam", 0, layer="auto")["grad-cam"]
     assert found.values.shape == (2, 9)
+
+
+@pytest.mark.parametrize(("size", "words"), [((12,), "a stretch of 4 places"), ((5, 6, 7), "a box of 4 voxels")])
+def test_notes_name_what_hides_along_these_axes(size, words):
+    net = nn.Sequential(nn.Flatten(), nn.Linear(math.prod(size), 2))
+    found = pellucid.explain(net, torch.rand(1, 1, *size), "occlusion", 0, options={"occlusion": {"window": 4}})
+    assert any(words in note for note in found["occlusion"].notes)

@@ -147,8 +147,13 @@ def conventions(window: Size, stride: Size, shape: str, fill: float | str | Tens
     """The note that tells these maps from those of other programs."""
     hides = "a tensor" if isinstance(fill, Tensor) else fill
     gaps = _GAPS if any(step > side for step, side in zip(stride, window, strict=True)) else ""
+    one, several, place = _WORDS.get(len(window), (shape, f"{shape}s", "pixel"))
     return (
-        f"Each value is what the score lost while a {shape} of {_said(window)} pixels, moved by {_said(stride)}, hid "
-        f"the place (filled with {hides}); a pixel has the mean over the {shape}s that cover it; those that reach over "
-        f"the edge are cut off{gaps}."
+        f"Each value is what the score lost while a {one} of {_said(window)} {place}s, moved by {_said(stride)}, hid "
+        f"the place (filled with {hides}); a {place} has the mean over the {several} that cover it; those that reach "
+        f"over the edge are cut off{gaps}."
     )
+
+
+_WORDS = {1: ("stretch", "stretches", "place"), 3: ("box", "boxes", "voxel")}
+"""What hides along one and three axes, and what it hides."""
