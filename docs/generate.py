@@ -103,7 +103,7 @@ def transformations() -> dict[str, Callable[[Operator], str | None]]:
         return lambda operator: "as it is" if operator.traits & {*straight, *traits} or _moved(operator) else ""
 
     def stepwise(operator: Operator) -> str:
-        return "in steps" if operator in biases.COMPOSITE else ""
+        return "in steps" if operator in biases.IN_PARTS else ""
 
     def moved_only(operator: Operator) -> str:
         absent = "random" in operator.traits

@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pellucid.errors import BadOption, MissingExtra
+from pellucid.errors import BadOption
+from pellucid.extras import library
 from pellucid.figures.panel import FigureLook, FigurePanel, FigureRow, explained
 from pellucid.storage.atomic import write_bytes
 
@@ -41,10 +42,7 @@ def need_matplotlib() -> None:
     Raises:
         MissingExtra: it is not installed.
     """
-    try:
-        import matplotlib.figure  # noqa: F401
-    except ImportError as error:
-        raise MissingExtra("Figures for papers need matplotlib: pip install 'pellucid[figures]'.") from error
+    library("matplotlib.figure", "Figures for papers need matplotlib", "figures")
 
 
 def figure(result: Explanation | Sequence[Explanation], **look: Any) -> Figure:

@@ -143,6 +143,10 @@ def _cover(begin: list[int], window: int, length: int) -> Tensor:
     return (pixel >= start) & (pixel < start + max(window, step))
 
 
+_WORDS = {1: ("stretch", "stretches", "place"), 3: ("box", "boxes", "voxel")}
+"""What hides along one and three axes, and what it hides."""
+
+
 def conventions(window: Size, stride: Size, shape: str, fill: float | str | Tensor) -> str:
     """The note that tells these maps from those of other programs."""
     hides = "a tensor" if isinstance(fill, Tensor) else fill
@@ -153,7 +157,3 @@ def conventions(window: Size, stride: Size, shape: str, fill: float | str | Tens
         f"the place (filled with {hides}); a {place} has the mean over the {several} that cover it; those that reach "
         f"over the edge are cut off{gaps}."
     )
-
-
-_WORDS = {1: ("stretch", "stretches", "place"), 3: ("box", "boxes", "voxel")}
-"""What hides along one and three axes, and what it hides."""

@@ -23,8 +23,8 @@ from pellucid.capture.operators import (
     ABSENT,
     ACTIVATIONS,
     ADDING,
-    COMPOSITE,
     FACTORS,
+    IN_PARTS,
     SAMPLE_NORMS,
     WITH_WEIGHTS,
     Call,
@@ -35,15 +35,14 @@ from pellucid.capture.operators import (
     constant_batch_norm,
     declined,
     depends,
+    in_parts,
     is_linear,
     made_by,
     nodes,
     of,
     op,
-    padded_around,
     plain_name,
     product_of_two,
-    stepwise,
     strangers,
     summands,
     weighted,
@@ -119,11 +118,11 @@ class Biases(Rewriting):
     ) -> Any:
         self.check_call(func)
         call = (func, args, kwargs or {})
-        if called(func) in COMPOSITE and torch.is_grad_enabled():
+        if called(func) in IN_PARTS and torch.is_grad_enabled():
             with self:
-                return stepwise(func)(*args, **call[2])
-        if called(func) is op.PAD and torch.is_grad_enabled() and (around := padded_around(call)) is not None:
-            return around
+                parts = in_parts(call)
+            if parts is not None:
+                return parts
         bias, inputs = _bias(call) if torch.is_grad_enabled() else _NONE
         below = [x.grad_fn for x in inputs]
         result = func(*args, **call[2])

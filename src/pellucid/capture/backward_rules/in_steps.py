@@ -20,7 +20,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pellucid.capture.operators import COMPOSITE, Call, Operator, called, depends, op, padded_around, stepwise
+from pellucid.capture.operators import IN_PARTS, Call, Operator, called, depends, in_parts, op, stepwise
 
 _EUCLIDEAN = (2, 2.0, "fro", None)
 
@@ -129,6 +129,6 @@ IN_STEPS: dict[Operator, Callable[[Call], Any]] = {
     **dict.fromkeys((op.MAXIMUM, op.FMAX, op.MAX, *_SMALLER), _larger),
     op.ADDCMUL: _add_product,
     op.LERP: _between,
-    op.PAD: padded_around,
-    **dict.fromkeys((*COMPOSITE, op.LOCAL_RESPONSE_NORM, op.NORMALIZE, op.SOFTMIN), _composite),
+    **dict.fromkeys(IN_PARTS, in_parts),
+    **dict.fromkeys((op.LOCAL_RESPONSE_NORM, op.NORMALIZE, op.SOFTMIN), _composite),
 }

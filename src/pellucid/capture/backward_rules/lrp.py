@@ -48,8 +48,8 @@ from pellucid.capture.operators import (
     ABSENT,
     ACTIVATIONS,
     ADDING,
-    COMPOSITE,
     FACTORS,
+    IN_PARTS,
     MATRIX_PRODUCTS,
     MEANS,
     SAMPLE_NORMS,
@@ -66,6 +66,7 @@ from pellucid.capture.operators import (
     depends,
     factor,
     held,
+    in_parts,
     made_by,
     matrix_product,
     moves,
@@ -73,7 +74,6 @@ from pellucid.capture.operators import (
     nodes,
     of,
     op,
-    padded_around,
     plain_name,
     pooled,
     product_of_two,
@@ -81,7 +81,6 @@ from pellucid.capture.operators import (
     routes,
     sample_norm,
     scaling,
-    stepwise,
     strangers,
     summands,
     weighted,
@@ -215,14 +214,9 @@ class Relevance(Rewriting):
             pairs = zip(low, high, strict=True) if isinstance(result, (list, tuple)) else [(low, high)]
             self.boxes |= {value.grad_fn: ends for value, ends in zip(moved, pairs, strict=True)}
 
-    def _in_steps(self, call: Call) -> Any:
-        func, args, kwargs = call
+    def _in_parts(self, call: Call) -> Any:
         with self:
-            return stepwise(func)(*args, **kwargs)
-
-    def _padded(self, call: Call) -> Tensor | None:
-        with self:
-            return padded_around(call)
+            return in_parts(call)
 
     def _affine(self, found: tuple[Tensor, Affine] | None, call: Call) -> Tensor | None:
         if found is None:
@@ -404,7 +398,7 @@ def is_weighted(node: Any) -> bool:
 
 RULES: dict[Operator, Callable[[Relevance, Call], Any]] = {
     op.FUSED_ATTENTION: Relevance._fused_attention,
-    **dict.fromkeys(COMPOSITE, Relevance._in_steps),
+    **dict.fromkeys(IN_PARTS, Relevance._in_parts),
     **dict.fromkeys(WITH_WEIGHTS, Relevance._weighted),
     **dict.fromkeys(MEANS, Relevance._pooling),
     **dict.fromkeys(MATRIX_PRODUCTS, Relevance._matrix_product),
@@ -414,7 +408,6 @@ RULES: dict[Operator, Callable[[Relevance, Call], Any]] = {
     **dict.fromkeys(FACTORS, Relevance._factor),
     **dict.fromkeys((*ACTIVATIONS, op.CLAMP, op.CLAMP_MIN), Relevance._activation),
     op.FMAX: Relevance._larger,
-    op.PAD: Relevance._padded,
 }
 DECLINED: dict[Operator, str] = {
     **declined("no rule hands out shares of a function of this kind", *of(kinds=("activations", "arithmetic"))),

@@ -27,7 +27,7 @@ from pellucid.capture.operators.calls import (
     writes,
 )
 from pellucid.capture.operators.costs import multiply_adds
-from pellucid.capture.operators.decompositions import COMPOSITE, attend, attention_weights, padded_around, stepwise
+from pellucid.capture.operators.decompositions import COMPOSITE, IN_PARTS, attend, attention_weights, in_parts, stepwise
 from pellucid.capture.operators.graph import (
     between,
     chooses,
@@ -62,6 +62,7 @@ __all__ = [
     "ADDING",
     "COMPOSITE",
     "FACTORS",
+    "IN_PARTS",
     "MATRIX_PRODUCTS",
     "MEANS",
     "SAMPLE_NORMS",
@@ -85,6 +86,7 @@ __all__ = [
     "factor",
     "functions",
     "held",
+    "in_parts",
     "in_words",
     "is_linear",
     "made_by",
@@ -97,7 +99,6 @@ __all__ = [
     "of",
     "op",
     "operations",
-    "padded_around",
     "plain_name",
     "pooled",
     "product_of_two",

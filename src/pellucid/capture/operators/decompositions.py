@@ -14,9 +14,12 @@ from torch import Tensor
 from pellucid.capture.operators.attention import MULTI_HEAD_ATTENTION
 from pellucid.capture.operators.calls import Call
 from pellucid.capture.operators.moving import PAD
+from pellucid.capture.operators.vocabulary import called
 
 COMPOSITE = frozenset({MULTI_HEAD_ATTENTION})
 """Operators written in Python that hand themselves to a `TorchFunctionMode` whole."""
+IN_PARTS = COMPOSITE | {PAD}
+"""Operators whose parts torch may hide, see `in_parts`."""
 
 _ASKING = ("has_torch_function", "has_torch_function_unary", "has_torch_function_variadic")
 
@@ -30,7 +33,13 @@ def stepwise(function: FunctionType) -> Callable[..., Any]:
     return copy
 
 
-def padded_around(call: Call) -> Tensor | None:
+def in_parts(call: Call) -> Any:
+    """What a call of one of `IN_PARTS` gives, computed part by part; None where torch shows its parts."""
+    func, args, kwargs = call
+    return stepwise(func)(*args, **kwargs) if called(func) in COMPOSITE else _padded_around(call)
+
+
+def _padded_around(call: Call) -> Tensor | None:
     """What `F.pad` gives in circular mode, by picking places along each axis; None in other modes.
 
     Torch writes the pieces into parts of an empty tensor, where no rule sees whose values they are.

@@ -43,7 +43,7 @@ def memory_of(tensor: Tensor) -> int | None:
     """Where its values begin; None for tensors without a place for each value: sparse ones, and rows under vmap."""
     try:
         return tensor.untyped_storage().data_ptr()
-    except (NotImplementedError, RuntimeError):
+    except RuntimeError:
         return None
 
 

@@ -97,14 +97,14 @@ def _places(tensors: Sequence[Tensor]) -> list[int]:
     """Where in memory each lies; 0 for those that have no one place, such as sparse ones."""
     try:
         return list(map(_data_ptr, tensors))
-    except (RuntimeError, NotImplementedError):
+    except RuntimeError:
         return [_place(t) for t in tensors]
 
 
 def _place(tensor: Tensor) -> int:
     try:
         return tensor.data_ptr()
-    except (RuntimeError, NotImplementedError):
+    except RuntimeError:
         return 0
 
 
@@ -112,14 +112,14 @@ def _sizes(tensors: Sequence[Tensor]) -> list[int]:
     """Bytes that the numbers of each take; 0 of those that do not say."""
     try:
         return [t.nbytes for t in tensors]
-    except (RuntimeError, NotImplementedError):
+    except RuntimeError:
         return [_size(t) for t in tensors]
 
 
 def _size(tensor: Tensor) -> int:
     try:
         return tensor.nbytes
-    except (RuntimeError, NotImplementedError):
+    except RuntimeError:
         return 0
 
 
@@ -164,5 +164,5 @@ def _extent(tensor: Tensor) -> int:
 def _bytes(tensor: Tensor) -> bytes:
     try:
         return bytes(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
-    except (RuntimeError, NotImplementedError):  # no plain numbers: sparse, quantised, without memory
+    except RuntimeError:  # no plain numbers: sparse, quantised, without memory
         return b""

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from pellucid.contracts import Sample
 from pellucid.errors import BadOption, BadSample
+from pellucid.modalities.arrays import read_array
 from pellucid.modalities.columns import read_columns
 from pellucid.modalities.modality import SampleRef
 
@@ -55,16 +56,8 @@ def _sample(
 
 
 def _array(path: Path) -> Read:
-    """An array of numpy's; of an archive the only one in it."""
-    found = np.load(path, allow_pickle=False)
-    if not isinstance(found, np.ndarray):
-        with found:
-            if len(found.files) != 1:
-                raise BadSample(f"Expected one array in {path.name!r}, got {len(found.files)}. Save it alone as .npy.")
-            found = found[found.files[0]]
-    if found.dtype.kind not in "fiu" or found.dtype.itemsize > 8:
-        raise BadSample(f"Expected real numbers in {path.name!r}, got {found.dtype}.")
-    return found.astype(found.dtype.newbyteorder("=")), (), None, ()
+    """An array of numpy's."""
+    return read_array(path), (), None, ()
 
 
 def _columns(path: Path) -> Read:

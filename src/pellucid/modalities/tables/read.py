@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pellucid.contracts import TABLE, Sample
-from pellucid.errors import BadOption, BadSample, MissingExtra, PellucidError, unknown
+from pellucid.errors import BadOption, BadSample, PellucidError, unknown
+from pellucid.extras import library
 from pellucid.modalities.columns import read_columns
 from pellucid.modalities.modality import SampleRef
 from pellucid.wording import counted
@@ -137,10 +138,8 @@ def _read(path: Path, _changed: int, _size: int) -> Columns:
 
 def _parquet(path: Path) -> Columns:
     """A Parquet file; columns of anything but numbers are refused by name."""
-    try:
-        from pyarrow import parquet, types
-    except ImportError as error:
-        raise MissingExtra("Parquet files are read by pyarrow: pip install 'pellucid[parquet]'.") from error
+    purpose = "Parquet files are read by pyarrow"
+    parquet, types = library("pyarrow.parquet", purpose, "parquet"), library("pyarrow.types", purpose, "parquet")
     found = parquet.read_table(path)
     for column in found.schema:
         if not (types.is_integer(column.type) or types.is_floating(column.type) or types.is_boolean(column.type)):

@@ -14,7 +14,8 @@ from PIL import Image
 from torch import Tensor
 
 from pellucid.contracts import AxisName, Sample
-from pellucid.errors import BadOption, BadSample, MissingExtra
+from pellucid.errors import BadOption, BadSample
+from pellucid.extras import library
 from pellucid.modalities.modality import SampleRef
 from pellucid.modalities.painting import evenly
 from pellucid.pictures import SUFFIXES as PICTURES
@@ -115,10 +116,7 @@ def _film(path: Path, said: Mapping[str, Any]) -> Frames:
 
 def _decoded(path: Path) -> Iterator[tuple[float, Any]]:
     """Frames of the first video stream with their times from the first on."""
-    try:
-        import av
-    except ImportError as error:
-        raise MissingExtra("Videos are read with PyAV: pip install 'pellucid[video]'.") from error
+    av = library("av", "Videos are read with PyAV", "video")
     with av.open(str(path)) as container:
         if not container.streams.video:
             raise BadSample(f"{path.name!r} has no pictures in it.")

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pellucid.errors import BadSample, MissingExtra
+from pellucid.errors import BadSample
+from pellucid.extras import library
 from pellucid.modalities.volumes.nifti import Read
 from pellucid.modalities.volumes.space import checked_affine, geometry, plain, uneven
 
@@ -28,11 +29,7 @@ def pydicom() -> Any:
     Raises:
         MissingExtra: it is not installed.
     """
-    try:
-        import pydicom as library
-    except ImportError as error:
-        raise MissingExtra("DICOM files are read with pydicom: pip install 'pellucid[volumes]'.") from error
-    return library
+    return library("pydicom", "DICOM files are read with pydicom", "volumes")
 
 
 def is_dicom(path: Path) -> bool:

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pellucid.contracts import Sample
-from pellucid.errors import BadOption, BadSample, MissingExtra
+from pellucid.errors import BadOption, BadSample
+from pellucid.extras import library
 from pellucid.modalities.volumes.space import checked_affine, geometry, letters_of, plain
 
 Read = tuple[NDArray[Any], tuple[str, ...], dict[str, Any], tuple[str, ...]]
@@ -23,11 +24,7 @@ def nibabel() -> Any:
     Raises:
         MissingExtra: it is not installed.
     """
-    try:
-        import nibabel as library
-    except ImportError as error:
-        raise MissingExtra("NIfTI files are read with nibabel: pip install 'pellucid[volumes]'.") from error
-    return library
+    return library("nibabel", "NIfTI files are read with nibabel", "volumes")
 
 
 def read_nifti(path: Path, timepoint: int | None) -> Read:

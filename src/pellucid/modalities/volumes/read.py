@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from pellucid.contracts import Sample
 from pellucid.errors import BadOption, BadSample
+from pellucid.modalities.arrays import read_array
 from pellucid.modalities.modality import SampleRef
 from pellucid.modalities.volumes.dicom import is_dicom, read_dicom
 from pellucid.modalities.volumes.nifti import Read, nibabel, read_nifti, turned
@@ -71,26 +71,12 @@ def _read(path: Path, timepoint: int | None) -> Read:
     elif name.endswith(_NIFTI):
         return read_nifti(path, timepoint)
     elif name.endswith(_ARRAYS):
-        found = _array(path), (), {}, ()
+        found = read_array(path), (), {}, ()
     else:
         raise BadSample(f"{path.name!r} is no file of volumes: expected {', '.join(SUFFIXES)} or a folder of DICOM.")
     if timepoint is not None:
         raise BadOption(f"{path.name!r} has no time points: only NIfTI files with a fourth axis have.")
     return found
-
-
-def _array(path: Path) -> NDArray[Any]:
-    """An array of numpy's; of an archive the only one in it."""
-    found = np.load(path, allow_pickle=False)
-    if not isinstance(found, np.ndarray):
-        with found:
-            if len(found.files) != 1:
-                raise BadSample(f"Expected one array in {path.name!r}, got {len(found.files)}. Save it alone as .npy.")
-            found = found[found.files[0]]
-    if found.dtype.kind not in "fiu" or found.dtype.itemsize > 8:
-        raise BadSample(f"Expected real numbers in {path.name!r}, got {found.dtype}.")
-    native: NDArray[Any] = found.astype(found.dtype.newbyteorder("="))
-    return native
 
 
 def _volumes(name: str, numbers: Any) -> Any:
